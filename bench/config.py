@@ -1,0 +1,199 @@
+"""One experiment as frozen dataclasses: read from YAML and `--set`, checked with did-you-mean, hashed into a run id."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from .errors import UserError, unknown_name
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which examples, and what every model may see of them."""
+
+    dataset: str = "ml-100k"
+    """A name of `rankbench ls datasets`, or the path of a YAML file that describes your own table."""
+    split: str = "default"
+    """global-time, per-user-time, leave-one-out, chrono-rank, or `default`: the data set's own."""
+    history_length: int = 50
+    """L: an example sees at most the L latest visible events of its user."""
+    time: Literal["none", "history", "request"] = "request"
+    """Time information, the same for every model: none; gaps between past events; also the time of the request."""
+    feedback_delay: float = 0.0
+    """Seconds before an event's outcome becomes visible."""
+    unknown_rate: float = 0.1
+    """Share of training batches' user and item ids that are replaced by `unknown`, so that its row is trained."""
+
+    def __post_init__(self) -> None:
+        _at_least("data.history_length", self.history_length, 1)
+        _at_least("data.feedback_delay", self.feedback_delay, 0)
+        if not 0 <= self.unknown_rate < 1:
+            raise UserError(f"data.unknown_rate must be in [0, 1), not {self.unknown_rate}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained; the same loop for both families. A model's card may change these defaults."""
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    """Decoupled (AdamW)."""
+    embedding_decay: float = 0.0
+    """Decoupled decay of embedding tables alone; they overfit first."""
+    batch_size: int = 1024
+    """Examples in a pointwise batch."""
+    batch_events: int = 4096
+    """Events in a sequence batch, at most; a longer segment travels alone."""
+    epochs: int = 20
+    patience: int = 2
+    """Epochs without a better validation metric before training stops; the best weights are restored."""
+    monitor: Literal["auc", "gauc", "logloss"] = "auc"
+    max_seconds: float = 0.0
+    """Stop after this training time; 0: no limit."""
+    clip_norm: float = 5.0
+    """Largest gradient norm; 0: not clipped."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    checkpoint_seconds: float = 120.0
+    """A checkpoint is written after each epoch and at least this often within one."""
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise UserError(f"train.lr must be above 0, not {self.lr}")
+        for name in ("batch_size", "batch_events", "epochs", "patience"):
+            _at_least(f"train.{name}", getattr(self, name), 1)
+        for name in ("weight_decay", "embedding_decay", "max_seconds", "clip_norm", "checkpoint_seconds"):
+            _at_least(f"train.{name}", getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One cell of a benchmark: one model on one split of one data set. The seed is not part of its identity."""
+
+    model: str
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    params: Any = None
+    """The model's own config dataclass."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fully resolved experiment, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits of the sha256 of the canonical JSON of the resolved experiment."""
+        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if not value >= low:
+        raise UserError(f"{name} must be at least {low}, not {value}")
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str, base: T | None = None) -> T:
+    """A config dataclass from plain values; keys that are absent keep the values of `base` (or the defaults).
+
+    Raises:
+        UserError: a key that does not exist (with the nearest one) or a value of the wrong type, named as `where.key`.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise unknown_name(f"key in {where}", key, known)
+        changes[key] = _converted(value, hints[key], f"{where}.{key}")
+    return dataclasses.replace(base, **changes) if base is not None else cls(**changes)  # type: ignore[type-var]
+
+
+def _converted(value: Any, hint: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in args:
+            raise unknown_name(f"value of {where}", str(value), map(str, args))
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return _converted(value, next(a for a in args if a is not type(None)), where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise UserError(f"{where} must be a list such as [200, 80], not {value!r}")
+        return tuple(_converted(entry, args[0], where) for entry in value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):
+        try:  # YAML reads 1e-3 as a string
+            return float(value)
+        except ValueError:
+            pass
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise UserError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for on top of the defaults: plain values by section, not yet checked against a model."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Model name -> its own settings, where `train.<key>` is that model's training setting."""
+
+    def changed(self, assignments: list[str], models: tuple[str, ...]) -> Settings:
+        """These settings with `section.key=value` assignments on top; section is data, train or one of `models`."""
+        result = Settings(dict(self.data), dict(self.train), {name: dict(keys) for name, keys in self.models.items()})
+        for assignment in assignments:
+            path, separator, text = assignment.partition("=")
+            section, dot, key = path.partition(".")
+            if not (separator and dot and key):
+                raise UserError(f"--set {assignment}: write section.key=value, for example train.lr=1e-3 or din.dropout=0.2")
+            value = yaml.safe_load(text)
+            if section in ("data", "train"):
+                getattr(result, section)[key] = value
+            elif section in models:
+                result.models.setdefault(section, {})[key] = value
+            else:
+                raise unknown_name("section in --set", section, ("data", "train", *models))
+        return result
+
+
+def read_settings(path: Path, models: tuple[str, ...]) -> Settings:
+    """Settings of a YAML file with the sections data, train and one per model."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"config file {path} does not exist") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"config file {path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not all(isinstance(section, dict) for section in content.values()):
+        raise UserError(f"config file {path} must hold sections such as 'train:' with keys below them")
+    for section in content:
+        if section not in ("data", "train", *models):
+            raise unknown_name(f"section in {path}", str(section), ("data", "train", *models))
+    own = {name: keys for name, keys in content.items() if name not in ("data", "train")}
+    return Settings(content.get("data", {}), content.get("train", {}), own)
+
+
+def resolve(model: str, config: type, card_train: dict[str, Any], settings: Settings) -> Experiment:
+    """The experiment of one model: defaults, then the model card, then what the user asked for."""
+    own = settings.models.get(model, {})
+    own_train = {key.removeprefix("train."): value for key, value in own.items() if key.startswith("train.")}
+    own_params = {key: value for key, value in own.items() if not key.startswith("train.")}
+    train = from_dict(TrainConfig, card_train, f"the card of {model}")
+    train = from_dict(TrainConfig, {**settings.train, **own_train}, "train", train)
+    data = from_dict(DataConfig, settings.data, "data")
+    return Experiment(model, data, train, from_dict(config, own_params, model))

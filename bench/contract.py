@@ -1,0 +1,196 @@
+"""What the harness and the models agree on: fields, batches, the ranker, its card. The only file of bench/ that models import.
+
+Both batch types are cut from the same examples. An *example* is one event whose label is to be predicted; it may see the
+events [lo, hi) of the same user, where `hi` is the first event that is not strictly earlier than the example's request.
+Ids: 0 is padding (never an input of a real value), 1 is unknown (not seen in training), 2.. were seen in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+PADDING, UNKNOWN = 0, 1
+
+TimeInformation = Literal["none", "history", "request"]
+Family = Literal["floor", "classical", "generative"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One categorical input. A multi-valued field (genres) arrives as Jagged ids, any other as one id per row."""
+
+    name: str
+    size: int
+    """Rows of its embedding table, padding and unknown included."""
+    multi: bool = False
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """All that a model may know about the data when it is built."""
+
+    user: tuple[Field, ...]
+    """The user id (named `user`, first) and the user's side information."""
+    item: tuple[Field, ...]
+    """The item id (named `item`, first) and the item's side information. Candidates and past events share these tables."""
+    context: tuple[Field, ...]
+    """Known at the request: logged fields (tab), then `hour`, `weekday`, `since_last` if time information is `request`."""
+    action: Field
+    """What the user did at a past event (stars, bit mask of feedback). Never known for the example itself."""
+    history_length: int
+    """L: an example sees at most the L latest visible events."""
+    time: TimeInformation
+    gap_buckets: int
+    """Rows of a table over time gaps (bucket 0 .. gap_buckets - 1), kernels.time_buckets; meaningless if time is `none`."""
+    positive_rate: float
+    """Share of positive labels among training examples; used to start the output bias at the base rate."""
+
+
+class Jagged(NamedTuple):
+    """Rows of different lengths, end to end: row r is values[offsets[r]:offsets[r + 1]]."""
+
+    values: Tensor
+    offsets: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.offsets[1:] - self.offsets[:-1]
+
+
+Ids = Tensor | Jagged
+"""Ids of one field for n rows: int64 [n], or Jagged with n rows for a multi-valued field."""
+
+B = TypeVar("B")
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Jagged):
+        return Jagged(value.values.to(device, non_blocking=True), value.offsets.to(device, non_blocking=True))
+    if isinstance(value, dict):
+        return {key: _moved(entry, device) for key, entry in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_device(value, device)
+    return value
+
+
+def to_device(batch: B, device: torch.device) -> B:
+    """The same batch with every tensor on `device`."""
+    return type(batch)(**{f.name: _moved(getattr(batch, f.name), device) for f in fields(batch)})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class History:
+    """The visible past of n examples, jagged: example r sees the T tokens offsets[r]:offsets[r + 1], oldest first."""
+
+    offsets: Tensor
+    """int64 [n + 1]"""
+    fields: dict[str, Ids]
+    """Item fields and logged context fields of the past events, T rows each."""
+    action: Tensor
+    """int64 [T]"""
+    label: Tensor
+    """float32 [T]: the past outcome of the label that is predicted."""
+    gap: Tensor | None
+    """int64 [T]: bucket of the time between the past event and the request (time `request`) or the latest visible
+    event (time `history`); None if time is `none`."""
+
+
+@dataclass(frozen=True)
+class PointwiseBatch:
+    """n examples as rows, each with its own copy of the visible past."""
+
+    example: Tensor
+    """int64 [n]: position of the event in the event log; the identity of an example."""
+    label: Tensor
+    """float32 [n], 0 or 1"""
+    fields: dict[str, Ids]
+    """User, item and context fields of the examples, n rows each."""
+    history: History
+
+    def __len__(self) -> int:
+        return len(self.example)
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """Segments of users' event sequences, packed end to end: E events in S segments, n of the events are examples.
+
+    The visible past of event e is [lo[e], hi[e]) within the packed events, always inside its own segment.
+    """
+
+    offsets: Tensor
+    """int64 [S + 1]: segment s holds events offsets[s]:offsets[s + 1], in time order."""
+    fields: dict[str, Ids]
+    """User, item and context fields of every event, E rows each."""
+    action: Tensor
+    """int64 [E]; padding where not observed."""
+    past_label: Tensor
+    """float32 [E]: outcome of an observed event; 0 where not observed."""
+    observed: Tensor
+    """bool [E]: some later event of the batch may see this one. An unobserved event's outcome is not in the batch."""
+    lo: Tensor
+    """int64 [E]"""
+    hi: Tensor
+    """int64 [E]"""
+    time: Tensor | None
+    """int64 [E], milliseconds: when the event happened (as a key). None if time information is `none`."""
+    query_time: Tensor | None
+    """int64 [E], milliseconds: from when event e looks back: its own time (time `request`) or the time of the latest
+    event it sees (time `history`)."""
+    target: Tensor
+    """int64 [n]: which of the E events are the examples to score."""
+    example: Tensor
+    """int64 [n]: position of the examples in the event log."""
+    label: Tensor
+    """float32 [n], 0 or 1"""
+
+    def __len__(self) -> int:
+        return len(self.example)
+
+
+class Ranker(nn.Module):
+    """A model of the harness: batch -> logits [n], in the order of batch.example.
+
+    A model with `fit="counts"` in its card is not trained by gradients: the trainer calls `observe` on every training
+    batch once, then `finish`. Its state lives in buffers, so that checkpoints work as for any other model.
+    """
+
+    def forward(self, batch: Any) -> Tensor:
+        raise TypeError(f"{type(self).__name__} must define forward(batch) -> logits [n]")
+
+    def observe(self, batch: Any) -> None:
+        raise TypeError(f"{type(self).__name__} is fitted by gradients, not by counts")
+
+    def finish(self) -> None:
+        """Called once after the last `observe`."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model's card in the registry."""
+
+    name: str
+    family: Family
+    view: Literal["pointwise", "sequence"]
+    """Which of the two batch types it reads."""
+    config: type
+    """Frozen dataclass of its hyper-parameters; every field has a default and a docstring."""
+    build: Callable[[Any, DataSpec], Ranker]
+    summary: str
+    """One line for `rankbench ls models`."""
+    paper: str
+    """Where it was published."""
+    code: str
+    """Whose code runs: "own" or the library and class."""
+    differs: tuple[str, ...] = ()
+    """Where it departs from the paper or from the authors' code."""
+    fit: Literal["gradient", "counts"] = "gradient"
+    train: Mapping[str, Any] = field(default_factory=dict)
+    """This model's own defaults among the keys of TrainConfig, e.g. {"lr": 1e-3}."""

@@ -1,0 +1,225 @@
+"""Batches of both families, cut from the same examples: rows with their history, or packed segments of sequences.
+
+Everything is gathered from columns and offsets, without a Python loop over rows. One order of examples per (seed, epoch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...kernels.time_buckets import time_buckets
+from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
+from .dataset import RankingData
+from .eventlog import Multi
+from .vocabulary import FieldTable
+
+
+class Batches(Protocol):
+    """A role's examples in one of the two views. A plan names the rows of one batch; assembling it costs the work."""
+
+    examples: int
+
+    def plans(self, rng: np.random.Generator | None) -> list[np.ndarray]:
+        """The batches of one epoch: shuffled by `rng`, in log order without it."""
+        ...
+
+    def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch | SequenceBatch:
+        """The batch of a plan; with `rng` (training) a share of user and item ids becomes unknown."""
+        ...
+
+
+def make_batches(data: RankingData, view: str, role: str, batch_size: int, batch_events: int) -> Batches:
+    """The examples of `role` as a model's card wants to read them."""
+    if view == "pointwise":
+        return PointwiseBatches(data, role, batch_size)
+    return SequenceBatches(data, role, batch_events)
+
+
+def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The integers start[r] .. start[r] + length[r] - 1 of all rows end to end, and the rows' offsets [n + 1]."""
+    offsets = np.concatenate([[0], np.cumsum(length)])
+    return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1]), offsets
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
+
+
+def _ids(table: FieldTable, rows: np.ndarray) -> Ids:
+    """Model ids of one field for the given rows of its owner."""
+    if isinstance(table.ids, Multi):
+        values, offsets = table.ids
+        positions, row_offsets = ranges(offsets[rows], offsets[rows + 1] - offsets[rows])
+        return Jagged(_tensor(values[positions]), _tensor(row_offsets))
+    return _tensor(table.ids[rows])
+
+
+def _gather(tables: Sequence[FieldTable], rows: np.ndarray) -> dict[str, Ids]:
+    return {table.field.name: _ids(table, rows) for table in tables}
+
+
+def _example_fields(data: RankingData, event: np.ndarray, item: np.ndarray) -> dict[str, Ids]:
+    """User, item and context fields of events, as they are known at the request."""
+    vocabulary = data.vocabulary
+    fields = _gather(vocabulary.user, data.log.user_of(event))
+    fields |= _gather(vocabulary.item, item)
+    fields |= _gather(vocabulary.context, event)
+    if data.spec.time == "request":
+        fields |= {name: _tensor(ids) for name, ids in data.request_fields(event).items()}
+    return fields
+
+
+def _hide(ids: Ids, hidden: np.ndarray) -> Tensor:
+    assert isinstance(ids, Tensor)
+    return torch.where(torch.from_numpy(hidden), UNKNOWN, ids)
+
+
+class PointwiseBatches:
+    """Examples as rows, each with the events it may see."""
+
+    def __init__(self, data: RankingData, role: str, batch_size: int) -> None:
+        self.data = data
+        self.events = data.split.examples(role)
+        self.examples = len(self.events)
+        self.batch_size = batch_size
+
+    def plans(self, rng: np.random.Generator | None) -> list[np.ndarray]:
+        events = self.events if rng is None else rng.permutation(self.events)
+        return [events[begin : begin + self.batch_size] for begin in range(0, len(events), self.batch_size)]
+
+    def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch:
+        batch = pointwise_batch(self.data, plan, np.asarray(self.data.log.item[plan]))
+        if rng is not None and (rate := self.data.config.unknown_rate) > 0:
+            for name in ("user", "item"):
+                batch.fields[name] = _hide(batch.fields[name], rng.random(len(plan)) < rate)
+        return batch
+
+
+def pointwise_batch(data: RankingData, event: np.ndarray, item: np.ndarray) -> PointwiseBatch:
+    """Rows that score item code item[r] (usually the event's own) at the request of event[r]."""
+    log, lo, hi = data.log, data.lo[event], data.hi[event]
+    past, offsets = ranges(lo, hi - lo)
+    history_fields = _gather(data.vocabulary.item, np.asarray(log.item[past])) | _gather(data.vocabulary.context, past)
+    gap = None
+    if data.spec.time != "none":
+        gap = time_buckets(_tensor(np.repeat(data.query_time(event), hi - lo) - log.time[past]))
+    return PointwiseBatch(
+        example=_tensor(event),
+        label=torch.from_numpy(log.label[event].astype(np.float32)),
+        fields=_example_fields(data, event, item),
+        history=History(
+            offsets=_tensor(offsets),
+            fields=history_fields,
+            action=_tensor(data.vocabulary.action_of_event[past]),
+            label=torch.from_numpy(log.label[past].astype(np.float32)),
+            gap=gap,
+        ),
+    )
+
+
+class SequenceBatches:
+    """Segments of user sequences in which the examples of a role are the targets.
+
+    A user's sequence is cut at fixed positions into chunks of `chunk` events; a segment is a chunk's events up to its last
+    target, preceded by what its first event sees. Cuts depend on nothing later, so no score depends on the future or on
+    batch mates.
+    """
+
+    def __init__(self, data: RankingData, role: str, batch_events: int) -> None:
+        self.data = data
+        self.batch_events = batch_events
+        events = data.split.examples(role)
+        self.examples = len(events)
+        chunk_start = first_of_chunk(data, events)
+        new = np.flatnonzero(np.diff(chunk_start, prepend=-1))
+        self.targets = Multi(events, np.append(new, len(events)))
+        """Event positions of the targets; segment s has those between its two offsets."""
+        self.start = data.lo[chunk_start[new]]
+        self.end = events[self.targets.offsets[1:] - 1] + 1
+
+    def plans(self, rng: np.random.Generator | None) -> list[np.ndarray]:
+        order = np.arange(len(self.start)) if rng is None else rng.permutation(len(self.start))
+        if rng is None:  # of similar length together: less padding where a kernel pads
+            order = np.argsort(self.end - self.start, kind="stable")
+        batches, begin, filled = [], 0, 0
+        for at, size in enumerate((self.end - self.start)[order].tolist()):
+            if filled and filled + size > self.batch_events:
+                batches.append(order[begin:at])
+                begin, filled = at, 0
+            filled += size
+        batches.append(order[begin:])
+        return batches
+
+    def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
+        first, last = self.targets.offsets[plan], self.targets.offsets[plan + 1]
+        positions, _ = ranges(first, last - first)
+        example = self.targets.values[positions]
+        event, offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
+        shift = np.repeat(self.start[plan] - offsets[:-1], last - first)
+        batch = sequence_batch(self.data, event, np.asarray(self.data.log.item[event]), offsets, example - shift)
+        if rng is not None and (rate := self.data.config.unknown_rate) > 0:
+            per_segment = np.repeat(rng.random(len(plan)) < rate, np.diff(offsets))
+            batch.fields["user"] = _hide(batch.fields["user"], per_segment)
+            batch.fields["item"] = _hide(batch.fields["item"], rng.random(len(event)) < rate)
+        return batch
+
+
+def first_of_chunk(data: RankingData, event: np.ndarray) -> np.ndarray:
+    """The first event of the chunk to which each event belongs."""
+    chunk = 4 * max(data.spec.history_length, 32)
+    user_start = data.log.user_offsets[data.log.user_of(event)]
+    return user_start + (event - user_start) // chunk * chunk
+
+
+def sequence_batch(
+    data: RankingData, event: np.ndarray, item: np.ndarray, offsets: np.ndarray, target: np.ndarray
+) -> SequenceBatch:
+    """Packed events with their bounds; every segment must start at or before what its events see, or see less.
+
+    Args:
+        event: positions in the log, one segment after the other, [E].
+        item: item code shown at each of them.
+        offsets: of the segments, [S + 1].
+        target: which of the E are examples, [n].
+    """
+    log = data.log
+    segment_begin = np.repeat(offsets[:-1], np.diff(offsets))
+    log_begin = event[segment_begin]
+    # What the first events of a segment see may lie before the segment: context of the context, cut off.
+    lo = np.maximum(data.lo[event], log_begin) - log_begin + segment_begin
+    hi = np.maximum(data.hi[event], log_begin) - log_begin + segment_begin
+    last_hi = np.maximum.reduceat(hi, offsets[:-1]) if len(event) else hi
+    observed = np.arange(len(event)) < np.repeat(last_hi, np.diff(offsets))
+    fields = _example_fields(data, event, item)
+    timed = data.spec.time != "none"
+    return SequenceBatch(
+        offsets=_tensor(offsets),
+        fields=fields,
+        action=_tensor(np.where(observed, data.vocabulary.action_of_event[event], 0)),
+        past_label=torch.from_numpy(np.where(observed, log.label[event], 0).astype(np.float32)),
+        observed=torch.from_numpy(observed),
+        lo=_tensor(lo),
+        hi=_tensor(hi),
+        time=_tensor(np.asarray(log.time[event])) if timed else None,
+        query_time=_tensor(data.query_time(event)) if timed else None,
+        target=_tensor(target),
+        example=_tensor(event[target]),
+        label=torch.from_numpy(log.label[event[target]].astype(np.float32)),
+    )
+
+
+def request_batch(data: RankingData, view: str, event: int, items: np.ndarray) -> PointwiseBatch | SequenceBatch:
+    """One request with K candidates: item codes `items` [K] scored at the request of `event`, none seeing another."""
+    repeated = np.full(len(items), event)
+    if view == "pointwise":
+        return pointwise_batch(data, repeated, items)
+    begin = data.lo[first_of_chunk(data, np.array([event]))[0]]
+    past = np.arange(begin, data.hi[event])
+    shown = np.concatenate([np.asarray(data.log.item[past]), items])
+    events = np.concatenate([past, repeated])
+    return sequence_batch(data, events, shown, np.array([0, len(events)]), np.arange(len(past), len(events)))

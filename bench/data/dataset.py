@@ -1,0 +1,163 @@
+"""A data set made ready for ranking: event log + split + vocabulary + visibility, and the facts about them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from ...kernels.time_buckets import GAP_BUCKETS, time_buckets
+from ..config import DataConfig
+from ..contract import DataSpec, Field
+from . import sources
+from .cleaning import clean
+from .eventlog import EventLog, open_log, write_log
+from .sources.schema import DataRoots
+from .splits import ROLES, SPLITS, Split, make_split
+from .visibility import visible_intervals
+from .vocabulary import Vocabulary, build_vocabulary
+
+_REQUEST_FIELDS = (Field("hour", 26), Field("weekday", 9), Field("since_last", GAP_BUCKETS + 2))
+"""Context fields that tell the time of the request; ids 0 and 1 are padding and unknown as everywhere."""
+
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+
+
+@dataclass(frozen=True)
+class RankingData:
+    """Everything from which batches are cut; the same object for every model of a benchmark."""
+
+    log: EventLog
+    split: Split
+    vocabulary: Vocabulary
+    lo: np.ndarray
+    """int64 [events]: first visible event of every event."""
+    hi: np.ndarray
+    """int64 [events]: end (exclusive) of what every event sees."""
+    config: DataConfig
+    spec: DataSpec
+
+    def request_fields(self, event: np.ndarray) -> dict[str, np.ndarray]:
+        """Ids of hour, weekday and time since the latest visible event: what time information `request` adds to context."""
+        time = self.log.time[event]
+        local = time + int(self.log.meta.utc_offset_hours * _HOUR_MS)
+        seen = self.hi[event] > self.lo[event]
+        gap = np.where(seen, time - self.log.time[np.maximum(self.hi[event] - 1, 0)], 0)
+        since_last = np.where(seen, time_buckets(torch.from_numpy(gap)).numpy() + 2, 1)
+        # 1 January 1970 was a Thursday: 3 in Monday = 0.
+        return {"hour": local // _HOUR_MS % 24 + 2, "weekday": (local // _DAY_MS + 3) % 7 + 2, "since_last": since_last}
+
+    def query_time(self, event: np.ndarray) -> np.ndarray:
+        """int64 milliseconds from which each event looks back at its history; 0 for an empty history under `history`."""
+        if self.spec.time == "request":
+            return np.asarray(self.log.time[event])
+        seen = self.hi[event] > self.lo[event]
+        return np.where(seen, self.log.time[np.maximum(self.hi[event] - 1, 0)], 0)
+
+
+def open_dataset(name: str, roots: DataRoots) -> EventLog:
+    """The converted log of a registered data set or a YAML file; converts it on first use.
+
+    A log is found again by the names, sizes and times of the source files and by the code that converts them.
+    """
+    pointer = roots.cache / "logs" / f"{Path(name).stem}-{_fingerprint(name, roots)}.pointer"
+    if pointer.exists() and (folder := roots.cache / "logs" / pointer.read_text()).is_dir():
+        return open_log(folder)
+    raw = sources.load(name, roots)
+    cleaned, report = clean(raw)
+    identity = "\0".join((_code_digest(), repr(raw.schema), *(f"{file.name} {file.sha256}" for file in raw.files), *raw.notes))
+    folder = roots.cache / "logs" / f"{raw.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    log = open_log(folder) if folder.is_dir() else write_log(cleaned, report, folder)
+    # The loader may have fetched files: the fingerprint is taken afresh.
+    pointer = roots.cache / "logs" / f"{Path(name).stem}-{_fingerprint(name, roots)}.pointer"
+    pointer.write_text(folder.name)
+    return log
+
+
+def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
+    """Open, split, build vocabularies from training events, and decide visibility.
+
+    Raises:
+        UserError: whatever is wrong with the data set, its name, or the split.
+    """
+    log = open_dataset(config.dataset, roots)
+    split = make_split(log, config.split)
+    train = split.role == ROLES["train"]
+    vocabulary = build_vocabulary(log, train)
+    lo, hi = visible_intervals(log.user_offsets, log.time, config.history_length, round(config.feedback_delay * 1000))
+    spec = DataSpec(
+        user=tuple(table.field for table in vocabulary.user),
+        item=tuple(table.field for table in vocabulary.item),
+        context=tuple(table.field for table in vocabulary.context) + (_REQUEST_FIELDS if config.time == "request" else ()),
+        action=vocabulary.action.field,
+        history_length=config.history_length,
+        time=config.time,
+        gap_buckets=GAP_BUCKETS,
+        positive_rate=float(log.label[train].mean()),
+    )
+    return RankingData(log, split, vocabulary, lo, hi, config, spec)
+
+
+def describe(name: str, roots: DataRoots) -> list[str]:
+    """Lines for `data describe`: size, time span, cleaning, every split with what it gives away, licence."""
+    log = open_dataset(name, roots)
+    meta = log.meta
+    span = [datetime.fromtimestamp(int(t) / 1000, UTC).strftime("%Y-%m-%d %H:%M") for t in (log.time.min(), log.time.max())]
+    lengths = np.diff(log.user_offsets)
+    lines = [
+        f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {log.label.mean():.1%} positive",
+        f"time: {span[0]} to {span[1]} UTC; events per user: median {np.median(lengths):.0f}, largest {lengths.max()}",
+        "features: " + (", ".join(f"{owner} {feature.column}" for owner, feature in meta.features) or "none"),
+        *meta.cleaning.lines(),
+        *(f"file: {file.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}..., from {file.origin}" for file in meta.files),
+        *meta.notes,
+    ]
+    for split_name, meaning in SPLITS.items():
+        split = make_split(log, split_name)
+        lines.append(f"split {split_name}{' (default)' if split_name == meta.default_split else ''}: {meaning}")
+        for role in ROLES:
+            events = split.examples(role)
+            warm = split.warm_user[log.user_of(events)].mean()
+            lines.append(
+                f"  {role}: {len(events):,} examples of {len(np.unique(log.user_of(events))):,} users, "
+                f"{log.label[events].mean():.1%} positive, {warm:.0%} of them from users with training events"
+            )
+        lines.append(f"  {split.share_train_after_test:.1%} of training events are later than the first test event; hash {split.hash[:12]}")
+    if meta.bayes_auc is not None:
+        lines.append(f"Bayes-optimal AUC over all events: {meta.bayes_auc:.4f}")
+    return [*lines, f"licence: {meta.licence}", f"cite: {meta.citation}"]
+
+
+def _code_digest() -> str:
+    """Of everything that turns files into a log: a changed converter never reads a log of the old one."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _fingerprint(name: str, roots: DataRoots) -> str:
+    if name.endswith((".yaml", ".yml")):
+        files = _files_of_yaml(Path(name))
+    else:
+        folders = [folder / name for folder in (roots.root, roots.cache / "downloads", roots.cache) if folder is not None]
+        files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    stats = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    return hashlib.sha256("\0".join((name, _code_digest(), *stats)).encode()).hexdigest()[:16]
+
+
+def _files_of_yaml(path: Path) -> list[Path]:
+    if not path.is_file():
+        return []
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return [path]  # the loader will say what is wrong
+    values = content.values() if isinstance(content, dict) else []
+    strings = [v if isinstance(v, str) else v.get("path", "") for v in values if isinstance(v, str | dict)]
+    return [path, *(path.parent / text for text in strings if text and (path.parent / text).is_file())]

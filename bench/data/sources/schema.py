@@ -1,0 +1,80 @@
+"""What every data source delivers: raw tables as pandas frames, and which of their columns mean what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of side information."""
+
+    column: str
+    kind: Literal["category", "multi", "number"] = "category"
+    """category: one value per row. multi: several values in one string. number: cut at training quantiles."""
+    separator: str = " "
+    """Between the values of a multi-valued string."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Which columns of the event, user and item tables mean what."""
+
+    label: str
+    """Column of the event table with 0 / 1, or a rule over one column, such as `rating >= 4`."""
+    action: tuple[str, ...]
+    """Columns of the event table that say what the user did; their combination is the action of a past event."""
+    user_features: tuple[Feature, ...] = ()
+    item_features: tuple[Feature, ...] = ()
+    context_features: tuple[Feature, ...] = ()
+    """Known at the time of the request, logged with the event. An outcome of the event is never context."""
+    time_unit: Literal["s", "ms", "day", "datetime"] = "s"
+    """Unit of the column `time`; `datetime` is anything that pandas.to_datetime reads (UTC if it names no zone)."""
+    utc_offset_hours: float = 0.0
+    """Hour of the day and weekday are taken in this zone."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was read: enough to tell later whether it was the same one."""
+
+    name: str
+    origin: str
+    """`url <address>`, `data root` or `wheel <name>==<version>`; never a path of this machine."""
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RawLog:
+    """A data set as it was published, before cleaning, sorting and encoding."""
+
+    name: str
+    events: pd.DataFrame
+    """Columns user, item, time and those that the schema names, in source order; user and item are strings (NA where missing)."""
+    users: pd.DataFrame | None
+    """Index: user id as string, unique. Columns of schema.user_features."""
+    items: pd.DataFrame | None
+    schema: Schema
+    files: tuple[SourceFile, ...]
+    licence: str
+    citation: str
+    default_split: str = "global-time"
+    bayes_auc: float | None = None
+    """Best reachable AUC, known for simulated data only."""
+    notes: tuple[str, ...] = field(default=())
+    """One line each; shown by `data describe`."""
+
+
+@dataclass(frozen=True)
+class DataRoots:
+    """Where data may lie and where it may be kept."""
+
+    root: Path | None
+    """`--data-root` or RANKBENCH_DATA: a folder with one sub-folder per data set, laid out as published."""
+    cache: Path
+    """Downloads and converted event logs; RANKBENCH_CACHE, else ~/.cache/rankbench."""

@@ -1,0 +1,232 @@
+"""The one training loop, for classical and generative rankers alike."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .. import device as devices
+from ..config import TrainConfig
+from ..contract import ModelInfo, Ranker, to_device
+from ..data.batches import Batches, make_batches
+from ..data.dataset import RankingData
+from ..evaluation import evaluator, metrics
+from . import checkpoint
+
+
+@dataclass(frozen=True)
+class EpochPoint:
+    """One point of the learning curve."""
+
+    epoch: int
+    train_loss: float
+    """Mean logloss over the epoch's training examples, while the weights moved."""
+    valid_auc: float
+    valid_gauc: float
+    valid_logloss: float
+    seconds: float
+    """Training time so far, validation left out."""
+
+
+class Progress(Protocol):
+    """Who is told how training goes."""
+
+    def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
+    def step(self, loss: float, examples: int) -> None: ...
+    def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None: ...
+
+
+@dataclass
+class TrainState:
+    """Everything that changes while training, besides weights and optimiser."""
+
+    epoch: int = 0
+    """Epochs completed."""
+    step: int = 0
+    """Batches of the current epoch that are done."""
+    steps: int = 0
+    loss_sum: float = 0.0
+    """Sum of example losses in the current epoch."""
+    seen: int = 0
+    """Examples in the current epoch."""
+    trained: int = 0
+    """Examples in all epochs."""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float = -float("inf")
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    model: Ranker,
+    info: ModelInfo,
+    data: RankingData,
+    config: TrainConfig,
+    seed: int,
+    device: torch.device,
+    resume_file: Path,
+    progress: Progress,
+) -> TrainState:
+    """Train `model` in place until validation stops improving, and leave it with its best weights.
+
+    A run that finds `resume_file` continues from it and ends with the numbers of an uninterrupted run.
+    """
+    batches = make_batches(data, info.view, "train", config.batch_size, config.batch_events)
+    valid = make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
+    if info.fit == "counts":
+        return _count(model, batches, device)
+    loop = _Loop(model, config, seed, device, resume_file)
+    state = loop.state
+    while not loop.finished():
+        rng = np.random.default_rng([seed, state.epoch])
+        plans = batches.plans(rng)
+        progress.epoch_started(state.epoch + 1, config.epochs, len(plans), state.step)
+        for plan in plans[state.step :]:
+            # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
+            loop.step(batches.assemble(plan, np.random.default_rng([seed, state.epoch, state.step])), progress)
+            if loop.out_of_time():
+                break
+        point = _validate(model, valid, data, config, device, state)
+        loop.end_epoch(point)
+        progress.epoch_finished(point, config.epochs, state.trained / max(state.seconds, 1e-9))
+    model.load_state_dict(loop.best)
+    return state
+
+
+def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    for plan in batches.plans(None):
+        model.observe(to_device(batches.assemble(plan, None), device))
+    model.finish()
+    return TrainState(
+        epoch=1,
+        best_epoch=1,
+        trained=batches.examples,
+        seconds=time.perf_counter() - begin,
+        cpu_seconds=time.process_time() - begin_cpu,
+    )
+
+
+def _validate(
+    model: Ranker, valid: Batches, data: RankingData, config: TrainConfig, device: torch.device, state: TrainState
+) -> EpochPoint:
+    example, probability = evaluator.predict(model, valid, device, config.precision)
+    label, user = np.asarray(data.log.label[example]), data.log.user_of(example)
+    return EpochPoint(
+        epoch=state.epoch + 1,
+        train_loss=state.loss_sum / max(state.seen, 1),
+        valid_auc=metrics.auc(label, probability),
+        valid_gauc=metrics.gauc(label, probability, user).weighted,
+        valid_logloss=metrics.logloss(label, probability),
+        seconds=state.seconds,
+    )
+
+
+class _Loop:
+    """Optimiser, scaler, best weights and checkpoints around one model."""
+
+    def __init__(self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Path) -> None:
+        self.model, self.config, self.seed, self.device, self.resume_file = model, config, seed, device, resume_file
+        self.optimizer = torch.optim.AdamW(list(_parameter_groups(model, config)), lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        self.scaler = devices.grad_scaler(device, config.precision)
+        self.state = TrainState()
+        self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
+        self._resume()
+        self.saved_at = time.perf_counter()
+
+    def finished(self) -> bool:
+        state, config = self.state, self.config
+        stale = state.epoch - state.best_epoch
+        return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time()))
+
+    def out_of_time(self) -> bool:
+        return 0 < self.config.max_seconds <= self.state.seconds
+
+    def step(self, batch: Any, progress: Progress) -> None:
+        begin, begin_cpu = time.perf_counter(), time.process_time()
+        state, config = self.state, self.config
+        self.model.train()
+        batch = to_device(batch, self.device)
+        with devices.autocast(self.device, config.precision):
+            logit = self.model(batch)
+        loss = F.binary_cross_entropy_with_logits(logit.float(), batch.label)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if config.clip_norm > 0:
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        value = loss.item()
+        if not np.isfinite(value):
+            raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
+        state.step, state.steps = state.step + 1, state.steps + 1
+        state.loss_sum += value * len(batch)
+        state.seen, state.trained = state.seen + len(batch), state.trained + len(batch)
+        state.seconds += time.perf_counter() - begin
+        state.cpu_seconds += time.process_time() - begin_cpu
+        progress.step(state.loss_sum / state.seen, len(batch))
+        if time.perf_counter() - self.saved_at > config.checkpoint_seconds:
+            self.save()
+
+    def end_epoch(self, point: EpochPoint) -> None:
+        state = self.state
+        value = {"auc": point.valid_auc, "gauc": point.valid_gauc, "logloss": -point.valid_logloss}[self.config.monitor]
+        state.curve.append(dataclasses.asdict(point))
+        state.epoch, state.step, state.loss_sum, state.seen = state.epoch + 1, 0, 0.0, 0
+        if value > state.best_value:
+            state.best_value, state.best_epoch = value, state.epoch
+            self.best = copy.deepcopy(self.model.state_dict())
+        self.save()
+
+    def save(self) -> None:
+        checkpoint.save(
+            {
+                "model": self.model.state_dict(),
+                "best": self.best,
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict() if self.scaler is not None else None,
+                "random": devices.random_state(self.device),
+                "state": dataclasses.asdict(self.state),
+            },
+            self.resume_file,
+        )
+        self.saved_at = time.perf_counter()
+
+    def _resume(self) -> None:
+        saved = checkpoint.load(self.resume_file, self.device)
+        if saved is None:
+            return
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.scaler is not None and saved["scaler"] is not None:
+            self.scaler.load_state_dict(saved["scaler"])
+        self.best = saved["best"]
+        self.state = TrainState(**saved["state"])
+        devices.set_random_state(self.device, saved["random"])
+
+
+def _parameter_groups(model: nn.Module, config: TrainConfig) -> Iterator[dict[str, Any]]:
+    """Embedding tables, matrices and the rest: biases and norms are never decayed."""
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        decay = config.embedding_decay if id(parameter) in embeddings else config.weight_decay if parameter.dim() > 1 else 0.0
+        groups.setdefault(decay, []).append(parameter)
+    for decay, parameters in groups.items():
+        yield {"params": parameters, "weight_decay": decay}

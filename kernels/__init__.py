@@ -1,0 +1,1 @@
+"""Operations with interchangeable implementations. Imports torch and nothing else of the project."""

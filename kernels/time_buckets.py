@@ -1,0 +1,27 @@
+"""Logarithmic buckets of time gaps, shared by every model that is given time information."""
+
+import math
+
+import torch
+from torch import Tensor
+
+GAP_BUCKETS = 72
+"""Rows of a table over gaps. ln(10 years in seconds) / 0.301 is 65; larger gaps share the last row."""
+
+_WIDTH = 0.301
+"""Natural logarithm of the ratio of neighbouring bucket borders, about 2.3 buckets a doubling (HSTU, Zhai et al. 2024, released code)."""
+
+_BORDERS_MS = torch.tensor([math.exp(_WIDTH * bucket) * 1000 for bucket in range(1, GAP_BUCKETS)], dtype=torch.float64)
+
+
+def time_buckets(gap_ms: Tensor) -> Tensor:
+    """Bucket of each gap: floor(ln(max(1, |gap in seconds|)) / 0.301), at most GAP_BUCKETS - 1.
+
+    Args:
+        gap_ms: int64, any shape, milliseconds; the sign is ignored.
+
+    Returns:
+        int64 of the same shape. Found by searching exact borders: no logarithm, the same result on every device.
+    """
+    borders = _BORDERS_MS.ceil().to(dtype=torch.int64, device=gap_ms.device)
+    return torch.bucketize(gap_ms.abs(), borders, right=True)
