@@ -85,7 +85,11 @@ def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
     Raises:
         UserError: whatever is wrong with the data set, its name, or the split.
     """
-    log = open_dataset(config.dataset, roots)
+    return prepare_log(open_dataset(config.dataset, roots), config)
+
+
+def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
+    """`prepare` for a log that is already open."""
     split = make_split(log, config.split)
     train = split.role == ROLES["train"]
     vocabulary = build_vocabulary(log, train)

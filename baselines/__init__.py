@@ -1,0 +1,1 @@
+"""Classical rankers, one readable file each: counting floors, logistic regression, pooled-history networks, DIN."""

@@ -1,0 +1,69 @@
+"""Building blocks that several classical rankers share: activations (Dice among them), the MLP, the output layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Activation = Literal["relu", "dice", "prelu", "sigmoid"]
+
+
+def logit(probability: float) -> float:
+    """ln(p / (1 - p)) for p in (0, 1)."""
+    return math.log(probability / (1 - probability))
+
+
+class Dice(nn.Module):
+    """Data adaptive activation (Zhou et al. 2018, DIN, equation 4), one slope a channel.
+
+    f(x) = p(x) x + (1 - p(x)) alpha x with p(x) = sigmoid((x - E[x]) / sqrt(Var[x] + eps)). Mean and variance are those of
+    the rows of the batch in training, moving averages otherwise. Rows are real rows only: callers pass jagged tokens end
+    to end, never padding. Fewer than two rows have no variance; they use the moving averages.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int, eps: float = 1e-8, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.alpha = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[rows, width] -> [rows, width]"""
+        training = self.training and len(x) > 1
+        standard = F.batch_norm(x, self.running_mean, self.running_var, None, None, training, self.momentum, self.eps)
+        return x * torch.lerp(self.alpha, torch.ones_like(self.alpha), torch.sigmoid(standard))
+
+
+def make_activation(name: Activation, width: int) -> nn.Module:
+    """A fresh activation for rows of `width` channels; PReLU and Dice have one slope a channel."""
+    if name == "dice":
+        return Dice(width)
+    if name == "prelu":
+        return nn.PReLU(width)
+    return {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}[name]()
+
+
+class MLP(nn.Sequential):
+    """Linear, activation and dropout for every hidden width: [rows, inputs] -> [rows, width]."""
+
+    def __init__(self, inputs: int, hidden: tuple[int, ...], activation: Activation, dropout: float) -> None:
+        layers: list[nn.Module] = []
+        for narrow, wide in zip((inputs, *hidden), hidden, strict=False):
+            layers += [nn.Linear(narrow, wide), make_activation(activation, wide), nn.Dropout(dropout)]
+        super().__init__(*layers)
+        self.width = hidden[-1] if hidden else inputs
+
+
+def output_layer(width: int, positive_rate: float) -> nn.Linear:
+    """width -> one logit, which starts at the base rate of the training labels."""
+    layer = nn.Linear(width, 1)
+    nn.init.constant_(layer.bias, logit(positive_rate))
+    return layer

@@ -1,0 +1,118 @@
+"""DIN, the Deep Interest Network (Zhou et al. 2018, arXiv:1706.06978): the candidate weighs each past event.
+
+A small network, the activation unit, scores each (candidate q, past event k) from q, k, q - k and q * k; the weighted sum
+of the events joins the example's fields in an MLP. Weights are not normalised by default (paper, section 4.3), so that the
+sum keeps how much interest there was.
+
+History is jagged: tokens end to end, no padding anywhere. The unit's first layer is linear in its four inputs, so
+W [q; k; q - k; q * k] = W_q q + W_k k + W_p (q * k); the first term is computed once an example.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.embedding import FieldEmbeddings
+from ._inputs import OutcomeEmbeddings, event_fields, example_fields, example_of_event, names
+from ._layers import MLP, Activation, make_activation, output_layer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters of DIN."""
+
+    embedding_dim: int = 16
+    """Of every field's table."""
+    attention_hidden: tuple[int, ...] = (80, 40)
+    """Widths of the activation unit's hidden layers; at least one."""
+    attention_activation: Activation = "dice"
+    attention_softmax: bool = False
+    """Weights of an example's events sum to 1; off in the paper."""
+    hidden: tuple[int, ...] = (200, 80)
+    """Widths of the hidden layers of the MLP."""
+    activation: Activation = "dice"
+    dropout: float = 0.2
+    """After every hidden layer of the MLP."""
+
+
+class ActivationUnit(nn.Module):
+    """Weight of each past event for its example's candidate."""
+
+    def __init__(self, query: int, key: int, hidden: tuple[int, ...], activation: Activation) -> None:
+        super().__init__()
+        first, *rest = hidden
+        self.query = nn.Linear(query, first)
+        self.event = nn.Linear(key + query, first, bias=False)
+        self.activation = make_activation(activation, first)
+        self.rest = MLP(first, tuple(rest), activation, dropout=0.0)
+        self.out = nn.Linear(self.rest.width, 1)
+
+    def forward(self, query: Tensor, key: Tensor, row: Tensor) -> Tensor:
+        """query [n, Q], key [T, K] whose first Q columns match the query's, row int64 [T]: event -> example; weights [T]."""
+        product = query.index_select(0, row) * key[:, : query.shape[1]]
+        first = self.event(torch.cat([key, product], dim=1)) + self.query(query).index_select(0, row)
+        return self.out(self.rest(self.activation(first))).squeeze(1)
+
+
+class DIN(Ranker):
+    """Activation unit over the visible past, weighted sum, MLP, one logit."""
+
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__()
+        self.softmax = config.attention_softmax
+        self.example_names, self.event_names = names(example_fields(spec)), names(event_fields(spec))
+        self.embeddings = FieldEmbeddings(example_fields(spec), config.embedding_dim)
+        self.outcomes = OutcomeEmbeddings(spec, config.embedding_dim)
+        query = len(self.event_names) * config.embedding_dim
+        key = query + self.outcomes.fields * config.embedding_dim
+        self.unit = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
+        inputs = len(self.example_names) * config.embedding_dim + key
+        self.mlp = MLP(inputs, config.hidden, config.activation, config.dropout)
+        self.out = output_layer(self.mlp.width, spec.positive_rate)
+        self.shared = [self.example_names.index(name) for name in self.event_names]
+
+    def forward(self, batch: PointwiseBatch) -> Tensor:
+        example = self.embeddings(batch.fields, self.example_names)
+        interest = self.interest(example[:, self.shared].flatten(1), batch)
+        return self.out(self.mlp(torch.cat([example.flatten(1), interest], dim=1))).squeeze(1)
+
+    def interest(self, query: Tensor, batch: PointwiseBatch) -> Tensor:
+        """query [n, Q] -> weighted sum of each example's past events [n, K]; zeros for an empty past."""
+        history, row = batch.history, example_of_event(batch.history)
+        events = [self.embeddings.lookup(name, history.fields[name]) for name in self.event_names]
+        key = torch.cat([*events, *self.outcomes(history)], dim=1)
+        weight = self.unit(query, key, row)
+        if self.softmax:
+            weight = segment_softmax(weight, row, len(query))
+        value = key * weight.unsqueeze(1)
+        return value.new_zeros(len(query), key.shape[1]).index_add_(0, row, value)
+
+
+def segment_softmax(score: Tensor, row: Tensor, rows: int) -> Tensor:
+    """Softmax of score [T] among the tokens of the same row; row int64 [T] with values below `rows`."""
+    peak = score.new_zeros(rows).scatter_reduce(0, row, score.detach(), "amax", include_self=False)
+    power = (score - peak.index_select(0, row)).exp()
+    return power / power.new_zeros(rows).index_add_(0, row, power).index_select(0, row)
+
+
+INFO = ModelInfo(
+    name="din",
+    family="classical",
+    view="pointwise",
+    config=Config,
+    build=DIN,
+    summary="attention of the candidate over each past event, without softmax, and an MLP",
+    paper="Zhou et al. 2018, arXiv:1706.06978",
+    code="own",
+    differs=(
+        "a past event carries the action, label, logged context and time gap, not only the item, in key and value",
+        "past events of both outcomes, not clicks alone",
+        "q - k is folded into the weights of q and k, which are the same function",
+        "Dice's statistics leave out padding, since there is none",
+        "no mini-batch aware regularisation: `train.embedding_decay` instead",
+    ),
+)

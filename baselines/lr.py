@@ -1,0 +1,49 @@
+"""Logistic regression over all fields of the example: one weight a value, the mean for a multi-valued field.
+
+The classical linear CTR model (Richardson et al. 2007; at scale McMahan et al. 2013). A floor: it knows no history and no
+interaction, only who asks, for what, and when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.embedding import FieldEmbeddings
+from ._inputs import example_fields, names
+from ._layers import logit
+
+
+@dataclass(frozen=True)
+class Config:
+    """Nothing to choose in the model; L2 is `train.embedding_decay`."""
+
+
+class LogisticRegression(Ranker):
+    """Logit = bias + sum of the fields' weights; weights start at zero."""
+
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__()
+        self.names = names(example_fields(spec))
+        self.weights = FieldEmbeddings(example_fields(spec), dim=1, std=0.0)
+        self.bias = nn.Parameter(torch.tensor(logit(spec.positive_rate)))
+
+    def forward(self, batch: PointwiseBatch) -> Tensor:
+        return self.weights(batch.fields, self.names).sum(dim=(1, 2)) + self.bias
+
+
+INFO = ModelInfo(
+    name="lr",
+    family="floor",
+    view="pointwise",
+    config=Config,
+    build=LogisticRegression,
+    summary="logistic regression over the example's fields, without history",
+    paper="Richardson et al. 2007, Predicting clicks; McMahan et al. 2013, Ad click prediction",
+    code="own",
+    differs=("AdamW with decoupled decay instead of FTRL with L1",),
+    train={"lr": 1e-2, "embedding_decay": 1e-2},
+)

@@ -1,0 +1,244 @@
+"""Cleaning: what counts as a broken row, how many there were, and one form for labels, times and actions.
+
+Broken rows are dropped and counted, each under the first fault that it has: missing user, missing item, unreadable time,
+missing label, repetition of an earlier (user, item, time). Faults that no dropping of rows can mend stop with an error: a
+negative time, a label other than 0 and 1, a single class, nothing left. Source order is kept; sorting is the event log's.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from ..errors import UserError
+from .sources.files import as_numbers, as_text, column_of
+from .sources.labels import parse_label
+from .sources.schema import Feature, RawLog, Schema, SourceFile
+
+_MS = {"s": 1000, "ms": 1, "day": 86_400_000}
+_YEAR_2200_MS = 7_258_118_400_000
+_RESERVED = {"user", "item", "time", "label", "action", "hour", "weekday", "since_last"}
+
+
+@dataclass(frozen=True)
+class CleaningReport:
+    """How many rows were read, dropped (each counted once) and kept."""
+
+    rows_read: int
+    missing_user: int
+    missing_item: int
+    unreadable_time: int
+    missing_label: int
+    duplicates: int
+    """Repetitions of an earlier row's user, item and time; the first is kept."""
+    rows_kept: int
+    sorted_by_time: bool
+    """Whether the kept rows came in order of time; they are sorted in any case."""
+
+    def lines(self) -> list[str]:
+        """For printing: one line on the rows, one on their order."""
+        faults = {
+            "without user": self.missing_user,
+            "without item": self.missing_item,
+            "with unreadable time": self.unreadable_time,
+            "without label": self.missing_label,
+            "repeated": self.duplicates,
+        }
+        dropped = ", ".join(f"{count:,} {fault}" for fault, count in faults.items() if count)
+        order = "in order of time" if self.sorted_by_time else "not in order of time (sorted on conversion)"
+        return [f"rows: {self.rows_read:,} read, {self.rows_kept:,} kept; dropped: {dropped or 'none'}", f"rows came {order}"]
+
+
+@dataclass(frozen=True)
+class CleanLog:
+    """A data set whose rows are all usable."""
+
+    name: str
+    events: pd.DataFrame
+    """Columns user, item, action (str), time (int64, ms since 1970), label (uint8), and the context features; source order."""
+    users: pd.DataFrame | None
+    """Index: user id, unique. Categories and multi-valued features are strings ("" = missing), numbers float32 with NaN."""
+    items: pd.DataFrame | None
+    schema: Schema
+    files: tuple[SourceFile, ...]
+    licence: str
+    citation: str
+    default_split: str
+    bayes_auc: float | None
+    notes: tuple[str, ...]
+
+
+def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
+    """Drop and count broken rows, and bring what is left into one form.
+
+    Raises:
+        UserError: a column that the schema names is absent or unfit, a negative time, a label other than 0 and 1,
+            only one class, or no row left.
+    """
+    _check_schema(raw)
+    events, schema = raw.events, raw.schema
+    if len(events) == 0:
+        raise UserError(f"{raw.name} has no rows")
+    rule = parse_label(schema.label)
+    user, item = as_text(column_of(events, "user")), as_text(column_of(events, "item"))
+    time, has_time = _milliseconds(column_of(events, "time"), schema.time_unit, raw.name)
+    label = rule.apply(column_of(events, rule.column))
+
+    kept = np.ones(len(events), dtype=bool)
+    counts: dict[str, int] = {}
+    for fault, broken in (
+        ("missing_user", (user.isna() | (user == "")).to_numpy()),
+        ("missing_item", (item.isna() | (item == "")).to_numpy()),
+        ("unreadable_time", ~has_time),
+        ("missing_label", np.isnan(label)),
+    ):
+        counts[fault] = int((kept & broken).sum())
+        kept &= ~broken
+    rows = np.flatnonzero(kept)
+    table = pd.DataFrame({"user": user.iloc[rows], "item": item.iloc[rows], "time": time[rows]}).reset_index(drop=True)
+    repeated = table.duplicated().to_numpy()
+    if repeated.any():
+        rows, table = rows[~repeated], table.loc[~repeated].reset_index(drop=True)
+    table["label"] = label[rows].astype(np.uint8)
+    table["action"] = _joined(events, schema.action, rows)
+    for feature in schema.context_features:
+        table[feature.column] = _feature(column_of(events, feature.column).iloc[rows], feature).to_numpy()
+    report = CleaningReport(
+        rows_read=len(events),
+        **counts,
+        duplicates=int(repeated.sum()),
+        rows_kept=len(rows),
+        sorted_by_time=bool((np.diff(time[rows]) >= 0).all()),
+    )
+    _check_rows(raw, table, report)
+    clean_log = CleanLog(
+        name=raw.name,
+        events=table,
+        users=_side_table(raw.users, schema.user_features, f"user table of {raw.name}"),
+        items=_side_table(raw.items, schema.item_features, f"item table of {raw.name}"),
+        schema=schema,
+        files=raw.files,
+        licence=raw.licence,
+        citation=raw.citation,
+        default_split=raw.default_split,
+        bayes_auc=raw.bayes_auc,
+        notes=raw.notes,
+    )
+    return clean_log, report
+
+
+def _check_schema(raw: RawLog) -> None:
+    schema = raw.schema
+    owned = (
+        ("user table", raw.users, schema.user_features),
+        ("item table", raw.items, schema.item_features),
+        ("event table", raw.events, schema.context_features),
+    )
+    seen = set(_RESERVED)
+    for table_name, table, features in owned:
+        for feature in features:
+            if feature.column in seen or "/" in feature.column or not feature.column:
+                raise UserError(
+                    f"{raw.name}: feature name {feature.column!r} is reserved, used twice or holds '/': rename the column"
+                )
+            seen.add(feature.column)
+            if table is None:
+                raise UserError(f"{raw.name}: feature {feature.column!r} needs a {table_name}, and there is none")
+            _require(raw.name, table_name, table, feature.column)
+    label_column = parse_label(schema.label).column
+    for column in ("user", "item", "time", label_column, *schema.action):
+        _require(raw.name, "event table", raw.events, column)
+    outcomes = {label_column, *schema.action}
+    for feature in schema.context_features:
+        if feature.column in outcomes:
+            raise UserError(f"{raw.name}: {feature.column!r} is an outcome (label or action) and cannot be a context feature")
+
+
+def _require(name: str, table_name: str, table: pd.DataFrame, column: str) -> None:
+    if column not in table.columns:
+        raise UserError(f"{name}: the {table_name} has no column {column!r}; it has: {', '.join(map(str, table.columns))}")
+
+
+def _milliseconds(column: pd.Series, unit: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Times as int64 [rows] in ms since 1970 (0 where unreadable) and bool [rows]: readable."""
+    if unit == "datetime":
+        parsed = _datetimes(column, name)
+        known = parsed.notna().to_numpy()
+        ms = np.where(known, parsed.dt.as_unit("ms").dt.tz_localize(None).to_numpy().astype(np.int64), 0)
+        _check_range(column, ms.astype(np.float64), known, unit, name)
+    else:
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            raise UserError(f"{name}: column time holds dates, but time_unit is {unit!r}: write time_unit: datetime")
+        exact = as_numbers(column) * _MS[unit]
+        known = np.isfinite(exact)
+        _check_range(column, exact, known, unit, name)
+        ms = np.round(np.where(known, exact, 0)).astype(np.int64)
+    if not known.any():
+        raise UserError(f"{name}: no row has a readable time; the first is {column.iloc[0]!r} and time_unit is {unit!r}")
+    return ms, known
+
+
+def _datetimes(column: pd.Series, name: str) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        raise UserError(f"{name}: column time holds numbers: time_unit must be s, ms or day, not datetime")
+    parsed = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+    if parsed.notna().any() or column.isna().all():
+        return parsed
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Could not infer format")
+        return pd.to_datetime(column, utc=True, errors="coerce")
+
+
+def _check_range(column: pd.Series, ms: np.ndarray, known: np.ndarray, unit: str, name: str) -> None:
+    for wrong, what in ((ms < 0, "is negative"), (ms > _YEAR_2200_MS, f"is after the year 2200 if time_unit is {unit!r}")):
+        if (wrong & known).any():
+            row = int((wrong & known).argmax())
+            raise UserError(
+                f"{name}: time {column.iloc[row]!r} in data row {row + 1} {what}; times count from 1970: correct it or time_unit"
+            )
+
+
+def _joined(events: pd.DataFrame, columns: tuple[str, ...], rows: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:
+    """str [rows]: the action columns' values with | between them; only distinct combinations are spelled out."""
+    combined, texts = np.zeros(len(rows), dtype=np.int64), [""]
+    for position, column in enumerate(columns):
+        codes, values = pd.factorize(as_text(column_of(events, column).iloc[rows]).fillna(""))
+        combined, pairs = pd.factorize(combined * len(values) + codes)
+        words = [str(value) for value in values]
+        texts = [
+            words[pair % len(words)] if position == 0 else f"{texts[pair // len(words)]}|{words[pair % len(words)]}"
+            for pair in pairs
+        ]
+    return pd.array(texts, dtype="str").take(combined)
+
+
+def _feature(column: pd.Series, feature: Feature) -> pd.Series:
+    if feature.kind == "number":
+        numbers = as_numbers(column).astype(np.float32)
+        return pd.Series(np.where(np.isfinite(numbers), numbers, np.float32(np.nan)), index=column.index)
+    return as_text(column).fillna("")
+
+
+def _side_table(table: pd.DataFrame | None, features: tuple[Feature, ...], where: str) -> pd.DataFrame | None:
+    if table is None or not features:
+        return None
+    table = cast(pd.DataFrame, table.loc[table.index.notna()])
+    repeated = table.index.duplicated()
+    if repeated.any():
+        raise UserError(f"the {where} lists {str(table.index[repeated.argmax()])!r} more than once: keep one row for each id")
+    columns = {feature.column: _feature(column_of(table, feature.column), feature) for feature in features}
+    return pd.DataFrame(columns, index=table.index.astype("str"))
+
+
+def _check_rows(raw: RawLog, table: pd.DataFrame, report: CleaningReport) -> None:
+    if len(table) == 0:
+        raise UserError(f"{raw.name} has no usable row; {report.lines()[0]}")
+    classes = table["label"].unique()
+    if len(classes) == 1:
+        raise UserError(
+            f"{raw.name}: the label {raw.schema.label!r} is {classes[0]} in all {len(table):,} rows; ranking needs both classes"
+        )

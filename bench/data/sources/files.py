@@ -1,0 +1,124 @@
+"""Reading columns of csv and parquet files as text, with one clear line for whatever is wrong with a file."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...errors import UserError
+from .schema import SourceFile
+
+MISSING = ("", "NULL", "null", "NaN", "nan", "\\N", "<NA>")
+"""Texts that stand for a missing value in a text file. `NA` and `None` are not among them: both occur as names."""
+
+
+def source_file(path: Path, origin: str) -> SourceFile:
+    """The identity of a file that was read."""
+    with readable(path), path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return SourceFile(path.name, origin, digest, path.stat().st_size)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turns every way in which reading `path` can fail into a UserError of one line that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{path} is empty") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8 text (byte {error.start}): convert it, or name the file by its true ending"
+        ) from None
+    except (OSError, EOFError, zlib.error, pd.errors.ParserError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def read_text(path: Path, **options: Any) -> pd.DataFrame:
+    """A delimited text file (.gz as well) with every column as strings; `options` go to pandas.read_csv.
+
+    Strings keep ids beyond 2**63, leading zeros and flags apart exactly as written; cleaning turns into numbers what is one.
+    """
+    with readable(path):
+        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=list(MISSING), index_col=False, **options)
+
+
+def read_columns(
+    path: Path, columns: Iterable[str], delimiter: str = ",", joined: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """The named columns of a csv, csv.gz or parquet file; columns that are not named are never held in memory.
+
+    Args:
+        joined: column -> separator, for list columns of a parquet file, which become one string a row.
+
+    Returns:
+        Strings, except floating point numbers and timestamps of a parquet file, which keep their type.
+
+    Raises:
+        UserError: the file is missing, empty, unreadable or lacks a column.
+    """
+    wanted = list(dict.fromkeys(columns))
+    if path.suffix == ".parquet":
+        with readable(path):
+            present = list(pq.read_schema(path).names)
+    else:
+        present = list(read_text(path, sep=delimiter, nrows=0).columns)
+    for column in wanted:
+        if column not in present:
+            raise UserError(f"{path} has no column {column!r}; it has: {', '.join(map(str, present))}")
+    if path.suffix != ".parquet":
+        return columns_of(read_text(path, sep=delimiter, usecols=wanted), wanted)
+    with readable(path):
+        table = pq.read_table(path, columns=wanted)
+        return pd.DataFrame({name: _arrow_column(path, table, name, joined or {}) for name in wanted})
+
+
+def _arrow_column(path: Path, table: pa.Table, name: str, joined: Mapping[str, str]) -> pd.Series:
+    column = table.column(name)
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        if name not in joined:
+            raise UserError(f"{path}: column {name!r} holds lists; only a feature of kind multi can")
+        column = pc.call_function("binary_join", [column.cast(pa.list_(pa.string())), joined[name]])
+    elif pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+    elif not pa.types.is_floating(kind) and not pa.types.is_timestamp(kind):
+        column = column.cast(pa.string())
+    return column.to_pandas().reset_index(drop=True)
+
+
+def column_of(table: pd.DataFrame, name: str) -> pd.Series:
+    """One column, typed as one."""
+    return cast(pd.Series, table[name])
+
+
+def columns_of(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Some columns in this order, typed as a frame."""
+    return cast(pd.DataFrame, table[list(names)])
+
+
+def as_numbers(column: pd.Series) -> np.ndarray:
+    """float64 [rows]: the column as numbers, NaN where it is missing or not a number."""
+    numbers = cast(pd.Series, pd.to_numeric(column, errors="coerce"))
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """The column as strings, missing where it was missing; whole numbers are written without a decimal point."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        known = column.dropna()
+        if bool((known % 1 == 0).all()) and bool((known.abs() < 2**53).all()):
+            column = column.astype("Int64")
+    return column.astype("str")

@@ -1,0 +1,90 @@
+"""Label rules: a column that holds 0 and 1, or a comparison of one column with a number or a word."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...errors import UserError
+from .files import as_numbers, as_text
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_COMPARISON = re.compile(r"(?P<column>[^<>=!]+?)\s*(?P<operator>>=|<=|==|!=|>|<)\s*(?P<value>[^<>=!]+)")
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How the label follows from one column."""
+
+    text: str
+    column: str
+    operator: str = ""
+    """Empty: the column holds the label itself."""
+    value: float | str = ""
+
+    def apply(self, column: pd.Series) -> np.ndarray:
+        """float32 [rows]: 0, 1, or NaN where the column is missing or, for a comparison with a number, is not a number.
+
+        Raises:
+            UserError: no comparison was given and the column holds something other than 0 and 1.
+        """
+        if not self.operator:
+            return self._zero_one(column)
+        compare = _OPERATORS[self.operator]
+        if isinstance(self.value, str):
+            known = column.notna().to_numpy()
+            outcome = compare(as_text(column).to_numpy(dtype=object), self.value)
+        else:
+            numbers = as_numbers(column)
+            known = ~np.isnan(numbers)
+            outcome = compare(numbers, self.value)
+        return np.where(known, outcome, np.nan).astype(np.float32)
+
+    def _zero_one(self, column: pd.Series) -> np.ndarray:
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            column = column.replace({"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"})
+        labels = as_numbers(column).astype(np.float32)
+        wrong = column.notna().to_numpy() & (labels != 0) & (labels != 1)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise UserError(
+                f"label column {self.column!r} holds {column.iloc[row]!r} in data row {row + 1}, not 0 or 1: "
+                f"write a rule, such as label: {self.column} >= 4"
+            )
+        return labels
+
+
+def parse_label(text: str) -> LabelRule:
+    """The rule of a label text such as `rating >= 4`, `behaviour == buy` or `is_click`.
+
+    Raises:
+        UserError: neither a column name nor one comparison.
+    """
+    stripped = text.strip()
+    match = _COMPARISON.fullmatch(stripped)
+    if match is None:
+        if not stripped or any(sign in stripped for sign in "<>=!"):
+            raise UserError(
+                f"label {text!r} is neither a column nor a rule: write column, one of {' '.join(_OPERATORS)}, and a value"
+            )
+        return LabelRule(stripped, stripped)
+    column, sign, word = match["column"].strip(), match["operator"], match["value"].strip()
+    try:
+        return LabelRule(stripped, column, sign, float(word))
+    except ValueError:
+        if sign not in ("==", "!="):
+            raise UserError(f"label {text!r} compares with {word!r}, which is not a number; words allow == and != only") from None
+        return LabelRule(stripped, column, sign, word.strip("'\""))
