@@ -37,8 +37,10 @@ class FieldEmbeddings(nn.Module):
     def __init__(self, fields: tuple[FieldLike, ...], dim: int, std: float = 0.02) -> None:
         super().__init__()
         self.dim = dim
-        self.tables = nn.ModuleDict({field.name: nn.Embedding(field.size, dim) for field in fields})
-        for table in self.tables.values():
+        # A list, because a ModuleDict refuses names such as `type` or `a.b`, which users' columns may have.
+        self.tables = nn.ModuleList(nn.Embedding(field.size, dim) for field in fields)
+        self.index = {field.name: at for at, field in enumerate(fields)}
+        for table in self.tables:
             assert isinstance(table, nn.Embedding)
             nn.init.normal_(table.weight, std=std)
             with torch.no_grad():
@@ -46,7 +48,7 @@ class FieldEmbeddings(nn.Module):
 
     def lookup(self, name: str, ids: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """[n, dim] for one field: ids int64 [n], or (values, offsets) of n jagged rows."""
-        table = self.tables[name]
+        table = self.tables[self.index[name]]
         if isinstance(ids, Tensor):
             return table(ids)
         values, offsets = ids

@@ -125,9 +125,9 @@ def pointwise_batch(data: RankingData, event: np.ndarray, item: np.ndarray) -> P
 class SequenceBatches:
     """Segments of user sequences in which the examples of a role are the targets.
 
-    A user's sequence is cut at fixed positions into chunks of `chunk` events; a segment is a chunk's events up to its last
-    target, preceded by what its first event sees. Cuts depend on nothing later, so no score depends on the future or on
-    batch mates.
+    A user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last target, preceded by
+    one history length of context. Where an event belongs depends on what it sees alone, so no score depends on the future,
+    on events that it does not see, or on batch mates.
     """
 
     def __init__(self, data: RankingData, role: str, batch_events: int) -> None:
@@ -135,11 +135,11 @@ class SequenceBatches:
         self.batch_events = batch_events
         events = data.split.examples(role)
         self.examples = len(events)
-        chunk_start = first_of_chunk(data, events)
-        new = np.flatnonzero(np.diff(chunk_start, prepend=-1))
+        start, chunk = segment_start(data, events)
+        new = np.flatnonzero(np.diff(chunk, prepend=-1))
         self.targets = Multi(events, np.append(new, len(events)))
         """Event positions of the targets; segment s has those between its two offsets."""
-        self.start = data.lo[chunk_start[new]]
+        self.start = start[new]
         self.end = events[self.targets.offsets[1:] - 1] + 1
 
     def plans(self, rng: np.random.Generator | None) -> list[np.ndarray]:
@@ -169,11 +169,13 @@ class SequenceBatches:
         return batch
 
 
-def first_of_chunk(data: RankingData, event: np.ndarray) -> np.ndarray:
-    """The first event of the chunk to which each event belongs."""
-    chunk = 4 * max(data.spec.history_length, 32)
+def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the segment of each event starts, and where its chunk does (which tells segments apart)."""
+    length = data.spec.history_length
+    chunk_length = 4 * max(length, 32)
     user_start = data.log.user_offsets[data.log.user_of(event)]
-    return user_start + (event - user_start) // chunk * chunk
+    chunk = user_start + (data.hi[event] - user_start) // chunk_length * chunk_length
+    return np.maximum(chunk - length, user_start), chunk
 
 
 def sequence_batch(
@@ -218,7 +220,7 @@ def request_batch(data: RankingData, view: str, event: int, items: np.ndarray) -
     repeated = np.full(len(items), event)
     if view == "pointwise":
         return pointwise_batch(data, repeated, items)
-    begin = data.lo[first_of_chunk(data, np.array([event]))[0]]
+    begin = segment_start(data, np.array([event]))[0][0]
     past = np.arange(begin, data.hi[event])
     shown = np.concatenate([np.asarray(data.log.item[past]), items])
     events = np.concatenate([past, repeated])

@@ -218,7 +218,8 @@ def _joined(events: pd.DataFrame, columns: tuple[str, ...], rows: np.ndarray) ->
 
 def _feature(column: pd.Series, feature: Feature) -> pd.Series:
     if feature.kind == "number":
-        numbers = as_numbers(column).astype(np.float32)
+        with np.errstate(over="ignore"):
+            numbers = as_numbers(column).astype(np.float32)
         return pd.Series(np.where(np.isfinite(numbers), numbers, np.float32(np.nan)), index=column.index)
     return as_text(column).fillna("")
 

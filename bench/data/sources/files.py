@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import hashlib
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from ...errors import UserError
@@ -36,23 +39,56 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{path} is empty") from None
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text (byte {error.start}): convert it, or name the file by its true ending"
-        ) from None
-    except (OSError, EOFError, zlib.error, pd.errors.ParserError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"{path} is not {error.encoding} text: convert it") from None
+    except (OSError, EOFError, ValueError, csv.Error, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
 
-def read_text(path: Path, **options: Any) -> pd.DataFrame:
-    """A delimited text file (.gz as well) with every column as strings; `options` go to pandas.read_csv.
+@dataclass(frozen=True)
+class TextFormat:
+    """How a delimited text file is written."""
+
+    delimiter: str = ","
+    quoted: bool = True
+    """False: quotation marks are ordinary characters."""
+    encoding: str = "utf8"
+    header: bool = True
+    """False: columns are named "0", "1", ... by position."""
+
+
+def header_of(path: Path, form: TextFormat = TextFormat()) -> list[str]:
+    """Names of the columns of a delimited text file, .gz or plain."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with readable(path), opened(path, "rt", encoding=form.encoding, newline="") as stream:
+        rows = csv.reader(stream, delimiter=form.delimiter, quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE)
+        first = next(rows, [])
+    if not first:
+        raise UserError(f"{path} is empty")
+    return [name.removeprefix("\ufeff") for name in first] if form.header else [str(position) for position in range(len(first))]
+
+
+def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat()) -> pd.DataFrame:
+    """Columns of a delimited text file as strings, missing where a field is one of MISSING.
 
     Strings keep ids beyond 2**63, leading zeros and flags apart exactly as written; cleaning turns into numbers what is one.
+
+    Raises:
+        UserError: the file is missing, empty or unreadable, or a row has more or fewer fields than the first.
     """
+    names = header_of(path, form)
+    convert = pa_csv.ConvertOptions(
+        include_columns=list(columns),
+        column_types={name: pa.string() for name in columns},
+        null_values=list(MISSING),
+        strings_can_be_null=True,
+    )
+    parse = pa_csv.ParseOptions(
+        delimiter=form.delimiter, quote_char='"' if form.quoted else False, newlines_in_values=form.quoted
+    )
+    read = pa_csv.ReadOptions(encoding=form.encoding, column_names=names, skip_rows=int(form.header))
     with readable(path):
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=list(MISSING), index_col=False, **options)
+        return pa_csv.read_csv(path, read, parse, convert).to_pandas()
 
 
 def read_columns(
@@ -70,16 +106,15 @@ def read_columns(
         UserError: the file is missing, empty, unreadable or lacks a column.
     """
     wanted = list(dict.fromkeys(columns))
-    if path.suffix == ".parquet":
-        with readable(path):
-            present = list(pq.read_schema(path).names)
-    else:
-        present = list(read_text(path, sep=delimiter, nrows=0).columns)
+    form = TextFormat(delimiter)
+    with readable(path):
+        present = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path, form)
     for column in wanted:
-        if column not in present:
-            raise UserError(f"{path} has no column {column!r}; it has: {', '.join(map(str, present))}")
+        if present.count(column) != 1:
+            fault = "more than one column" if column in present else "no column"
+            raise UserError(f"{path} has {fault} {column!r}; it has: {', '.join(present)}")
     if path.suffix != ".parquet":
-        return columns_of(read_text(path, sep=delimiter, usecols=wanted), wanted)
+        return read_text(path, wanted, form)
     with readable(path):
         table = pq.read_table(path, columns=wanted)
         return pd.DataFrame({name: _arrow_column(path, table, name, joined or {}) for name in wanted})

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...errors import UserError
 from .fetch import Found, Package, fetch
-from .files import columns_of, read_text, readable, source_file
+from .files import TextFormat, columns_of, header_of, read_text, readable, source_file
 from .schema import DataRoots, Feature, RawLog, Schema
 
 _TERMS = "MovieLens data are for research; the licence forbids redistribution: never commit or pass on these files."
@@ -103,7 +103,7 @@ def _raw_log(package: Package, found: Found, tables: Tables, age: Feature) -> Ra
 
 
 def _official_100k(folder: Path) -> Tables:
-    events = read_text(folder / "u.data", sep="\t", header=None, names=["user", "item", "rating", "time"])
+    events = _read_plain(folder / "u.data", "\t", {0: "user", 1: "item", 2: "rating", 3: "time"})
     users = _read_plain(folder / "u.user", "|", {0: "user", 1: "age", 2: "gender", 3: "occupation"}).set_index("user")
     flags = {5 + position: genre for position, genre in enumerate(_GENRES.split())}
     films = _read_plain(folder / "u.item", "|", {0: "item", 1: "title", **flags})
@@ -115,7 +115,7 @@ def _official_100k(folder: Path) -> Tables:
 
 
 def _official_1m(folder: Path) -> Tables:
-    # With ":" as separator, pandas' fast parser sees the empty fields between "::" as columns of their own.
+    # A fast parser takes one character as separator: the empty fields between the two colons of "::" are columns of their own.
     events = _read_plain(folder / "ratings.dat", ":", {0: "user", 2: "item", 4: "rating", 6: "time"})
     users = _read_plain(folder / "users.dat", ":", {0: "user", 2: "gender", 4: "age", 6: "occupation"}).set_index("user")
     path = folder / "movies.dat"
@@ -133,12 +133,11 @@ def _official_1m(folder: Path) -> Tables:
 
 def _read_plain(path: Path, separator: str, columns: dict[int, str]) -> pd.DataFrame:
     """Columns of a file without a header, by position: latin-1, quotes are ordinary characters."""
-    with readable(path), path.open(encoding="latin-1") as stream:
-        width = stream.readline().count(separator) + 1
+    form = TextFormat(separator, quoted=False, encoding="latin-1", header=False)
+    width = len(header_of(path, form))
     if width <= max(columns):
         raise UserError(f"{path} has {width} columns between {separator!r} where at least {max(columns) + 1} are published")
-    options = {"header": None, "names": range(width), "usecols": list(columns), "quoting": 3, "encoding": "latin-1"}
-    return read_text(path, sep=separator, **options).rename(columns=columns)
+    return read_text(path, [str(position) for position in columns], form).set_axis(list(columns.values()), axis=1)
 
 
 def _typed(folder: Path, name: str) -> Tables:
@@ -148,7 +147,6 @@ def _typed(folder: Path, name: str) -> Tables:
     users = _read_typed(folder / f"{name}.user", {"user_id": "user", **{column: column for column in _USER_COLUMNS}})
     years = {"item_id": "item", "release_year": "year", "class": "genres", "genre": "genres"}
     items = _read_typed(folder / f"{name}.item", years)
-    items["year"] = pd.to_numeric(items["year"], errors="coerce")
     for table in (events, users):
         # The wheel of ml-1m marks its users as those of one of two domains: "1m_17" is the published user 17.
         table["user"] = table["user"].str.removeprefix("1m_")
@@ -161,10 +159,11 @@ def _typed(folder: Path, name: str) -> Tables:
 
 def _read_typed(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     """Columns of a tab-separated file whose header names look like `user_id:token`."""
-    header = {str(name).partition(":")[0]: str(name) for name in read_text(path, sep="\t", nrows=0).columns}
+    form = TextFormat("\t", quoted=False)
+    header = {name.partition(":")[0]: name for name in header_of(path, form)}
     present = {header[name]: column for name, column in columns.items() if name in header}
     for column in columns.values():
         if column not in present.values():
             wanted = " or ".join(name for name, meaning in columns.items() if meaning == column)
             raise UserError(f"{path} has no column {wanted}; it has: {', '.join(header)}")
-    return read_text(path, sep="\t", usecols=list(present), quoting=3).rename(columns=present)
+    return read_text(path, list(present), form).rename(columns=present)

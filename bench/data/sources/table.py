@@ -81,6 +81,8 @@ def load_table(path: Path, mapping: dict[str, Any]) -> RawLog:
     name = config.name or path.stem
     if not re.fullmatch(r"[\w.-]+", name):
         raise UserError(f"{path}: name {name!r} may hold letters, digits, '.', '-' and '_' only")
+    if len(config.delimiter) != 1:
+        raise UserError(f"{path}: delimiter must be one character, not {config.delimiter!r}")
     columns = from_dict(Columns, config.columns, f"{path}: columns")
     user_features = _features(config.user_features, f"{path}: user_features")
     item_features = _features(config.item_features, f"{path}: item_features")

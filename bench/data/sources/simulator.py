@@ -1,0 +1,328 @@
+"""A simulated exposure log with planted effects and a known best AUC.
+
+Users arrive over time, act in sessions, and are shown items of categories that tend to come back. The logit of a click is
+
+    intercept
+    + popularity       x  N(0, 1) of the item
+    + long_term_taste  x  affinity of the user to the category, N(0, 1), a product of latent factors
+    + recent_interest  x  share of the category among the items clicked in the last `history_window` events, recent ones
+                          counting more
+    + time_of_day      x  cosine over the hour (UTC), whose peak differs between categories
+    + target_match     x  vote (+1 or -1) that the user gave at the latest event of the same category, 0 if there is none
+                          among the last `history_window` events
+
+`target_match` needs the candidate to be compared with single past events and what the user did there. The vote, `up` or
+`down`, is part of every event's action and a fair coin, independent of everything else. Hence, without the history this term
+has mean zero and the same distribution for every user, item and hour, and no click is informative about another one: user
+and item ids can't stand in for the history. Nor can separate averages over it: the mean vote and the mean category do not
+say which vote was given where.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...config import from_dict
+from ...errors import UserError
+from .schema import DataRoots, Feature, RawLog, Schema
+
+_START = 1_704_067_200
+"""2024-01-01 00:00 UTC, in seconds since 1970."""
+_DAY = 86_400
+_FACTORS = 8
+"""Latent factors of the users' taste."""
+_SEGMENTS, _REGIONS = 5, 8
+_EFFECTS = ("popularity", "long_term_taste", "recent_interest", "time_of_day", "target_match")
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """Size, strength of each effect (on the logit scale; 0 turns it off), and how exposures come about."""
+
+    events: int = 200_000
+    users: int = 2_000
+    """Users who may occur; some have no events where events are few."""
+    items: int = 2_000
+    categories: int = 40
+    seed: int = 0
+    intercept: float = -1.0
+    popularity: float = 0.5
+    long_term_taste: float = 0.8
+    recent_interest: float = 2.0
+    time_of_day: float = 0.5
+    target_match: float = 1.0
+    history_window: int = 20
+    """Events that recent_interest and target_match look back; a shorter data.history_length puts the best AUC out of reach."""
+    recency_half_life: float = 5.0
+    """Events after which a click counts half in recent_interest."""
+    block: int = 12
+    """A user's events are cut into blocks of so many; within one, each category that is shown comes `repeats` times."""
+    repeats: int = 3
+    exposure_skew: float = 1.5
+    """1: items of a category are shown equally often; above: the share of the r-th falls as r ** (1 / exposure_skew - 1)."""
+    activity_spread: float = 0.5
+    """Standard deviation of the logarithm of the users' activity."""
+    session_length: float = 8.0
+    """Mean number of events in a session."""
+    pause_seconds: float = 40.0
+    """Mean time between two events of a session."""
+    days: float = 30.0
+    """Time span of the log, apart from the length of sessions."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not np.isfinite(value):
+                raise UserError(f"simulator.{field.name} must be a finite number, not {value}")
+        lowest = {
+            "events": 2, "users": 1, "items": 1, "categories": 1, "seed": 0, "history_window": 1, "block": 1, "repeats": 1,
+            "exposure_skew": 1, "activity_spread": 0, "session_length": 1, "pause_seconds": 0,
+        }  # fmt: skip
+        for name, low in lowest.items():
+            if getattr(self, name) < low:
+                raise UserError(f"simulator.{name} must be at least {low}, not {getattr(self, name)}")
+        for name in ("recency_half_life", "days"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"simulator.{name} must be above 0, not {getattr(self, name)}")
+        if self.categories > self.items:
+            raise UserError(f"simulator.categories ({self.categories}) must not exceed simulator.items ({self.items})")
+
+
+TARGET = SimulatorConfig(
+    events=100_000,
+    users=1_000,
+    items=500,
+    categories=40,
+    block=20,
+    repeats=2,
+    intercept=0.0,
+    popularity=0.2,
+    long_term_taste=0.0,
+    recent_interest=0.0,
+    time_of_day=0.0,
+    target_match=3.0,
+)
+"""The data set `simulator-target`."""
+
+
+def load_simulator(roots: DataRoots) -> RawLog:
+    """All effects at moderate strength; nothing is read from `roots`."""
+    return simulate(SimulatorConfig(), "simulator")
+
+
+def load_simulator_target(roots: DataRoots) -> RawLog:
+    """A strong target_match and a weak popularity alone; nothing is read from `roots`."""
+    return simulate(TARGET, "simulator-target")
+
+
+def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
+    """The log that the keys of a YAML file describe: those of SimulatorConfig, `source: simulator` and, if wanted, `name`.
+
+    Raises:
+        UserError: an unknown key, or a value of the wrong type or size.
+    """
+    settings = {key: value for key, value in mapping.items() if key not in ("source", "name")}
+    chosen = mapping.get("name", name)
+    if not isinstance(chosen, str) or not re.fullmatch(r"[\w.-]+", chosen):
+        raise UserError(f"{name}: name {chosen!r} may hold letters, digits, '.', '-' and '_' only")
+    try:
+        return simulate(from_dict(SimulatorConfig, settings, "simulator"), chosen)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def simulate(config: SimulatorConfig, name: str) -> RawLog:
+    """Draw a log; the same config gives the same log, and users, items and exposures do not depend on effect strengths.
+
+    The event table has one column more than the schema names, `true_probability`: the click probability given everything
+    that was drawn before the click, latent quantities included. `bayes_auc` is `expected_auc` of it over all events; a
+    subset (the test events) has its own best AUC, which follows from the same column.
+    """
+    # One stream for each table, so that a change in one leaves the others as they were.
+    user_rng, item_rng, time_rng, exposure_rng, outcome_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(5))
+    factors = user_rng.standard_normal((config.users, _FACTORS))
+    users = pd.DataFrame(
+        {
+            "segment": _noisy_rank(factors[:, 0], _SEGMENTS, "s", user_rng),
+            "region": _noisy_rank(factors[:, 1], _REGIONS, "r", user_rng),
+        },
+        index=_names("u", config.users),
+    )
+    category_of_item = np.arange(config.items) % config.categories
+    items = pd.DataFrame({"category": _names("c", config.categories)[category_of_item]}, index=_names("i", config.items))
+
+    user, time = _visits(config, time_rng)
+    category = _categories(config, user, exposure_rng)
+    item = _items(config, category, exposure_rng)
+    vote = outcome_rng.integers(0, 2, config.events)
+    uniform = outcome_rng.random(config.events)
+
+    category_factors = item_rng.standard_normal((config.categories, _FACTORS))
+    popularity = item_rng.standard_normal(config.items)
+    peak = item_rng.permutation(config.categories) * 24 / config.categories
+    hour = time // 3600 % 24
+    logit = np.full(config.events, config.intercept)
+    logit += config.popularity * popularity[item]
+    logit += config.long_term_taste * np.einsum("ij,ij->i", factors[user], _unit(category_factors)[category])
+    logit += config.time_of_day * np.cos((hour - peak[category]) * (2 * np.pi / 24))
+    logit += config.target_match * _last_vote(config, user, category, vote)
+    probability, click = _draw_clicks(config, logit, user, category, uniform)
+
+    events = pd.DataFrame(
+        {
+            "user": users.index.to_numpy()[user],
+            "item": items.index.to_numpy()[item],
+            "time": time,
+            "click": click.astype(np.int64),
+            "vote": np.array(["down", "up"], dtype=object)[vote],
+            "true_probability": probability,
+        }
+    )
+    planted = [f"{effect} {getattr(config, effect):g}" for effect in _EFFECTS if getattr(config, effect) != 0]
+    return RawLog(
+        name=name,
+        events=events.iloc[np.argsort(time, kind="stable")].reset_index(drop=True),
+        users=users,
+        items=items,
+        schema=Schema(
+            label="click",
+            action=("click", "vote"),
+            user_features=(Feature("segment"), Feature("region")),
+            item_features=(Feature("category"),),
+        ),
+        files=(),
+        licence="none needed: generated",
+        citation="none: simulated by Rankbench",
+        bayes_auc=expected_auc(probability),
+        notes=(
+            f"planted effects (logit scale): {', '.join(planted) or 'none'}",
+            f"the best AUC needs the last {config.history_window} events to be visible at once (history_length, feedback_delay)",
+            # The settings are the identity of a log that has no files.
+            f"settings: {json.dumps(dataclasses.asdict(config))}",
+        ),
+    )
+
+
+def expected_auc(probability: np.ndarray) -> float:
+    """Best reachable AUC on events with these click probabilities: the AUC of the probabilities themselves.
+
+    Expected number of pairs (clicked i, unclicked j) that are ranked correctly, ties half, over the expected number of such
+    pairs: sum over i != j of p_i (1 - p_j) ([p_i > p_j] + [p_i = p_j] / 2), divided by the same sum without the bracket.
+    The mean AUC over draws of clicks differs from this ratio by O(1 / n).
+
+    Args:
+        probability: float [n], each within [0, 1].
+
+    Raises:
+        UserError: a value outside [0, 1], or no pair of a click and a non-click is possible.
+    """
+    p = np.asarray(probability, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise UserError("expected_auc needs probabilities within [0, 1]")
+    value, group = np.unique(p, return_inverse=True)
+    count = np.bincount(group, minlength=len(value)).astype(np.float64)
+    clicked, unclicked = count * value, count * (1 - value)
+    with_itself = count * value * (1 - value)
+    below = np.cumsum(unclicked) - unclicked
+    pairs = clicked.sum() * unclicked.sum() - with_itself.sum()
+    if not pairs > 0:
+        raise UserError("no AUC: every event, or none, is certain to be clicked, or there is only one")
+    return float((clicked * below + (clicked * unclicked - with_itself) / 2).sum() / pairs)
+
+
+def _names(prefix: str, count: int) -> np.ndarray:
+    return np.array([f"{prefix}{number}" for number in range(count)], dtype=object)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _noisy_rank(factor: np.ndarray, bins: int, prefix: str, rng: np.random.Generator) -> np.ndarray:
+    """An observed feature that tells a little about a latent factor: the bin of its rank after adding as much noise."""
+    rank = np.argsort(np.argsort(factor + rng.standard_normal(len(factor))))
+    return _names(prefix, bins)[rank * bins // len(factor)]
+
+
+def _visits(config: SimulatorConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """User and time (s) of every event, ordered by user and then time, which strictly increases within a user."""
+    arrival = rng.random(config.users) * 0.9
+    activity = np.exp(config.activity_spread * rng.standard_normal(config.users)) * (1 - arrival)
+    length = rng.multinomial(config.events, activity / activity.sum())
+    user = np.repeat(np.arange(config.users), length)
+    first = np.diff(user, prepend=-1) != 0
+
+    starts_session = rng.random(config.events) < 1 / config.session_length
+    share = rng.exponential(size=config.events) * (starts_session & ~first)
+    # One more draw a user is the time after the last session.
+    total = np.bincount(user, share, minlength=config.users) + rng.exponential(size=config.users)
+    away = share / total[user] * ((1 - arrival) * config.days * _DAY)[user]
+    pause = rng.exponential(config.pause_seconds, config.events) * ~starts_session
+    gap = 1 + np.floor(np.where(first, 0, away + pause)).astype(np.int64)
+    elapsed = np.cumsum(gap)
+    since_arrival = elapsed - np.repeat(elapsed[first], length[length > 0])
+    return user, _START + (arrival * config.days * _DAY).astype(np.int64)[user] + since_arrival
+
+
+def _categories(config: SimulatorConfig, user: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Category shown at every event; users walk through all categories in a cycle of their own, block by block."""
+    position = np.arange(config.events) - np.searchsorted(user, user)
+    block, place = np.divmod(position, config.block)
+    number = np.cumsum(place == 0) - 1
+    shuffled = rng.permuted(np.tile(np.arange(config.block), (number[-1] + 1, 1)), axis=1)
+    turn = block * -(-config.block // config.repeats) + shuffled[number, place] // config.repeats
+    strides = np.flatnonzero(np.gcd(np.arange(config.categories + 1), config.categories) == 1)
+    stride, begin = rng.choice(strides, config.users), rng.integers(0, config.categories, config.users)
+    return (begin[user] + stride[user] * (turn % config.categories)) % config.categories
+
+
+def _items(config: SimulatorConfig, category: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Item shown at every event: category c holds the items c, c + categories, c + 2 * categories ..."""
+    size = (config.items - 1 - category) // config.categories + 1
+    rank = np.floor(size * rng.random(config.events) ** config.exposure_skew).astype(np.int64)
+    return category + config.categories * rank
+
+
+def _last_vote(config: SimulatorConfig, user: np.ndarray, category: np.ndarray, vote: np.ndarray) -> np.ndarray:
+    """+1 or -1: vote at the user's latest earlier event of the same category; 0 if that lies outside the window."""
+    order = np.argsort(user * config.categories + category, kind="stable")
+    earlier, later = order[:-1], order[1:]
+    same = (user[earlier] == user[later]) & (category[earlier] == category[later]) & (later - earlier <= config.history_window)
+    result = np.zeros(config.events)
+    result[later] = np.where(same, 2 * vote[earlier] - 1, 0)
+    return result
+
+
+def _draw_clicks(
+    config: SimulatorConfig, logit: np.ndarray, user: np.ndarray, category: np.ndarray, uniform: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probability and outcome of every event; `logit` lacks recent_interest, for which clicks are drawn in order."""
+    if config.recent_interest == 0:
+        probability = _sigmoid(logit)
+        return probability, uniform < probability
+    length = np.bincount(user, minlength=config.users)
+    start = np.cumsum(length) - length
+    by_length = np.argsort(-length, kind="stable")
+    start, longest_first = start[by_length], -length[by_length]
+    probability, click = np.empty(config.events), np.zeros(config.events, dtype=bool)
+    for step in range(length.max()):
+        row = start[: np.searchsorted(longest_first, -step)] + step
+        lag = np.arange(1, min(step, config.history_window) + 1)
+        past = row[:, None] - lag
+        weight = click[past] * 0.5 ** (lag / config.recency_half_life)
+        total = weight.sum(axis=1)
+        share = (weight * (category[past] == category[row, None])).sum(axis=1) / np.where(total > 0, total, 1)
+        probability[row] = _sigmoid(logit[row] + config.recent_interest * share)
+        click[row] = uniform[row] < probability[row]
+    return probability, click
+
+
+def _sigmoid(logit: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -logit))

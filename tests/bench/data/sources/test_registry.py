@@ -1,0 +1,50 @@
+"""The registry: lazy, complete, and helpful about names that do not exist."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rankbench.bench.data import sources
+from rankbench.bench.data.sources.schema import DataRoots
+from rankbench.bench.errors import UserError
+
+
+def test_listing_imports_neither_pandas_nor_torch() -> None:
+    code = (
+        "import sys; from rankbench.bench.data import sources; "
+        "print(list(sources.DATASETS), {'pandas', 'pyarrow', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("['ml-100k', 'ml-1m', 'kuairand-pure', 'simulator', 'simulator-target'] set()")
+
+
+@pytest.mark.parametrize("name", ["ml-100k", "ml-1m", "kuairand-pure"])
+def test_loaders_exist(name: str) -> None:
+    card = sources.DATASETS[name]
+    assert card.name == name and card.summary and card.licence
+    assert callable(sources._function(card.loader))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ml-100", "unknown data set 'ml-100'; did you mean 'ml-100k'?"),
+        ("absent.yaml", "absent.yaml does not exist"),
+        ("events.csv", "is not a .yaml file: describe your own table"),
+        ("list.yaml", "must hold keys"),
+        ("broken.yaml", "cannot be read"),
+        ("other.yaml", "unknown source in .*'simulatr'; did you mean 'simulator'"),
+    ],
+)
+def test_bad_names_and_files(name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("events.csv").write_text("a\n1\n")
+    Path("list.yaml").write_text("- a\n- b\n")
+    Path("broken.yaml").write_text("a: [1\nb: }")
+    Path("other.yaml").write_text("source: simulatr\n")
+    with pytest.raises(UserError, match=message) as caught:
+        sources.load(name, DataRoots(None, tmp_path))
+    assert "\n" not in str(caught.value)

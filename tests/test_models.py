@@ -1,0 +1,226 @@
+"""What every registered model must do, whatever it is: the contract that makes a comparison fair."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rankbench.bench import registry
+from rankbench.bench.config import DataConfig, TrainConfig, from_dict
+from rankbench.bench.contract import ModelInfo, Ranker
+from rankbench.bench.data.batches import make_batches, request_batch, segment_start
+from rankbench.bench.data.dataset import RankingData, prepare_log
+from rankbench.bench.data.eventlog import EventLog, write_log
+from rankbench.bench.data.cleaning import clean
+from rankbench.bench.evaluation import evaluator, metrics
+from rankbench.bench.training.progress import Quiet
+from rankbench.bench.training.trainer import train
+from support.logs import changed, make_data, raw_log, with_config
+from torch.nn import functional as F
+
+CPU = torch.device("cpu")
+MODELS = tuple(registry.MODELS)
+LEARNED = tuple(name for name in MODELS if name != "random")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", DataConfig("tiny", history_length=6), users=50, longest=200)
+
+
+def build(info: ModelInfo, data: RankingData, seed: int = 0) -> Ranker:
+    torch.manual_seed(seed)
+    return info.build(info.config(), data.spec)
+
+
+def ready(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
+    """A model with a little training, so that no weight is at its (often zero) start."""
+    info = registry.info(name)
+    model = build(info, data)
+    batches = make_batches(data, info.view, "train", 256, 512)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02) if list(model.parameters()) else None
+    for plan in batches.plans(np.random.default_rng(0))[:6]:
+        batch = batches.assemble(plan, None)
+        if info.fit == "counts":
+            model.observe(batch)
+        else:
+            assert optimizer is not None
+            optimizer.zero_grad()
+            F.binary_cross_entropy_with_logits(model(batch), batch.label).backward()
+            optimizer.step()
+    if info.fit == "counts":
+        model.finish()
+    return info, model.eval()
+
+
+def scores(model: Ranker, info: ModelInfo, data: RankingData, role: str = "test", size: int = 10_000) -> dict[int, float]:
+    example, probability = evaluator.predict(model, make_batches(data, info.view, role, size, size), CPU, "fp32")
+    return dict(zip(example.tolist(), probability.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_table_of_models_says_what_the_cards_say(name: str) -> None:
+    info, entry = registry.info(name), registry.MODELS[name]
+    assert (info.name, info.family, info.summary) == (name, entry.family, entry.summary)
+    assert info.paper and info.code
+    assert dataclasses.is_dataclass(info.config) and info.config() is not None
+    from_dict(TrainConfig, dict(info.train), name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("time", ["none", "request"])
+def test_every_parameter_is_trained(name: str, time: str, data: RankingData) -> None:
+    data = with_config(data, time=time)
+    info = registry.info(name)
+    model = build(info, data)
+    batches = make_batches(data, info.view, "train", 512, 4096)
+    batch = batches.assemble(batches.plans(np.random.default_rng(1))[0], None)
+    if info.fit == "counts":
+        return
+    logit = model(batch)
+    assert logit.shape == (len(batch),) and torch.isfinite(logit).all()
+    F.binary_cross_entropy_with_logits(logit, batch.label).backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, f"{parameter_name} takes no part in the score"
+        assert torch.isfinite(parameter.grad).all(), parameter_name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_score_does_not_depend_on_batch_mates(name: str, data: RankingData) -> None:
+    info, model = ready(name, data)
+    together, apart = scores(model, info, data), scores(model, info, data, size=3)
+    assert together.keys() == apart.keys()
+    assert [together[e] for e in together] == pytest.approx([apart[e] for e in together], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_candidates_of_one_request_score_as_if_alone(name: str, data: RankingData) -> None:
+    info, model = ready(name, data)
+    expected = scores(model, info, data)
+    for event in data.split.examples("test")[::9]:
+        items = np.array([3, int(data.log.item[event]), 5, 0])
+        with torch.inference_mode():
+            both = [model(request_batch(data, info.view, int(event), chosen)).sigmoid() for chosen in (items, items[::-1].copy())]
+        assert both[0][1].item() == pytest.approx(expected[int(event)], abs=1e-5)
+        if name != "random":
+            assert both[0].tolist() == pytest.approx(both[1].tolist()[::-1], abs=1e-5), "the order of candidates does not matter"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_outcome_at_or_after_hi_changes_a_score(name: str, data: RankingData, tmp_path: Path) -> None:
+    """For several examples: new labels and actions from hi on, and other items for all but the example itself."""
+    info, model = ready(name, data)
+    expected = scores(model, info, data)
+    for at, event in enumerate(data.split.examples("test")[::25].tolist()):
+        end = int(data.log.user_offsets[data.log.user_of(np.array([event]))[0] + 1])
+        label, action, item = (np.array(column) for column in (data.log.label, data.log.action, data.log.item))
+        hidden = np.arange(data.hi[event], end)
+        label[hidden] ^= 1
+        action[hidden] = (action[hidden] + 1) % (action.max() + 1)
+        others = hidden[hidden != event]
+        item[others] = (item[others] + 7) % data.log.meta.items
+        altered = changed(data, tmp_path / f"altered-{at}", label=label, action=action, item=item)
+        assert scores(model, info, altered)[event] == pytest.approx(expected[event], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_deleting_the_future_changes_no_score(name: str, data: RankingData) -> None:
+    if name == "random":
+        pytest.skip("the random floor scores the position of the event itself")
+    info, model = ready(name, data)
+    expected = scores(model, info, data)
+    for event in data.split.examples("test")[::25].tolist():
+        user = int(data.log.user_of(np.array([event]))[0])
+        gone = np.arange(data.hi[event], data.log.user_offsets[user + 1])
+        short = without(data, gone[gone != event], user)
+        moved = event - int((gone < event).sum())
+        assert one_score(model, info, short, moved) == pytest.approx(expected[event], abs=1e-6)
+
+
+def without(data: RankingData, gone: np.ndarray, user: int) -> RankingData:
+    """The data with some events of one user deleted; vocabularies are kept."""
+    keep = np.setdiff1d(np.arange(data.log.meta.events), gone)
+    offsets = data.log.user_offsets.copy()
+    offsets[user + 1 :] -= len(gone)
+    log = copy.copy(data.log)
+    columns = {name: np.asarray(getattr(data.log, name))[keep] for name in ("item", "time", "label", "action")}
+    object.__setattr__(log, "meta", dataclasses.replace(data.log.meta, events=len(keep)))
+    log.__dict__.update(columns, user_offsets=offsets)
+    from rankbench.bench.data.visibility import visible_intervals
+
+    lo, hi = visible_intervals(offsets, columns["time"], data.spec.history_length)
+    context = tuple(
+        dataclasses.replace(t, ids=t.ids[keep] if isinstance(t.ids, np.ndarray) else t.ids) for t in data.vocabulary.context
+    )
+    vocabulary = dataclasses.replace(
+        data.vocabulary, context=context, action_of_event=data.vocabulary.action_of_event[keep]
+    )
+    split = dataclasses.replace(data.split, role=data.split.role[keep])
+    return dataclasses.replace(data, log=log, lo=lo, hi=hi, vocabulary=vocabulary, split=split)
+
+
+def one_score(model: Ranker, info: ModelInfo, data: RankingData, event: int) -> float:
+    with torch.inference_mode():
+        return model(request_batch(data, info.view, event, np.array([int(data.log.item[event])]))).sigmoid().item()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_labels_of_the_examples_themselves_are_never_read(name: str, data: RankingData) -> None:
+    info, model = ready(name, data)
+    batches = make_batches(data, info.view, "test", 1000, 10_000)
+    batch = batches.assemble(batches.plans(None)[0], None)
+    shuffled = dataclasses.replace(batch, label=batch.label[torch.randperm(len(batch))])
+    with torch.inference_mode():
+        assert torch.equal(model(batch), model(shuffled))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_without_time_information_no_time_changes_a_score(name: str, data: RankingData, tmp_path: Path) -> None:
+    plain = with_config(data, time="none")
+    info, model = ready(name, plain)
+    time = np.array(plain.log.time)
+    # Order and ties stay; every gap and every clock time becomes another.
+    distinct, rank = np.unique(time, return_inverse=True)
+    stretched = np.cumsum(np.random.default_rng(0).integers(1, 10**7, len(distinct)))[rank]
+    other = changed(plain, tmp_path / "stretched", time=stretched)
+    assert scores(model, info, other) == scores(model, info, plain)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_saved_weights_give_the_same_scores(name: str, data: RankingData) -> None:
+    info, model = ready(name, data)
+    fresh = build(info, data, seed=1)
+    fresh.load_state_dict(model.state_dict())
+    assert scores(fresh.eval(), info, data) == scores(model, info, data)
+
+
+@pytest.fixture(scope="module")
+def shuffled(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    """A log in which the outcome has nothing to do with anything."""
+    raw = raw_log(seed=5, users=120, longest=60)
+    raw.events["rating"] = np.random.default_rng(0).integers(2, 6, len(raw.events))
+    log: EventLog = write_log(*clean(raw), tmp_path_factory.mktemp("shuffled") / "log")
+    return prepare_log(log, DataConfig("tiny", history_length=6))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shuffled_labels_teach_nothing(name: str, shuffled: RankingData, tmp_path: Path) -> None:
+    info = registry.info(name)
+    model = build(info, shuffled)
+    config = TrainConfig(epochs=3, batch_size=256, batch_events=512)
+    train(model, info, shuffled, config, 0, CPU, tmp_path / "resume.pt", Quiet())
+    test = evaluator.predictions(model, info, shuffled, "test", CPU, "fp32")
+    positives = int(test["label"].sum())
+    # Hanley & McNeil's standard error of an AUC of one half.
+    error = np.sqrt((len(test) + 1) / (12 * positives * (len(test) - positives)))
+    assert abs(metrics.auc(test["label"].to_numpy(), test["score"].to_numpy()) - 0.5) < 3.5 * error
+
+
+def test_segments_are_cut_by_what_an_event_sees(data: RankingData) -> None:
+    events = np.arange(data.log.meta.events)
+    start, chunk = segment_start(data, events)
+    assert (start <= data.lo).all() and (np.diff(chunk) >= 0).all()
