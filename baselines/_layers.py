@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,31 @@ Activation = Literal["relu", "dice", "prelu", "sigmoid"]
 def logit(probability: float) -> float:
     """ln(p / (1 - p)) for p in (0, 1)."""
     return math.log(probability / (1 - probability))
+
+
+class _SoftGate(torch.autograd.Function):
+    """y = x (p + (1 - p) alpha) with p = sigmoid(z): x, z [rows, width], alpha [width].
+
+    Same values and gradients as autograd's own, with half the passes over memory: DIN's tokens are bound by them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, z: Tensor, alpha: Tensor) -> Tensor:
+        alpha = alpha.to(x.dtype)
+        p = torch.sigmoid(z)
+        ctx.save_for_backward(x, p, alpha)
+        return torch.lerp(alpha, torch.ones_like(alpha), p).mul_(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (grad,), (x, p, alpha) = grads, ctx.saved_tensors
+        grad_x = torch.lerp(alpha, torch.ones_like(alpha), p).mul_(grad)
+        scaled = grad * x
+        grad_alpha = scaled.sum(0)
+        scaled *= p
+        grad_alpha = grad_alpha - scaled.sum(0)
+        grad_z = scaled.addcmul_(scaled, p, value=-1).mul_(1 - alpha)
+        return grad_x, grad_z, grad_alpha
 
 
 class Dice(nn.Module):
@@ -38,8 +63,10 @@ class Dice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[rows, width] -> [rows, width]"""
         training = self.training and len(x) > 1
-        standard = F.batch_norm(x, self.running_mean, self.running_var, None, None, training, self.momentum, self.eps)
-        return x * torch.lerp(self.alpha, torch.ones_like(self.alpha), torch.sigmoid(standard))
+        z = F.batch_norm(x, self.running_mean, self.running_var, None, None, training, self.momentum, self.eps)
+        gated = _SoftGate.apply(x, z, self.alpha)
+        assert isinstance(gated, Tensor)
+        return gated
 
 
 def make_activation(name: Activation, width: int) -> nn.Module:

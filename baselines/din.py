@@ -54,7 +54,7 @@ class ActivationUnit(nn.Module):
     def forward(self, query: Tensor, key: Tensor, row: Tensor) -> Tensor:
         """query [n, Q], key [T, K] whose first Q columns match the query's, row int64 [T]: event -> example; weights [T]."""
         product = query.index_select(0, row) * key[:, : query.shape[1]]
-        first = self.event(torch.cat([key, product], dim=1)) + self.query(query).index_select(0, row)
+        first = self.event(torch.cat([key, product], dim=1)).add_(self.query(query).index_select(0, row))
         return self.out(self.rest(self.activation(first))).squeeze(1)
 
 

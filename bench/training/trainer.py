@@ -62,7 +62,9 @@ class TrainState:
     trained: int = 0
     """Examples in all epochs."""
     seconds: float = 0.0
+    """Wall time of training steps, batch assembly included, validation left out."""
     cpu_seconds: float = 0.0
+    """The same in CPU time of all threads."""
     best_epoch: int = 0
     best_value: float = -float("inf")
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -93,8 +95,7 @@ def train(
         plans = batches.plans(rng)
         progress.epoch_started(state.epoch + 1, config.epochs, len(plans), state.step)
         for plan in plans[state.step :]:
-            # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
-            loop.step(batches.assemble(plan, np.random.default_rng([seed, state.epoch, state.step])), progress)
+            loop.step(batches, plan, progress)
             if loop.out_of_time():
                 break
         point = _validate(model, valid, data, config, device, state)
@@ -153,11 +154,12 @@ class _Loop:
     def out_of_time(self) -> bool:
         return 0 < self.config.max_seconds <= self.state.seconds
 
-    def step(self, batch: Any, progress: Progress) -> None:
+    def step(self, batches: Batches, plan: np.ndarray, progress: Progress) -> None:
         begin, begin_cpu = time.perf_counter(), time.process_time()
         state, config = self.state, self.config
         self.model.train()
-        batch = to_device(batch, self.device)
+        # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
+        batch = to_device(batches.assemble(plan, np.random.default_rng([self.seed, state.epoch, state.step])), self.device)
         with devices.autocast(self.device, config.precision):
             logit = self.model(batch)
         loss = F.binary_cross_entropy_with_logits(logit.float(), batch.label)

@@ -1,0 +1,45 @@
+"""DeepFM (Guo et al. 2017, arXiv:1703.04247): first-order weights, a factorisation machine and an MLP over shared embeddings.
+
+The network is deepctr-torch's; embeddings and the pooled history are this harness's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..bench.contract import DataSpec, ModelInfo, Ranker
+from ._deepctr import DeepCTR
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters of DeepFM."""
+
+    embedding_dim: int = 16
+    """Of every field's table."""
+    hidden: tuple[int, ...] = (200, 80)
+    """Widths of the MLP's hidden layers; at least one."""
+    dropout: float = 0.2
+    """After every hidden layer."""
+
+
+def build(config: Config, spec: DataSpec) -> Ranker:
+    """DeepFM for this data."""
+    return DeepCTR("DeepFM", spec, config.embedding_dim, dnn_hidden_units=config.hidden, dnn_dropout=config.dropout)
+
+
+INFO = ModelInfo(
+    name="deepfm",
+    family="classical",
+    view="pointwise",
+    config=Config,
+    build=build,
+    summary="factorisation machine and MLP over mean-pooled history and all fields",
+    paper="Guo et al. 2017, arXiv:1703.04247",
+    code="deepctr-torch 0.3.0 DeepFM",
+    differs=(
+        "history joins as pooled vectors, which take part in the second order and in the MLP, not in the first order",
+        "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
+        "decoupled weight decay instead of the library's summed L2",
+    ),
+)

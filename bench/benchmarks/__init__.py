@@ -1,0 +1,1 @@
+"""How fast it is: ratios against others, measured in one run, interleaved."""

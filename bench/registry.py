@@ -1,0 +1,71 @@
+"""The table of models. A name points to a module and its card; nothing is imported before it is used."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from .contract import ModelInfo
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What `rankbench ls models` shows without importing torch; a test holds it against the model's own card."""
+
+    card: str
+    """`module:NAME` below the package."""
+    family: str
+    summary: str
+
+
+MODELS: dict[str, Entry] = {
+    "random": Entry("baselines.floors:RANDOM", "floor", "a hash of the example: knows nothing"),
+    "popularity": Entry("baselines.floors:POPULARITY", "floor", "how often the item was liked in training"),
+    "ctr": Entry("baselines.floors:CTR", "floor", "smoothed click rates of user, item and logged context, added as logits"),
+    "lr": Entry("baselines.lr:INFO", "floor", "logistic regression over the example's fields, without history"),
+    "dnn": Entry("baselines.dnn:INFO", "classical", "mean-pooled history and all fields through an MLP"),
+    "deepfm": Entry("baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields"),
+    "dcnv2": Entry("baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields"),
+    "din": Entry("baselines.din:INFO", "classical", "attention of the candidate over each past event, without softmax, and an MLP"),
+    "sasrec": Entry("generative.sasrec:INFO", "generative", "SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head"),
+    "llama": Entry("generative.llama:INFO", "generative", "Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head"),
+    "hstu": Entry("generative.hstu:INFO", "generative", "HSTU with interleaved tokens, relative position and time bias, MLP head"),
+}
+
+
+def info(name: str) -> ModelInfo:
+    """The card of a model.
+
+    Raises:
+        UserError: no such model (the nearest name is given), or a package that it needs is not installed.
+    """
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    module, _, attribute = MODELS[name].card.partition(":")
+    package = __package__.rpartition(".")[0] if __package__ else "rankbench"
+    try:
+        return getattr(importlib.import_module(f"{package}.{module}"), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith(package):
+            raise
+        raise UserError(f"model {name} needs the package {error.name}: pip install {error.name}") from None
+
+
+def select(text: str) -> tuple[str, ...]:
+    """Names of `--models`: `all`, a family, or names, separated by commas; in the order of the table, each once."""
+    families = {entry.family for entry in MODELS.values()}
+    chosen: set[str] = set()
+    for word in (part.strip() for part in text.split(",")):
+        if word == "all":
+            chosen |= set(MODELS)
+        elif word in families:
+            chosen |= {name for name, entry in MODELS.items() if entry.family == word}
+        elif word in MODELS:
+            chosen.add(word)
+        else:
+            raise unknown_name("model", word, (*MODELS, *families, "all"))
+    return tuple(name for name in MODELS if name in chosen)

@@ -1,0 +1,84 @@
+"""The public call, the geometry that layers share, and the choice of an implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from . import blocked, reference
+
+Activation = Literal["silu", "softmax"]
+
+
+@dataclass(frozen=True)
+class AttentionPlan:
+    """What each of T packed tokens sees, and where it stands. Made once a batch, shared by all layers."""
+
+    offsets: Tensor
+    """int64 [S + 1]: segments."""
+    lo: Tensor
+    """int64 [T]: token i sees keys lo[i]:hi[i], positions in the packed array within its own segment, hi[i] <= i; and itself."""
+    hi: Tensor
+    """int64 [T]"""
+    position: Tensor
+    """int64 [T]; position[i] >= position[j] for every key j that i sees."""
+    query_time: Tensor | None
+    """int64 [T], milliseconds; None if there is no time information."""
+    key_time: Tensor | None
+    """int64 [T], milliseconds."""
+    cache: dict[Any, Any] = field(default_factory=dict)
+    """What an implementation computed for this geometry."""
+
+
+def plan_attention(
+    offsets: Tensor, lo: Tensor, hi: Tensor, position: Tensor, query_time: Tensor | None = None, key_time: Tensor | None = None
+) -> AttentionPlan:
+    """The plan of a batch; see AttentionPlan for the arguments."""
+    if (query_time is None) != (key_time is None):
+        raise ValueError("query_time and key_time come together")
+    return AttentionPlan(offsets, lo, hi, position, query_time, key_time)
+
+
+IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {"torch": blocked.attention, "reference": reference.attention}
+"""By name: `torch` computes blocks of queries against the range of keys that they can see, on any device; `reference` is
+the definition in loops and float64, for tests."""
+
+
+def selected(device: torch.device) -> dict[str, str]:
+    """The implementation that runs on `device`, for run records."""
+    return {"hstu_attention": "torch"}
+
+
+def hstu_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    plan: AttentionPlan,
+    *,
+    alpha: float = 1.0,
+    position_bias: Tensor | None = None,
+    time_bias: Tensor | None = None,
+    activation: Activation = "silu",
+    divisor: Tensor | float = 1.0,
+    implementation: str | None = None,
+) -> Tensor:
+    """Attention of every token over what it sees.
+
+    Args:
+        q, k: [T, H, D]. v: [T, H, Dv].
+        position_bias: [R], shared by heads; relative positions beyond R - 1 use the last row.
+        time_bias: [buckets] over `time_buckets` of the gap, shared by heads; needs times in the plan.
+        divisor: of the SiLU weights; a number, or [T] for one a query.
+        implementation: a name of IMPLEMENTATIONS; None for the device's best.
+
+    Returns:
+        [T, H, Dv], differentiable in q, k, v and both bias tables.
+    """
+    if time_bias is not None and plan.query_time is None:
+        raise ValueError("time_bias needs query_time and key_time in the plan")
+    run = IMPLEMENTATIONS[implementation or selected(q.device)["hstu_attention"]]
+    return run(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)

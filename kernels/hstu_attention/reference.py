@@ -1,0 +1,54 @@
+"""The definition, token by token in float64. Slow on purpose: it is what the others are tested against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..time_buckets import time_buckets
+
+if TYPE_CHECKING:
+    from .interface import AttentionPlan
+
+
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    plan: AttentionPlan,
+    alpha: float,
+    position_bias: Tensor | None,
+    time_bias: Tensor | None,
+    activation: str,
+    divisor: Tensor | float,
+) -> Tensor:
+    """See `hstu_attention`; every gradient comes from autograd over these lines."""
+    dtype = q.dtype
+    q, k, v = q.double(), k.double(), v.double()
+    rows = []
+    for i in range(len(q)):
+        keys = [*range(int(plan.lo[i]), int(plan.hi[i])), i]
+        heads = []
+        for h in range(q.shape[1]):
+            logits = []
+            for j in keys:
+                s = alpha * (q[i, h] * k[j, h]).sum()
+                if position_bias is not None:
+                    relative = min(int(plan.position[i] - plan.position[j]), len(position_bias) - 1) if j != i else 0
+                    s = s + position_bias[relative].double()
+                if time_bias is not None:
+                    assert plan.query_time is not None and plan.key_time is not None
+                    bucket = int(time_buckets(plan.query_time[i] - plan.key_time[j])) if j != i else 0
+                    s = s + time_bias[bucket].double()
+                logits.append(s)
+            stacked = torch.stack(logits)
+            if activation == "silu":
+                n = divisor[i].double() if isinstance(divisor, Tensor) else divisor
+                weights = stacked * torch.sigmoid(stacked) / n
+            else:
+                weights = torch.softmax(stacked, dim=0)
+            heads.append((weights.unsqueeze(1) * v[keys, h]).sum(0))
+        rows.append(torch.stack(heads))
+    return torch.stack(rows).to(dtype) if rows else v.to(dtype)
