@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
-import shutil
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..kernels import hstu_attention
 from . import device as devices
 from . import registry
 from .config import Experiment, Settings, resolve
-from .contract import ModelInfo, Ranker
+from .contract import ModelInfo
 from .data.dataset import RankingData, prepare
 from .data.sources.schema import DataRoots
 from .data.splits import ROLES
 from .errors import UserError
 from .evaluation import evaluator, metrics
 from .records import provenance
-from .records.schema import Cost, DataFacts, Identity, RunRecord
+from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord
 from .records.store import Store
 from .training.progress import make_progress
 from .training.trainer import TrainState, train
@@ -117,3 +114,122 @@ def _summary(name: str, record: RunRecord) -> str:
     test = record.metrics.test["all"]
     shown = "  ".join(f"{key} {value:.4f}" for key in ("gauc", "auc", "logloss") if (value := test[key]) is not None)
     return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"
+
+
+def _identity(cell: Cell, data: RankingData) -> Identity:
+    return Identity(
+        dataset=data.log.meta.name,
+        split=data.split.name,
+        model=cell.info.name,
+        family=cell.info.family,
+        config_hash=cell.experiment.hash,
+        seed=cell.seed,
+    )
+
+
+def _facts(data: RankingData) -> DataFacts:
+    log, split, test = data.log, data.split, data.split.examples("test")
+    return DataFacts(
+        files=tuple(File(**dataclasses.asdict(file)) for file in log.meta.files),
+        split_hash=split.hash,
+        events=log.meta.events,
+        users=log.meta.users,
+        items=log.meta.items,
+        examples={role: len(split.examples(role)) for role in ROLES},
+        positives={role: int(log.label[split.examples(role)].sum()) for role in ROLES},
+        share_train_after_test=split.share_train_after_test,
+        test_rows_warm_user=float(split.warm_user[log.user_of(test)].mean()),
+        test_rows_warm_item=float(split.warm_item[log.item[test]].mean()),
+        cleaning={key: int(value) for key, value in dataclasses.asdict(log.meta.cleaning).items()},
+        bayes_auc=log.meta.bayes_auc,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store, resume: bool, quiet: bool) -> RunRecord:
+    """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
+    identity = _identity(cell, data)
+    checkpoint = store.checkpoint_path(identity)
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    record = RunRecord(
+        schema_version=SCHEMA_VERSION,
+        identity=identity,
+        status="failed",
+        error=None,
+        config=cell.experiment.as_dict(),
+        changed=cell.changed,
+        data=_facts(data),
+        metrics=None,
+        cost=None,
+        curve=None,
+        environment=provenance.environment(device),
+        device=str(device),
+        precision=cell.experiment.train.precision,
+        kernels=hstu_attention.selected(device) if cell.info.view == "sequence" else {},
+        matmul=devices.matmul_settings(device),
+        simulated=devices.is_simulated(device),
+        started=_now(),
+        finished="",
+    )
+    predictions = None
+    try:
+        measured, predictions = _measure(cell, data, device, store, quiet)
+        record = dataclasses.replace(record, status="ok", **measured)
+    except UserError:
+        raise
+    except Exception as error:  # a model may fail in any way; the other cells must go on
+        if not quiet:
+            traceback.print_exc()
+        record = dataclasses.replace(record, error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+    record = dataclasses.replace(record, finished=_now())
+    store.write(record, predictions)
+    checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def _measure(cell: Cell, data: RankingData, device: torch.device, store: Store, quiet: bool) -> tuple[dict[str, Any], Any]:
+    """Metrics, cost and curve of a cell, and its test predictions."""
+    experiment, info = cell.experiment, cell.info
+    memory, load = devices.PeakMemory(device), provenance.load_average()
+    torch.manual_seed(cell.seed)
+    np.random.seed(cell.seed)
+    model = info.build(experiment.params, data.spec).to(device)
+    progress = make_progress(f"{info.name} seed {cell.seed}", quiet)
+    checkpoint = store.checkpoint_path(_identity(cell, data))
+    state = train(model, info, data, experiment.train, cell.seed, device, checkpoint, progress)
+    memory.sample()
+    precision = experiment.train.precision
+    valid = evaluator.predictions(model, info, data, "valid", device, precision)
+    devices.synchronize(device)
+    begin = time.perf_counter()
+    test = evaluator.predictions(model, info, data, "test", device, precision)
+    eval_seconds = time.perf_counter() - begin
+    latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
+    measured = {
+        "metrics": Metrics(test=metrics.evaluate(test), valid=metrics.evaluate(valid)),
+        "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load),
+        "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]
+    }
+    return measured, test
+
+
+def _cost(model: torch.nn.Module, state: TrainState, eval_seconds: float, latency: float, memory: float, load: float) -> Cost:
+    embedding, dense = evaluator.parameter_counts(model)
+    return Cost(
+        parameters_embedding=embedding,
+        parameters_dense=dense,
+        train_seconds=state.seconds,
+        train_cpu_seconds=state.cpu_seconds,
+        examples_per_second=state.trained / max(state.seconds, 1e-9),
+        eval_seconds=eval_seconds,
+        latency_ms_100_candidates=latency,
+        peak_memory_mb=memory,
+        epochs=state.epoch,
+        best_epoch=state.best_epoch,
+        steps=state.steps,
+        load_average=load,
+    )

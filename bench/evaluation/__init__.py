@@ -1,0 +1,1 @@
+"""Predictions, metrics and how sure their differences are."""

@@ -1,0 +1,69 @@
+"""Where a run happened: versions, hardware, commit. No host names, users or paths."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import psutil
+import torch
+
+from .. import device as devices
+from .schema import Environment
+
+PACKAGES = ("rankbench", "torch", "torch-npu", "deepctr-torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "optuna")
+
+
+def environment(device: torch.device) -> Environment:
+    """The environment of this process."""
+    commit, dirty = _git()
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu(),
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        accelerator=devices.accelerator_name(device),
+        versions={package: _version(package) for package in PACKAGES},
+        git_commit=commit,
+        git_dirty=dirty,
+    )
+
+
+def load_average() -> float:
+    """Processes that wanted to run during the last minute."""
+    return os.getloadavg()[0]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Hardware"))]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def _git() -> tuple[str | None, bool | None]:
+    """Commit and dirtiness of the checkout that this file belongs to; None if it was installed from a wheel."""
+    folder = Path(__file__).resolve().parent
+    try:
+        run = [
+            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+            # Records and boards do not count: they are what runs write.
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", ":/", ":(exclude,top)results"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return run[0], bool(run[1])

@@ -1,0 +1,158 @@
+"""A board as Markdown, CSV, JSON, and in the terminal."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from .leaderboard import Board, Row
+
+COLUMNS = (
+    "model", "family", "seeds", "GAUC", "95% over users", "to the best", "AUC", "logloss", "NDCG@10",
+    "parameters", "train s", "examples/s", "ms / 100 candidates", "MB",
+)  # fmt: skip
+
+
+def _spread(mean: float, sd: float | None) -> str:
+    return f"{mean:.4f}" if sd is None else f"{mean:.4f} ± {sd:.4f}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _count(value: int) -> str:
+    return f"{value / 1e6:.1f}M" if value >= 1e6 else f"{value / 1e3:.0f}k" if value >= 1e3 else str(value)
+
+
+def _cells(row: Row, best: bool) -> tuple[str, ...]:
+    to_best = "best" if best else f"{row.gauc.difference:+.4f} [{row.gauc.difference_low:+.4f}, {row.gauc.difference_high:+.4f}]"
+    return (
+        row.label + (" =" if row.tied and not best else ""),
+        row.family,
+        str(len(row.seeds)),
+        _spread(row.gauc.point, row.gauc.seed_sd),
+        f"[{row.gauc.low:.4f}, {row.gauc.high:.4f}]",
+        to_best,
+        _spread(row.auc.point, row.auc.seed_sd),
+        _number(row.logloss.point),
+        _number(row.means["ndcg@10"]),
+        f"{_count(row.parameters_embedding)} + {_count(row.parameters_dense)}",
+        f"{row.train_seconds:.1f}",
+        f"{row.examples_per_second:,.0f}",
+        f"{row.latency_ms:.1f}",
+        f"{row.peak_memory_mb:.0f}",
+    )
+
+
+def _header(board: Board) -> list[str]:
+    facts = board.facts
+    return [
+        f"{facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC ({board.gauc_users_dropped:,} with a single "
+        f"label value left out); {facts.examples['train']:,} training and {facts.examples['valid']:,} validation examples.",
+        f"{facts.test_rows_warm_user:.1%} of the test examples belong to users with training events, {facts.test_rows_warm_item:.1%} "
+        f"to items with training events. {facts.share_train_after_test:.1%} of training events are later than the first test event.",
+        "Every model saw: "
+        + ", ".join(f"{key} {value}" for key, value in board.settings.items())
+        + f". Split hash {facts.split_hash[:12]}.",
+    ]
+
+
+LEGEND = (
+    "± is the standard deviation over seeds (training noise). Brackets are 95% intervals of a bootstrap over test users (sampling "
+    "noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best. Parameters "
+    "are embedding + dense. Times and memory are of this run's machine; MB is the process peak on a CPU."
+)
+
+
+def _slices(board: Board) -> list[list[str]]:
+    names = ("warm_user", "cold_user", "warm_item", "cold_item")
+    header = ["model", *(f"{name.replace('_', ' ')} (n = {getattr(board.rows[0], name).n:,})" for name in names)]
+    body = [
+        [row.label, *(f"{_number(getattr(row, name).gauc)} / {_number(getattr(row, name).auc)}" for name in names)]
+        for row in board.rows
+    ]
+    return [header, *body]
+
+
+def _markdown_table(rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
+
+
+def to_markdown(board: Board) -> str:
+    """Facts, table, sentences, slices, failures."""
+    main = [list(COLUMNS), *(list(_cells(row, at == 0)) for at, row in enumerate(board.rows))]
+    parts = [
+        f"# {board.dataset} @ {board.split}",
+        "\n".join(_header(board)),
+        "\n".join(_markdown_table(main)),
+        LEGEND,
+        "\n".join(f"- {line}" for line in board.statements),
+        "GAUC / AUC by slice, mean over seeds:",
+        "\n".join(_markdown_table(_slices(board))),
+    ]
+    if board.failures:
+        parts.append("Failed runs:\n" + "\n".join(f"- {line}" for line in board.failures))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _flat(row: Row) -> dict[str, object]:
+    result: dict[str, object] = {}
+    for key, value in dataclasses.asdict(row).items():
+        if isinstance(value, dict):
+            result |= {f"{key}.{inner}": entry for inner, entry in value.items()}
+        elif isinstance(value, tuple | list):
+            result[key] = " ".join(map(str, value))
+        else:
+            result[key] = value
+    return result
+
+
+def to_csv(board: Board) -> str:
+    """One line a row, every number in full."""
+    rows = [_flat(row) for row in board.rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_json(board: Board) -> str:
+    """The whole board."""
+    return json.dumps(dataclasses.asdict(board), indent=1) + "\n"
+
+
+def show(board: Board, console: Console) -> None:
+    """The board in a terminal; narrow ones get the first columns."""
+    wide = console.width >= 150
+    columns = range(len(COLUMNS)) if wide else [COLUMNS.index(c) for c in ("model", "GAUC", "to the best", "AUC", "logloss", "train s")]
+    table = Table(title=f"{board.dataset} @ {board.split}", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(COLUMNS[column], no_wrap=True, justify="left" if column < 2 else "right")
+    for at, row in enumerate(board.rows):
+        cells = _cells(row, at == 0)
+        table.add_row(*(cells[column] for column in columns), style="bold" if row.tied else "dim" if row.family == "floor" else "")
+    console.print(*_header(board), sep="\n", highlight=False)
+    console.print(table)
+    for line in (*board.statements, *(f"failed: {line}" for line in board.failures)):
+        console.print(f"- {line}", highlight=False, markup=False)
+    console.print(LEGEND.replace("`", ""), style="dim", highlight=False, markup=False)
+
+
+def write(board: Board, folder: Path) -> list[Path]:
+    """board.md, board.csv and board.json in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for suffix, text in ((".md", to_markdown(board)), (".csv", to_csv(board)), (".json", to_json(board))):
+        path = folder / f"board{suffix}"
+        path.write_text(text)
+        paths.append(path)
+    return paths
