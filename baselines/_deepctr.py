@@ -6,7 +6,6 @@ built over placeholder columns, which are then removed, and it reads ready embed
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from dataclasses import dataclass
@@ -22,23 +21,25 @@ from ._inputs import PooledInputs, example_fields, names
 from ._layers import logit
 
 
-@functools.cache
-def library() -> ModuleType:
+def _imported() -> ModuleType:
     """deepctr_torch, imported without its look for a newer release.
 
     On import the library starts a thread that asks PyPI and prints to stdout when that fails; it needs `requests`, which
     it does not declare, for this alone. An empty stand-in for its module `utils` prevents all of that.
     """
     name = "deepctr_torch.utils"
-    if "deepctr_torch" not in sys.modules:
-        stand_in = ModuleType(name)
-        stand_in.check_version = lambda version: None  # type: ignore[attr-defined]
-        sys.modules[name] = stand_in
-        try:
-            return importlib.import_module("deepctr_torch")
-        finally:
-            sys.modules.pop(name, None)
-    return sys.modules["deepctr_torch"]
+    if "deepctr_torch" in sys.modules:
+        return sys.modules["deepctr_torch"]
+    stand_in = ModuleType(name)
+    stand_in.__dict__["check_version"] = lambda version: None
+    sys.modules[name] = stand_in
+    try:
+        return importlib.import_module("deepctr_torch")
+    finally:
+        del sys.modules[name]
+
+
+library = _imported()
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class DeepCTR(Ranker):
 
 def _network(class_name: str, fields: int, dim: int, options: dict[str, Any]) -> Any:
     """The library's model without its tables, without regularisation, and with a logit as output."""
-    base = getattr(library().models, class_name)
+    base = getattr(library.models, class_name)
 
     class OverVectors(base):
         def input_from_feature_columns(
@@ -92,7 +93,7 @@ def _network(class_name: str, fields: int, dim: int, options: dict[str, Any]) ->
         ) -> tuple[list[Tensor], list[Tensor]]:
             return list(X.vectors.split(1, dim=1)), []
 
-    columns = [library().inputs.SparseFeat(f"field_{at}", 1, dim) for at in range(fields)]
+    columns = [library.inputs.SparseFeat(f"field_{at}", 1, dim) for at in range(fields)]
     # The library reseeds every generator with `seed`; drawn from ours, so that a run's seed still decides everything.
     seed = int(torch.randint(2**31, ()))
     network = OverVectors(columns, columns, task="regression", seed=seed, **options)

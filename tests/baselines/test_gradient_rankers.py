@@ -16,10 +16,15 @@ CONFIGS: dict[str, list[dict[str, Any]]] = {
     "dnn": [{}, {"activation": "dice"}, {"hidden": ()}],
     "deepfm": [{}],
     "dcnv2": [{}, {"cross_layers": 1}],
-    "din": [{}, {"attention_softmax": True, "attention_activation": "prelu"}, {"attention_hidden": (8,), "attention_activation": "sigmoid", "activation": "relu"}],
+    "din": [
+        {},
+        {"attention_softmax": True, "attention_activation": "prelu"},
+        {"attention_hidden": (8,), "attention_activation": "sigmoid", "activation": "relu"},
+    ],
 }
 CASES = [pytest.param(name, config, id=f"{name}-{at}") for name, configs in CONFIGS.items() for at, config in enumerate(configs)]
-MakeSpec, MakeBatch = Callable[..., DataSpec], Callable[..., PointwiseBatch]
+MakeSpec = Callable[..., DataSpec]
+MakeBatch = Callable[..., PointwiseBatch]
 
 
 def card(name: str) -> ModelInfo:
@@ -64,11 +69,10 @@ def test_logits_and_gradients(
 def test_fits_a_few_rows(name: str, config: dict[str, Any], make_spec: MakeSpec, make_batch: MakeBatch) -> None:
     spec = make_spec()
     batch = make_batch(spec, n=64, seed=1)
-    if name != "lr":
-        assert loss_of(learn(build(name, config, spec), batch, 150), batch) < 0.05
-        return
-    # 64 rows have about as many values as labels: a linear model needs larger steps, not more weights.
-    assert loss_of(learn(build(name, config, spec), batch, 300, lr=0.1), batch) < 0.05
+    # A linear model has as many weights as it needs here, but has to take longer steps.
+    model = build(name, config, spec)
+    learn(model, batch, 80, lr=0.5) if name == "lr" else learn(model, batch, 80, lr=0.02)
+    assert loss_of(model, batch) < 0.05
 
 
 @pytest.mark.parametrize(("name", "config"), CASES)
@@ -93,9 +97,7 @@ def test_a_score_does_not_depend_on_batch_mates(
 
 @pytest.mark.parametrize(("name", "config"), CASES)
 @pytest.mark.parametrize("n", [1, 5])
-def test_a_batch_without_any_past(
-    name: str, config: dict[str, Any], n: int, make_spec: MakeSpec, make_batch: MakeBatch
-) -> None:
+def test_a_batch_without_any_past(name: str, config: dict[str, Any], n: int, make_spec: MakeSpec, make_batch: MakeBatch) -> None:
     spec = make_spec()
     batch = make_batch(spec, n=n, longest=0)
     assert len(batch.history.action) == 0

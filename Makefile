@@ -1,0 +1,45 @@
+# Needs Python 3.11 or newer with venv, make, and a C compiler. `make` alone lists what there is.
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+# Where pip shall find torch, if not where it finds everything else (the CPU build is much smaller).
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help install bench test test-all lint format
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(INSTALLED)  ## virtual environment with the versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "rankbench needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt setuptools
+	$(BIN)/pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(BIN)/pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+bench: install  ## every model on ml-100k, three seeds, then the leaderboard
+	$(BIN)/rankbench run
+
+test: install  ## tests without network, in minutes
+	$(TEST)
+
+test-all: install  ## also the slow ones and those that fetch published data
+	$(TEST) -m 'not peers'
+
+lint: install  ## style, format, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+format: install  ## mend style and format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format

@@ -1,0 +1,174 @@
+"""The command line: arguments and exit codes. A command's code is imported when it is called, so that help answers at once.
+
+Exit codes: 0 done, 1 a run or a check failed, 2 wrong usage or input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+from .. import __version__  # pyright: ignore[reportMissingImports]  (the folder above is a package only through src/rankbench)
+from .errors import UserError
+
+EXAMPLES = {
+    "": ("rankbench doctor", "rankbench run", "rankbench run --models din,hstu --dataset my.yaml --seeds 5", "rankbench board"),
+    "doctor": ("rankbench doctor", "rankbench doctor --data-root my/data"),
+    "ls": ("rankbench ls", "rankbench ls models"),
+    "data": ("rankbench data get ml-100k", "rankbench data describe kuairand-pure --data-root my/data"),
+    "run": (
+        "rankbench run",
+        "rankbench run --models din,hstu --seeds 5 --device cuda",
+        "rankbench run --models classical --dataset simulator --split leave-one-out",
+        "rankbench run --models hstu --set train.lr=2e-3 --set hstu.layers=3",
+        "rankbench run --config my.yaml --results my/results --no-resume",
+    ),
+    "score": ("rankbench score", "rankbench score --results my/results"),
+    "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
+}
+"""Command -> lines that work as they stand (once the files that they name exist); shown below its help."""
+
+RUN_HELP = """\
+Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
+twice; one that was interrupted goes on from its last checkpoint."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, with the nearest name that exists."""
+
+    options: ClassVar[set[str]] = set()
+    """Of all parsers: the one that reports an unknown option is not the one that has a similar option."""
+
+    def add_argument(self, *names: str, **keywords: Any) -> argparse.Action:  # type: ignore[override]
+        self.options.update(name for name in names if name.startswith("--"))
+        return super().add_argument(*names, **keywords)
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        option = re.search(r"unrecognized arguments: (--\w[\w-]*)", message)
+        near: list[str] = []
+        if choice:
+            near = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
+        elif option:
+            near = difflib.get_close_matches(option[1], sorted(self.options), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        self.exit(2, f"rankbench: error: {message}{hint} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code of the process."""
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    try:
+        code = importlib.import_module(f".commands.{args.command}", __package__).run(args)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("rankbench: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has left; what remains in the buffer goes nowhere, without a second error at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except RuntimeError as error:
+        if "TORCH_DEVICE_BACKEND_AUTOLOAD" not in str(error):
+            raise
+        from .doctor import why_torch_fails
+
+        return _fail(why_torch_fails(error))
+
+
+def _fail(message: str) -> int:
+    print("rankbench: error:", " ".join(message.split("\n")), file=sys.stderr)
+    return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="rankbench", description="Generative rankers against classical ones, on identical examples.", **_style("")
+    )
+    parser.add_argument("--version", action="version", version=f"rankbench {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, description: str | None = None) -> _Parser:
+        return commands.add_parser(name, help=summary, description=description or summary, **_style(name))
+
+    _add_roots(doctor := command("doctor", "say what this machine offers and lacks"))
+    _add_results(doctor)
+
+    ls = command("ls", "list models, data sets and metrics")
+    ls.add_argument("kind", nargs="?", choices=("models", "datasets", "metrics"), help="left out: all three")
+
+    data = command("data", "fetch a data set, or say what is in it")
+    data.add_argument("action", choices=("get", "describe"), help="get: fetch and convert; describe: size, splits, licence ...")
+    data.add_argument("name", metavar="NAME", help="a name of `rankbench ls datasets`, or a YAML file for your own table")
+    _add_roots(data)
+
+    _add_run(command("run", "train, test and compare models", RUN_HELP))
+
+    _add_results(command("score", "recompute metrics from stored predictions"))
+
+    board = command("board", "leaderboard and figures from stored runs")
+    board.add_argument("--dataset", metavar="NAME", help="only this data set")
+    board.add_argument("--split", metavar="NAME", help="only this split")
+    _add_results(board)
+    return parser
+
+
+def _add_run(run: _Parser) -> None:
+    run.add_argument("--models", default="all", metavar="NAMES", help="names or families separated by commas (default: all)")
+    run.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
+    run.add_argument(
+        "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out, ... (default: the data set's own)"
+    )
+    run.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
+    run.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
+    run.add_argument("--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model")
+    run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")
+    run.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on from checkpoints of interrupted runs (default: yes)",
+    )
+    run.add_argument("--quiet", action="store_true", help="no progress, only the leaderboard")
+    _add_roots(run)
+    _add_results(run)
+
+
+def _add_roots(parser: _Parser) -> None:
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="published data, a folder each (default: RANKBENCH_DATA)")
+
+
+def _add_results(parser: _Parser) -> None:
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="records and boards (default: ./results)"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def _style(command: str) -> dict[str, Any]:
+    """Keywords that every (sub)parser shares."""
+    examples = "\n".join(f"  {line}" for line in EXAMPLES[command])
+    return {
+        "epilog": f"examples:\n{examples}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }

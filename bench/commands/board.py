@@ -1,0 +1,46 @@
+"""`rankbench board`: tables and figures from stored records and predictions; nothing is trained."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..records.store import Store
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..records.store import Store
+
+    store = Store(args.results)
+    known = store.boards()
+    chosen = [(dataset, split) for dataset, split in known if args.dataset in (None, dataset) and args.split in (None, split)]
+    if not chosen:
+        held = ", ".join(f"{dataset}@{split}" for dataset, split in known) or "no run at all"
+        raise UserError(f"no run matches in {store.root} (it holds {held}); start with: rankbench run")
+    for dataset, split in chosen:
+        publish(store, dataset, split)
+    return 0
+
+
+def publish(store: Store, dataset: str, split: str) -> Path:
+    """Show the board of one data set and split, write it with its figures, and say where.
+
+    Returns:
+        The folder that was written.
+    """
+    from rich.console import Console
+
+    from ..reporting import leaderboard, plots, tables
+
+    board = leaderboard.build(store, dataset, split)
+    console = Console()
+    tables.show(board, console)
+    folder = store.board_folder(dataset, split)
+    tables.write(board, folder)
+    plots.write(board, folder)
+    console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
+    return folder

@@ -1,0 +1,18 @@
+"""`rankbench doctor`: what is here, and what to do about what is not."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import doctor
+from .roots import cache, data_root
+
+
+def run(args: argparse.Namespace) -> int:
+    findings = doctor.examine(data_root(args.data_root), cache(), args.results)
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        print(f"{finding.state:<4} {finding.name:<{width}}  {finding.value}")
+    failed = [finding.name for finding in findings if finding.state == "FAIL"]
+    print(f"to be mended: {', '.join(failed)}" if failed else f"ready; results will be written to {args.results}")
+    return 1 if failed else 0

@@ -1,0 +1,47 @@
+"""`rankbench ls`: the models, data sets and metrics there are. Imports no library, so that it answers at once."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import registry
+from ..data.sources import DATASETS
+
+METRICS = {
+    "auc": "area under the ROC curve over all examples, ties counting half",
+    "gauc": "mean of the users' AUCs weighted by their examples; users with a single label value left out and counted",
+    "gauc_unweighted": "plain mean over the same users",
+    "logloss": "mean negative log likelihood, natural logarithm",
+    "ne": "logloss over that of the constant base rate",
+    "ece": "expected calibration error over 15 bins of equally many examples",
+    "ndcg@10": "per user, mean over users with a positive",
+}
+"""A test holds the names against what evaluation/metrics.py returns."""
+
+
+def run(args: argparse.Namespace) -> int:
+    kinds = [args.kind] if args.kind else list(TABLES)
+    for kind in kinds:
+        if len(kinds) > 1:
+            print(f"{kind}:")
+        rows = TABLES[kind]()
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+        for row in rows:
+            print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+    return 0
+
+
+def _models() -> list[tuple[str, ...]]:
+    return [(name, entry.family, entry.summary) for name, entry in registry.MODELS.items()]
+
+
+def _datasets() -> list[tuple[str, ...]]:
+    cards = [(card.name, card.default_split, card.licence, card.summary) for card in DATASETS.values()]
+    return [*cards, ("FILE.yaml", "global-time", "yours", "your own csv or parquet, its columns named in a YAML file")]
+
+
+def _metrics() -> list[tuple[str, ...]]:
+    return list(METRICS.items())
+
+
+TABLES = {"models": _models, "datasets": _datasets, "metrics": _metrics}

@@ -1,0 +1,137 @@
+"""What this machine offers and what it lacks, found without assuming that torch can even be imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .data.sources import DATASETS
+
+KINDS = ("cpu", "cuda", "npu")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `rankbench doctor`."""
+
+    name: str
+    value: str
+    state: Literal["ok", "none", "FAIL"] = "ok"
+    """none: not here, and not needed by everybody. FAIL: `rankbench run` cannot work before this is mended."""
+
+
+def examine(root: Path | None, cache: Path, results: Path) -> list[Finding]:
+    """Everything that decides whether and where a benchmark can run."""
+    return [
+        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        *_torch(),
+        _cann(),
+        *_packages(),
+        _compiler(),
+        _data_root(root),
+        _folder("cache", cache),
+        _folder("results", results),
+    ]
+
+
+def why_torch_fails(error: BaseException) -> str:
+    """One line about an error of `import torch`, with the cure for an accelerator backend that torch loads by itself."""
+    text = " ".join(str(error).split())
+    backend = re.search(r"backend extension: (\w+)", text)
+    if backend is None:
+        return f"torch cannot be imported: {text[:200]}"
+    library = "CANN: source its set_env.sh" if backend[1] == "torch_npu" else "the libraries that it needs"
+    return (
+        f"torch cannot be imported because it loads {backend[1]} by itself, which fails here; provide {library}, "
+        f"or set TORCH_DEVICE_BACKEND_AUTOLOAD=0 to go on without it, or uninstall {backend[1].replace('_', '-')}"
+    )
+
+
+def _torch() -> list[Finding]:
+    try:
+        import torch
+    except (ImportError, OSError, RuntimeError) as error:
+        return [Finding("torch", why_torch_fails(error), state="FAIL")]
+    from . import device as devices
+
+    built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    findings = [Finding("torch", f"{torch.__version__}, built for {built_for}")]
+    for kind in KINDS:
+        reason = devices.why_absent(kind)
+        findings.append(Finding(kind, reason, "none") if reason else Finding(kind, _device(devices.resolve(kind))))
+    threads = devices.threads()
+    findings.append(Finding("threads", f"torch uses {threads['torch']}; OMP_NUM_THREADS is {threads['OMP_NUM_THREADS']}"))
+    findings.append(Finding("--device auto", str(devices.resolve("auto"))))
+    return findings
+
+
+def _device(device: object) -> str:
+    import torch
+
+    from . import device as devices
+
+    assert isinstance(device, torch.device)
+    precisions = [precision for precision in ("fp32", "bf16", "fp16") if devices.supports(device, precision) is None]
+    settings = [f"{key} {value}" for key, value in devices.matmul_settings(device).items()]
+    return ", ".join([devices.accelerator_name(device) or "always here", " ".join(precisions), *settings])
+
+
+def _cann() -> Finding:
+    home = os.environ.get("ASCEND_TOOLKIT_HOME") or os.environ.get("ASCEND_HOME_PATH")
+    return (
+        Finding("CANN", home) if home else Finding("CANN", "ASCEND_TOOLKIT_HOME is not set (set_env.sh of CANN sets it)", "none")
+    )
+
+
+def _packages() -> list[Finding]:
+    """Versions of rankbench and of what it requires, extras left out."""
+    try:
+        required = importlib.metadata.requires("rankbench") or []
+    except importlib.metadata.PackageNotFoundError:
+        return [Finding("rankbench", "not installed: pip install -e .", state="FAIL")]
+    names = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text]
+    versions = {name: _version(name) for name in ("rankbench", *names)}
+    lacking = [name for name, version in versions.items() if version is None]
+    if lacking:
+        return [Finding("packages", f"missing: {', '.join(lacking)}; pip install {' '.join(lacking)}", state="FAIL")]
+    return [Finding("packages", ", ".join(f"{name} {version}" for name, version in versions.items()))]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _compiler() -> Finding:
+    path = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
+    if path is None:
+        return Finding("compiler", "no g++, c++ or clang++; torch.compile would need one", "none")
+    try:
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("compiler", f"{path} does not run: {error}", "none")
+    return Finding("compiler", answer.splitlines()[0] if answer else path)
+
+
+def _data_root(root: Path | None) -> Finding:
+    if root is None:
+        return Finding("data root", "neither RANKBENCH_DATA nor --data-root; data sets are fetched from their publishers", "none")
+    held = [name for name in DATASETS if (root / name).is_dir()]
+    return Finding("data root", f"{root} with {', '.join(held) if held else 'no folder named as in `rankbench ls datasets`'}")
+
+
+def _folder(name: str, folder: Path) -> Finding:
+    """Whether a folder can be written, or made, and how much fits."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        return Finding(name, f"{folder} cannot be written", state="FAIL")
+    return Finding(name, f"{folder}, {shutil.disk_usage(existing).free / 2**30:.1f} GB free")

@@ -1,0 +1,151 @@
+"""Training is deterministic per seed, resumes exactly, stops early on the best weights, and keeps its budget."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from rankbench.bench import registry
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.contract import Ranker
+from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.errors import UserError
+from rankbench.bench.evaluation import evaluator
+from rankbench.bench.training import checkpoint
+from rankbench.bench.training.progress import Quiet
+from rankbench.bench.training.trainer import EpochPoint, TrainState, train
+from support.logs import make_data
+
+CPU = torch.device("cpu")
+CONFIG = TrainConfig(epochs=4, patience=4, batch_size=128, batch_events=300, lr=3e-3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", DataConfig("tiny", history_length=6), users=40, longest=80)
+
+
+def fit(
+    name: str, data: RankingData, file: Path, config: TrainConfig = CONFIG, seed: int = 0, progress: Quiet | None = None
+) -> tuple[Ranker, TrainState, list[float]]:
+    info = registry.info(name)
+    torch.manual_seed(seed)
+    model = info.build(info.config(), data.spec)
+    state = train(model, info, data, config, seed, CPU, file, progress or Quiet())
+    return model, state, evaluator.predictions(model, info, data, "test", CPU, "fp32")["score"].tolist()
+
+
+def without_seconds(state: TrainState) -> list[dict[str, float]]:
+    return [{key: value for key, value in point.items() if key != "seconds"} for point in state.curve]
+
+
+class Killed(Exception):
+    """Stands for the power going off."""
+
+
+class KillAt(Quiet):
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def step(self, loss: float, examples: int) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("name", ["din", "hstu", "dcnv2"])
+def test_one_seed_gives_one_result(name: str, data: RankingData, tmp_path: Path) -> None:
+    first, again, other = (fit(name, data, tmp_path / f"{run}.pt", seed=seed) for run, seed in enumerate((0, 0, 1)))
+    assert first[2] == again[2] and without_seconds(first[1]) == without_seconds(again[1])
+    assert first[2] != other[2]
+
+
+@pytest.mark.parametrize("name", ["din", "hstu", "deepfm"])
+@pytest.mark.parametrize("when", [3, 17])
+def test_resuming_equals_never_stopping(name: str, when: int, data: RankingData, tmp_path: Path) -> None:
+    """Stopped in the middle of an epoch, with a checkpoint at every step or only at the epochs' ends."""
+    _, straight, expected = fit(name, data, tmp_path / "straight.pt")
+    for often in (1e-9, 1e9):
+        config = dataclasses.replace(CONFIG, checkpoint_seconds=often)
+        file = tmp_path / f"{often}.pt"
+        with pytest.raises(Killed):
+            fit(name, data, file, config, progress=KillAt(when))
+        _, resumed, scores = fit(name, data, file, config)
+        assert scores == expected
+        assert without_seconds(resumed) == without_seconds(straight)
+        assert (resumed.steps, resumed.best_epoch) == (straight.steps, straight.best_epoch)
+
+
+def test_a_finished_run_resumes_to_itself(data: RankingData, tmp_path: Path) -> None:
+    _, first, scores = fit("dnn", data, tmp_path / "x.pt")
+    _, second, again = fit("dnn", data, tmp_path / "x.pt")
+    assert again == scores and second.steps == first.steps
+
+
+def test_the_best_epoch_is_restored_and_patience_ends_training(data: RankingData, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=60, patience=3, lr=0.03, monitor="logloss")
+    model, state, _ = fit("dnn", data, tmp_path / "x.pt", config)
+    losses = [point["valid_logloss"] for point in state.curve]
+    assert state.best_epoch == losses.index(min(losses)) + 1
+    assert state.epoch == state.best_epoch + 3 < 60
+    info = registry.info("dnn")
+    frame = evaluator.predictions(model, info, data, "valid", CPU, "fp32")
+    from rankbench.bench.evaluation.metrics import logloss
+
+    assert logloss(frame["label"].to_numpy(), frame["score"].to_numpy()) == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_a_budget_in_seconds_ends_within_an_epoch(data: RankingData, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=1000, patience=1000, max_seconds=0.3, batch_size=16)
+    _, state, _ = fit("dnn", data, tmp_path / "x.pt", config)
+    assert 0.3 <= state.seconds < 5 and 1 <= state.epoch < 1000
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_mixed_precision_trains(precision: str, data: RankingData, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, precision=precision, epochs=2)
+    for name in ("din", "hstu", "sasrec"):
+        _, state, scores = fit(name, data, tmp_path / f"{name}.pt", config)
+        assert state.curve[-1]["train_loss"] < 0.75 and all(0 < score < 1 for score in scores)
+
+
+def test_a_loss_that_is_not_finite_is_an_error_with_advice(data: RankingData, tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"loss became nan at epoch \d+, step \d+; lower train.lr"):
+        fit("dnn", data, tmp_path / "x.pt", dataclasses.replace(CONFIG, lr=1e30, clip_norm=0.0))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no checkpoint at all"])
+def test_a_corrupted_checkpoint_is_one_clear_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "seed-0.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"checkpoint .*seed-0\.pt is corrupted; delete it, or start over with --no-resume"):
+        checkpoint.load(path, CPU)
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.pt"
+    checkpoint.save({"at": 1}, path)
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        checkpoint.save({"at": 2}, path)
+    monkeypatch.undo()
+    assert checkpoint.load(path, CPU) == {"at": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_points_know_their_epoch(data: RankingData, tmp_path: Path) -> None:
+    seen: list[EpochPoint] = []
+
+    class Listen(Quiet):
+        def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None:
+            seen.append(point)
+
+    _, state, _ = fit("lr", data, tmp_path / "x.pt", progress=Listen())
+    assert [point.epoch for point in seen] == list(range(1, state.epoch + 1))
+    assert all(0 <= point.valid_auc <= 1 and 0 <= point.valid_gauc <= 1 for point in seen)

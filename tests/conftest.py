@@ -1,0 +1,25 @@
+"""Settings of every test: one thread a process, fixed seeds, short and unhurried property tests."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("local", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """A test that fails alone fails among others too."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)

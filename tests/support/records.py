@@ -1,0 +1,82 @@
+"""Finished runs made up for tests of the store and the reports."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.evaluation import metrics
+from rankbench.bench.records.schema import (
+    SCHEMA_VERSION,
+    Cost,
+    DataFacts,
+    Environment,
+    File,
+    Identity,
+    Metrics,
+    Point,
+    RunRecord,
+)
+
+
+def predictions(skill: float, seed: int = 0, users: int = 80, rows: int = 30, cells: int = 0) -> pd.DataFrame:
+    """Scores that know the label to the degree of `skill`; the rows are always the same. `cells` adds ties."""
+    world = np.random.default_rng(7)
+    n = users * rows
+    label = world.integers(0, 2, n)
+    noise = np.random.default_rng([seed, round(skill * 1000)]).normal(size=n)
+    score = 1 / (1 + np.exp(-(skill * (2 * label - 1) + noise)))
+    user = np.repeat(np.arange(users), rows)
+    return pd.DataFrame(
+        {
+            "example": np.arange(n),
+            "user": user,
+            "item": world.integers(0, 50, n),
+            "time": np.arange(n) * 1000,
+            "label": label,
+            "score": np.round(score, 1) if cells else score,
+            "warm_user": user < users // 2,
+            "warm_item": world.random(n) < 0.9,
+        }
+    )
+
+
+def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = "classical", **changes: object) -> RunRecord:
+    """A record of a run with these predictions; `changes` replace fields of the record."""
+    slices = metrics.evaluate(frame) if frame is not None else None
+    made = RunRecord(
+        schema_version=SCHEMA_VERSION,
+        identity=Identity("toy", "global-time", model, family, "0123456789ab", seed),
+        status="ok" if slices else "failed",
+        error=None if slices else "ValueError: it broke",
+        config={"model": model, "data": dataclasses.asdict(DataConfig("toy")), "train": dataclasses.asdict(TrainConfig()), "params": {}},
+        changed={},
+        data=DataFacts(
+            files=(File("toy.csv", "made by a test", "0" * 64, 10),),
+            split_hash="f" * 64,
+            events=9_000,
+            users=80,
+            items=50,
+            examples={"train": 6_000, "valid": 600, "test": 2_400},
+            positives={"train": 3_000, "valid": 300, "test": 1_200},
+            share_train_after_test=0.0,
+            test_rows_warm_user=0.5,
+            test_rows_warm_item=0.9,
+            cleaning={"rows_read": 9_000},
+            bayes_auc=None,
+        ),
+        metrics=Metrics(slices, slices) if slices else None,
+        cost=Cost(10_000, 500, 3.5 + len(model), 6.0, 20_000.0, 0.2, 1.5, 400.0, 5, 3, 100, 0.5) if slices else None,
+        curve=(Point(1, 0.6, 0.7, 0.69, 0.61, 1.0),) if slices else None,
+        environment=Environment("3.11", "Linux", "cpu", 2, 2, 24.0, None, {"torch": "2", "torch-npu": None}, None, None),
+        device="cpu",
+        precision="fp32",
+        kernels={},
+        matmul={},
+        simulated=False,
+        started="2026-01-01T00:00:00+00:00",
+        finished="2026-01-01T00:01:00+00:00",
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]

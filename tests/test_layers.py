@@ -1,0 +1,141 @@
+"""Who may import whom. Every import statement of the four folders is read, lazy ones and those for types included."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("bench", "baselines", "generative", "kernels")
+
+ROOMS = (
+    *("errors", "contract", "config", "device", "registry", "data", "evaluation", "training", "records", "reporting"),
+    *("experiment", "studies", "benchmarks", "doctor", "commands", "cli"),
+)
+"""Of bench/, in the order of the data: a room imports from earlier rooms alone, so that there is no circle."""
+
+LIBRARIES = {
+    "kernels": {"torch"},
+    "generative": {"torch", "numpy"},
+    "baselines": {"torch", "numpy"},
+}
+"""What models may import besides the standard library; baselines/_deepctr.py also has deepctr_torch."""
+
+FILES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted targets of a file's imports; relative ones as paths from the root, such as `bench.config`."""
+    package = path.parent.parts
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (f"absolute:{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield f"absolute:{node.module}"
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            for alias in node.names:
+                yield ".".join(part for part in (*base, alias.name) if part)
+
+
+def inner(path: Path) -> set[str]:
+    return {target for target in imports(path) if not target.startswith("absolute:")}
+
+
+def libraries(path: Path) -> set[str]:
+    found = {target.removeprefix("absolute:").split(".")[0] for target in imports(path) if target.startswith("absolute:")}
+    return found - sys.stdlib_module_names
+
+
+def room(target: str) -> str:
+    """`bench.data.splits` -> `data`; the version of the package itself counts as the first room."""
+    parts = target.split(".")
+    return parts[1].removesuffix(".py") if parts[0] == "bench" and len(parts) > 1 else ROOMS[0]
+
+
+def test_there_is_something_to_check() -> None:
+    assert {path.parts[0] for path in FILES} == set(FOLDERS)
+    assert inner(Path("bench/config.py")) == {"bench.errors.UserError", "bench.errors.unknown_name"}
+    assert "yaml" in libraries(Path("bench/config.py"))
+
+
+@pytest.mark.parametrize("folder", LIBRARIES)
+def test_kernels_and_models_need_no_library_but_torch(folder: str) -> None:
+    for path in (path for path in FILES if path.parts[0] == folder):
+        allowed = LIBRARIES[folder] | ({"deepctr_torch"} if path == Path("baselines/_deepctr.py") else set())
+        assert libraries(path) <= allowed, path
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("kernels", ("kernels",)),
+        ("generative", ("generative", "kernels", "bench.contract")),
+        ("baselines", ("baselines", "kernels", "bench.contract")),
+        ("bench", ("bench", "kernels", "__version__")),
+    ],
+)
+def test_folders_import_only_what_lies_below(folder: str, allowed: tuple[str, ...]) -> None:
+    for path in (path for path in FILES if path.parts[0] == folder):
+        wrong = {target for target in inner(path) if not any(f"{target}.".startswith(f"{one}.") for one in allowed)}
+        assert not wrong, path
+
+
+def test_rooms_of_bench_import_earlier_rooms_alone() -> None:
+    for path in (path for path in FILES if path.parts[0] == "bench" and path != Path("bench/__init__.py")):
+        own = path.parts[1].removesuffix(".py")
+        assert own in ROOMS, f"{path}: give the new room its place in ROOMS"
+        later = {
+            target
+            for target in inner(path)
+            if target.startswith("bench.") and room(target) != own and ROOMS.index(room(target)) > ROOMS.index(own)
+        }
+        assert not later, path
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """Imports for types alone do not run and are left out here."""
+    names = {path.with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path for path in FILES}
+
+    def running(path: Path) -> set[str]:
+        tree = ast.parse((ROOT / path).read_text())
+        skipped = {
+            id(child)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for child in ast.walk(node)
+        }
+        found = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level and id(node) not in skipped:
+                base = ".".join([*path.parent.parts[: len(path.parent.parts) - node.level + 1], *filter(None, [node.module])])
+                found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in names else base for alias in node.names}
+        return found & names.keys()
+
+    edges = {name: running(path) - {name} for name, path in names.items()}
+    while free := {name for name, targets in edges.items() if not targets}:
+        edges = {name: targets - free for name, targets in edges.items() if name not in free}
+    # A package that gathers its modules' names and a module that reaches a sibling through it are the classic circle.
+    assert not edges, f"these import each other: {edges}"
+
+
+@pytest.mark.parametrize("path", [*FILES, *(path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("*.py")))], ids=str)
+def test_no_folder_is_imported_by_its_bare_name(path: Path) -> None:
+    """That would make a second copy of the module, or find somebody else's package of that name."""
+    bare = libraries(path) & {*FOLDERS, "results", "tests"}
+    assert not bare
+    assert path.parts[0] == "tests" or "rankbench" not in libraries(path), "import relatively inside the tree"
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    """Otherwise the wheel lacks it."""
+    assert all((ROOT / path.parent / "__init__.py").is_file() for path in FILES)
+
+
+def test_the_package_links_to_the_folders() -> None:
+    for folder in FOLDERS:
+        assert (ROOT / "src" / "rankbench" / folder).resolve() == ROOT / folder
