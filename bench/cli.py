@@ -135,6 +135,8 @@ def _add_run(run: _Parser) -> None:
     )
     run.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
     run.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
+    run.add_argument("--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)")
+    run.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of a cell on the CPU (default: 1)")
     run.add_argument("--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model")
     run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")
     run.add_argument(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import functools
+import os
 import time
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from ..kernels import hstu_attention
 from . import device as devices
-from . import registry
-from .config import Experiment, Settings, resolve
+from . import registry, workers
+from .config import DataConfig, Experiment, Settings, resolve
 from .contract import ModelInfo
 from .data.dataset import RankingData, prepare
 from .data.sources.schema import DataRoots
@@ -26,7 +29,7 @@ from .evaluation import evaluator, metrics
 from .records import provenance
 from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord
 from .records.store import Store
-from .training.progress import make_progress
+from .training.progress import Display, Reporter, Send
 from .training.trainer import TrainState, train
 
 
@@ -39,6 +42,14 @@ class Cell:
     """Settings that differ from the model's defaults."""
     info: ModelInfo
     seed: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.info.name, self.seed
+
+    @property
+    def name(self) -> str:
+        return f"{self.info.name} seed {self.seed}"
 
 
 def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
@@ -72,40 +83,65 @@ def run_all(
     store: Store,
     resume: bool = True,
     quiet: bool = False,
+    jobs: int | None = None,
+    threads: int = 1,
 ) -> list[RunRecord]:
     """Run every cell that is not finished; a cell that fails becomes a failed record and the others go on.
 
+    Args:
+        jobs: cells at a time; by default one per core on the CPU and one on an accelerator.
+        threads: of each cell on the CPU. One by default, so that a cell's numbers do not depend on how many run beside it.
+
     Returns:
-        One record per cell, finished earlier or now.
+        One record per cell, finished earlier or now, in the order of `models` and seeds.
 
     Raises:
         UserError: settings, data set or device are wrong; raised before any training.
     """
     cells = plan(models, settings, seeds)
     chosen = devices.resolve(device)
-    precisions = {cell.experiment.train.precision for cell in cells}
-    for precision in precisions:
+    for precision in {cell.experiment.train.precision for cell in cells}:
         if reason := devices.supports(chosen, precision):
             raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
     data = prepare(cells[0].experiment.data, roots)
-    records = []
-    for cell in cells:
-        name = f"{cell.info.name} seed {cell.seed}"
-        identity = _identity(cell, data)
-        done = store.finished(identity, data.split.hash)
-        if done is not None:
-            _say(f"{name}: finished before", quiet)
-            records.append(done)
-            continue
-        record = _run_cell(cell, data, chosen, store, resume, quiet)
-        records.append(record)
-        _say(_summary(name, record), quiet)
-    return records
+    processes = jobs or (max(1, (os.cpu_count() or 1) // threads) if chosen.type == "cpu" else 1)
+    records: dict[tuple[str, int], RunRecord] = {}
+    with Display(quiet) as display:
+        missing = []
+        for cell in cells:
+            done = store.finished(_identity(cell, data), data.split.hash)
+            if done is None:
+                missing.append(_Job(cell, str(chosen), roots, store, resume))
+            else:
+                records[cell.key] = done
+        if records:
+            display.line(f"{len(records)} of {len(cells)} cells were finished before")
+        for job, record in workers.run(_run_job, missing, processes, threads, display):
+            records[job.cell.key] = record
+            display.line(_summary(job.cell.name, record))
+    return [records[cell.key] for cell in cells]
 
 
-def _say(line: str, quiet: bool) -> None:
-    if not quiet:
-        print(line, file=sys.stderr, flush=True)
+@dataclass(frozen=True)
+class _Job:
+    """A cell with all that a fresh process needs to run it."""
+
+    cell: Cell
+    device: str
+    roots: DataRoots
+    store: Store
+    resume: bool
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared(config: DataConfig, roots: DataRoots) -> RankingData:
+    return prepare(config, roots)
+
+
+def _run_job(job: _Job, send: Send) -> RunRecord:
+    data = _prepared(job.cell.experiment.data, job.roots)
+    progress = Reporter(job.cell.name, send)
+    return _run_cell(job.cell, data, devices.resolve(job.device), job.store, job.resume, progress)
 
 
 def _summary(name: str, record: RunRecord) -> str:
@@ -149,7 +185,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store, resume: bool, quiet: bool) -> RunRecord:
+def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store, resume: bool, progress: Reporter) -> RunRecord:
     """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
     identity = _identity(cell, data)
     checkpoint = store.checkpoint_path(identity)
@@ -177,29 +213,29 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
     )
     predictions = None
     try:
-        measured, predictions = _measure(cell, data, device, store, quiet)
+        measured, predictions = _measure(cell, data, device, checkpoint, progress)
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
         raise
     except Exception as error:  # a model may fail in any way; the other cells must go on
-        if not quiet:
-            traceback.print_exc()
-        record = dataclasses.replace(record, error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        message = " ".join(str(error).split())[:400]
+        record = dataclasses.replace(record, error=f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})")
     record = dataclasses.replace(record, finished=_now())
     store.write(record, predictions)
     checkpoint.unlink(missing_ok=True)
     return record
 
 
-def _measure(cell: Cell, data: RankingData, device: torch.device, store: Store, quiet: bool) -> tuple[dict[str, Any], Any]:
+def _measure(
+    cell: Cell, data: RankingData, device: torch.device, checkpoint: Path, progress: Reporter
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Metrics, cost and curve of a cell, and its test predictions."""
     experiment, info = cell.experiment, cell.info
     memory, load = devices.PeakMemory(device), provenance.load_average()
     torch.manual_seed(cell.seed)
     np.random.seed(cell.seed)
     model = info.build(experiment.params, data.spec).to(device)
-    progress = make_progress(f"{info.name} seed {cell.seed}", quiet)
-    checkpoint = store.checkpoint_path(_identity(cell, data))
     state = train(model, info, data, experiment.train, cell.seed, device, checkpoint, progress)
     memory.sample()
     precision = experiment.train.precision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def publish(store: Store, dataset: str, split: str) -> Path:
     from ..reporting import leaderboard, plots, tables
 
     board = leaderboard.build(store, dataset, split)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
     tables.show(board, console)
     folder = store.board_folder(dataset, split)
     tables.write(board, folder)

@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
         store=store,
         resume=args.resume,
         quiet=args.quiet,
+        jobs=args.jobs,
+        threads=args.threads,
     )
     failed = [record for record in records if record.status == "failed"]
     for record in failed:

@@ -25,7 +25,8 @@ def save(state: dict[str, Any], path: Path) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"checkpoint {path} cannot be written ({error.strerror}); free some space or choose another --results") from None
+        reason = error.strerror or str(error)
+        raise UserError(f"checkpoint {path} cannot be written ({reason}); free some space or choose another --results") from None
     finally:
         Path(temporary).unlink(missing_ok=True)
 

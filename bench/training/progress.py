@@ -1,11 +1,21 @@
-"""How training is shown: a live bar in a terminal, one plain line per epoch elsewhere, nothing when quiet. Always on stderr."""
+"""How training is shown: one live bar per running cell in a terminal, one plain line per epoch elsewhere. Always on stderr.
+
+A cell reports events to a `send` function, which may cross a process border; a Display turns events into what is seen.
+"""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from .trainer import EpochPoint
+
+Send = Callable[[str, str, tuple[Any, ...]], None]
+"""send(cell name, event, its arguments)"""
 
 
 class Quiet:
@@ -16,64 +26,86 @@ class Quiet:
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None: ...
 
 
-def _line(name: str, point: EpochPoint, epochs: int, rate: float) -> str:
-    return (
-        f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  valid gauc {point.valid_gauc:.4f}  "
-        f"auc {point.valid_auc:.4f}  {point.seconds:.0f} s  {rate:,.0f} examples/s"
-    )
+class Reporter(Quiet):
+    """Sends a cell's events, steps at most four times a second."""
 
-
-class Lines(Quiet):
-    """One line per epoch: for logs and pipes."""
-
-    def __init__(self, console: Console, name: str) -> None:
-        self.console, self.name = console, name
-
-    def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None:
-        self.console.print(_line(self.name, point, epochs, examples_per_second), highlight=False, soft_wrap=True)
-
-
-class Bar(Quiet):
-    """A live bar of the current epoch with loss, validation GAUC so far, examples/s and time left."""
-
-    def __init__(self, console: Console, name: str) -> None:
-        self.name = name
-        self.gauc = float("nan")
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} steps"),
-            TextColumn("loss {task.fields[loss]:.4f}  valid gauc {task.fields[gauc]:.4f}  {task.fields[rate]:,.0f} examples/s"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self.task: TaskID | None = None
-        self.examples = 0
+    def __init__(self, name: str, send: Send) -> None:
+        self.name, self.send = name, send
+        self.begin = self.last = 0.0
+        self.steps = self.examples = 0
 
     def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None:
-        self.examples = 0
-        self.bar.start()
-        description = f"{self.name} epoch {epoch}/{epochs}"
-        self.task = self.bar.add_task(description, total=steps, completed=done, loss=float("nan"), gauc=self.gauc, rate=0.0)
+        self.begin = self.last = time.perf_counter()
+        self.steps, self.examples = done, 0
+        self.send(self.name, "epoch", (epoch, epochs, steps, done))
 
     def step(self, loss: float, examples: int) -> None:
-        assert self.task is not None
-        self.examples += examples
-        elapsed = self.bar.tasks[-1].elapsed or 1e-9
-        self.bar.update(self.task, advance=1, loss=loss, rate=self.examples / elapsed)
+        self.steps, self.examples = self.steps + 1, self.examples + examples
+        now = time.perf_counter()
+        if now - self.last > 0.25:
+            self.last = now
+            self.send(self.name, "step", (self.steps, loss, self.examples / (now - self.begin)))
 
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None:
-        assert self.task is not None
-        self.gauc = point.valid_gauc
-        self.bar.remove_task(self.task)
-        self.bar.stop()
-        self.bar.console.print(_line(self.name, point, epochs, examples_per_second), highlight=False, soft_wrap=True)
+        self.send(self.name, "point", (point, epochs, examples_per_second))
 
 
-def make_progress(name: str, quiet: bool) -> Quiet:
-    """Bar, lines or nothing, by where stderr goes."""
-    if quiet:
-        return Quiet()
-    console = Console(stderr=True)
-    return Bar(console, name) if console.is_terminal else Lines(console, name)
+class Display:
+    """Shows the events of all cells. `live` draws bars; otherwise a line per epoch; `quiet` nothing but what `line` is given."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.console = Console(stderr=True)
+        self.quiet = quiet
+        self.tasks: dict[str, TaskID] = {}
+        self.gauc: dict[str, float] = {}
+        self.bars: Progress | None = None
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal and not self.quiet:
+            self.bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.4f}  valid gauc {task.fields[gauc]}"),
+                TextColumn("{task.fields[rate]:,.0f} examples/s"),
+                TimeRemainingColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self.bars.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+
+    def line(self, text: str) -> None:
+        """One line about a finished cell."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def handle(self, name: str, event: str, values: tuple[Any, ...]) -> None:
+        """An event of the cell `name`."""
+        if event == "point":
+            point, epochs, rate = values
+            self.gauc[name] = point.valid_gauc
+            self._end(name)
+            self.line(
+                f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  valid gauc {point.valid_gauc:.4f}  "
+                f"auc {point.valid_auc:.4f}  {point.seconds:.1f} s  {rate:,.0f} examples/s"
+            )
+        elif self.bars is None:
+            return
+        elif event == "epoch":
+            epoch, epochs, steps, done = values
+            self._end(name)
+            gauc = f"{self.gauc[name]:.4f}" if name in self.gauc else "-"
+            self.tasks[name] = self.bars.add_task(
+                f"{name} epoch {epoch}/{epochs}", total=steps, completed=done, loss=float("nan"), gauc=gauc, rate=0.0
+            )
+        elif name in self.tasks:
+            steps, loss, rate = values
+            self.bars.update(self.tasks[name], completed=steps, loss=loss, rate=rate)
+
+    def _end(self, name: str) -> None:
+        if self.bars is not None and name in self.tasks:
+            self.bars.remove_task(self.tasks.pop(name))

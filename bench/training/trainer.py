@@ -139,7 +139,8 @@ class _Loop:
 
     def __init__(self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Path) -> None:
         self.model, self.config, self.seed, self.device, self.resume_file = model, config, seed, device, resume_file
-        self.optimizer = torch.optim.AdamW(list(_parameter_groups(model, config)), lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        groups = list(_parameter_groups(model, config))
+        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
         self.scaler = devices.grad_scaler(device, config.precision)
         self.state = TrainState()
         self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())

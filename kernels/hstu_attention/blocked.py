@@ -81,99 +81,106 @@ def _groups(plan: AttentionPlan, positions: int, buckets: int) -> list[Group]:
     return groups
 
 
+def _blocks(x: Tensor) -> Tensor:
+    """[T, H, D] -> [H, blocks, BLOCK, D], zeros after the last token."""
+    return F.pad(x.transpose(0, 1), (0, 0, 0, -len(x) % BLOCK)).unflatten(1, (-1, BLOCK))
+
+
+def _keys(x: Tensor, key: Tensor) -> Tensor:
+    """Rows of x [H, T, D] for the keys [G, K] -> [H, G, K, D]."""
+    return x.index_select(1, key.flatten()).unflatten(1, key.shape)
+
+
 class _Attention(torch.autograd.Function):
-    """q, k [T, H, D] (q already scaled), v [T, H, Dv], table [positions * buckets] or None, inverse divisor [T, 1, 1] or None."""
+    """q, k [T, H, D] (q already scaled), v [T, H, Dv], table [positions * buckets] or None, inverse divisor [T, 1, 1] or None.
+
+    Logits and weights are float32 at least. Without an inverse divisor the weights are a softmax.
+    """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, inverse: Tensor | None, groups: list[Group]) -> Tensor:
-        tokens, heads, _ = q.shape
-        padded = tokens + (-tokens % BLOCK)
-        q_blocks = F.pad(q, (0, 0, 0, 0, 0, padded - tokens)).view(-1, BLOCK, heads, q.shape[2]).transpose(1, 2)
-        out = q.new_zeros(padded // BLOCK, BLOCK, heads, v.shape[2])
-        own = (q * k).sum(2, dtype=torch.float32 if q.dtype.itemsize < 4 else q.dtype)
+        tokens = len(q)
+        precise = torch.float32 if q.dtype.itemsize < 4 else q.dtype
+        own = (q * k).sum(2, dtype=precise)
         if table is not None:
             own = own + table[0]
-        logits = []
-        if inverse is None:
-            # Softmax over what a block sees and the token itself: the own logit takes part in every row's normaliser.
-            own_blocks = F.pad(own, (0, 0, 0, padded - tokens)).view(-1, BLOCK, heads).transpose(1, 2).unsqueeze(3)
-            own_weight = torch.ones_like(own_blocks)
+        q_blocks, k_heads, v_heads = _blocks(q), k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
+        out = v.new_zeros(*q_blocks.shape[:3], v.shape[2])
+        # The own logit takes part in the normaliser of every softmax row.
+        own_blocks = _blocks(own.unsqueeze(2)) if inverse is None else None
+        own_weight = None if own_blocks is None else torch.ones_like(own_blocks)
+        saved = []
         for block, key, mask, bias in groups:
-            s = torch.matmul(q_blocks[block], k[key].permute(0, 2, 3, 1)).to(own.dtype)
+            s = (q_blocks.index_select(1, block) @ _keys(k_heads, key).transpose(2, 3)).to(precise)
             if table is not None and bias is not None:
-                s += table.index_select(0, bias.flatten()).view(mask.shape).unsqueeze(1)
-            if inverse is None:
-                s.masked_fill_(~mask.unsqueeze(1), -torch.inf)
-                weight = torch.cat([s, own_blocks[block]], dim=3).softmax(dim=3)
-                own_weight[block] = weight[..., -1:]
-                s = weight[..., :-1]
-                weight = s
+                s += table.index_select(0, bias.flatten()).view(mask.shape)
+            if own_blocks is not None and own_weight is not None:
+                row = torch.cat([s.masked_fill_(~mask, -torch.inf), own_blocks.index_select(1, block)], dim=3).softmax(dim=3)
+                own_weight.index_copy_(1, block, row[..., -1:])
+                s = weight = row[..., :-1]
             else:
-                weight = F.silu(s).mul_(mask.unsqueeze(1))
-            logits.append(s)
-            out[block] = torch.matmul(weight.to(v.dtype), v[key].transpose(1, 2)).transpose(1, 2)
-        out = out.view(padded, heads, v.shape[2])[:tokens]
-        if inverse is None:
-            own = own_weight.squeeze(3).transpose(1, 2).reshape(padded, heads)[:tokens]
+                weight = F.silu(s).mul_(mask)
+            saved.append(s)
+            out.index_copy_(1, block, weight.to(v.dtype) @ _keys(v_heads, key))
+        out = out.flatten(1, 2)[:, :tokens].transpose(0, 1)
+        if own_weight is not None:
+            own = own_weight.flatten(1)[:, :tokens].transpose(0, 1)
             out = out + own.unsqueeze(2).to(v.dtype) * v
         else:
+            assert inverse is not None
             out = (out + F.silu(own).unsqueeze(2).to(v.dtype) * v) * inverse.to(v.dtype)
-        ctx.save_for_backward(q, k, v, table, inverse, own, *logits)
+        ctx.save_for_backward(q, k, v, table, inverse, own, *saved)
         ctx.groups = groups
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, table, inverse, own, *logits = ctx.saved_tensors
-        tokens, heads, size = q.shape
-        padding = -tokens % BLOCK
+        q, k, v, table, inverse, own, *saved = ctx.saved_tensors
+        tokens = len(q)
         g = grads[0] if inverse is None else grads[0] * inverse.to(v.dtype)
-
-        def blocks(x: Tensor) -> Tensor:
-            return F.pad(x, (0, 0, 0, 0, 0, padding)).view(-1, BLOCK, heads, x.shape[2]).transpose(1, 2)
-
-        q_blocks, g_blocks = blocks(q), blocks(g)
-        own_grad = (g * v).sum(2, dtype=own.dtype)
+        q_blocks, g_blocks = _blocks(q), _blocks(g)
+        k_heads, v_heads = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
+        dq, dk, dv = torch.zeros_like(q_blocks), torch.zeros_like(k_heads), torch.zeros_like(v_heads)
         d_table = None if table is None else torch.zeros_like(table)
-        dq = q.new_zeros((tokens + padding) // BLOCK, BLOCK, heads, size)
-        dk, dv = torch.zeros_like(k), torch.zeros_like(v)
-        if inverse is None:
-            # d s = weight * (d weight - sum over the row of weight * d weight); the row includes the token itself.
-            row_sum = F.pad(own * own_grad, (0, 0, 0, padding)).view(-1, BLOCK, heads).transpose(1, 2).unsqueeze(3).clone()
-        for (block, key, mask, bias), s in zip(ctx.groups, logits, strict=True):
-            d_weight = torch.matmul(g_blocks[block], v[key].permute(0, 2, 3, 1)).to(own.dtype)
-            if inverse is None:
+        own_grad = (g * v).sum(2, dtype=own.dtype)
+        # Softmax: ds = weight * (d weight - the row's sum of weight * d weight); the row includes the token itself.
+        row_sum = _blocks((own * own_grad).unsqueeze(2)).clone() if inverse is None else None
+        for (block, key, mask, bias), s in zip(ctx.groups, saved, strict=True):
+            g_rows = g_blocks.index_select(1, block)
+            ds = (g_rows @ _keys(v_heads, key).transpose(2, 3)).to(own.dtype)
+            if row_sum is not None:
                 weight = s
-                row_sum[block] += (weight * d_weight).sum(3, keepdim=True)
-                ds = d_weight.sub_(row_sum[block]).mul_(weight)
+                rows = row_sum.index_select(1, block) + (weight * ds).sum(3, keepdim=True)
+                row_sum.index_copy_(1, block, rows)
+                ds = ds.sub_(rows).mul_(weight)
             else:
-                d_weight.mul_(mask.unsqueeze(1))
-                gate = torch.sigmoid(s)
-                weight = (s * gate).mul_(mask.unsqueeze(1))
+                gate = torch.sigmoid(s).mul_(mask)
+                weight = s * gate
                 # SiLU'(s) = sigmoid(s) (1 + s - s sigmoid(s))
-                ds = d_weight.mul_(gate.mul_(1 + s - weight))
-            g_rows = g_blocks[block]
-            d_value = torch.matmul(weight.to(v.dtype).transpose(2, 3), g_rows).transpose(1, 2)
-            dv.index_add_(0, key.flatten(), d_value.reshape(-1, heads, v.shape[2]))
-            if table is not None and bias is not None:
-                d_table.index_add_(0, bias.flatten(), ds.sum(1).flatten())
+                ds = ds.mul_((s - weight).add_(1).mul_(gate))
+            dv.index_add_(1, key.flatten(), (weight.to(v.dtype).transpose(2, 3) @ g_rows).flatten(1, 2))
+            if d_table is not None and bias is not None:
+                d_table.index_add_(0, bias.flatten(), ds.sum(0).flatten())
             ds = ds.to(q.dtype)
-            dq[block] = torch.matmul(ds, k[key].transpose(1, 2)).transpose(1, 2)
-            dk.index_add_(0, key.flatten(), torch.matmul(ds.transpose(2, 3), q_blocks[block]).transpose(1, 2).reshape(-1, heads, size))
-        dq = dq.view(-1, heads, size)[:tokens]
-        if inverse is None:
-            total = row_sum.squeeze(3).transpose(1, 2).reshape(-1, heads)[:tokens]
-            own_weight, d_own = own, own * (own_grad - total)
+            dq.index_copy_(1, block, ds @ _keys(k_heads, key))
+            dk.index_add_(1, key.flatten(), (ds.transpose(2, 3) @ q_blocks.index_select(1, block)).flatten(1, 2))
+        if row_sum is not None:
+            own_weight, d_own = own, own * (own_grad - row_sum.flatten(1)[:, :tokens].transpose(0, 1))
         else:
             gate = torch.sigmoid(own)
             own_weight, d_own = own * gate, own_grad * gate * (1 + own - own * gate)
-        dv += own_weight.unsqueeze(2).to(v.dtype) * g
         step = d_own.unsqueeze(2).to(q.dtype)
-        dq, dk = dq + step * k, dk + step * q
         if d_table is not None:
             d_table[0] += d_own.sum()
-        return dq, dk, dv, d_table, None, None
+        return (
+            dq.flatten(1, 2)[:, :tokens].transpose(0, 1) + step * k,
+            dk.transpose(0, 1) + step * q,
+            dv.transpose(0, 1) + own_weight.unsqueeze(2).to(v.dtype) * g,
+            d_table,
+            None,
+            None,
+        )
 
 
 def attention(

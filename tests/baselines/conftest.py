@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rankbench.bench.contract import DataSpec, Field, History, Ids, Jagged, PointwiseBatch, TimeInformation
 from torch import Tensor
+
+from rankbench.bench.contract import DataSpec, Field, History, Ids, Jagged, PointwiseBatch, TimeInformation
 
 LONGEST = 7
 

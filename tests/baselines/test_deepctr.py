@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from rankbench.baselines import dcnv2, deepfm
 from rankbench.baselines._deepctr import DeepCTR, library
 from rankbench.bench.contract import DataSpec, Field, History, ModelInfo, PointwiseBatch
 from rankbench.kernels.embedding import FieldEmbeddings
-from torch import Tensor, nn
 
 DIM, LONGEST = 4, 5
 SPEC = DataSpec(

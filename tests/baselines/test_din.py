@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from rankbench.baselines._inputs import example_of_event
 from rankbench.baselines._layers import Dice
 from rankbench.baselines.din import DIN, Config, segment_softmax
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch
 from rankbench.kernels.embedding import FieldEmbeddings
-from torch import Tensor, nn
 
 CONFIGS: list[dict[str, Any]] = [
     {"attention_hidden": (6, 4), "hidden": (5, 3)},

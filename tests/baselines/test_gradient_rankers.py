@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from rankbench.bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker, TimeInformation, to_device
 from torch.nn import functional as F
+
+from rankbench.bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker, TimeInformation, to_device
 
 CONFIGS: dict[str, list[dict[str, Any]]] = {
     "lr": [{}],

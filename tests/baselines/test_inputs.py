@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+
 from rankbench.baselines._inputs import PooledInputs, event_fields, example_fields, names
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch, TimeInformation
 from rankbench.kernels.embedding import FieldEmbeddings
-from torch import Tensor
 
 DIM = 3
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rankbench.baselines._layers import MLP, Dice, logit, make_activation, output_layer
 from torch import Tensor, nn
+
+from rankbench.baselines._layers import MLP, Dice, logit, make_activation, output_layer
 
 
 def formula(x: Tensor, mean: Tensor, variance: Tensor, alpha: Tensor, eps: float) -> Tensor:

@@ -1,21 +1,20 @@
 """A simulated exposure log with planted effects and a known best AUC.
 
-Users arrive over time, act in sessions, and are shown items of categories that tend to come back. The logit of a click is
+Users arrive over time, act in sessions, and are shown items of categories that come up several times within a short while.
+The logit of a click is the intercept plus, each times its strength:
 
-    intercept
-    + popularity       x  N(0, 1) of the item
-    + long_term_taste  x  affinity of the user to the category, N(0, 1), a product of latent factors
-    + recent_interest  x  share of the category among the items clicked in the last `history_window` events, recent ones
-                          counting more
-    + time_of_day      x  cosine over the hour (UTC), whose peak differs between categories
-    + target_match     x  vote (+1 or -1) that the user gave at the latest event of the same category, 0 if there is none
-                          among the last `history_window` events
+    popularity        N(0, 1) of the item
+    long_term_taste   affinity of the user to the category: a product of latent factors, N(0, 1)
+    recent_interest   share of the category among the items clicked in the last `history_window` events, weighted by recency
+    time_of_day       cosine over the hour (UTC); its peak differs between categories
+    target_match      vote (+1 up, -1 down) of the user at the latest event of the same category, 0 if there is none among
+                      the last `history_window` events
 
-`target_match` needs the candidate to be compared with single past events and what the user did there. The vote, `up` or
-`down`, is part of every event's action and a fair coin, independent of everything else. Hence, without the history this term
-has mean zero and the same distribution for every user, item and hour, and no click is informative about another one: user
-and item ids can't stand in for the history. Nor can separate averages over it: the mean vote and the mean category do not
-say which vote was given where.
+`target_match` needs the candidate to be compared with single past events and what the user did there. The vote is part of
+every event's action and a fair coin, independent of all else. Hence, without the history, this term has the same symmetric
+distribution for every user, item and hour, and no click tells anything about another: ids can't stand in for the history, as
+they could if clicks led to clicks. Separate averages over the history can't either: the mean vote and the mean category do
+not say which vote was given where.
 """
 
 from __future__ import annotations
@@ -39,7 +38,14 @@ _DAY = 86_400
 _FACTORS = 8
 """Latent factors of the users' taste."""
 _SEGMENTS, _REGIONS = 5, 8
+_LATEST_ARRIVAL = 0.9
+"""Users arrive evenly over this share of the time span, so that the end of the log has new users too, but few."""
 _EFFECTS = ("popularity", "long_term_taste", "recent_interest", "time_of_day", "target_match")
+_LOWEST = {
+    **dict.fromkeys(("users", "items", "categories", "history_window", "block", "repeats", "exposure_skew", "session_length"), 1),
+    **dict.fromkeys(("seed", "activity_spread", "pause_seconds"), 0),
+    "events": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -51,22 +57,23 @@ class SimulatorConfig:
     """Users who may occur; some have no events where events are few."""
     items: int = 2_000
     categories: int = 40
+    """Item i is of category i modulo `categories`."""
     seed: int = 0
     intercept: float = -1.0
     popularity: float = 0.5
     long_term_taste: float = 0.8
-    recent_interest: float = 2.0
+    recent_interest: float = 3.0
     time_of_day: float = 0.5
     target_match: float = 1.0
     history_window: int = 20
-    """Events that recent_interest and target_match look back; a shorter data.history_length puts the best AUC out of reach."""
+    """Events that recent_interest and target_match look back; with less visible history the best AUC is out of reach."""
     recency_half_life: float = 5.0
     """Events after which a click counts half in recent_interest."""
     block: int = 12
-    """A user's events are cut into blocks of so many; within one, each category that is shown comes `repeats` times."""
+    """A user's events are cut into blocks of so many, in which every category that is shown comes `repeats` times."""
     repeats: int = 3
     exposure_skew: float = 1.5
-    """1: items of a category are shown equally often; above: the share of the r-th falls as r ** (1 / exposure_skew - 1)."""
+    """1: the items of a category are shown equally often; above: the r-th item's share falls as r ** (1 / exposure_skew - 1)."""
     activity_spread: float = 0.5
     """Standard deviation of the logarithm of the users' activity."""
     session_length: float = 8.0
@@ -81,35 +88,36 @@ class SimulatorConfig:
             value = getattr(self, field.name)
             if not np.isfinite(value):
                 raise UserError(f"simulator.{field.name} must be a finite number, not {value}")
-        lowest = {
-            "events": 2, "users": 1, "items": 1, "categories": 1, "seed": 0, "history_window": 1, "block": 1, "repeats": 1,
-            "exposure_skew": 1, "activity_spread": 0, "session_length": 1, "pause_seconds": 0,
-        }  # fmt: skip
-        for name, low in lowest.items():
+        for name, low in _LOWEST.items():
             if getattr(self, name) < low:
                 raise UserError(f"simulator.{name} must be at least {low}, not {getattr(self, name)}")
         for name in ("recency_half_life", "days"):
             if getattr(self, name) <= 0:
                 raise UserError(f"simulator.{name} must be above 0, not {getattr(self, name)}")
-        if self.categories > self.items:
-            raise UserError(f"simulator.categories ({self.categories}) must not exceed simulator.items ({self.items})")
+        for small, large in (("categories", "items"), ("repeats", "block")):
+            if getattr(self, small) > getattr(self, large):
+                raise UserError(
+                    f"simulator.{small} ({getattr(self, small)}) must not exceed simulator.{large} ({getattr(self, large)})"
+                )
 
 
 TARGET = SimulatorConfig(
     events=100_000,
     users=1_000,
-    items=500,
-    categories=40,
-    block=20,
-    repeats=2,
+    items=300,
+    categories=30,
     intercept=0.0,
     popularity=0.2,
     long_term_taste=0.0,
     recent_interest=0.0,
     time_of_day=0.0,
-    target_match=3.0,
+    target_match=4.0,
+    history_window=10,
+    block=6,
+    repeats=2,
 )
-"""The data set `simulator-target`."""
+"""The data set `simulator-target`: half of the events follow one of the same category within the last five. A category
+comes back after more than 50 events, so that among 50 visible ones there is one to find or none."""
 
 
 def load_simulator(roots: DataRoots) -> RawLog:
@@ -146,7 +154,9 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
     subset (the test events) has its own best AUC, which follows from the same column.
     """
     # One stream for each table, so that a change in one leaves the others as they were.
-    user_rng, item_rng, time_rng, exposure_rng, outcome_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(5))
+    user_rng, item_rng, time_rng, exposure_rng, outcome_rng = map(
+        np.random.default_rng, np.random.SeedSequence(config.seed).spawn(5)
+    )
     factors = user_rng.standard_normal((config.users, _FACTORS))
     users = pd.DataFrame(
         {
@@ -253,7 +263,7 @@ def _noisy_rank(factor: np.ndarray, bins: int, prefix: str, rng: np.random.Gener
 
 def _visits(config: SimulatorConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """User and time (s) of every event, ordered by user and then time, which strictly increases within a user."""
-    arrival = rng.random(config.users) * 0.9
+    arrival = rng.random(config.users) * _LATEST_ARRIVAL
     activity = np.exp(config.activity_spread * rng.standard_normal(config.users)) * (1 - arrival)
     length = rng.multinomial(config.events, activity / activity.sum())
     user = np.repeat(np.arange(config.users), length)
@@ -276,8 +286,9 @@ def _categories(config: SimulatorConfig, user: np.ndarray, rng: np.random.Genera
     position = np.arange(config.events) - np.searchsorted(user, user)
     block, place = np.divmod(position, config.block)
     number = np.cumsum(place == 0) - 1
-    shuffled = rng.permuted(np.tile(np.arange(config.block), (number[-1] + 1, 1)), axis=1)
-    turn = block * -(-config.block // config.repeats) + shuffled[number, place] // config.repeats
+    # Whole blocks are shuffled even where the log ends within one: its end must not show in what comes before.
+    slot = rng.permuted(np.tile(np.arange(config.block), (number[-1] + 1, 1)), axis=1)[number, place]
+    turn = block * -(-config.block // config.repeats) + slot // config.repeats
     strides = np.flatnonzero(np.gcd(np.arange(config.categories + 1), config.categories) == 1)
     stride, begin = rng.choice(strides, config.users), rng.integers(0, config.categories, config.users)
     return (begin[user] + stride[user] * (turn % config.categories)) % config.categories

@@ -1,0 +1,307 @@
+"""The shell around the harness: help, exit codes, one-line errors, and a whole benchmark on a small table of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from rankbench import __version__
+from rankbench.bench import cli, experiment
+from rankbench.bench.config import read_settings
+from rankbench.bench.data.sources import DATASETS
+from rankbench.bench.data.splits import SPLITS
+from rankbench.bench.evaluation import metrics
+from rankbench.bench.registry import MODELS, select
+
+EXAMPLES = [line for lines in cli.EXAMPLES.values() for line in lines]
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is read from or written to the user's folders."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RANKBENCH_DATA", raising=False)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A small table of one's own: clicks.yaml beside clicks.csv."""
+    rng = np.random.default_rng(0)
+    n = 1500
+    item = rng.integers(0, 20, n)
+    frame = pd.DataFrame(
+        {
+            "user": [f"u{user}" for user in rng.integers(0, 30, n)],
+            "item": [f"i{one}" for one in item],
+            "time": np.sort(rng.integers(1_600_000_000, 1_600_500_000, n)),
+            "click": (rng.random(n) < 0.2 + 0.03 * item).astype(int),
+        }
+    )
+    frame.to_csv(tmp_path / "clicks.csv", index=False)
+    path = tmp_path / "clicks.yaml"
+    path.write_text("events: clicks.csv\nlabel: click\n")
+    return path
+
+
+def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "rankbench", *arguments], env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line of an error that the user can mend."""
+    assert cli.main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("rankbench: error: "), lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", [command for command in cli.EXAMPLES if command])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {line}" in shown for line in cli.EXAMPLES[command])
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_examples_in_the_help_are_valid(line: str) -> None:
+    program, *arguments = shlex.split(line)
+    args = cli.build_parser().parse_args(arguments)
+    assert program == "rankbench"
+    for name in ("dataset", "name"):
+        assert getattr(args, name, None) in (None, "my.yaml", *DATASETS)
+    assert getattr(args, "split", None) in (None, *SPLITS)
+    if args.command == "run":
+        from rankbench.bench.config import Settings
+
+        assert experiment.plan(select(args.models), Settings().changed(args.set, tuple(MODELS)), args.seeds)
+
+
+def test_help_and_lists_import_no_library() -> None:
+    """That is why they answer at once."""
+    code = (
+        "import sys; from rankbench.bench import cli; assert cli.main(['--help']) == cli.main(['ls']) == 0; "
+        "print(sorted({'torch', 'numpy', 'pandas', 'yaml', 'rich', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rankbench {__version__}\n"
+
+
+def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    def names(kind: str) -> set[str]:
+        assert cli.main(["ls", kind]) == 0
+        return {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+
+    assert names("models") == set(MODELS)
+    assert names("datasets") == {*DATASETS, "FILE.yaml"}
+    perfect = pd.DataFrame({"user": [0, 0], "label": [0, 1], "score": [0.2, 0.8], "warm_user": True, "warm_item": True})
+    counts = {"n", "positives", "gauc_users", "gauc_users_dropped", "ndcg_users"}
+    assert names("metrics") == set(metrics.evaluate(perfect)["all"]) - counts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: COMMAND"),
+        (("rn",), "did you mean 'run'?"),
+        (("ls", "model"), "did you mean 'models'?"),
+        (("run", "--model", "din"), "did you mean '--models'?"),
+        (("run", "--seeds", "0"), "argument --seeds: must be a whole number above 0, not '0'"),
+        (("run", "--models", "hstuu"), "unknown model 'hstuu'; did you mean 'hstu'?"),
+        (("run", "--set", "lr=1"), "write section.key=value"),
+        (("run", "--set", "trian.lr=1"), "unknown section in --set 'trian'; did you mean 'train'?"),
+        (("run", "--set", "train.lrr=1"), "unknown key in train 'lrr'; did you mean 'lr'?"),
+        (("run", "--set", "train.epochs=many"), "train.epochs must be int, not 'many'"),
+        (("run", "--set", "data.history_length=0"), "data.history_length must be at least 1, not 0"),
+        (("run", "--config", "none.yaml"), "config file none.yaml does not exist"),
+        (("run", "--data-root", "nowhere"), "--data-root names nowhere, which is not a folder"),
+        (("run", "--device", "gpu"), "unknown device 'gpu'"),
+        (("run", "--dataset", "ml100k"), "unknown data set 'ml100k'; did you mean 'ml-100k'?"),
+        (("run", "--dataset", "none.yaml"), "data set file none.yaml does not exist"),
+        (("data", "describe", "ml100k"), "did you mean 'ml-100k'?"),
+        (("data", "drop", "ml-100k"), "invalid choice: 'drop'"),
+        (("board",), "no run matches in results (it holds no run at all); start with: rankbench run"),
+        (("score",), "no finished run in results; start with: rankbench run"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ("", "clicks.csv"),
+        ("user,item,time,click\n", "clicks has no rows"),
+        ("user,item,click\nu,i,1\n", "time"),
+        ("user,item,time,clicked\nu,i,1,1\n", "click"),
+        ("user,item,time,click\n" + "".join(f"u,i{n},{n},{n % 3}\n" for n in range(30)), "click"),
+        ("user,item,time,click\n" + "".join(f"u,i{n},{n},1\n" for n in range(30)), "label"),
+        ("user,item,time,click\nu,i,1,1\nu,i,2,0\n", "split"),
+    ],
+    ids=["empty file", "no rows", "no time", "no label", "label not 0 or 1", "one class", "two events"],
+)
+def test_a_wrong_table_is_one_line_and_exit_code_2(
+    events: str, message: str, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.with_suffix(".csv").write_text(events)
+    assert message in refused(capsys, "run", "--dataset", str(table), "--models", "popularity", "--seeds", "1")
+
+
+def benchmark(table: Path, *more: str) -> int:
+    return cli.main(["run", "--dataset", str(table), "--device", "cpu", "--jobs", "1", "--set", "train.epochs=2", *more])
+
+
+def test_a_whole_benchmark(table: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    asked = ("--models", "popularity,dnn,hstu", "--seeds", "2")
+    assert benchmark(table, *asked) == 0
+    first = capsys.readouterr()
+    assert all(name in first.out for name in ("popularity", "dnn", "hstu"))
+    assert first.out.rstrip().endswith(str(Path("results/boards/clicks@global-time")))
+    files = {path.name for path in (tmp_path / "results/boards/clicks@global-time").iterdir()}
+    assert {"board.md", "board.csv", "board.json"} <= files and any(name.endswith(".svg") for name in files)
+    records = sorted((tmp_path / "results/runs").rglob("seed-*.json"))
+    assert len(records) == 6
+    before = {path: path.stat().st_mtime_ns for path in records}
+
+    assert benchmark(table, *asked) == 0
+    again = capsys.readouterr()
+    assert "6 of 6 cells were finished before" in again.err and again.out == first.out
+    assert {path: path.stat().st_mtime_ns for path in records} == before, "a finished cell is not trained twice"
+
+    assert cli.main(["score"]) == 0
+    assert "6 runs recomputed" in capsys.readouterr().out
+    assert cli.main(["board", "--dataset", "clicks"]) == 0
+    assert capsys.readouterr().out == first.out
+    assert "it holds clicks@global-time" in refused(capsys, "board", "--dataset", "ml-100k")
+
+    records[0].write_text(records[0].read_text()[:100])
+    assert "is not JSON" in refused(capsys, "board")
+
+
+def test_settings_of_file_flags_and_assignments_end_in_the_record(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(
+        yaml.safe_dump({"data": {"time": "none", "split": "leave-one-out"}, "dnn": {"dropout": 0.3}})
+    )
+    assert read_settings(tmp_path / "my.yaml", tuple(MODELS)).data["split"] == "leave-one-out"
+    more = ("--config", "my.yaml", "--split", "per-user-time", "--set", "dnn.dropout=0.4", "--results", "other")
+    assert benchmark(table, "--models", "dnn", "--seeds", "1", *more) == 0
+    (path,) = (tmp_path / "other/runs/clicks@per-user-time/dnn").rglob("seed-0.json")
+    config = json.loads(path.read_text())["config"]
+    assert config["data"]["time"] == "none" and config["data"]["split"] == "per-user-time"
+    assert config["params"]["dropout"] == 0.4 and config["train"]["epochs"] == 2
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_failed_run_is_a_record_and_exit_code_1(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--models", "popularity,dnn", "--seeds", "1", "--set", "dnn.train.lr=1e30", "--set", "dnn.train.clip_norm=0")
+    assert benchmark(table, *asked, "--quiet") == 1
+    shown = capsys.readouterr()
+    assert [line.split(":")[:2] for line in shown.err.splitlines()] == [["failed", " dnn seed 0"]]
+    assert "popularity" in shown.out, "the others still make a board"
+    assert benchmark(table, *asked[2:], "--models", "dnn", "--results", "other", "--quiet") == 1
+    assert "no run succeeded" in capsys.readouterr().out
+
+
+def test_a_data_set_is_fetched_and_described(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["data", "get", str(table)]) == 0
+    got = capsys.readouterr().out
+    assert "1,500 events of 30 users and 20 items" in got and "clicks.csv, sha256" in got
+    folder = Path(got.splitlines()[-1].removeprefix("converted event log: "))
+    assert folder.is_dir()
+    assert cli.main(["data", "describe", str(table)]) == 0
+    described = capsys.readouterr().out
+    assert all(f"split {name}" in described for name in SPLITS) and "licence: " in described
+    assert described.splitlines()[-1] == f"converted event log: {folder}"
+
+
+def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run_all", interrupted)
+    assert cli.main(["run"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
+    process = subprocess.Popen([sys.executable, "-m", "rankbench", "ls"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+def test_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "data" / "ml-100k").mkdir(parents=True)
+    assert cli.main(["doctor", "--data-root", "data"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = {line[5:].split("  ")[0].strip(): line for line in lines[:-1]}
+    assert {
+        "python",
+        "torch",
+        "cpu",
+        "cuda",
+        "npu",
+        "CANN",
+        "threads",
+        "packages",
+        "compiler",
+        "cache",
+        "results",
+    } <= found.keys()
+    assert found["data root"].endswith("data with ml-100k")
+    assert "deepctr-torch" in found["packages"]
+    assert lines[-1] == "ready; results will be written to results"
+
+
+def test_doctor_fails_where_results_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["doctor", "--results", "file/results"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "to be mended: results"
+
+
+@pytest.fixture
+def broken_backend(tmp_path: Path) -> str:
+    """A folder in which torch_npu is installed as far as torch can see, on a machine without CANN."""
+    folder = tmp_path / "site"
+    (folder / "torch_npu-0.0.0.dist-info").mkdir(parents=True)
+    (folder / "torch_npu-0.0.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch-npu\nVersion: 0.0.0\n")
+    (folder / "torch_npu-0.0.0.dist-info" / "entry_points.txt").write_text("[torch.backends]\ntorch_npu = torch_npu:_autoload\n")
+    (folder / "torch_npu.py").write_text("raise ImportError('libhccl.so: cannot open shared object file')\n")
+    return str(folder)
+
+
+def test_a_backend_that_breaks_torch_is_explained(broken_backend: str) -> None:
+    doctor = shell("doctor", PYTHONPATH=broken_backend)
+    assert doctor.returncode == 1 and doctor.stderr == ""
+    (line,) = [line for line in doctor.stdout.splitlines() if line.startswith("FAIL")]
+    run = shell("run", PYTHONPATH=broken_backend)
+    assert run.returncode == 2 and len(run.stderr.splitlines()) == 1
+    for shown in (line, run.stderr):
+        assert "TORCH_DEVICE_BACKEND_AUTOLOAD=0" in shown and "CANN" in shown
+
+
+def test_npu_without_cann_is_explained(broken_backend: str) -> None:
+    run = shell("run", "--device", "npu", PYTHONPATH=broken_backend, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
+    assert run.returncode == 2
+    assert "device npu is not available" in run.stderr and "libhccl.so" in run.stderr and "set_env.sh" in run.stderr

@@ -1,0 +1,191 @@
+"""Settings: read, converted, refused with the nearest name, and hashed into an identity."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rankbench.bench.config import DataConfig, Experiment, Settings, TrainConfig, from_dict, read_settings, resolve
+from rankbench.bench.errors import UserError
+
+MODELS = ("din", "hstu")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every kind of field that a model's config may have."""
+
+    width: int = 64
+    dropout: float = 0.1
+    hidden: tuple[int, ...] = (200, 80)
+    kind: Literal["both", "none"] = "both"
+    bias: bool = True
+    name: str | None = None
+
+
+def test_absent_keys_keep_their_defaults() -> None:
+    assert from_dict(Config, {"width": 8}, "din") == Config(width=8)
+    assert from_dict(Config, {"width": 8}, "din", Config(dropout=0.5)) == Config(width=8, dropout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"dropout": 1}, Config(dropout=1.0)),
+        ({"dropout": "1e-3"}, Config(dropout=0.001)),
+        ({"hidden": [8, 4]}, Config(hidden=(8, 4))),
+        ({"hidden": []}, Config(hidden=())),
+        ({"name": None}, Config()),
+        ({"name": "x"}, Config(name="x")),
+        ({"bias": False}, Config(bias=False)),
+    ],
+)
+def test_plain_values_become_the_declared_types(values: dict[str, object], expected: Config) -> None:
+    result = from_dict(Config, values, "din")
+    assert result == expected
+    assert [type(getattr(result, f.name)) for f in dataclasses.fields(Config)] == [
+        type(getattr(expected, f.name)) for f in dataclasses.fields(Config)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"widht": 8}, r"unknown key in din 'widht'; did you mean 'width'\?"),
+        ({"width": 8.0}, "din.width must be int, not 8.0"),
+        ({"width": True}, "din.width must be int, not True"),
+        ({"dropout": True}, "din.dropout must be float, not True"),
+        ({"dropout": "much"}, "din.dropout must be float, not 'much'"),
+        ({"hidden": 8}, r"din.hidden must be a list such as \[200, 80\], not 8"),
+        ({"hidden": [8, "x"]}, "din.hidden must be int, not 'x'"),
+        ({"kind": "bth"}, r"unknown value of din.kind 'bth'; did you mean 'both'\?"),
+        ({"name": 3}, "din.name must be str, not 3"),
+        ({"bias": 1}, "din.bias must be bool, not 1"),
+    ],
+)
+def test_wrong_values_are_named_with_their_place(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        from_dict(Config, values, "din")
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (TrainConfig, {"lr": 0}, "train.lr must be above 0"),
+        (TrainConfig, {"lr": float("nan")}, "train.lr must be above 0"),
+        (TrainConfig, {"epochs": 0}, "train.epochs must be at least 1"),
+        (TrainConfig, {"clip_norm": -1.0}, "train.clip_norm must be at least 0"),
+        (DataConfig, {"history_length": 0}, "data.history_length must be at least 1"),
+        (DataConfig, {"unknown_rate": 1.0}, r"data.unknown_rate must be in \[0, 1\)"),
+    ],
+)
+def test_values_out_of_range_are_refused(section: type, values: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        from_dict(section, values, "here")
+
+
+def test_assignments_go_on_top_and_leave_the_original_alone() -> None:
+    settings = Settings(train={"lr": 0.1}, models={"din": {"dropout": 0.3}})
+    changed = settings.changed(["train.lr=1e-3", "data.time=none", "din.hidden=[8, 4]", "hstu.train.epochs=2"], MODELS)
+    assert changed.train == {"lr": "1e-3"} and changed.data == {"time": "none"}
+    assert changed.models == {"din": {"dropout": 0.3, "hidden": [8, 4]}, "hstu": {"train.epochs": 2}}
+    assert settings == Settings(train={"lr": 0.1}, models={"din": {"dropout": 0.3}})
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.lr", "write section.key=value"),
+        ("lr=1", "write section.key=value"),
+        ("=1", "write section.key=value"),
+        ("trian.lr=1", r"unknown section in --set 'trian'; did you mean 'train'\?"),
+    ],
+)
+def test_a_wrong_assignment_is_refused(assignment: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Settings().changed([assignment], MODELS)
+
+
+def test_settings_come_from_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("data: {dataset: simulator}\ntrain:\n  lr: 1e-3\ndin: {dropout: 0.2}\n")
+    assert read_settings(path, MODELS) == Settings({"dataset": "simulator"}, {"lr": "1e-3"}, {"din": {"dropout": 0.2}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: [", "cannot be read"),
+        ("- train", "must hold sections"),
+        ("train: 3", "must hold sections"),
+        ("", "must hold sections"),
+        ("dinn: {}", r"unknown section in .*my.yaml 'dinn'; did you mean 'din'\?"),
+    ],
+)
+def test_a_wrong_config_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_settings(path, MODELS)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_file_must_exist_and_be_text(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        read_settings(tmp_path / "my.yaml", MODELS)
+    (tmp_path / "my.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_settings(tmp_path / "my.yaml", MODELS)
+
+
+def test_the_user_goes_before_the_card_and_the_card_before_the_defaults() -> None:
+    settings = Settings({"time": "none"}, {"epochs": 3, "lr": 0.5}, {"din": {"width": 8, "train.lr": 0.25}, "hstu": {"width": 9}})
+    experiment = resolve("din", Config, {"lr": 0.1, "patience": 7}, settings)
+    assert experiment.train == TrainConfig(lr=0.25, epochs=3, patience=7)
+    assert experiment.params == Config(width=8) and experiment.data == DataConfig(time="none")
+
+
+def experiment(**train: float) -> Experiment:
+    return Experiment("din", DataConfig(), TrainConfig(**train), Config())  # type: ignore[arg-type]
+
+
+def test_the_hash_is_that_of_every_setting() -> None:
+    base = experiment()
+    assert len(base.hash) == 12 and base.hash == experiment().hash
+    others = [
+        dataclasses.replace(base, model="hstu"),
+        dataclasses.replace(base, data=DataConfig(history_length=49)),
+        dataclasses.replace(base, train=TrainConfig(weight_decay=1e-9)),
+        dataclasses.replace(base, params=Config(hidden=(80, 200))),
+        dataclasses.replace(base, params=Config(name="")),
+    ]
+    assert len({one.hash for one in (base, *others)}) == 1 + len(others)
+
+
+def test_the_hash_does_not_depend_on_the_process() -> None:
+    code = "from rankbench.bench.config import Experiment; print(Experiment('din').hash)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == Experiment("din").hash
+
+
+@given(st.floats(min_value=1e-12, max_value=10), st.integers(1, 10**9))
+def test_an_experiment_survives_json(lr: float, epochs: int) -> None:
+    """What a record keeps is enough to build the experiment again, hash and all."""
+    original = experiment(lr=lr, epochs=epochs)
+    stored = json.loads(json.dumps(original.as_dict()))
+    rebuilt = Experiment(
+        stored["model"],
+        from_dict(DataConfig, stored["data"], "data"),
+        from_dict(TrainConfig, stored["train"], "train"),
+        from_dict(Config, stored["params"], "din"),
+    )
+    assert rebuilt == original and rebuilt.hash == original.hash
