@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, SequenceBatch
+from ..bench.contract import UNKNOWN, DataSpec, Field, SequenceBatch
 from ..kernels.embedding import FieldEmbeddings
 
 
@@ -44,7 +44,8 @@ class InterleavedTokens(nn.Module):
     """Embeds a SequenceBatch as item and action tokens.
 
     An item token is a projection of all fields known at its request (user, item, context) side by side; an action token of
-    the item fields and the action.
+    the item fields and the outcome. The outcome is the sum of action and label vectors: the label is known even where the
+    action was never seen in training.
     """
 
     TOKENS_PER_EVENT = 2
@@ -53,7 +54,8 @@ class InterleavedTokens(nn.Module):
         super().__init__()
         self.item_names = tuple(field.name for field in spec.item)
         self.request_names = self.item_names + tuple(field.name for field in (*spec.user, *spec.context))
-        self.embeddings = FieldEmbeddings((*spec.item, *spec.user, *spec.context, spec.action), embedding_dim)
+        self.embeddings = FieldEmbeddings((*spec.item, *spec.user, *spec.context), embedding_dim)
+        self.outcomes = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3)), embedding_dim)
         self.item_token = nn.Linear(len(self.request_names) * embedding_dim, width)
         self.action_token = nn.Linear((len(self.item_names) + 1) * embedding_dim, width)
 
@@ -61,9 +63,10 @@ class InterleavedTokens(nn.Module):
         vectors = self.embeddings(batch.fields, self.request_names)
         item_vectors = vectors[:, : len(self.item_names)]
         seen = batch.observed.nonzero().squeeze(1)
-        action = self.embeddings.lookup("action", batch.action[seen])
+        label = batch.past_label[seen].long() + UNKNOWN + 1
+        outcome = self.outcomes.lookup("action", batch.action[seen]) + self.outcomes.lookup("label", label)
         items = self.item_token(vectors.flatten(1))
-        actions = self.action_token(torch.cat([item_vectors[seen].flatten(1), action], dim=1))
+        actions = self.action_token(torch.cat([item_vectors[seen].flatten(1), outcome], dim=1))
 
         # start[e] is the item token of event e; an observed event's action token follows it. start[E] = T.
         start = nn.functional.pad((1 + batch.observed.long()).cumsum(0), (1, 0))
