@@ -156,7 +156,7 @@ def _add_roots(parser: _Parser) -> None:
 
 def _add_results(parser: _Parser) -> None:
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="records and boards (default: ./results)"
+        "--results", type=Path, default=Path("results/local"), metavar="DIR", help="records and boards (default: results/local)"
     )
 
 

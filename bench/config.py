@@ -88,7 +88,12 @@ class Experiment:
 
     def as_dict(self) -> dict[str, Any]:
         """The fully resolved experiment, ready for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        # A table of one's own is known by its name, not by where its YAML lies on this machine.
+        values["data"]["dataset"] = (
+            Path(self.data.dataset).stem if self.data.dataset.endswith((".yaml", ".yml")) else self.data.dataset
+        )
+        return values
 
     @property
     def hash(self) -> str:

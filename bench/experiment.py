@@ -220,7 +220,9 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
     except Exception as error:  # a model may fail in any way; the other cells must go on
         frame = traceback.extract_tb(error.__traceback__)[-1]
         message = " ".join(str(error).split())[:400]
-        record = dataclasses.replace(record, error=f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})")
+        record = dataclasses.replace(
+            record, error=f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
+        )
     record = dataclasses.replace(record, finished=_now())
     store.write(record, predictions)
     checkpoint.unlink(missing_ok=True)

@@ -28,12 +28,26 @@ MODELS: dict[str, Entry] = {
     "ctr": Entry("baselines.floors:CTR", "floor", "smoothed click rates of user, item and logged context, added as logits"),
     "lr": Entry("baselines.lr:INFO", "floor", "logistic regression over the example's fields, without history"),
     "dnn": Entry("baselines.dnn:INFO", "classical", "mean-pooled history and all fields through an MLP"),
-    "deepfm": Entry("baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields"),
+    "deepfm": Entry(
+        "baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields"
+    ),
     "dcnv2": Entry("baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields"),
-    "din": Entry("baselines.din:INFO", "classical", "attention of the candidate over each past event, without softmax, and an MLP"),
-    "sasrec": Entry("generative.sasrec:INFO", "generative", "SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head"),
-    "llama": Entry("generative.llama:INFO", "generative", "Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head"),
-    "hstu": Entry("generative.hstu:INFO", "generative", "HSTU with interleaved tokens, relative position and time bias, MLP head"),
+    "din": Entry(
+        "baselines.din:INFO", "classical", "attention of the candidate over each past event, without softmax, and an MLP"
+    ),
+    "sasrec": Entry(
+        "generative.sasrec:INFO",
+        "generative",
+        "SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head",
+    ),
+    "llama": Entry(
+        "generative.llama:INFO",
+        "generative",
+        "Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head",
+    ),
+    "hstu": Entry(
+        "generative.hstu:INFO", "generative", "HSTU with interleaved tokens, relative position and time bias, MLP head"
+    ),
 }
 
 

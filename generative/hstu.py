@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -109,6 +108,7 @@ INFO = ModelInfo(
     summary="HSTU with interleaved tokens, relative position and time bias, MLP head",
     paper="Zhai et al. 2024, arXiv:2402.17152",
     code="own",
+    train={"batch_events": 1024},
     differs=(
         "field embeddings have their own size and are projected to the width; user and context fields join the item token",
         "time bias looks back from the request only if the data's time information is `request`; the released code always does",

@@ -38,13 +38,17 @@ class Config:
     head_hidden: int = 64
 
 
-def rotate(x: Tensor, position: Tensor, base: float) -> Tensor:
-    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864): x [T, H, d] at positions [T], pairs (i, i + d/2)."""
-    half = x.shape[2] // 2
-    frequency = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
+def rotation(position: Tensor, size: int, base: float) -> Tensor:
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864): cos and sin [2, T, 1, size / 2] of positions [T]."""
+    frequency = base ** (-torch.arange(size // 2, device=position.device, dtype=torch.float32) / (size // 2))
     angle = position.float().unsqueeze(1) * frequency
-    cos, sin = angle.cos().unsqueeze(1).to(x.dtype), angle.sin().unsqueeze(1).to(x.dtype)
-    first, second = x[..., :half], x[..., half:]
+    return torch.stack([angle.cos(), angle.sin()]).unsqueeze(2)
+
+
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """x [T, H, d] turned by `rotation`, in pairs (i, i + d/2)."""
+    cos, sin = turn.to(x.dtype)
+    first, second = x.chunk(2, dim=2)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=2)
 
 
@@ -54,7 +58,7 @@ class LlamaBlock(nn.Module):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         width, hidden = config.width, round(config.width * config.feed_forward)
-        self.heads, self.size, self.rope_base = config.heads, width // config.heads, config.rope_base
+        self.heads, self.size = config.heads, width // config.heads
         self.attention_norm, self.feed_norm = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
@@ -63,12 +67,12 @@ class LlamaBlock(nn.Module):
         self.bias = RelativeBias(config.relative_bias, spec, InterleavedTokens.TOKENS_PER_EVENT)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, plan: AttentionPlan, position: Tensor) -> Tensor:
+    def forward(self, x: Tensor, plan: AttentionPlan, turn: Tensor) -> Tensor:
         q, k, v = self.qkv(self.attention_norm(x)).unflatten(1, (3 * self.heads, self.size)).chunk(3, dim=1)
         position_bias, time_bias = self.bias.tables()
         attended = hstu_attention(
-            rotate(q, position, self.rope_base),
-            rotate(k, position, self.rope_base),
+            rotate(q, turn),
+            rotate(k, turn),
             v,
             plan,
             alpha=self.size**-0.5,
@@ -86,6 +90,7 @@ class Llama(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
+        self.config = config
         self.tokens = InterleavedTokens(spec, config.embedding_dim, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(LlamaBlock(config, spec) for _ in range(config.layers))
@@ -96,9 +101,10 @@ class Llama(Ranker):
         plan = plan_attention(
             tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, query_time=tokens.query_time, key_time=tokens.time
         )
+        turn = rotation(tokens.position, self.config.width // self.config.heads, self.config.rope_base)
         x = self.dropout(tokens.x)
         for block in self.blocks:
-            x = block(x, plan, tokens.position)
+            x = block(x, plan, turn)
         return self.head(x.index_select(0, tokens.readout))
 
 
@@ -111,6 +117,7 @@ INFO = ModelInfo(
     summary="Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head",
     paper="Touvron et al. 2023, arXiv:2302.13971; as a recommender: arXiv:2412.00714",
     code="own",
+    train={"batch_events": 1024},
     differs=(
         "dropout on the residual branches; Llama has none",
         "a learned time bias in the attention by default, so that HSTU has no time information that this control lacks",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, ModelInfo, Ranker, SequenceBatch
@@ -101,6 +100,7 @@ INFO = ModelInfo(
     summary="SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head",
     paper="Kang & McAuley 2018, arXiv:1808.09781",
     code="own",
+    train={"batch_events": 1024},
     differs=(
         "ranks a candidate with its own token and an MLP head instead of a dot product with the next item",
         "past actions are tokens of their own; the paper has items only",

@@ -9,7 +9,7 @@ GAP_BUCKETS = 72
 """Rows of a table over gaps. ln(10 years in seconds) / 0.301 is 65; larger gaps share the last row."""
 
 _WIDTH = 0.301
-"""Natural logarithm of the ratio of neighbouring bucket borders, about 2.3 buckets a doubling (HSTU, Zhai et al. 2024, released code)."""
+"""Natural logarithm of the ratio of neighbouring borders, about 2.3 buckets a doubling (HSTU's released code)."""
 
 _BORDERS_MS = torch.tensor([math.exp(_WIDTH * bucket) * 1000 for bucket in range(1, GAP_BUCKETS)], dtype=torch.float64)
 

@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
+
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig, from_dict
 from rankbench.bench.contract import ModelInfo, Ranker
 from rankbench.bench.data.batches import make_batches, request_batch, segment_start
+from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.evaluation import evaluator, metrics
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from support.logs import changed, make_data, raw_log, with_config
-from torch.nn import functional as F
 
 CPU = torch.device("cpu")
 MODELS = tuple(registry.MODELS)
@@ -156,9 +157,7 @@ def without(data: RankingData, gone: np.ndarray, user: int) -> RankingData:
     context = tuple(
         dataclasses.replace(t, ids=t.ids[keep] if isinstance(t.ids, np.ndarray) else t.ids) for t in data.vocabulary.context
     )
-    vocabulary = dataclasses.replace(
-        data.vocabulary, context=context, action_of_event=data.vocabulary.action_of_event[keep]
-    )
+    vocabulary = dataclasses.replace(data.vocabulary, context=context, action_of_event=data.vocabulary.action_of_event[keep])
     split = dataclasses.replace(data.split, role=data.split.role[keep])
     return dataclasses.replace(data, log=log, lo=lo, hi=hi, vocabulary=vocabulary, split=split)
 

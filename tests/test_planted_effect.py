@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig, from_dict
 from rankbench.bench.data.cleaning import clean

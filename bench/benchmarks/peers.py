@@ -47,7 +47,9 @@ def compare(roots: DataRoots, dataset: str, history_length: int, rounds: int) ->
     data = _ids_only(prepare(DataConfig(dataset, history_length=history_length, time="none", unknown_rate=0.0), roots))
     contenders: dict[str, Callable[[], Speed]] = {
         PEER: _deepctr_din(data),
-        "din": lambda: _ours(registry.info("din"), {"embedding_dim": EMBEDDING, "hidden": HIDDEN, "attention_hidden": ATTENTION}, data),
+        "din": lambda: _ours(
+            registry.info("din"), {"embedding_dim": EMBEDDING, "hidden": HIDDEN, "attention_hidden": ATTENTION}, data
+        ),
         "hstu": lambda: _ours(registry.info("hstu"), {"embedding_dim": EMBEDDING}, data),
     }
     measured: dict[str, list[Speed]] = {name: [] for name in contenders}
@@ -60,7 +62,7 @@ def compare(roots: DataRoots, dataset: str, history_length: int, rounds: int) ->
 
 
 def lines(measured: dict[str, list[Speed]]) -> list[str]:
-    """A table: examples/s by the wall clock and per CPU-second (median), and the ratio to the peer (median, smallest, largest)."""
+    """A table: examples/s by the wall clock and per CPU-second (median), and ratios to the peer (median, smallest, largest)."""
     result = [f"{'contender':<20}{'examples/s':>12}{'per CPU-s':>12}   ratio of examples/s     ratio per CPU-second"]
     for name, speeds in measured.items():
         wall = [s.examples / s.wall_seconds for s in speeds]

@@ -6,17 +6,7 @@ import argparse
 
 from .. import registry
 from ..data.sources import DATASETS
-
-METRICS = {
-    "auc": "area under the ROC curve over all examples, ties counting half",
-    "gauc": "mean of the users' AUCs weighted by their examples; users with a single label value left out and counted",
-    "gauc_unweighted": "plain mean over the same users",
-    "logloss": "mean negative log likelihood, natural logarithm",
-    "ne": "logloss over that of the constant base rate",
-    "ece": "expected calibration error over 15 bins of equally many examples",
-    "ndcg@10": "per user, mean over users with a positive",
-}
-"""A test holds the names against what evaluation/metrics.py returns."""
+from ..evaluation.cards import METRICS
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +31,7 @@ def _datasets() -> list[tuple[str, ...]]:
 
 
 def _metrics() -> list[tuple[str, ...]]:
-    return list(METRICS.items())
+    return [(card.name, f"{card.better} is better", card.meaning) for card in METRICS.values()]
 
 
 TABLES = {"models": _models, "datasets": _datasets, "metrics": _metrics}

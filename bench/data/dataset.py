@@ -131,7 +131,9 @@ def describe(name: str, roots: DataRoots) -> list[str]:
                 f"  {role}: {len(events):,} examples of {len(np.unique(log.user_of(events))):,} users, "
                 f"{log.label[events].mean():.1%} positive, {warm:.0%} of them from users with training events"
             )
-        lines.append(f"  {split.share_train_after_test:.1%} of training events are later than the first test event; hash {split.hash[:12]}")
+        lines.append(
+            f"  {split.share_train_after_test:.1%} of training events are later than the first test event; hash {split.hash[:12]}"
+        )
     if meta.bayes_auc is not None:
         lines.append(f"Bayes-optimal AUC over all events: {meta.bayes_auc:.4f}")
     return [*lines, f"licence: {meta.licence}", f"cite: {meta.citation}"]

@@ -164,7 +164,7 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
     for owner, owned, table in tables:
         for feature in owned:
             assert table is not None, f"{owner} features without a table"
-            _save_feature(folder, feature, table[feature.column])
+            _save_feature(folder, feature, pd.Series(table[feature.column]))
             features.append((owner, feature))
     return LogMeta(
         name=clean.name,
@@ -191,7 +191,7 @@ def _save_dictionary(folder: Path, name: str, values: np.ndarray) -> None:
 def _save_feature(folder: Path, feature: Feature, column: pd.Series) -> None:
     path = folder / f"feature.{feature.column}.npy"
     if feature.kind == "number":
-        np.save(path, pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32))
+        np.save(path, np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float32))
         return
     text = column.astype("string").fillna("")
     if feature.kind == "category":

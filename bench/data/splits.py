@@ -54,7 +54,12 @@ def make_split(log: EventLog, name: str) -> Split:
         UserError: an unknown name, or a role that would be empty or hold only one label.
     """
     resolved = log.meta.default_split if name == "default" else name
-    strategies = {"global-time": _global_time, "per-user-time": _per_user_time, "leave-one-out": _leave_one_out, "chrono-rank": _chrono_rank}
+    strategies = {
+        "global-time": _global_time,
+        "per-user-time": _per_user_time,
+        "leave-one-out": _leave_one_out,
+        "chrono-rank": _chrono_rank,
+    }
     if resolved not in strategies:
         raise unknown_name("split", resolved, strategies)
     role = strategies[resolved](log)
@@ -62,7 +67,9 @@ def make_split(log: EventLog, name: str) -> Split:
         labels = log.label[role == code]
         if len(labels) == 0 or labels.min() == labels.max():
             what = "no events" if len(labels) == 0 else f"only the label {labels[0]} in its {len(labels)} events"
-            raise UserError(f"split {resolved} of {log.meta.name} leaves {what} for {role_name}; choose another --split or more data")
+            raise UserError(
+                f"split {resolved} of {log.meta.name} leaves {what} for {role_name}; choose another --split or more data"
+            )
     train, test = role == TRAIN, role == TEST
     return Split(
         name=resolved,

@@ -1,23 +1,55 @@
 """How sure a difference is: a paired bootstrap over test users, with the spread over seeds beside it.
 
-Two uncertainties, kept apart. Seeds: how much training the same model again changes its number (`seed_sd`). Users: how much
-another sample of test users would change it (all intervals). A model's value in a draw is the mean over its seeds.
+Two uncertainties, kept apart.
+
+- Users: how much another sample of test users would change a number. Every interval and win probability here is of this
+  kind. Whole users are drawn, because the examples of one user depend on each other; every model and seed is scored on the
+  same draw, so that what is hard for all of them cancels in a difference. Items, and the trained models, are held fixed.
+- Seeds: how much training the same model again would change a number. `seed_sd` alone is of this kind.
+
+A model's value, also in a draw, is the mean over its seeds.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from .metrics import example_logloss, user_auc
+from .metrics import EPSILON, check_predictions, checked_arrays, example_logloss, user_auc
 
 Metric = Literal["gauc", "auc", "logloss"]
 IDENTITY = ("example", "user", "item", "time", "label")
+
+LARGEST: dict[Metric, float] = {"gauc": 1.0, "auc": 1.0, "logloss": -math.log(EPSILON)}
+"""Every metric lies between 0 and this."""
+
+LEAST_USERS = 10
+"""Of fewer users, a bootstrap's 95% interval holds the truth in under 90% of samples: it is replaced by the metric's whole
+range, so that all models tie."""
+
+_ROUNDING = 1e-12
+"""Differences of metrics below this are rounding."""
+
+_BLOCK = 4_000_000
+"""Numbers in a block of drawn users: 32 MB."""
+
+
+class Predictions(NamedTuple):
+    """What several models say about the same examples."""
+
+    label: np.ndarray
+    """[n], 0 or 1"""
+    user: np.ndarray
+    """[n]"""
+    scores: dict[str, list[np.ndarray]]
+    """Model -> one array of probabilities [n] per seed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +67,7 @@ class ModelInterval:
     """This model minus the best."""
     difference_low: float
     difference_high: float
-    """95% interval of the difference, simultaneous over all models (max-t)."""
+    """95% interval of the difference over resampled users, simultaneous over all pairs of models (max-t)."""
     win_probability: float
     """Share of draws in which the best beats this model (ties count half)."""
 
@@ -49,21 +81,38 @@ class BootstrapResult:
     models: dict[str, ModelInterval]
     indistinguishable: frozenset[str]
     """The best and every model whose interval of the difference holds 0."""
+    users: int = 0
+    """Users the metric depends on. gauc: with both labels; auc: with a positive or with a negative, the fewer; logloss: all."""
+    critical: float = math.nan
+    """Half-widths of differences in units of their standard error; 1.96 would hold for one comparison of many users."""
 
 
-def align(frames: dict[str, list[pd.DataFrame]]) -> tuple[np.ndarray, np.ndarray, dict[str, list[np.ndarray]]]:
-    """Label [n], user [n] and the scores of each model's seeds, after checking that all tables score the same rows.
+def seed_spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation over seeds; None in place of the deviation of a single one."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def align(frames: dict[str, list[pd.DataFrame]]) -> Predictions:
+    """The predictions of each model's seeds side by side, after checking that all tables are about the same rows.
 
     Raises:
-        UserError: two tables differ in an example, user, item, time or label.
+        UserError: there is no table, a table is broken, or two tables differ in an example, user, item, time or label.
     """
+    if not frames or not all(frames.values()):
+        raise UserError("there are no predictions to compare; run the models first")
     first_name, first = next((name, tables[0]) for name, tables in frames.items())
     for name, tables in frames.items():
         for table in tables:
-            if len(table) != len(first) or any((table[key].to_numpy() != first[key].to_numpy()).any() for key in IDENTITY):
-                raise UserError(f"predictions of {name} and {first_name} are not about the same rows; run both on the same data again")
-    scores = {name: [table["score"].to_numpy() for table in tables] for name, tables in frames.items()}
-    return first["label"].to_numpy(), first["user"].to_numpy(), scores
+            check_predictions(table, (*IDENTITY, "score"), f"predictions of {name}")
+            if len(table) != len(first):
+                what = f"{len(table)} and {len(first)} rows"
+            else:
+                what = ", ".join(key for key in IDENTITY if not np.array_equal(table[key].to_numpy(), first[key].to_numpy()))
+            if what:
+                both = f"predictions of {name} and {first_name}"
+                raise UserError(f"{both} are not about the same rows ({what}); run both on the same data again")
+    scores = {name: [table["score"].to_numpy(np.float64) for table in tables] for name, tables in frames.items()}
+    return Predictions(first["label"].to_numpy(), first["user"].to_numpy(), scores)
 
 
 def paired_bootstrap(
@@ -71,76 +120,161 @@ def paired_bootstrap(
 ) -> BootstrapResult:
     """Resample users with replacement, the same users for every model and seed.
 
+    The interval of a difference is d +- c se(d), with se over the draws and c the 95% quantile over draws of the largest
+    |d* - d| / se(d) (max-t; Romano & Wolf 2005). The largest over all pairs of models, not only those with the best: the
+    best was chosen by looking at the same numbers, and models that are equal in truth would else be told apart in more
+    than 5% of the cases.
+
     Args:
         label, user: [n].
         scores: model -> one array of probabilities [n] per seed.
-        draws: bootstrap draws.
+        draws: bootstrap draws, 2 at least. Draws in which the metric does not exist are left out.
+
+    Returns:
+        Points are NaN if the metric does not exist. With fewer than LEAST_USERS users that matter, nothing is told apart and
+        a win probability is 0.5.
+
+    Raises:
+        ValueError: there is nothing to draw from, arrays are not of one length, or hold what is no label or no score.
     """
+    if draws < 2 or not scores or not all(scores.values()) or not len(label):
+        raise ValueError("a bootstrap needs examples, models with at least one seed each, and 2 draws or more")
+    if len(user) != len(label):
+        raise ValueError(f"{len(user)} users for {len(label)} labels")
+    label, names = np.asarray(label), list(scores)
+    arrays = [checked_arrays(label, array)[1] for seeds in scores.values() for array in seeds]
     _, group = np.unique(user, return_inverse=True)
-    users = int(group.max()) + 1
-    counts = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
-    weights = np.vstack([np.ones(users, dtype=counts.dtype), counts])
-    values: dict[str, np.ndarray] = {}
-    seeds: dict[str, list[float]] = {}
-    for name, arrays in scores.items():
-        rows = np.stack([_values(label, group, array, metric, weights) for array in arrays])
-        values[name], seeds[name] = rows.mean(0), rows[:, 0].tolist()
+    values = _values(label, group, arrays, metric, draws, seed)
+    by_seed = np.split(values, np.cumsum([len(seeds) for seeds in scores.values()])[:-1], axis=1)
+    by_model = np.column_stack([value.mean(axis=1) for value in by_seed])
+    point, drawn = by_model[0], by_model[1:][~np.isnan(by_model[1:]).any(axis=1)]
     sign = -1 if metric == "logloss" else 1
-    best = max(values, key=lambda name: sign * values[name][0])
-    difference = {name: value - values[best] for name, value in values.items()}
-    error = {name: float(np.nanstd(d[1:], ddof=1)) for name, d in difference.items()}
-    # One critical value for all comparisons: the largest standardised deviation of a draw, 95% quantile.
-    deviations = [np.abs(d[1:] - d[0]) / error[name] for name, d in difference.items() if error[name] > 1e-12]
-    critical = float(np.nanquantile(np.max(deviations, axis=0), 0.95)) if deviations else 0.0
+    best = int(np.argmax(np.nan_to_num(sign * point, nan=-math.inf)))
+    users = _users_that_matter(label, group, metric)
+    trusted = users >= LEAST_USERS and len(drawn) > 1
+    critical = _critical_value(point, drawn) if trusted else math.nan
     models = {}
-    for name, value in values.items():
-        half = critical * error[name] if error[name] > 1e-12 else 0.0
-        low, high = np.nanquantile(value[1:], [0.025, 0.975])
-        behind = sign * difference[name][1:]
+    for at, name in enumerate(names):
+        ahead = sign * (drawn[:, best] - drawn[:, at])
+        if trusted:
+            low, high = np.quantile(drawn[:, at], [0.025, 0.975])
+            half = max(critical * float(ahead.std(ddof=1)), _ROUNDING)
+            wins = np.mean(ahead > _ROUNDING) + np.mean(np.abs(ahead) <= _ROUNDING) / 2
+        else:
+            low, high, half, wins = 0.0, LARGEST[metric], LARGEST[metric], 0.5
+        difference = float(point[at] - point[best])
         models[name] = ModelInterval(
-            point=float(value[0]),
+            point=float(point[at]),
             low=float(low),
             high=float(high),
-            seed_sd=statistics.stdev(seeds[name]) if len(seeds[name]) > 1 else None,
-            difference=float(difference[name][0]),
-            difference_low=float(difference[name][0] - half),
-            difference_high=float(difference[name][0] + half),
-            win_probability=float(np.mean(behind < 0) + np.mean(behind == 0) / 2),
+            seed_sd=seed_spread(by_seed[at][0].tolist())[1],
+            difference=difference,
+            difference_low=difference - half if at != best else 0.0,
+            difference_high=difference + half if at != best else 0.0,
+            win_probability=float(wins),
         )
-    tied = frozenset(name for name, model in models.items() if model.difference_low <= 0 <= model.difference_high)
-    return BootstrapResult(metric, best, models, tied | {best})
+    apart = {name for name, model in models.items() if model.difference_low > 0 or model.difference_high < 0}
+    return BootstrapResult(metric, names[best], models, frozenset(models.keys() - apart), users, critical)
 
 
-def _values(label: np.ndarray, group: np.ndarray, score: np.ndarray, metric: Metric, weights: np.ndarray) -> np.ndarray:
-    """The metric under each row of user weights [draws, users]."""
+def _values(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric, draws: int, seed: int) -> np.ndarray:
+    """The metric [1 + draws, arrays]: of all users in the first row, of drawn users in the others; NaN where undefined."""
+    users = int(group.max()) + 1
+    blocks = (
+        np.concatenate([statistic(drawn) for drawn in _resamples(users, draws, seed)])
+        for statistic in _statistics(label, group, arrays, metric)
+    )
+    return np.concatenate(list(blocks), axis=1)
+
+
+def _resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each user is drawn, float64 [rows, users] block by block: first everyone once, then `draws` random rows."""
+    yield np.ones((1, users))
+    rng = np.random.default_rng(seed)
+    step = max(1, _BLOCK // users)
+    for begin in range(0, draws, step):
+        block = np.empty((min(step, draws - begin), users))
+        for row in block:
+            row[:] = np.bincount(rng.integers(users, size=users), minlength=users)
+        yield block
+
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""How often each user is drawn [rows, users] -> the metric [rows, arrays of scores]."""
+
+
+def _statistics(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric) -> Iterator[Statistic]:
+    """What computes the metric of all arrays, in their order. AUC comes one by one: its parts are as long as the data."""
     if metric == "auc":
-        return _weighted_auc(label, group, score, weights)
+        yield from (_weighted_auc(label == 1, group, array) for array in arrays)
+        return
+    size = np.bincount(group).astype(np.float64)
     if metric == "logloss":
-        total = np.bincount(group, weights=example_logloss(label, score))
-        return (weights @ total) / (weights @ np.bincount(group))
-    _, value, count = user_auc(label, score, group)
-    used = ~np.isnan(value)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights[:, used] @ (value[used] * count[used])) / (weights[:, used] @ count[used])
+        totals = np.column_stack([np.bincount(group, weights=example_logloss(label, array)) for array in arrays])
+    else:
+        value = np.column_stack([user_auc(label, array, group)[1] for array in arrays])
+        # Whether a user has both labels does not depend on the scores: all arrays leave out the same users.
+        size[np.isnan(value[:, 0])] = 0
+        totals = np.nan_to_num(value) * size[:, None]
+
+    def statistic(drawn: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return (drawn @ totals) / (drawn @ size)[:, None]
+
+    yield statistic
 
 
-def _weighted_auc(label: np.ndarray, group: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC in which an example counts as often as its user was drawn; exact, ties count half."""
-    order = np.argsort(score, kind="stable")
-    group, positive, score = group[order], np.asarray(label)[order] > 0, score[order]
-    begin = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
-    untied = len(begin) == len(score)
-    result = np.empty(len(weights))
-    step = max(1, 4_000_000 // len(score))
-    for at in range(0, len(weights), step):
-        drawn = weights[at : at + step, group].astype(np.float64)
-        above = np.where(positive, drawn, 0.0)
-        below = drawn - above
-        positives, negatives = above.sum(1), below.sum(1)
-        if not untied:
-            above, below = np.add.reduceat(above, begin, axis=1), np.add.reduceat(below, begin, axis=1)
-        lower = np.cumsum(below, axis=1)
-        lower -= below / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result[at : at + step] = np.einsum("dr,dr->d", above, lower) / (positives * negatives)
-    return result
+def _weighted_auc(positive: np.ndarray, group: np.ndarray, score: np.ndarray) -> Statistic:
+    """AUC in which an example counts as often as its user was drawn; ties count half.
+
+    Sorted once; a draw is a running count of negatives, read at each positive. Counts are whole numbers in float64: exact as
+    long as positives times negatives stay below 2^52.
+    """
+    order = np.argsort(score)
+    up, down = order[positive[order]], order[~positive[order]]
+    up_user, down_user = group[up], group[down]
+    below = np.searchsorted(score[down], score[up], side="left")
+    upto = np.searchsorted(score[down], score[up], side="right")
+    untied = np.array_equal(below, upto)
+
+    def statistic(drawn: np.ndarray) -> np.ndarray:
+        twice, pairs = np.empty(len(drawn)), np.empty(len(drawn))
+        negatives = np.zeros(len(down) + 1)
+        for at, count in enumerate(drawn):
+            np.cumsum(count[down_user], out=negatives[1:])
+            weight = count[up_user]
+            before = weight @ negatives[below]
+            twice[at] = before + (before if untied else weight @ negatives[upto])
+            pairs[at] = weight.sum() * negatives[-1]
+        with np.errstate(invalid="ignore"):
+            return (twice / (2 * pairs))[:, None]
+
+    return statistic
+
+
+def _users_that_matter(label: np.ndarray, group: np.ndarray, metric: Metric) -> int:
+    count = np.bincount(group)
+    positives = np.bincount(group, weights=label == 1)
+    if metric == "gauc":
+        return int(((positives > 0) & (positives < count)).sum())
+    if metric == "auc":
+        return int(min((positives > 0).sum(), (positives < count).sum()))
+    return len(count)
+
+
+def _critical_value(point: np.ndarray, drawn: np.ndarray) -> float:
+    """95% quantile over draws of the largest standardised deviation of any difference of two models; 0 if none varies.
+
+    Args:
+        point: [M] values on all users.
+        drawn: [draws, M] values on the drawn users.
+    """
+    largest = np.zeros(len(drawn))
+    for at in range(len(point) - 1):
+        difference = drawn[:, at + 1 :] - drawn[:, [at]]
+        error = difference.std(axis=0, ddof=1)
+        varies = error > _ROUNDING
+        if varies.any():
+            deviation = np.abs(difference - (point[at + 1 :] - point[at]))[:, varies] / error[varies]
+            largest = np.maximum(largest, deviation.max(axis=1))
+    return float(np.quantile(largest, 0.95))

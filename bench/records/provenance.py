@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -31,7 +32,14 @@ def environment(device: torch.device) -> Environment:
         versions={package: _version(package) for package in PACKAGES},
         git_commit=commit,
         git_dirty=dirty,
+        command=command(sys.argv),
     )
+
+
+def command(arguments: list[str]) -> tuple[str, ...]:
+    """The argument list with every path cut to its last part, also behind `=`."""
+    parts = (argument.rpartition("=") for argument in arguments)
+    return tuple(key + separator + os.path.basename(value.rstrip(os.sep)) for key, separator, value in parts)
 
 
 def load_average() -> float:
@@ -56,14 +64,18 @@ def _cpu() -> str:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """Commit and dirtiness of the checkout that this file belongs to; None if it was installed from a wheel."""
-    folder = Path(__file__).resolve().parent
+    """Commit and dirtiness of the checkout that tracks this file; None if it was installed from a wheel."""
+    file = Path(__file__).resolve()
     try:
-        run = [
-            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-            # Records and boards do not count: they are what runs write.
-            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", ":/", ":(exclude,top)results"])
-        ]
+        # An installed package may lie inside somebody else's repository: only one that tracks this file counts.
+        _ask_git(file.parent, "ls-files", "--error-unmatch", file.name)
+        # Records and boards are what runs write: they make no checkout dirty.
+        changes = _ask_git(file.parent, "status", "--porcelain", "--", ":/", ":(exclude,top)results")
+        return _ask_git(file.parent, "rev-parse", "HEAD"), bool(changes)
     except (OSError, subprocess.SubprocessError):
         return None, None
-    return run[0], bool(run[1])
+
+
+def _ask_git(folder: Path, *arguments: str) -> str:
+    answer = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    return answer.stdout.strip()

@@ -1,7 +1,7 @@
 """The run record: one JSON per model, configuration and seed. Every key is documented here and nowhere else.
 
 Read strictly: a key too many, a key too few or another schema version is an error, so that old files are never half
-understood. Values that are undefined (an AUC over one class) are null.
+understood. Numbers that are undefined are null in the file; metrics are then None in memory, other floats NaN.
 """
 
 from __future__ import annotations
@@ -18,8 +18,31 @@ from ..errors import UserError
 
 SCHEMA_VERSION = 1
 
+SLICES = ("all", "warm_user", "cold_user", "warm_item", "cold_item")
+"""Parts of the examples; warm: the user (the item) has training events."""
+
+METRICS = {
+    "auc": "area under the ROC curve over all examples, ties counting half",
+    "gauc": "AUC within users, weighted by their examples; over users with both labels",
+    "gauc_unweighted": "plain mean over the same users",
+    "gauc_users": "users with both labels",
+    "gauc_users_dropped": "users with a single label value, left out of GAUC",
+    "logloss": "mean cross-entropy, nats per example",
+    "ne": "logloss over the entropy of the examples' own base rate",
+    "ece": "expected calibration error, a difference of probabilities",
+    "ndcg@10": "per user, mean over users with a positive",
+    "ndcg_users": "users with a positive",
+    "n": "examples",
+    "positives": "examples with label 1",
+}
+"""Metrics of a slice, computed by evaluation/metrics.py; null where undefined, for example an AUC over one class."""
+
 Slices = dict[str, dict[str, float | int | None]]
-"""Slice (all, warm_user, cold_user, warm_item, cold_item) -> metric -> value; see evaluation/metrics.py."""
+"""Slice -> metric -> value."""
+
+
+class OtherVersion(UserError):
+    """A record of another schema version: not broken, but not readable by this program."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +50,13 @@ class Identity:
     """What makes a cell the same cell."""
 
     dataset: str
+    """The data set's own name, not the path of its YAML file."""
     split: str
     """The resolved name, never `default`."""
     model: str
+    """Name in the registry."""
     family: str
+    """floor, classical or generative."""
     config_hash: str
     """Of the resolved experiment without its seed; 12 hex digits."""
     seed: int
@@ -41,7 +67,9 @@ class File:
     """A source file of the data."""
 
     name: str
+    """Without its folder."""
     origin: str
+    """`url <address>`, `data root` or `wheel <name>==<version>`."""
     sha256: str
     bytes: int
 
@@ -54,16 +82,19 @@ class DataFacts:
     split_hash: str
     """sha256 of the (user, item, time, role) table."""
     events: int
+    """In the cleaned log, as are users and items."""
     users: int
     items: int
     examples: dict[str, int]
     """Per role: train, valid, test."""
     positives: dict[str, int]
+    """Examples with label 1, per role."""
     share_train_after_test: float
     """Share of training events later than the earliest test event; 0 for a split without a look into the future."""
     test_rows_warm_user: float
     """Share of test examples whose user has training events."""
     test_rows_warm_item: float
+    """Share of test examples whose item has training events."""
     cleaning: dict[str, int]
     """Rows read, dropped by reason, kept."""
     bayes_auc: float | None
@@ -83,25 +114,30 @@ class Cost:
     """What the run took."""
 
     parameters_embedding: int
+    """Numbers in embedding tables."""
     parameters_dense: int
+    """All other trained numbers."""
     train_seconds: float
     """Wall time of training steps, batch assembly included, validation left out."""
     train_cpu_seconds: float
-    """The same in CPU time of all threads."""
+    """The same in CPU time of all threads, seconds."""
     examples_per_second: float
     """Training examples, all epochs, over train_seconds."""
     eval_seconds: float
     """Wall time to score all test examples."""
     latency_ms_100_candidates: float
-    """Median wall time to score 100 candidates for one user, batch assembly included."""
+    """Median wall time in milliseconds to score 100 candidates for one user, batch assembly included."""
     peak_memory_mb: float
-    """Accelerator: most memory allocated. CPU: largest resident size of the process, which holds the data set and whatever
-    ran before in it."""
+    """MiB. Accelerator: most memory allocated. CPU: largest resident size of the process, which holds the data set and
+    whatever ran before in it."""
     epochs: int
+    """Epochs completed."""
     best_epoch: int
+    """The epoch whose weights were kept, counted from 1."""
     steps: int
+    """Optimiser steps, all epochs; 0 for a model that only counts."""
     load_average: float
-    """Of the machine when training began; above its cores, times are not comparable."""
+    """Processes that wanted to run in the minute before training began; above the cores, times are not comparable."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +145,16 @@ class Point:
     """One point of the learning curve, after an epoch."""
 
     epoch: int
+    """Counted from 1."""
     train_loss: float
+    """Mean cross-entropy over the epoch's training examples in nats, while the weights moved."""
     valid_auc: float
     valid_gauc: float
+    """NaN if no validation user has both labels."""
     valid_logloss: float
+    """Nats per example."""
     seconds: float
+    """Training time so far, validation left out."""
 
 
 @dataclass(frozen=True)
@@ -121,17 +162,27 @@ class Environment:
     """Where it ran."""
 
     python: str
+    """Version of the interpreter."""
     platform: str
+    """Operating system and instruction set."""
     cpu: str
+    """The processor's model name."""
     cores: int
+    """Logical processors of the machine."""
     threads: int
+    """Of torch, within one operation."""
     memory_gb: float
+    """Memory of the machine, GiB."""
     accelerator: str | None
+    """The device's model name; null on a CPU."""
     versions: dict[str, str | None]
     """Of the packages that matter; null if not installed."""
     git_commit: str | None
+    """Of the checkout that the code ran from; null if it was installed from a wheel."""
     git_dirty: bool | None
     """True if the checkout differed from the commit."""
+    command: tuple[str, ...] = ()
+    """The process's argument list, paths cut to their last part."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +190,7 @@ class RunRecord:
     """One finished or failed run."""
 
     schema_version: int
+    """Raised when a key or the meaning of a key changes."""
     identity: Identity
     status: Literal["ok", "failed"]
     error: str | None
@@ -152,9 +204,12 @@ class RunRecord:
     """Null if failed, as are cost and curve."""
     cost: Cost | None
     curve: tuple[Point, ...] | None
+    """One point per epoch; empty for a model that only counts."""
     environment: Environment
     device: str
+    """As torch names it: cpu, cuda:0, npu:0."""
     precision: str
+    """Of matrix products and activations: fp32, bf16 or fp16; weights are fp32."""
     kernels: dict[str, str]
     """Operation -> the implementation that ran."""
     matmul: dict[str, str]
@@ -162,36 +217,67 @@ class RunRecord:
     simulated: bool
     """Made on an imitated device: never enters a board."""
     started: str
-    """UTC, ISO 8601"""
+    """When training began: UTC, ISO 8601."""
     finished: str
+    """When the record was made: UTC, ISO 8601."""
 
 
 def to_json(record: RunRecord) -> str:
     """The record as it is stored: declared order, one space indent, floats that read back exactly, null for NaN."""
-    return json.dumps(_finite(dataclasses.asdict(record)), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(dataclasses.asdict(record)), indent=1, allow_nan=False) + "\n"
 
 
 def from_json(text: str, where: str) -> RunRecord:
     """The record in `text`.
 
     Raises:
+        OtherVersion: it has another schema version.
         UserError: it is not a whole record of this schema; `where` names the file.
     """
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise UserError(f"record {where} is not JSON ({error.msg}, line {error.lineno}); delete it and run the cell again") from None
-    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
-        found = raw.get("schema_version") if isinstance(raw, dict) else None
-        raise UserError(f"record {where} has schema version {found}, this program reads {SCHEMA_VERSION}; delete it and run the cell again")
-    return _read(RunRecord, raw, where, "")
+        raise _broken(where, f"is not JSON ({error.msg}, line {error.lineno})") from None
+    except ValueError as error:
+        raise _broken(where, f"is not JSON ({error})") from None
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        found = f"schema version {version}, this program reads {SCHEMA_VERSION}"
+        raise OtherVersion(f"record {where} has {found}; delete it and run the cell again")
+    record = _read(RunRecord, raw, where, "")
+    _check(record, where)
+    return record
 
 
-def _finite(value: Any) -> Any:
+def _broken(where: str, what: str) -> UserError:
+    return UserError(f"record {where} {what}; delete it and run the cell again")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"it holds {name}")
+
+
+def _check(record: RunRecord, where: str) -> None:
+    """What the types cannot say: a finished run has all its results, a failed one has its error."""
+    results = (record.metrics, record.cost, record.curve)
+    if record.status == "ok" and (record.error is not None or any(part is None for part in results)):
+        raise _broken(where, "has status ok but an error, or lacks metrics, cost or curve")
+    if record.status == "failed" and (not record.error or "\n" in record.error or any(part is not None for part in results)):
+        raise _broken(where, "has status failed but not exactly one line of error and nothing else")
+    if record.metrics is None:
+        return
+    for role, slices in (("test", record.metrics.test), ("valid", record.metrics.valid)):
+        wrong = slices.keys() ^ set(SLICES) or {name for values in slices.values() for name in values.keys() ^ METRICS.keys()}
+        if wrong:
+            raise _broken(where, f"has missing or unknown keys in metrics.{role} ({', '.join(sorted(wrong))})")
+
+
+def finite(value: Any) -> Any:
+    """Plain values for JSON: tuples as lists, numbers that are not finite as None."""
     if isinstance(value, dict):
-        return {str(key): _finite(entry) for key, entry in value.items()}
+        return {str(key): finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -205,22 +291,25 @@ def _read(hint: Any, value: Any, where: str, key: str) -> Any:
         if not isinstance(value, dict) or value.keys() != fields:
             given = value.keys() if isinstance(value, dict) else set()
             wrong = ", ".join(sorted(fields ^ given)) or "its value"
-            raise UserError(f"record {where}: {key or 'the record'} has missing or unknown keys ({wrong}); delete it and run the cell again")
+            raise _broken(where, f"is broken: {key or 'the whole'} has missing or unknown keys ({wrong})")
         hints = typing.get_type_hints(hint)
         return hint(**{name: _read(hints[name], value[name], where, f"{key}.{name}".lstrip(".")) for name in value})
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
         options = [arg for arg in args if arg is not type(None)]
-        return _read(options[0] if len(options) == 1 else float, value, where, key) if not isinstance(value, int) else value
+        # `float | int`: a count stays an int.
+        return _read(next((arg for arg in options if arg is type(value)), options[0]), value, where, key)
     if origin is Literal and value in args:
         return value
     if origin is dict and isinstance(value, dict):
         return {name: _read(args[1], entry, where, f"{key}.{name}") for name, entry in value.items()}
     if origin is tuple and isinstance(value, list):
-        return tuple(_read(args[0], entry, where, key) for entry in value)
+        return tuple(_read(args[0], entry, where, f"{key}[{at}]") for at, entry in enumerate(value))
+    if hint is float and value is None:
+        return math.nan
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UserError(f"record {where}: {key} has the wrong type ({value!r}); delete it and run the cell again")
+    raise _broken(where, f"is broken: {key} has the wrong type ({str(value)[:60]!r})")

@@ -1,29 +1,36 @@
 """Where records lie and how they get there whole: temporary file, fsync, rename.
 
-    <root>/runs/<dataset>@<split>/<model>/<config hash>/seed-<n>.json          committed
-    <root>/runs/<dataset>@<split>/<model>/<config hash>/seed-<n>.predictions.parquet
-    <root>/checkpoints/...                                                     the same path, while a cell runs
-    <root>/boards/<dataset>@<split>/                                           tables and figures
+- <root>/runs/<dataset>@<split>/<model>/<config hash>/seed-<n>.json: the record, committed
+- the same with .predictions.parquet: its test predictions, not committed
+- <root>/checkpoints/, the same path with .pt: while a cell runs
+- <root>/boards/<dataset>@<split>/: tables and figures
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from ..errors import UserError
-from .schema import SCHEMA_VERSION, Identity, RunRecord, from_json, to_json
+from .schema import Identity, OtherVersion, RunRecord, from_json, to_json
+
+COLUMNS = ("example", "user", "item", "time", "label", "score", "warm_user", "warm_item")
+"""Of a table of predictions; see evaluation/evaluator.py."""
 
 
 def _safe(name: str) -> str:
-    """A file name from a name that a user chose."""
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".") or "_"
+    """A file name from a name that a user chose: different names stay different."""
+    safe = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".")[:80]
+    return safe if safe == name and name else f"{safe or '_'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -45,43 +52,80 @@ class Store:
         return self.root / "boards" / f"{_safe(dataset)}@{_safe(split)}"
 
     def _folder(self, identity: Identity) -> Path:
-        return Path(f"{_safe(identity.dataset)}@{_safe(identity.split)}") / _safe(identity.model) / identity.config_hash
+        return Path(f"{_safe(identity.dataset)}@{_safe(identity.split)}") / _safe(identity.model) / _safe(identity.config_hash)
 
     def write(self, record: RunRecord, predictions: pd.DataFrame | None) -> None:
-        """Store a run: predictions first, so that a record that exists is complete.
+        """Store a run: predictions first, so that a record that exists is complete and belongs to the predictions beside it.
 
         Raises:
             UserError: the folder cannot be written (full disk, no rights); nothing half-written stays behind.
         """
-        path = self.record_path(record.identity)
-        if predictions is not None:
-            _atomically(path.with_suffix(".predictions.parquet"), lambda temporary: predictions.to_parquet(temporary, index=False))
-        text = to_json(record)
-        _atomically(path, lambda temporary: Path(temporary).write_text(text))
+        path, table = self.record_path(record.identity), self.predictions_path(record.identity)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _temporary(path.parent) as new_record, _temporary(path.parent) as new_table:
+                new_record.write_text(to_json(record), encoding="utf-8")
+                if predictions is not None:
+                    predictions.to_parquet(new_table, index=False)
+                _sync(new_record, new_table)
+                # An older record must at no moment stand beside newer predictions.
+                path.unlink(missing_ok=True)
+                if predictions is None:
+                    table.unlink(missing_ok=True)
+                else:
+                    os.replace(new_table, table)
+                os.replace(new_record, path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(f"{path.parent} cannot be written ({reason}); free some space or choose another --results") from None
 
     def records(self, dataset: str | None = None, split: str | None = None) -> list[RunRecord]:
-        """All records, or those of a data set and split, in the order of their paths."""
-        folder = "*" if dataset is None or split is None else f"{_safe(dataset)}@{_safe(split)}"
-        paths = sorted((self.root / "runs").glob(f"{folder}/*/*/seed-*.json"))
-        return [from_json(path.read_text(), str(path)) for path in paths]
+        """All records, or those of a data set, a split or both; ordered by identity, seeds by number.
+
+        Raises:
+            UserError: a record is broken, of another schema version, or does not lie where its identity says.
+        """
+        found = []
+        folder = f"{_safe(dataset) if dataset else '*'}@{_safe(split) if split else '*'}"
+        for path in (self.root / "runs").glob(f"{folder}/*/*/seed-*.json"):
+            record = self._load(path)
+            home = self.record_path(record.identity)
+            if home != path:
+                raise UserError(
+                    f"record {path} was copied or renamed: by its content it belongs at {home}; delete it or move it there"
+                )
+            found.append(record)
+        return sorted(found, key=lambda record: dataclasses.astuple(record.identity))
+
+    def _load(self, path: Path) -> RunRecord:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UserError(f"record {path} cannot be read ({reason}); delete it and run the cell again") from None
+        return from_json(text, str(path))
 
     def boards(self) -> list[tuple[str, str]]:
         """The (data set, split) pairs that have records."""
         return sorted({(record.identity.dataset, record.identity.split) for record in self.records()})
 
     def predictions(self, identity: Identity) -> pd.DataFrame:
-        """The stored predictions of a run.
+        """The stored predictions of a run, with the columns COLUMNS.
 
         Raises:
-            UserError: they are not there or cannot be read.
+            UserError: they are not there, cannot be read, or lack a column.
         """
         path = self.predictions_path(identity)
         if not path.exists():
             raise UserError(f"predictions {path} are missing (they are not committed); run {identity.model} again to make them")
         try:
-            return pd.read_parquet(path)
+            table = pd.read_parquet(path)
         except (OSError, ValueError) as error:
-            raise UserError(f"predictions {path} cannot be read ({str(error).splitlines()[0]}); delete them and run again") from None
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"predictions {path} cannot be read ({reason}); delete them and run again") from None
+        if missing := [name for name in COLUMNS if name not in table]:
+            raise UserError(f"predictions {path} lack the columns {', '.join(missing)}; delete them and run again")
+        return table
 
     def finished(self, identity: Identity, split_hash: str) -> RunRecord | None:
         """The record of a cell that need not run again: status ok, same configuration, split, schema, predictions there.
@@ -90,26 +134,30 @@ class Store:
             UserError: there is a record but it is broken.
         """
         path = self.record_path(identity)
-        if not path.exists() or not self.predictions_path(identity).exists():
+        if not path.exists():
             return None
-        record = from_json(path.read_text(), str(path))
-        same = record.identity == identity and record.data.split_hash == split_hash and record.schema_version == SCHEMA_VERSION
-        return record if same and record.status == "ok" else None
-
-
-def _atomically(path: Path, write: Callable[[str], object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-        os.close(handle)
         try:
-            write(temporary)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{path} cannot be written ({reason}); free some space or choose another --results") from None
+            record = self._load(path)
+        except OtherVersion:
+            return None
+        whole = record.status == "ok" and self.predictions_path(identity).exists()
+        return record if whole and record.identity == identity and record.data.split_hash == split_hash else None
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """An empty file in `folder` that is gone afterwards, unless it was renamed."""
+    handle, name = tempfile.mkstemp(prefix=".writing-", dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _sync(*paths: Path) -> None:
+    """Force files to the disk, readable by everyone: temporary files are born private."""
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        path.chmod(0o644)

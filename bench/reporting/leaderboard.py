@@ -7,17 +7,25 @@ are marked as tied with it.
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import UserError
-from ..evaluation.stats import BootstrapResult, ModelInterval, align, paired_bootstrap
-from ..records.schema import DataFacts, RunRecord
+from ..evaluation.stats import BootstrapResult, Metric, ModelInterval, align, paired_bootstrap
+from ..records.schema import DataFacts, RunRecord, Slices
 from ..records.store import Store
 
 SHARED = ("dataset", "split", "history_length", "time", "feedback_delay")
 """Data settings that decide what a model may see; all rows of a board have the same."""
+
+METRICS: tuple[Metric, ...] = ("gauc", "auc", "logloss")
+"""With an interval over users."""
+
+Bootstrap = Callable[[Metric, Iterable[str]], BootstrapResult]
+"""Metric and labels of rows -> the paired bootstrap of these rows alone."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class Row:
     auc: ModelInterval
     logloss: ModelInterval
     gauc_seeds: tuple[float, ...]
-    """One value per seed."""
+    """One value per seed, NaN where undefined."""
+    auc_seeds: tuple[float, ...]
     means: dict[str, float | None]
     """gauc_unweighted, ne, ece, ndcg@10: mean over seeds."""
     warm_user: Slice
@@ -51,7 +60,7 @@ class Row:
     warm_item: Slice
     cold_item: Slice
     tied: bool
-    """Not distinguishable from the best by GAUC."""
+    """Not distinguishable from the best by the board's headline metric."""
     parameters_embedding: int
     parameters_dense: int
     train_seconds: float
@@ -62,6 +71,7 @@ class Row:
     best_epochs: tuple[int, ...]
     precision: str
     device: str
+    """Of its runs; several are joined by a comma."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +83,10 @@ class Board:
     facts: DataFacts
     settings: dict[str, object]
     """The shared data settings."""
+    headline: Literal["gauc", "auc"]
+    """What orders the rows and decides ties: GAUC, or AUC if fewer than two test users have both labels."""
     rows: tuple[Row, ...]
-    """Best GAUC first."""
+    """Best first."""
     statements: tuple[str, ...]
     """What follows from the rows, in words."""
     failures: tuple[str, ...]
@@ -91,38 +103,98 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         UserError: there are none, their splits or data settings differ, or predictions are missing.
     """
     records = [record for record in store.records(dataset, split) if not record.simulated]
-    finished = [record for record in records if record.status == "ok"]
+    every = [record for record in records if record.status == "ok"]
+    finished = [record for record in every if store.predictions_path(record.identity).exists()]
     if not finished:
-        raise UserError(f"no finished run of {dataset}@{split} in {store.root}; start with: rankbench run --dataset {dataset}")
+        what = "finished run" if not every else "run with predictions (they are not committed)"
+        raise UserError(f"no {what} of {dataset}@{split} in {store.root}; start with: rankbench run --dataset {dataset}")
     _refuse_mixture(finished)
-    groups: dict[str, list[RunRecord]] = {}
-    for record in finished:
-        groups.setdefault(_label(record), []).append(record)
-    frames = {label: [store.predictions(record.identity) for record in group] for label, group in groups.items()}
+    groups = _groups(finished)
+    frames = {name: [store.predictions(record.identity) for record in group] for name, group in groups.items()}
     label, user, scores = align(frames)
-    results = {metric: paired_bootstrap(label, user, scores, metric, draws) for metric in ("gauc", "auc", "logloss")}
-    rows = sorted((_row(name, group, results) for name, group in groups.items()), key=lambda row: (-row.gauc.point, row.label))
-    assert finished[0].metrics is not None
-    whole = finished[0].metrics.test["all"]
+    whole = _test(finished[0])["all"]
+    gauc_users = int(whole["gauc_users"] or 0)
+    headline = "gauc" if gauc_users >= 2 else "auc"
+
+    def bootstrap(metric: Metric, names: Iterable[str]) -> BootstrapResult:
+        return paired_bootstrap(label, user, {name: scores[name] for name in names}, metric, draws)
+
+    results: dict[Metric, BootstrapResult] = {
+        metric: bootstrap(metric, groups) for metric in METRICS if gauc_users >= 2 or metric != "gauc"
+    }
+    results.setdefault("gauc", _undefined(groups))
+    _confirm(groups, results)
+    rows = [_row(name, group, results, name in results[headline].indistinguishable) for name, group in groups.items()]
+    rows.sort(key=lambda row: (-getattr(row, headline).point, row.label))
     return Board(
         dataset=dataset,
         split=split,
         facts=finished[0].data,
-        settings={key: finished[0].config["data"][key] for key in SHARED[2:]},
+        settings={key: finished[0].config["data"][key] for key in SHARED[2:]} | _common(finished),
+        headline=headline,
         rows=tuple(rows),
-        statements=tuple(_statements(rows, label, user, scores, results["gauc"], draws)),
-        failures=tuple(f"{_label(r)} seed {r.identity.seed}: {r.error}" for r in records if r.status == "failed"),
-        gauc_users=int(whole["gauc_users"] or 0),
+        statements=(*_about_quality(rows, headline, bootstrap), *_about_runs(rows, finished)),
+        failures=(
+            *(f"{_name(r)}: {r.error}" for r in records if r.status == "failed"),
+            *(f"{_name(r)}: left out, its predictions are not here" for r in every if r not in finished),
+        ),
+        gauc_users=gauc_users,
         gauc_users_dropped=int(whole["gauc_users_dropped"] or 0),
         draws=draws,
     )
 
 
-def _label(record: RunRecord) -> str:
-    """Data settings are shared by a board's rows, so only the model's own changes name a row."""
-    shared = {f"data.{key}" for key in SHARED}
+def _groups(records: list[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Label -> the seeds of one model under one configuration; a label of several configurations gets their hashes."""
+    cells: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        cells.setdefault((record.identity.model, record.identity.config_hash), []).append(record)
+    common = _common(records)
+    labels = [_label(group[0], common) for group in cells.values()]
+    return {
+        label if labels.count(label) == 1 else f"{label} #{config_hash}": group
+        for label, ((_, config_hash), group) in zip(labels, cells.items(), strict=True)
+    }
+
+
+def _common(records: list[RunRecord]) -> dict[str, object]:
+    """Changed training and data settings that all runs have in common, beyond those that a board always names."""
+    named = {f"data.{key}" for key in SHARED}
+    return {
+        key: value
+        for key, value in records[0].changed.items()
+        if key not in named and not key.startswith("params.") and all(record.changed.get(key) == value for record in records)
+    }
+
+
+def _label(record: RunRecord, common: dict[str, object]) -> str:
+    """The model and what sets this row apart: settings that all rows share do not name a row."""
+    shared = {f"data.{key}" for key in SHARED} | common.keys()
     changed = [f"{key.removeprefix('params.')}={value}" for key, value in record.changed.items() if key not in shared]
     return record.identity.model + (f" [{', '.join(changed)}]" if changed else "")
+
+
+def _test(record: RunRecord) -> Slices:
+    assert record.metrics is not None, "a record with status ok has metrics"
+    return record.metrics.test
+
+
+def _undefined(names: Iterable[str]) -> BootstrapResult:
+    """In place of a GAUC that no sample of users can give."""
+    nothing = ModelInterval(math.nan, math.nan, math.nan, None, math.nan, math.nan, math.nan, math.nan)
+    return BootstrapResult("gauc", "", dict.fromkeys(names, nothing), frozenset())
+
+
+def _confirm(groups: dict[str, list[RunRecord]], results: dict[Metric, BootstrapResult]) -> None:
+    """Refuse a record whose metrics are not those of the predictions beside it."""
+    for metric, result in results.items():
+        for name, group in groups.items():
+            stored, found = _mean(_test(record)["all"][metric] for record in group), result.models[name].point
+            if stored is not None and not math.isclose(stored, found, rel_tol=1e-9, abs_tol=1e-12):
+                raise UserError(
+                    f"{name}: {metric} is {stored} by its records and {found} by its predictions; "
+                    "find the run with rankbench score, delete it and run it again"
+                )
 
 
 def _refuse_mixture(records: list[RunRecord]) -> None:
@@ -150,13 +222,17 @@ def _mean(values: Iterable[float | int | None]) -> float | None:
     return None if any(value is None for value in known) else statistics.fmean(known)  # type: ignore[arg-type]
 
 
-def _row(label: str, group: list[RunRecord], results: dict[str, BootstrapResult]) -> Row:
-    tests = [record.metrics.test for record in group if record.metrics is not None]
+def _row(label: str, group: list[RunRecord], results: dict[Metric, BootstrapResult], tied: bool) -> Row:
+    tests = [_test(record) for record in group]
     costs = [record.cost for record in group if record.cost is not None]
 
     def part(name: str) -> Slice:
         slices = [test[name] for test in tests]
         return Slice(int(slices[0]["n"] or 0), _mean(s["auc"] for s in slices), _mean(s["gauc"] for s in slices))
+
+    def per_seed(metric: str) -> tuple[float, ...]:
+        values = (test["all"][metric] for test in tests)
+        return tuple(math.nan if value is None else float(value) for value in values)
 
     return Row(
         label=label,
@@ -167,13 +243,14 @@ def _row(label: str, group: list[RunRecord], results: dict[str, BootstrapResult]
         gauc=results["gauc"].models[label],
         auc=results["auc"].models[label],
         logloss=results["logloss"].models[label],
-        gauc_seeds=tuple(float(test["all"]["gauc"] or float("nan")) for test in tests),
+        gauc_seeds=per_seed("gauc"),
+        auc_seeds=per_seed("auc"),
         means={key: _mean(test["all"][key] for test in tests) for key in ("gauc_unweighted", "ne", "ece", "ndcg@10")},
         warm_user=part("warm_user"),
         cold_user=part("cold_user"),
         warm_item=part("warm_item"),
         cold_item=part("cold_item"),
-        tied=label in results["gauc"].indistinguishable,
+        tied=tied,
         parameters_embedding=costs[0].parameters_embedding,
         parameters_dense=costs[0].parameters_dense,
         train_seconds=statistics.fmean(cost.train_seconds for cost in costs),
@@ -182,45 +259,81 @@ def _row(label: str, group: list[RunRecord], results: dict[str, BootstrapResult]
         latency_ms=statistics.fmean(cost.latency_ms_100_candidates for cost in costs),
         peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
         best_epochs=tuple(cost.best_epoch for cost in costs),
-        precision=group[0].precision,
-        device=group[0].device,
+        precision=", ".join(sorted({record.precision for record in group})),
+        device=", ".join(sorted({record.device for record in group})),
     )
 
 
-def _statements(
-    rows: list[Row], label: object, user: object, scores: dict[str, list], gauc: BootstrapResult, draws: int
-) -> Iterable[str]:
-    """The sentences of a board: ties, models below the floors, HSTU against DIN, unequal seeds."""
-    tied = [row.label for row in rows if row.tied and row.label != gauc.best]
+def _difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> tuple[float, float, float]:
+    """Metric of `one` minus that of `other`, with its 95% interval: on the same resampled users, one comparison."""
+    pair = bootstrap(metric, (one.label, other.label))
+    if pair.best == one.label:
+        found = pair.models[other.label]
+        return -found.difference, -found.difference_high, -found.difference_low
+    found = pair.models[one.label]
+    return found.difference, found.difference_low, found.difference_high
+
+
+def _about_quality(rows: list[Row], headline: Literal["gauc", "auc"], bootstrap: Bootstrap) -> Iterable[str]:
+    """The sentences that follow from the predictions: ties, models that do not beat the floors, HSTU against DIN."""
+    shown = headline.upper()
+    if headline == "auc":
+        yield "Fewer than two test users have both labels, so there is no GAUC: rows are ordered and compared by AUC."
+    tied = [row.label for row in rows[1:] if row.tied]
     if tied:
-        yield f"Not distinguishable from the best ({gauc.best}) by GAUC: {', '.join(tied)}."
+        yield f"Not distinguishable from the best ({rows[0].label}) by {shown}: {', '.join(tied)}."
     elif len(rows) > 1:
-        yield f"{gauc.best} is the best by GAUC; the intervals of all differences to it leave out zero."
+        yield f"{rows[0].label} is the best by {shown}; the intervals of all differences to it leave out zero."
+    metrics: tuple[Metric, ...] = ("gauc", "auc") if headline == "gauc" else ("auc",)
+    yield from _about_floors(rows, metrics, bootstrap)
+    by_label = {row.label: row for row in rows}
+    for hstu in rows:
+        # Alike but for the model: both by default, or both with the same changes.
+        din = by_label.get("din" + hstu.label.removeprefix("hstu"))
+        if hstu.model == "hstu" and din is not None:
+            value, low, high = _difference(hstu, din, headline, bootstrap)
+            verdict = "holds zero: no difference is shown" if low <= 0 <= high else "leaves out zero"
+            interval = f"{value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}] over test users"
+            yield f"{shown} of {hstu.label} minus {din.label}: {interval}, which {verdict}."
 
-    def difference(one: str, other: str) -> ModelInterval:
-        """Of `other` to `one`, on the same resampled users; a pair has no multiple comparisons."""
-        pair = paired_bootstrap(label, user, {name: scores[name] for name in (one, other)}, "gauc", draws)  # type: ignore[arg-type]
-        return pair.models[other if pair.best == one else one]
 
+def _about_floors(rows: list[Row], metrics: tuple[Metric, ...], bootstrap: Bootstrap) -> Iterable[str]:
     floors = [row for row in rows if row.family == "floor"]
-    if floors:
-        floor = floors[0]
+    if not floors:
+        yield "No floor was run, so it is not shown that any of these models beats a trivial one."
+        return
+    for metric in metrics:
+        floor = max(floors, key=lambda row: getattr(row, metric).point)
         for row in rows:
-            if row.family == "floor":
+            # Where even the two intervals are disjoint, the paired one leaves out zero.
+            if row.family == "floor" or getattr(row, metric).low > getattr(floor, metric).high:
                 continue
-            against = difference(row.label, floor.label)
-            if row.gauc.point <= floor.gauc.point or against.difference_high >= 0:
-                yield (
-                    f"{row.label} is NOT above the best floor, {floor.label}: GAUC {row.gauc.point:.4f} against {floor.gauc.point:.4f}, "
-                    f"difference [{against.difference_low:+.4f}, {against.difference_high:+.4f}] from the better to the worse."
-                )
-    by_model = {row.label: row for row in rows}
-    if "hstu" in by_model and "din" in by_model:
-        better, worse = sorted((by_model["hstu"], by_model["din"]), key=lambda row: -row.gauc.point)
-        against = difference(better.label, worse.label)
-        interval = f"{-against.difference:+.4f}, 95% interval [{-against.difference_high:+.4f}, {-against.difference_low:+.4f}]"
-        verdict = "which leaves out zero" if against.difference_high < 0 else "which holds zero: no difference is shown"
-        yield f"GAUC of {better.label} minus {worse.label}: {interval} over test users, {verdict}."
-    counts = {len(row.seeds) for row in rows}
-    if len(counts) > 1:
-        yield f"Rows differ in their number of seeds ({min(counts)} to {max(counts)})."
+            value, low, high = _difference(row, floor, metric, bootstrap)
+            if low <= 0:
+                interval = f"{metric.upper()} difference {value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}]"
+                yield f"{row.label} is NOT above the best floor, {floor.label}: {interval}."
+
+
+def _about_runs(rows: list[Row], records: list[RunRecord]) -> Iterable[str]:
+    """The sentences that follow from how the runs were made: seeds, machines, code, what is reachable."""
+    if len({len(row.seeds) for row in rows}) > 1:
+        counts = ", ".join(f"{row.label} {len(row.seeds)}" for row in rows)
+        few, many = (extreme(len(row.seeds) for row in rows) for extreme in (min, max))
+        yield f"Rows differ in their number of seeds ({few} to {many}): {counts}."
+    single = [row.label for row in rows if len(row.seeds) == 1]
+    if single:
+        yield f"One seed, so that training noise is not measured: {', '.join(single) if len(single) < len(rows) else 'all rows'}."
+    machines = {(r.device, r.environment.accelerator, r.environment.cpu, r.environment.threads) for r in records}
+    if len(machines) > 1:
+        names = sorted(f"{device} ({accelerator or cpu}, {threads} threads)" for device, accelerator, cpu, threads in machines)
+        yield f"Times and memory of different machines are not comparable; these runs come from {'; '.join(names)}."
+    busy = sum(r.cost is not None and r.cost.load_average > r.environment.cores for r in records)
+    if busy:
+        yield f"{busy} of {len(records)} runs began on a machine with more work than cores: their times are too long to compare."
+    commits = sorted({(r.environment.git_commit or "an installed package")[:20] for r in records})
+    if len(commits) > 1:
+        yield f"The runs were made by different versions of the code: {', '.join(commits)}."
+    if any(r.environment.git_dirty for r in records):
+        yield "Some runs were made by code with uncommitted changes."
+    if records[0].data.bayes_auc is not None:
+        yield f"The best reachable AUC over all events of this simulated data is {records[0].data.bayes_auc:.4f}."

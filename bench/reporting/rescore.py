@@ -8,25 +8,29 @@ from ..records.store import Store
 
 
 def rescore(store: Store) -> list[str]:
-    """One line per finished run whose stored metrics equal those of its predictions.
+    """One line per finished run whose stored metrics equal those of its predictions; runs without predictions are passed over.
 
     Raises:
-        UserError: a stored metric differs from the recomputed one, or predictions are missing.
+        UserError: a stored metric differs from the recomputed one, or there is nothing to recompute.
     """
     lines = []
     for record in store.records():
-        if record.status != "ok" or record.metrics is None:
+        if record.status != "ok" or record.metrics is None or not store.predictions_path(record.identity).exists():
             continue
         where = f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
         recomputed = metrics.evaluate(store.predictions(record.identity))
         for part, values in record.metrics.test.items():
             for name, stored in values.items():
                 value = recomputed[part][name]
-                same = stored == value or (stored is not None and value is not None and abs(stored - value) <= 1e-12 * max(1, abs(stored)))
+                same = stored == value or (
+                    stored is not None and value is not None and abs(stored - value) <= 1e-12 * max(1, abs(stored))
+                )
                 if not same:
-                    raise UserError(f"{where}: {name} of {part} is {stored} in the record and {value} from its predictions; run it again")
+                    raise UserError(
+                        f"{where}: {name} of {part} is {stored} in the record and {value} from its predictions; run it again"
+                    )
         test = record.metrics.test["all"]
         lines.append(f"{where}: gauc {test['gauc']}, auc {test['auc']}, logloss {test['logloss']}: as recorded")
     if not lines:
-        raise UserError(f"no finished run in {store.root}; start with: rankbench run")
+        raise UserError(f"no run with predictions in {store.root} (they are not committed); start with: rankbench run")
     return lines

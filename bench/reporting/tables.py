@@ -6,42 +6,55 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from ..evaluation.stats import ModelInterval
+from ..records.schema import finite
 from .leaderboard import Board, Row
 
 COLUMNS = (
-    "model", "family", "seeds", "GAUC", "95% over users", "to the best", "AUC", "logloss", "NDCG@10",
+    "model", "family", "seeds", "GAUC", "95% over users", "to the best", "AUC", "95% of AUC", "logloss", "NE", "ECE", "NDCG@10",
     "parameters", "train s", "examples/s", "ms / 100 candidates", "MB",
 )  # fmt: skip
 
 
 def _spread(mean: float, sd: float | None) -> str:
+    if math.isnan(mean):
+        return "-"
     return f"{mean:.4f}" if sd is None else f"{mean:.4f} ± {sd:.4f}"
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _count(value: int) -> str:
     return f"{value / 1e6:.1f}M" if value >= 1e6 else f"{value / 1e3:.0f}k" if value >= 1e3 else str(value)
 
 
-def _cells(row: Row, best: bool) -> tuple[str, ...]:
-    to_best = "best" if best else f"{row.gauc.difference:+.4f} [{row.gauc.difference_low:+.4f}, {row.gauc.difference_high:+.4f}]"
+def _interval(found: ModelInterval) -> str:
+    return "-" if math.isnan(found.low) else f"[{found.low:.4f}, {found.high:.4f}]"
+
+
+def _cells(row: Row, best: bool, headline: str) -> tuple[str, ...]:
+    found = getattr(row, headline)
+    to_best = "best" if best else f"{found.difference:+.4f} [{found.difference_low:+.4f}, {found.difference_high:+.4f}]"
     return (
         row.label + (" =" if row.tied and not best else ""),
         row.family,
         str(len(row.seeds)),
         _spread(row.gauc.point, row.gauc.seed_sd),
-        f"[{row.gauc.low:.4f}, {row.gauc.high:.4f}]",
+        _interval(row.gauc),
         to_best,
         _spread(row.auc.point, row.auc.seed_sd),
+        _interval(row.auc),
         _number(row.logloss.point),
+        _number(row.means["ne"]),
+        _number(row.means["ece"]),
         _number(row.means["ndcg@10"]),
         f"{_count(row.parameters_embedding)} + {_count(row.parameters_dense)}",
         f"{row.train_seconds:.1f}",
@@ -54,10 +67,11 @@ def _cells(row: Row, best: bool) -> tuple[str, ...]:
 def _header(board: Board) -> list[str]:
     facts = board.facts
     return [
-        f"{facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC ({board.gauc_users_dropped:,} with a single "
-        f"label value left out); {facts.examples['train']:,} training and {facts.examples['valid']:,} validation examples.",
-        f"{facts.test_rows_warm_user:.1%} of the test examples belong to users with training events, {facts.test_rows_warm_item:.1%} "
-        f"to items with training events. {facts.share_train_after_test:.1%} of training events are later than the first test event.",
+        f"{facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC ({board.gauc_users_dropped:,} with a "
+        f"single label value left out); {facts.examples['train']:,} training and {facts.examples['valid']:,} validation examples.",
+        f"{facts.test_rows_warm_user:.1%} of the test examples belong to users with training events, "
+        f"{facts.test_rows_warm_item:.1%} to items with training events. {facts.share_train_after_test:.1%} of training events are "
+        "later than the first test event.",
         "Every model saw: "
         + ", ".join(f"{key} {value}" for key, value in board.settings.items())
         + f". Split hash {facts.split_hash[:12]}.",
@@ -65,9 +79,9 @@ def _header(board: Board) -> list[str]:
 
 
 LEGEND = (
-    "± is the standard deviation over seeds (training noise). Brackets are 95% intervals of a bootstrap over test users (sampling "
-    "noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best. Parameters "
-    "are embedding + dense. Times and memory are of this run's machine; MB is the process peak on a CPU."
+    "± is the standard deviation over seeds (training noise). Brackets are 95% intervals of a bootstrap over test users "
+    "(sampling noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best. "
+    "Parameters are embedding + dense. Times and memory are of this run's machine; MB is the process peak on a CPU."
 )
 
 
@@ -88,7 +102,7 @@ def _markdown_table(rows: list[list[str]]) -> list[str]:
 
 def to_markdown(board: Board) -> str:
     """Facts, table, sentences, slices, failures."""
-    main = [list(COLUMNS), *(list(_cells(row, at == 0)) for at, row in enumerate(board.rows))]
+    main = [list(COLUMNS), *(list(_cells(row, at == 0, board.headline)) for at, row in enumerate(board.rows))]
     parts = [
         f"# {board.dataset} @ {board.split}",
         "\n".join(_header(board)),
@@ -127,19 +141,23 @@ def to_csv(board: Board) -> str:
 
 def to_json(board: Board) -> str:
     """The whole board."""
-    return json.dumps(dataclasses.asdict(board), indent=1) + "\n"
+    return json.dumps(finite(dataclasses.asdict(board)), indent=1, allow_nan=False) + "\n"
 
 
 def show(board: Board, console: Console) -> None:
     """The board in a terminal; narrow ones get the first columns."""
-    wide = console.width >= 150
-    columns = range(len(COLUMNS)) if wide else [COLUMNS.index(c) for c in ("model", "GAUC", "to the best", "AUC", "logloss", "train s")]
+    wide = console.width >= 205
+    columns = (
+        range(len(COLUMNS)) if wide else [COLUMNS.index(c) for c in ("model", "GAUC", "to the best", "AUC", "logloss", "train s")]
+    )
     table = Table(title=f"{board.dataset} @ {board.split}", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(COLUMNS[column], no_wrap=True, justify="left" if column < 2 else "right")
     for at, row in enumerate(board.rows):
-        cells = _cells(row, at == 0)
-        table.add_row(*(cells[column] for column in columns), style="bold" if row.tied else "dim" if row.family == "floor" else "")
+        cells = _cells(row, at == 0, board.headline)
+        table.add_row(
+            *(cells[column] for column in columns), style="bold" if row.tied else "dim" if row.family == "floor" else ""
+        )
     console.print(*_header(board), sep="\n", highlight=False)
     console.print(table)
     for line in (*board.statements, *(f"failed: {line}" for line in board.failures)):

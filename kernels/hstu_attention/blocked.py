@@ -98,7 +98,9 @@ class _Attention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, inverse: Tensor | None, groups: list[Group]) -> Tensor:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, inverse: Tensor | None, groups: list[Group]
+    ) -> Tensor:
         tokens = len(q)
         precise = torch.float32 if q.dtype.itemsize < 4 else q.dtype
         own = (q * k).sum(2, dtype=precise)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from rankbench.bench.contract import Field, Jagged
 from rankbench.kernels.embedding import FieldEmbeddings, segment_mean
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+
 from rankbench.kernels.hstu_attention import IMPLEMENTATIONS, AttentionPlan, hstu_attention, plan_attention
 from rankbench.kernels.time_buckets import GAP_BUCKETS
-from torch import Tensor
 
 FAST = [name for name in IMPLEMENTATIONS if name != "reference"]
 

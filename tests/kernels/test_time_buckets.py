@@ -5,6 +5,7 @@ import math
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rankbench.kernels.time_buckets import GAP_BUCKETS, time_buckets
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from rankbench.bench.config import DataConfig
 from rankbench.bench.data.cleaning import CleaningReport, clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
@@ -87,5 +88,3 @@ def action_ids(data: RankingData, log: EventLog) -> np.ndarray:
     lookup = np.ones(int(max(data.log.action.max(), log.action.max())) + 1, dtype=np.int32)
     lookup[data.log.action] = data.vocabulary.action_of_event
     return lookup[log.action]
-
-

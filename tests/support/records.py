@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.evaluation import metrics
 from rankbench.bench.records.schema import (
@@ -51,7 +52,12 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         identity=Identity("toy", "global-time", model, family, "0123456789ab", seed),
         status="ok" if slices else "failed",
         error=None if slices else "ValueError: it broke",
-        config={"model": model, "data": dataclasses.asdict(DataConfig("toy")), "train": dataclasses.asdict(TrainConfig()), "params": {}},
+        config={
+            "model": model,
+            "data": dataclasses.asdict(DataConfig("toy")),
+            "train": dataclasses.asdict(TrainConfig()),
+            "params": {},
+        },
         changed={},
         data=DataFacts(
             files=(File("toy.csv", "made by a test", "0" * 64, 10),),

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import Jagged, PointwiseBatch, SequenceBatch
 from rankbench.bench.data.batches import make_batches, pointwise_batch, ranges, request_batch

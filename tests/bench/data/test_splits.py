@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from rankbench.bench.data.splits import ROLES, SPLITS, TEST, TRAIN, VALID, make_split
 from rankbench.bench.errors import UserError
 from support.logs import make_log
@@ -80,5 +81,5 @@ def test_unknown_split_names_the_nearest(log) -> None:
 
 def test_a_role_without_both_labels_is_refused(tmp_path: Path) -> None:
     log = make_log(tmp_path / "short", seed=1, users=3, longest=4)
-    with pytest.raises(UserError, match="leaves (no events|only the label)"):
+    with pytest.raises(UserError, match=r"leaves (no events|only the label)"):
         make_split(log, "global-time")

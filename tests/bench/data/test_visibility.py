@@ -1,9 +1,12 @@
 """Visibility against its definition, event by event."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rankbench.bench.data.visibility import visible_intervals
 
 sequences = st.lists(st.lists(st.integers(0, 12), max_size=12).map(sorted), min_size=1, max_size=5)
@@ -36,7 +39,7 @@ def test_bounds_never_decrease_within_a_user_and_never_reach_the_event(users: li
     lo, hi = visible_intervals(offsets, time, history_length)
     assert (hi <= np.arange(len(time))).all()
     assert (hi - lo <= history_length).all()
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in itertools.pairwise(offsets):
         assert (np.diff(lo[begin:end]) >= 0).all() and (np.diff(hi[begin:end]) >= 0).all()
 
 
@@ -49,6 +52,6 @@ def test_events_of_one_timestamp_do_not_see_each_other() -> None:
 @pytest.mark.parametrize("span", [2**40, 2**61])
 def test_wide_time_spans_do_not_overflow(span: int) -> None:
     users = [[0, span // 2, span]] * 7
-    lo, hi = visible_intervals(np.arange(0, 22, 3), np.array(sum(users, []), dtype=np.int64), history_length=9)
+    lo, hi = visible_intervals(np.arange(0, 22, 3), np.array(users, dtype=np.int64).ravel(), history_length=9)
     assert (hi - np.repeat(np.arange(0, 21, 3), 3)).tolist() == [0, 1, 2] * 7
     assert (lo == np.repeat(np.arange(0, 21, 3), 3)).all()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from rankbench.bench.errors import UserError
 from rankbench.bench.records import provenance
 from rankbench.bench.records.schema import from_json, to_json

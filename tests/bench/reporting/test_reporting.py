@@ -5,18 +5,24 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots, rescore, tables
 from support.records import predictions, record
-from rich.console import Console
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """din and hstu nearly alike, dnn clearly worse, a floor at the bottom; two seeds each."""
     store = Store(tmp_path / "results")
-    for model, family, skill in (("din", "classical", 1.0), ("hstu", "generative", 1.01), ("dnn", "classical", 0.6), ("ctr", "floor", 0.2)):
+    for model, family, skill in (
+        ("din", "classical", 1.0),
+        ("hstu", "generative", 1.01),
+        ("dnn", "classical", 0.6),
+        ("ctr", "floor", 0.2),
+    ):
         for seed in (0, 1):
             frame = predictions(skill, seed)
             store.write(record(model, frame, seed, family), frame)
@@ -59,7 +65,15 @@ def test_tables_hold_every_row_and_the_facts(store: Store) -> None:
     store.write(failed, None)
     board = leaderboard.build(store, "toy", "global-time", draws=100)
     markdown = tables.to_markdown(board)
-    for word in ("| hstu", "| din", "| dnn", "| ctr", "2,400 test examples", "0.0% of training events", "deepfm seed 0: ValueError: it broke"):
+    for word in (
+        "| hstu",
+        "| din",
+        "| dnn",
+        "| ctr",
+        "2,400 test examples",
+        "0.0% of training events",
+        "deepfm/0123456789ab/seed-0: ValueError: it broke",
+    ):
         assert word in markdown
     assert len(tables.to_csv(board).splitlines()) == 5
     assert json.loads(tables.to_json(board))["dataset"] == "toy"

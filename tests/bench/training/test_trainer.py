@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.contract import Ranker

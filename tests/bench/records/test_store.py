@@ -1,0 +1,133 @@
+"""A record on the disk is whole, lies where it says, and belongs to the predictions beside it."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rankbench.bench.errors import UserError
+from rankbench.bench.records.schema import RunRecord
+from rankbench.bench.records.store import Store
+from support.records import predictions, record
+
+
+def _as(made: RunRecord, **identity: object) -> RunRecord:
+    return dataclasses.replace(made, identity=dataclasses.replace(made.identity, **identity))  # type: ignore[arg-type]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_full_disk_keeps_the_earlier_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, made, frame = Store(tmp_path), record("din", predictions(1.0)), predictions(1.0)
+    store.write(made, frame)
+    before = {path: path.read_bytes() for path in _files(tmp_path)}
+
+    def full(self: pd.DataFrame, path: Path, **options: object) -> None:
+        Path(path).write_bytes(b"PAR1 begun")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(UserError, match=r"0123456789ab cannot be written \(No space left on device\)"):
+        store.write(made, predictions(0.5))
+    assert {path: path.read_bytes() for path in _files(tmp_path)} == before
+
+
+def test_a_kill_between_the_two_files_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, made = Store(tmp_path), record("din", predictions(1.0))
+    store.write(made, predictions(1.0))
+    rename = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        if Path(target).suffix == ".json":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(made, predictions(0.5))
+    assert _files(tmp_path) == [store.predictions_path(made.identity)]
+    assert store.finished(made.identity, made.data.split_hash) is None
+
+
+def test_a_failure_takes_the_earlier_predictions_away(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(record("din", predictions(1.0)), predictions(1.0))
+    store.write(record("din", None), None)
+    assert [path.name for path in _files(tmp_path)] == ["seed-0.json"]
+
+
+def test_files_can_be_read_by_everyone(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", predictions(1.0))
+    store.write(made, predictions(1.0))
+    assert {path.stat().st_mode & 0o777 for path in _files(tmp_path)} == {0o644}
+
+
+def test_records_are_chosen_by_name_and_ordered_by_number(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", None)
+    for seed in (10, 2, 0):
+        store.write(_as(made, seed=seed), None)
+    store.write(_as(made, dataset="other", split="leave-one-out"), None)
+    assert [found.identity.seed for found in store.records("toy", "global-time")] == [0, 2, 10]
+    assert {found.identity.dataset for found in store.records(dataset="other")} == {"other"}
+    assert {found.identity.split for found in store.records(split="global-time")} == {"global-time"}
+    assert store.boards() == [("other", "leave-one-out"), ("toy", "global-time")]
+
+
+def test_a_broken_record_of_another_data_set_is_not_in_the_way(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", None)
+    other = _as(made, dataset="other")
+    for each in (made, other):
+        store.write(each, None)
+    store.record_path(other.identity).write_text("{")
+    assert store.records("toy", "global-time") == [made]
+
+
+def test_names_that_look_alike_in_a_file_name_stay_apart(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", None)
+    names = ["my data", "my_data", "my/data", "..", "", "x" * 300]
+    for name in names:
+        store.write(_as(made, dataset=name), None)
+    assert sorted(found.identity.dataset for found in store.records()) == sorted(names)
+    assert len(store.records("my data", "global-time")) == 1
+
+
+def test_a_copied_record_is_not_another_seed(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", None)
+    store.write(made, None)
+    path = store.record_path(made.identity)
+    path.with_name("seed-1.json").write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match=r"seed-1\.json was copied or renamed: .* belongs at .*seed-0\.json"):
+        store.records()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema_version": 1}'])
+def test_a_corrupted_record_is_named_with_or_without_predictions(tmp_path: Path, content: bytes) -> None:
+    store, made = Store(tmp_path), record("din", predictions(1.0))
+    store.write(made, predictions(1.0))
+    store.record_path(made.identity).write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"record .*seed-0\.json .*; delete it and run the cell again"):
+            store.finished(made.identity, made.data.split_hash)
+        store.predictions_path(made.identity).unlink(missing_ok=True)
+
+
+def test_a_record_of_another_version_is_run_again(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", predictions(1.0))
+    store.write(made, predictions(1.0))
+    path = store.record_path(made.identity)
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 0'))
+    assert store.finished(made.identity, made.data.split_hash) is None
+
+
+def test_predictions_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", predictions(1.0))
+    store.write(made, predictions(1.0).drop(columns=["score", "user"]))
+    with pytest.raises(UserError, match="lack the columns user, score; delete them"):
+        store.predictions(made.identity)
+    store.predictions_path(made.identity).write_bytes(b"PAR1 torn")
+    with pytest.raises(UserError, match=r"predictions\.parquet cannot be read"):
+        store.predictions(made.identity)
