@@ -125,7 +125,7 @@ def _deepctr_din(data: RankingData) -> Callable[[], Speed]:
 
     def run() -> Speed:
         torch.manual_seed(0)
-        model = DIN(columns, ["item"], dnn_hidden_units=HIDDEN, att_hidden_size=ATTENTION, device="cpu", dnn_dropout=0.2)
+        model = DIN(columns, ["item"], dnn_hidden_units=HIDDEN, att_hidden_size=ATTENTION, device="cpu", dnn_dropout=0.2)  # type: ignore[arg-type]
         model.compile("adam", "binary_crossentropy")
         begin, begin_cpu = time.perf_counter(), time.process_time()
         model.fit(rows, label, batch_size=BATCH, epochs=1, verbose=0)

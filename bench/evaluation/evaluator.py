@@ -32,6 +32,8 @@ def predict(model: Ranker, batches: Batches, device: torch.device, precision: st
             examples.append(batch.example.cpu().numpy())
             logits.append(logit.float().cpu().numpy().astype(np.float64))
     example, logit = np.concatenate(examples), np.concatenate(logits)
+    if not np.isfinite(logit).all():
+        raise FloatingPointError("scores that are not finite; lower train.lr")
     order = np.argsort(example)
     return example[order], 1 / (1 + np.exp(-logit[order]))
 
@@ -44,8 +46,6 @@ def predictions(
     example, probability = predict(model, batches, device, precision)
     if not np.array_equal(example, data.split.examples(role)):
         raise RuntimeError(f"{info.name} did not score each {role} example exactly once")
-    if not np.isfinite(probability).all():
-        raise FloatingPointError(f"{info.name} gave scores that are not finite")
     user, item = data.log.user_of(example), np.asarray(data.log.item[example])
     return pd.DataFrame(
         {

@@ -311,7 +311,8 @@ def _about_floors(rows: list[Row], metrics: tuple[Metric, ...], bootstrap: Boots
             value, low, high = _difference(row, floor, metric, bootstrap)
             if low <= 0:
                 interval = f"{metric.upper()} difference {value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}]"
-                yield f"{row.label} is NOT above the best floor, {floor.label}: {interval}."
+                verdict = "is NOT above" if value <= 0 else "is not shown to be above"
+                yield f"{row.label} {verdict} the best floor, {floor.label}: {interval}."
 
 
 def _about_runs(rows: list[Row], records: list[RunRecord]) -> Iterable[str]:

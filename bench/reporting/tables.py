@@ -68,10 +68,11 @@ def _header(board: Board) -> list[str]:
     facts = board.facts
     return [
         f"{facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC ({board.gauc_users_dropped:,} with a "
-        f"single label value left out); {facts.examples['train']:,} training and {facts.examples['valid']:,} validation examples.",
+        f"single label value left out); {facts.examples['train']:,} training and {facts.examples['valid']:,} validation "
+        "examples.",
         f"{facts.test_rows_warm_user:.1%} of the test examples belong to users with training events, "
-        f"{facts.test_rows_warm_item:.1%} to items with training events. {facts.share_train_after_test:.1%} of training events are "
-        "later than the first test event.",
+        f"{facts.test_rows_warm_item:.1%} to items with training events. {facts.share_train_after_test:.1%} of training "
+        "events are later than the first test event.",
         "Every model saw: "
         + ", ".join(f"{key} {value}" for key, value in board.settings.items())
         + f". Split hash {facts.split_hash[:12]}.",
