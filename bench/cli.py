@@ -32,6 +32,7 @@ EXAMPLES = {
     ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
+    "bench": ("rankbench bench peers", "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5"),
 }
 """Command -> lines that work as they stand (once the files that they name exist); shown below its help."""
 
@@ -124,6 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
     board.add_argument("--dataset", metavar="NAME", help="only this data set")
     board.add_argument("--split", metavar="NAME", help="only this split")
     _add_results(board)
+
+    _add_bench(command("bench", "training speed beside other projects, on the same rows, in turn"))
     return parser
 
 
@@ -148,6 +151,15 @@ def _add_run(run: _Parser) -> None:
     run.add_argument("--quiet", action="store_true", help="no progress, only the leaderboard")
     _add_roots(run)
     _add_results(run)
+
+
+def _add_bench(bench: _Parser) -> None:
+    bench.add_argument("against", choices=("peers",), help="peers: DIN and HSTU beside deepctr-torch's DIN under its own trainer")
+    bench.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
+    bench.add_argument("--history-length", type=_positive, default=50, metavar="L", help="events of history (default: 50)")
+    bench.add_argument("--rounds", type=_positive, default=3, metavar="N", help="epochs of each, in turn (default: 3)")
+    bench.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
+    _add_roots(bench)
 
 
 def _add_roots(parser: _Parser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import time
 import traceback
@@ -103,7 +104,9 @@ def run_all(
     for precision in {cell.experiment.train.precision for cell in cells}:
         if reason := devices.supports(chosen, precision):
             raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
+    store.check_writable()
     data = prepare(cells[0].experiment.data, roots)
+    _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
     processes = jobs or (max(1, (os.cpu_count() or 1) // threads) if chosen.type == "cpu" else 1)
     records: dict[tuple[str, int], RunRecord] = {}
     with Display(quiet) as display:
@@ -120,6 +123,16 @@ def run_all(
             records[job.cell.key] = record
             display.line(_summary(job.cell.name, record))
     return [records[cell.key] for cell in cells]
+
+
+def _check_monitor(monitors: set[str], data: RankingData) -> None:
+    valid = data.split.examples("valid")
+    label, user = np.asarray(data.log.label[valid]), data.log.user_of(valid)
+    if "gauc" in monitors and math.isnan(metrics.gauc(label, label.astype(np.float64), user).weighted):
+        raise UserError(
+            f"train.monitor=gauc cannot choose an epoch: no user has both labels among the validation examples of "
+            f"{data.log.meta.name}@{data.split.name}; use --set train.monitor=auc or another --split"
+        )
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,8 @@ def _deepctr_din(data: RankingData) -> Callable[[], Speed]:
         model = DIN(columns, ["item"], dnn_hidden_units=HIDDEN, att_hidden_size=ATTENTION, device="cpu", dnn_dropout=0.2)  # type: ignore[arg-type]
         model.compile("adam", "binary_crossentropy")
         begin, begin_cpu = time.perf_counter(), time.process_time()
-        model.fit(rows, label, batch_size=BATCH, epochs=1, verbose=0)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints whatever `verbose` says
+            model.fit(rows, label, batch_size=BATCH, epochs=1, verbose=0)
         return Speed(len(label), time.perf_counter() - begin, time.process_time() - begin_cpu)
 
     return run

@@ -54,6 +54,15 @@ class Store:
     def _folder(self, identity: Identity) -> Path:
         return Path(f"{_safe(identity.dataset)}@{_safe(identity.split)}") / _safe(identity.model) / _safe(identity.config_hash)
 
+    def check_writable(self) -> None:
+        """Raise a UserError if nothing can be stored here: before hours of training, not after."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with _temporary(self.root) as file:
+                file.write_bytes(b"-")
+        except OSError as error:
+            raise _unwritable(self.root, error) from None
+
     def write(self, record: RunRecord, predictions: pd.DataFrame | None) -> None:
         """Store a run: predictions first, so that a record that exists is complete and belongs to the predictions beside it.
 
@@ -76,8 +85,7 @@ class Store:
                     os.replace(new_table, table)
                 os.replace(new_record, path)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise UserError(f"{path.parent} cannot be written ({reason}); free some space or choose another --results") from None
+            raise _unwritable(path.parent, error) from None
 
     def records(self, dataset: str | None = None, split: str | None = None) -> list[RunRecord]:
         """All records, or those of a data set, a split or both; ordered by identity, seeds by number.
@@ -142,6 +150,11 @@ class Store:
             return None
         whole = record.status == "ok" and self.predictions_path(identity).exists()
         return record if whole and record.identity == identity and record.data.split_hash == split_hash else None
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(f"{folder} cannot be written ({reason}); free some space or choose another --results")
 
 
 @contextlib.contextmanager

@@ -174,14 +174,14 @@ def replications() -> dict[Metric, tuple[float, float, float]]:
         truth = {name: value(everyone[0], seeds[0], everyone[1], metric) for name, seeds in everyone[2].items()}
         of_model = of_difference = apart = 0
         for label, user, scores in samples:
-            one = paired_bootstrap(label, user, {"a": scores["a"]}, metric, draws=200).models["a"]
+            one = paired_bootstrap(label, user, {"a": scores["a"]}, metric, draws=500).models["a"]
             of_model += one.low <= truth["a"] <= one.high
-            pair = paired_bootstrap(label, user, {name: scores[name] for name in ("a", "b")}, metric, draws=200)
+            pair = paired_bootstrap(label, user, {name: scores[name] for name in ("a", "b")}, metric, draws=500)
             other = next(name for name in ("a", "b") if name != pair.best)
             found = pair.models[other]
             of_difference += found.difference_low <= truth[other] - truth[pair.best] <= found.difference_high
             twins = {name: scores[name] for name in ("a", "twin")}
-            apart += len(paired_bootstrap(label, user, twins, metric, draws=200).indistinguishable) < 2
+            apart += len(paired_bootstrap(label, user, twins, metric, draws=500).indistinguishable) < 2
         result[metric] = (of_model / 300, of_difference / 300, apart / 300)
     return result
 
@@ -189,9 +189,10 @@ def replications() -> dict[Metric, tuple[float, float, float]]:
 @pytest.mark.parametrize("metric", ["gauc", "logloss"])
 def test_intervals_hold_the_truth_as_often_as_they_say(replications: dict[Metric, tuple[float, ...]], metric: Metric) -> None:
     of_model, of_difference, apart = replications[metric]
-    assert 0.91 <= of_model <= 0.98
-    assert 0.91 <= of_difference <= 0.98
-    assert 0.02 <= apart <= 0.09
+    # 0.95, a little less because 120 users are few, and three standard errors of a share of 300 samples.
+    assert 0.90 <= of_model <= 0.985
+    assert 0.90 <= of_difference <= 0.985
+    assert 0.01 <= apart <= 0.09
 
 
 def test_many_equal_models_are_seldom_told_apart() -> None:

@@ -1,0 +1,64 @@
+"""A benchmark as a whole: killed and resumed it gives the same numbers, however its cells are spread over processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.tables import click_table
+
+
+def start(folder: Path, results: str, *more: str) -> subprocess.Popen[str]:
+    settings = ("--set", "train.epochs=8", "--set", "train.patience=8", "--set", "train.checkpoint_seconds=0.05")
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "rankbench", "run", "--dataset", "clicks.yaml", "--models", "hstu", "--seeds", "2",
+            "--device", "cpu", "--quiet", "--results", results, *settings, *more,
+        ],
+        cwd=folder, env={**os.environ, "RANKBENCH_CACHE": str(folder / "cache")},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str]) -> None:
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
+def outcome(results: Path) -> list[Any]:
+    """What must not depend on interruptions: metrics and, without its times, the learning curve of every seed."""
+    records = [json.loads(path.read_text()) for path in sorted(results.rglob("seed-*.json"))]
+    curves = [[{**point, "seconds": 0} for point in record["curve"]] for record in records]
+    return [(record["metrics"], record["cost"]["steps"], curve) for record, curve in zip(records, curves, strict=True)]
+
+
+def wait_for(found: Any, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not found():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_killed_in_mid_training_and_resumed_gives_identical_metrics(tmp_path: Path) -> None:
+    click_table(tmp_path, rows=3000)
+    killed = start(tmp_path, "killed", "--jobs", "2")
+    wait_for(lambda: len(list((tmp_path / "killed").rglob("seed-*.pt"))) == 2, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=60)
+    assert not list((tmp_path / "killed").rglob("seed-*.json")), "nothing was finished"
+    ended(start(tmp_path, "killed", "--jobs", "2"))
+    ended(start(tmp_path, "straight", "--jobs", "1"))
+    found = outcome(tmp_path / "killed")
+    assert len(found) == 2 and found[0] != found[1]
+    assert found == outcome(tmp_path / "straight")
+    assert not list((tmp_path / "killed").rglob("*.pt")), "a finished cell needs no checkpoint"
