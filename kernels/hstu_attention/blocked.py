@@ -8,16 +8,14 @@ computed once a batch; its gradient is a histogram. The backward pass is written
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..time_buckets import time_buckets
-
-if TYPE_CHECKING:
-    from .interface import AttentionPlan
+from .plan import AttentionPlan
 
 BLOCK = 64
 """Queries in a block."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from ..time_buckets import time_buckets
-
-if TYPE_CHECKING:
-    from .interface import AttentionPlan
+from .plan import AttentionPlan
 
 
 def attention(
