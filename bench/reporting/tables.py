@@ -16,6 +16,9 @@ from ..evaluation.stats import ModelInterval
 from ..records.schema import finite
 from .leaderboard import Board, Row
 
+BRIEF = ("model", "family", "GAUC", "to the best", "AUC", "logloss", "train s", "ms / 100 candidates")
+"""What a README has room for; a narrow terminal also lacks the second and the last."""
+
 COLUMNS = (
     "model", "family", "seeds", "GAUC", "95% over users", "to the best", "AUC", "95% of AUC", "logloss", "NE", "ECE", "NDCG@10",
     "parameters", "train s", "examples/s", "ms / 100 candidates", "MB",
@@ -101,13 +104,28 @@ def _markdown_table(rows: list[list[str]]) -> list[str]:
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
 
 
+def _main_table(board: Board, columns: tuple[str, ...]) -> list[list[str]]:
+    chosen = [COLUMNS.index(column) for column in columns]
+    cells = [_cells(row, at == 0, board.headline) for at, row in enumerate(board.rows)]
+    return [list(columns), *([row[at] for at in chosen] for row in cells)]
+
+
+def to_brief(board: Board) -> str:
+    """The main table with its most important columns, and what must stand beside it: for a README or a message."""
+    facts = board.facts
+    head = (
+        f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC, "
+        f"{max(len(row.seeds) for row in board.rows)} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
+    )
+    return "\n\n".join((head, "\n".join(_markdown_table(_main_table(board, BRIEF))), LEGEND)) + "\n"
+
+
 def to_markdown(board: Board) -> str:
     """Facts, table, sentences, slices, failures."""
-    main = [list(COLUMNS), *(list(_cells(row, at == 0, board.headline)) for at, row in enumerate(board.rows))]
     parts = [
         f"# {board.dataset} @ {board.split}",
         "\n".join(_header(board)),
-        "\n".join(_markdown_table(main)),
+        "\n".join(_markdown_table(_main_table(board, COLUMNS))),
         LEGEND,
         "\n".join(f"- {line}" for line in board.statements),
         "GAUC / AUC by slice, mean over seeds:",
@@ -148,9 +166,7 @@ def to_json(board: Board) -> str:
 def show(board: Board, console: Console) -> None:
     """The board in a terminal; narrow ones get the first columns."""
     wide = console.width >= 205
-    columns = (
-        range(len(COLUMNS)) if wide else [COLUMNS.index(c) for c in ("model", "GAUC", "to the best", "AUC", "logloss", "train s")]
-    )
+    columns = range(len(COLUMNS)) if wide else [COLUMNS.index(column) for column in BRIEF[:1] + BRIEF[2:-1]]
     table = Table(title=f"{board.dataset} @ {board.split}", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(COLUMNS[column], no_wrap=True, justify="left" if column < 2 else "right")
@@ -167,11 +183,12 @@ def show(board: Board, console: Console) -> None:
 
 
 def write(board: Board, folder: Path) -> list[Path]:
-    """board.md, board.csv and board.json in `folder`."""
+    """board.md, board.csv, board.json and brief.md in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for suffix, text in ((".md", to_markdown(board)), (".csv", to_csv(board)), (".json", to_json(board))):
-        path = folder / f"board{suffix}"
-        path.write_text(text)
+    texts = {"board.md": to_markdown, "board.csv": to_csv, "board.json": to_json, "brief.md": to_brief}
+    for name, render in texts.items():
+        path = folder / name
+        path.write_text(render(board))
         paths.append(path)
     return paths

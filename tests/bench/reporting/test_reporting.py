@@ -55,7 +55,7 @@ def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
     for name in ("one", "two"):
         board = leaderboard.build(store, "toy", "global-time", draws=100)
         paths = [*tables.write(board, tmp_path / name), *plots.write(board, tmp_path / name)]
-        assert len(paths) == 7 and all(path.stat().st_size > 500 for path in paths)
+        assert len(paths) == 8 and all(path.stat().st_size > 500 for path in paths)
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1]
 
@@ -75,6 +75,12 @@ def test_tables_hold_every_row_and_the_facts(store: Store) -> None:
         "deepfm/0123456789ab/seed-0: ValueError: it broke",
     ):
         assert word in markdown
+    brief = tables.to_brief(board).splitlines()
+    names = [row.label + (" =" if row.tied and at else "") for at, row in enumerate(board.rows)]
+    assert [line.split(" | ")[0] for line in brief if line.startswith("| ")] == [f"| {name}" for name in ("model", *names)]
+        "| model",
+        *(f"| {row.label}{' =' if row.tied and at else ''}" for at, row in enumerate(board.rows)),
+    ]
     assert len(tables.to_csv(board).splitlines()) == 5
     assert json.loads(tables.to_json(board))["dataset"] == "toy"
     for width in (80, 200):

@@ -1,0 +1,37 @@
+"""The geometry of a batch of packed tokens, shared by layers and implementations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AttentionPlan:
+    """What each of T packed tokens sees, and where it stands. Made once a batch, shared by all layers."""
+
+    offsets: Tensor
+    """int64 [S + 1]: segments."""
+    lo: Tensor
+    """int64 [T]: token i sees keys lo[i]:hi[i], positions in the packed array within its own segment, hi[i] <= i; and itself."""
+    hi: Tensor
+    """int64 [T]"""
+    position: Tensor
+    """int64 [T]; position[i] >= position[j] for every key j that i sees."""
+    query_time: Tensor | None
+    """int64 [T], milliseconds; None if there is no time information."""
+    key_time: Tensor | None
+    """int64 [T], milliseconds."""
+    cache: dict[Any, Any] = field(default_factory=dict)
+    """What an implementation computed for this geometry."""
+
+
+def plan_attention(
+    offsets: Tensor, lo: Tensor, hi: Tensor, position: Tensor, query_time: Tensor | None = None, key_time: Tensor | None = None
+) -> AttentionPlan:
+    """The plan of a batch; see AttentionPlan for the arguments."""
+    if (query_time is None) != (key_time is None):
+        raise ValueError("query_time and key_time come together")
+    return AttentionPlan(offsets, lo, hi, position, query_time, key_time)

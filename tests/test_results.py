@@ -1,0 +1,65 @@
+"""What is committed under results/ is whole and consistent, and README shows nothing else."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from rankbench.bench.records.schema import RunRecord
+from rankbench.bench.records.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+BOARDS = sorted(path.parent for path in (ROOT / "results" / "boards").glob("*/board.json"))
+
+
+@pytest.fixture(scope="module")
+def records() -> list[RunRecord]:
+    """Reading is strict: a record that does not fit the schema fails here."""
+    found = Store(ROOT / "results").records()
+    assert found
+    return found
+
+
+def test_runs_were_made_by_committed_code(records: list[RunRecord]) -> None:
+    for record in records:
+        assert record.status == "ok" and not record.simulated, record.identity
+        assert record.environment.git_commit and not record.environment.git_dirty, record.identity
+
+
+@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.name)
+def test_boards_are_those_of_the_records(folder: Path, records: list[RunRecord]) -> None:
+    board = json.loads((folder / "board.json").read_text())
+    runs = {}
+    for record in records:
+        if (record.identity.dataset, record.identity.split) == (board["dataset"], board["split"]):
+            runs.setdefault((record.identity.model, record.identity.config_hash), []).append(record)
+    assert {(row["model"], row["config_hash"]) for row in board["rows"]} == set(runs)
+    for row in board["rows"]:
+        group = runs[row["model"], row["config_hash"]]
+        assert sorted(row["seeds"]) == sorted(record.identity.seed for record in group)
+        for metric in ("gauc", "auc", "logloss"):
+            values = [record.metrics.test["all"][metric] for record in group if record.metrics is not None]
+            if row[metric]["point"] is not None:
+                assert math.isclose(statistics.fmean(values), row[metric]["point"], rel_tol=1e-9)  # type: ignore[arg-type]
+    with (folder / "board.csv").open() as file:
+        assert [line["label"] for line in csv.DictReader(file)] == [row["label"] for row in board["rows"]]
+    for figure in ("gauc.png", "gauc-against-cost.png"):
+        assert (folder / figure).stat().st_size > 5000
+
+
+def test_the_leaderboard_of_the_readme_is_the_committed_one() -> None:
+    found = re.search(r"<!-- board: (\S+) -->\n(.*?)<!-- board: end -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found is not None
+    assert found[2] == (ROOT / "results" / "boards" / found[1] / "brief.md").read_text()
+
+
+def test_no_place_of_a_machine_is_committed() -> None:
+    for path in (ROOT / "results").rglob("*"):
+        if path.suffix in (".json", ".md", ".csv", ".svg") and "local" not in path.parts:
+            assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|usr|opt|Users)/", path.read_text()), path
