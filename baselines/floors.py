@@ -1,6 +1,7 @@
 """Floors: scores that need no learning by gradients. A ranker that does not beat `ctr` has learnt nothing worth its cost.
 
-`random` knows nothing, `popularity` how often an item was liked, `ctr` the click rates of user, item and context.
+`random` knows nothing, `popularity` how often an item was liked, `own-rate` how often the user liked what the example may see
+of the past, `ctr` the click rates of user, item and context.
 """
 
 from __future__ import annotations
@@ -120,6 +121,38 @@ def _single(batch: PointwiseBatch, name: str) -> Tensor:
 
 
 @dataclass(frozen=True)
+class OwnRateConfig:
+    """Nothing to choose: the prior is estimated."""
+
+
+class OwnRate(Ranker):
+    """logit of the share of positives in the visible history, smoothed towards the base rate; it knows nothing of the item.
+
+    Its use is to show what a metric makes of a user's own past: see docs/gauc.md.
+    """
+
+    strength: Tensor
+
+    def __init__(self, config: OwnRateConfig, spec: DataSpec) -> None:
+        super().__init__()
+        self.rate = spec.positive_rate
+        self.counts = LabelCounts(spec.user[0])
+        self.register_buffer("strength", torch.ones(()))
+
+    def observe(self, batch: PointwiseBatch) -> None:
+        self.counts.add(_single(batch, "user"), batch.label)
+
+    def finish(self) -> None:
+        self.strength.fill_(prior_strength(*self.counts.both()))
+
+    def forward(self, batch: PointwiseBatch) -> Tensor:
+        seen = batch.history.offsets.diff()
+        total = nn.functional.pad(batch.history.label.cumsum(0), (1, 0))
+        positive = total[batch.history.offsets[1:]] - total[batch.history.offsets[:-1]]
+        return ((positive + self.strength * self.rate) / (seen + self.strength)).logit()
+
+
+@dataclass(frozen=True)
 class CTRConfig:
     """Hyper-parameters of the count-based CTR floor."""
 
@@ -204,6 +237,18 @@ POPULARITY = ModelInfo(
     build=Popularity,
     summary="how often the item was liked in training",
     paper="none",
+    code="own",
+    fit="counts",
+)
+
+OWN_RATE = ModelInfo(
+    name="own-rate",
+    family="floor",
+    view="pointwise",
+    config=OwnRateConfig,
+    build=OwnRate,
+    summary="smoothed share of positives in the user's visible past",
+    paper="smoothing: Kleinman 1973, J. Am. Stat. Assoc. 68",
     code="own",
     fit="counts",
 )

@@ -32,6 +32,9 @@ class DataConfig:
     """Time information, the same for every model: none; gaps between past events; also the time of the request."""
     feedback_delay: float = 0.0
     """Seconds before an event's outcome becomes visible."""
+    test_history: Literal["live", "frozen"] = "live"
+    """What a validation or test example sees of its own period: live, all strictly earlier events of its user; frozen, none,
+    so that no score depends on a test label. GAUC compares use of the history fairly only if frozen, see docs/gauc.md."""
     unknown_rate: float = 0.1
     """Share of training batches' user and item ids that are replaced by `unknown`, so that its row is trained."""
 

@@ -25,6 +25,7 @@ class Entry:
 MODELS: dict[str, Entry] = {
     "random": Entry("baselines.floors:RANDOM", "floor", "a hash of the example: knows nothing"),
     "popularity": Entry("baselines.floors:POPULARITY", "floor", "how often the item was liked in training"),
+    "own-rate": Entry("baselines.floors:OWN_RATE", "floor", "smoothed share of positives in the user's visible past"),
     "ctr": Entry("baselines.floors:CTR", "floor", "smoothed click rates of user, item and logged context, added as logits"),
     "lr": Entry("baselines.lr:INFO", "floor", "logistic regression over the example's fields, without history"),
     "dnn": Entry("baselines.dnn:INFO", "classical", "mean-pooled history and all fields through an MLP"),

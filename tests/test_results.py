@@ -49,7 +49,7 @@ def test_boards_are_those_of_the_records(folder: Path, records: list[RunRecord])
                 assert math.isclose(statistics.fmean(values), row[metric]["point"], rel_tol=1e-9)  # type: ignore[arg-type]
     with (folder / "board.csv").open() as file:
         assert [line["label"] for line in csv.DictReader(file)] == [row["label"] for row in board["rows"]]
-    for figure in ("gauc.png", "gauc-against-cost.png"):
+    for figure in ("auc.png", "auc-against-time.png"):
         assert (folder / figure).stat().st_size > 5000
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Literal
 
 from .roots import data_roots
+
+if TYPE_CHECKING:
+    from ..data.sources.schema import DataRoots
 
 
 def run(args: argparse.Namespace) -> int:
@@ -14,6 +18,7 @@ def run(args: argparse.Namespace) -> int:
     log = dataset.open_dataset(args.name, roots)
     if args.action == "describe":
         print("\n".join(dataset.describe(args.name, roots)))
+        _print_selection_effect(args.name, roots)
     else:
         print(f"{log.meta.name}: {log.meta.events:,} events of {log.meta.users:,} users and {log.meta.items:,} items")
         for file in log.meta.files:
@@ -21,3 +26,18 @@ def run(args: argparse.Namespace) -> int:
         print(f"licence: {log.meta.licence}")
     print(f"converted event log: {log.folder}")
     return 0
+
+
+def _print_selection_effect(name: str, roots: DataRoots) -> None:
+    from ..config import DataConfig
+    from ..data.dataset import prepare
+    from ..evaluation.selection import selection_effect
+
+    print("the user's own past rate as a score of the test examples, by what they see of the test period (docs/gauc.md):")
+    histories: tuple[Literal["live", "frozen"], ...] = ("live", "frozen")
+    for history in histories:
+        found = selection_effect(prepare(DataConfig(name, test_history=history), roots))
+        print(
+            f"  {history}: AUC {found.auc:.3f}, GAUC {found.gauc:.3f}; labels exchanged within each user: GAUC "
+            f"{found.gauc_exchanged:.3f} ({found.rows_per_user:.1f} test examples a user with both labels)"
+        )

@@ -19,7 +19,7 @@ from .cleaning import clean
 from .eventlog import EventLog, open_log, write_log
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, Split, make_split
-from .visibility import visible_intervals
+from .visibility import frozen_intervals, visible_intervals
 from .vocabulary import Vocabulary, build_vocabulary
 
 _REQUEST_FIELDS = (Field("hour", 26), Field("weekday", 9), Field("since_last", GAP_BUCKETS + 2))
@@ -94,6 +94,9 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     train = split.role == ROLES["train"]
     vocabulary = build_vocabulary(log, train)
     lo, hi = visible_intervals(log.user_offsets, log.time, config.history_length, round(config.feedback_delay * 1000))
+    if config.test_history == "frozen":
+        held_out = (ROLES["valid"], ROLES["test"])
+        lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length)
     spec = DataSpec(
         user=tuple(table.field for table in vocabulary.user),
         item=tuple(table.field for table in vocabulary.item),

@@ -38,3 +38,25 @@ def visible_intervals(
         hi[begin:end] = begin + np.searchsorted(key, limit, side="left")
         lo[begin:end] = np.maximum(user_offsets[first:last][user], hi[begin:end] - history_length)
     return lo, hi
+
+
+def frozen_intervals(
+    hi: np.ndarray, user_offsets: np.ndarray, role: np.ndarray, roles: tuple[int, ...], history_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The intervals when no example of `roles` sees an event of its own role: histories end where the role begins.
+
+    Each bound moves back only, and stays in order within a user as long as the roles of a user follow each other in time.
+
+    Args:
+        hi: of `visible_intervals`.
+        role: [events]; `roles`: those whose examples are frozen.
+    """
+    event = np.arange(len(hi))
+    user = np.repeat(np.arange(len(user_offsets) - 1), np.diff(user_offsets))
+    hi = hi.copy()
+    for one in roles:
+        mine = role == one
+        first = np.full(len(user_offsets) - 1, len(hi))
+        np.minimum.at(first, user[mine], event[mine])
+        hi[mine] = np.minimum(hi[mine], first[user[mine]])
+    return np.maximum(np.asarray(user_offsets)[user], hi - history_length), hi

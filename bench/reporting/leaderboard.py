@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import UserError
@@ -18,7 +18,7 @@ from ..evaluation.stats import BootstrapResult, Metric, ModelInterval, align, pa
 from ..records.schema import DataFacts, RunRecord, Slices
 from ..records.store import Store
 
-SHARED = ("dataset", "split", "history_length", "time", "feedback_delay")
+SHARED = ("dataset", "split", "history_length", "time", "feedback_delay", "test_history")
 """Data settings that decide what a model may see; all rows of a board have the same."""
 
 METRICS: tuple[Metric, ...] = ("gauc", "auc", "logloss")
@@ -84,7 +84,8 @@ class Board:
     settings: dict[str, object]
     """The shared data settings."""
     headline: Literal["gauc", "auc"]
-    """What orders the rows and decides ties: GAUC, or AUC if fewer than two test users have both labels."""
+    """What orders the rows and decides ties. GAUC where histories are frozen and two test users at least have both labels;
+    else AUC: with live histories, GAUC punishes the use of a user's own past (docs/gauc.md)."""
     rows: tuple[Row, ...]
     """Best first."""
     statements: tuple[str, ...]
@@ -114,7 +115,8 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
     label, user, scores = align(frames)
     whole = _test(finished[0])["all"]
     gauc_users = int(whole["gauc_users"] or 0)
-    headline = "gauc" if gauc_users >= 2 else "auc"
+    frozen = finished[0].config["data"]["test_history"] == "frozen"
+    headline = "gauc" if gauc_users >= 2 and frozen else "auc"
 
     def bootstrap(metric: Metric, names: Iterable[str]) -> BootstrapResult:
         return paired_bootstrap(label, user, {name: scores[name] for name in names}, metric, draws)
@@ -133,7 +135,11 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         settings={key: finished[0].config["data"][key] for key in SHARED[2:]} | _common(finished),
         headline=headline,
         rows=tuple(rows),
-        statements=(*_about_quality(rows, headline, bootstrap), *_about_runs(rows, finished)),
+        statements=(
+            *_about_headline(rows, headline, frozen),
+            *_about_quality(rows, headline, bootstrap),
+            *_about_runs(rows, finished),
+        ),
         failures=(
             *(f"{_name(r)}: {r.error}" for r in records if r.status == "failed"),
             *(f"{_name(r)}: left out, its predictions are not here" for r in every if r not in finished),
@@ -142,6 +148,16 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         gauc_users_dropped=int(whole["gauc_users_dropped"] or 0),
         draws=draws,
     )
+
+
+def by_metric(board: Board, metric: Literal["gauc", "auc"]) -> Board:
+    """The same board ordered, and its ties decided, by `metric`; the sentences stay those of the headline."""
+    rows = []
+    for row in board.rows:
+        found: ModelInterval = getattr(row, metric)
+        rows.append(replace(row, tied=found.difference_low <= 0 <= found.difference_high))
+    rows.sort(key=lambda row: (-getattr(row, metric).point, row.label))
+    return replace(board, headline=metric, rows=tuple(rows))
 
 
 def _groups(records: list[RunRecord]) -> dict[str, list[RunRecord]]:
@@ -274,18 +290,32 @@ def _difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> t
     return found.difference, found.difference_low, found.difference_high
 
 
+def _about_headline(rows: list[Row], headline: str, frozen: bool) -> Iterable[str]:
+    if headline == "gauc":
+        return
+    if math.isnan(rows[0].gauc.point):
+        yield "Fewer than two test users have both labels, so there is no GAUC: rows are ordered and compared by AUC."
+    elif not frozen:
+        yield (
+            "Rows are ordered and compared by AUC. Histories are live: a test example sees its user's earlier test labels. "
+            "GAUC asks only users with both labels, whose later labels then tend to be the opposite of their earlier ones, and "
+            "so punishes every model that reads the user's past (docs/gauc.md); data.test_history=frozen has no such effect."
+        )
+        own = next((row for row in rows if row.model == "own-rate"), None)
+        if own is not None:
+            numbers = f"AUC {own.auc.point:.4f}, GAUC {own.gauc.point:.4f}"
+            yield f"The size of that effect: own-rate, the user's own past rate as a score, has {numbers}."
+
+
 def _about_quality(rows: list[Row], headline: Literal["gauc", "auc"], bootstrap: Bootstrap) -> Iterable[str]:
     """The sentences that follow from the predictions: ties, models that do not beat the floors, HSTU against DIN."""
     shown = headline.upper()
-    if headline == "auc":
-        yield "Fewer than two test users have both labels, so there is no GAUC: rows are ordered and compared by AUC."
     tied = [row.label for row in rows[1:] if row.tied]
     if tied:
         yield f"Not distinguishable from the best ({rows[0].label}) by {shown}: {', '.join(tied)}."
     elif len(rows) > 1:
         yield f"{rows[0].label} is the best by {shown}; the intervals of all differences to it leave out zero."
-    metrics: tuple[Metric, ...] = ("gauc", "auc") if headline == "gauc" else ("auc",)
-    yield from _about_floors(rows, metrics, bootstrap)
+    yield from _about_floors(rows, ("gauc", "auc") if headline == "gauc" else ("auc",), bootstrap)
     by_label = {row.label: row for row in rows}
     for hstu in rows:
         # Alike but for the model: both by default, or both with the same changes.

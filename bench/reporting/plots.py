@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from ..evaluation.stats import ModelInterval
-from .leaderboard import Board, Row
+from .leaderboard import Board, Row, by_metric
 
 COLOURS = {"floor": "#595959", "classical": "#0072B2", "generative": "#D55E00"}
 MARKERS = {"floor": "s", "classical": "o", "generative": "^"}
@@ -81,7 +81,7 @@ def _quality_limits(board: Board) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def gauc_intervals(board: Board) -> Figure:
+def intervals(board: Board) -> Figure:
     """The headline metric of every row with its interval over users, one tick a seed; filled markers are tied with the best."""
     with matplotlib.rc_context(STYLE):
         rows = board.rows[::-1]
@@ -131,7 +131,7 @@ def _interval_row(axes: Axes, board: Board, row: Row, y: float, edge: float) -> 
     axes.plot([found.point], [y], MARKERS[row.family], color=colour, markerfacecolor=face, markersize=6, zorder=3)
 
 
-def gauc_against_cost(board: Board) -> Figure:
+def against_time(board: Board) -> Figure:
     """The headline metric against training time; the line joins the rows that no other row beats in both."""
     with matplotlib.rc_context(STYLE):
         metric = board.headline.upper()
@@ -267,8 +267,10 @@ def save(figure: Figure, path: Path) -> list[Path]:
 
 
 def write(board: Board, folder: Path) -> list[Path]:
-    """All figures of a board in `folder`."""
-    return [
-        *save(gauc_intervals(board), folder / "gauc"),
-        *save(gauc_against_cost(board), folder / "gauc-against-cost"),
-    ]
+    """All figures of a board in `folder`: of GAUC, where it is defined, and of AUC."""
+    paths = []
+    for metric in ("gauc", "auc"):
+        if not any(math.isnan(getattr(row, metric).point) for row in board.rows):
+            seen = by_metric(board, metric)
+            paths += save(intervals(seen), folder / metric) + save(against_time(seen), folder / f"{metric}-against-time")
+    return paths

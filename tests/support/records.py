@@ -54,7 +54,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         error=None if slices else "ValueError: it broke",
         config={
             "model": model,
-            "data": dataclasses.asdict(DataConfig("toy")),
+            "data": dataclasses.asdict(DataConfig("toy", test_history="frozen")),
             "train": dataclasses.asdict(TrainConfig()),
             "params": {},
         },

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.bench.data.visibility import visible_intervals
+from rankbench.bench.data.visibility import frozen_intervals, visible_intervals
 
 sequences = st.lists(st.lists(st.integers(0, 12), max_size=12).map(sorted), min_size=1, max_size=5)
 
@@ -55,3 +55,18 @@ def test_wide_time_spans_do_not_overflow(span: int) -> None:
     lo, hi = visible_intervals(np.arange(0, 22, 3), np.array(users, dtype=np.int64).ravel(), history_length=9)
     assert (hi - np.repeat(np.arange(0, 21, 3), 3)).tolist() == [0, 1, 2] * 7
     assert (lo == np.repeat(np.arange(0, 21, 3), 3)).all()
+
+
+@given(sequences, st.integers(1, 6), st.lists(st.integers(0, 12), min_size=2, max_size=2).map(sorted))
+def test_frozen_examples_see_no_event_of_their_own_role(users: list[list[int]], history_length: int, cuts: list[int]) -> None:
+    offsets = np.cumsum([0, *map(len, users)])
+    time = np.array([t for times in users for t in times], dtype=np.int64)
+    role = 1 + np.searchsorted(cuts, time, side="right")
+    _, hi = visible_intervals(offsets, time, history_length)
+    frozen_lo, frozen_hi = frozen_intervals(hi, offsets, role, (2, 3), history_length)
+    for event in range(len(time)):
+        begin = offsets[np.searchsorted(offsets, event, side="right") - 1]
+        earlier = [j for j in range(begin, hi[event]) if role[event] == 1 or role[j] < role[event]]
+        assert list(range(frozen_lo[event], frozen_hi[event])) == earlier[-history_length:]
+    for begin, end in itertools.pairwise(offsets):
+        assert (np.diff(frozen_lo[begin:end]) >= 0).all() and (np.diff(frozen_hi[begin:end]) >= 0).all()

@@ -48,7 +48,28 @@ def test_without_gauc_the_board_is_by_auc(store: Store) -> None:
     assert board.rows[0].tied and not board.rows[2].tied
     assert any("ordered and compared by AUC" in line for line in board.statements)
     assert not any("GAUC difference" in line for line in board.statements)
-    assert plots.gauc_intervals(board).axes[0].get_xlabel() == "test AUC (higher is better)"
+    assert plots.intervals(board).axes[0].get_xlabel() == "test AUC (higher is better)"
+
+
+def test_live_histories_are_compared_by_auc_and_the_board_says_why(store: Store) -> None:
+    """The better GAUC is the worse AUC; which of them decides depends on what test examples see."""
+    shifted = predictions(1.0)
+    shifted["score"] = 0.001 * shifted["score"] + 0.01 * (shifted["user"] % 50)
+    live = {**record("dnn", shifted).config}
+    live["data"] = {**live["data"], "test_history": "live"}
+    for model, family, frame in (("dnn", "classical", shifted), ("own-rate", "floor", predictions(0.3))):
+        _put(store, model, frame, family=family)
+    frozen = _build(store)
+    assert (frozen.headline, frozen.rows[0].label) == ("gauc", "dnn")
+    assert not any("Histories are live" in line for line in frozen.statements)
+    for model, family, frame in (("dnn", "classical", shifted), ("own-rate", "floor", predictions(0.3))):
+        _put(store, model, frame, family=family, config=live)
+    board = _build(store)
+    assert (board.headline, board.rows[0].label) == ("auc", "own-rate")
+    assert any("Histories are live" in line for line in board.statements)
+    assert any(f"GAUC {board.rows[0].gauc.point:.4f}" in line for line in board.statements)
+    other = leaderboard.by_metric(board, "gauc")
+    assert [(row.label, row.tied) for row in other.rows] == [(row.label, row.tied) for row in frozen.rows]
 
 
 def test_a_model_between_the_floors_of_two_metrics_is_named_for_one(store: Store) -> None:

@@ -61,7 +61,7 @@ def _texts(figure: Figure) -> dict[str, Bbox]:
     return {text.get_text(): text.get_window_extent(renderer) for text in texts if text.get_text() and text.get_visible()}
 
 
-@pytest.mark.parametrize("draw", [plots.gauc_intervals, plots.gauc_against_cost])
+@pytest.mark.parametrize("draw", [plots.intervals, plots.against_time])
 def test_every_name_is_readable(board: Board, draw) -> None:
     figure = draw(board)
     found = _texts(figure)
@@ -78,7 +78,7 @@ def test_every_name_is_readable(board: Board, draw) -> None:
 
 
 def test_no_name_hides_a_marker(board: Board) -> None:
-    figure = plots.gauc_against_cost(board)
+    figure = plots.against_time(board)
     found, axes = _texts(figure), figure.axes[0]
     names = [box for text, box in found.items() if any(text.split()[0] == row.model for row in board.rows)]
     assert len(names) == len(board.rows)
@@ -88,27 +88,27 @@ def test_no_name_hides_a_marker(board: Board) -> None:
 
 
 def test_far_floors_are_named_with_their_value_and_do_not_press_the_others(board: Board) -> None:
-    low, _ = plots.gauc_intervals(board).axes[0].get_xlim()
+    low, _ = plots.intervals(board).axes[0].get_xlim()
     rows = {row.label: row for row in board.rows}
     assert rows["random"].gauc.point < low < rows["ctr"].gauc.point
-    shown = [text.get_text() for text in plots.gauc_intervals(board).axes[0].texts]
+    shown = [text.get_text() for text in plots.intervals(board).axes[0].texts]
     assert f"{rows['random'].gauc.point:.3f}, left of the axis" in shown
 
 
 def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: Board, tmp_path: Path) -> None:
     settings = dict(matplotlib.rcParams)
     contents = [[path.read_bytes() for path in plots.write(board, tmp_path / name)] for name in ("one", "two")]
-    assert contents[0] == contents[1] and len(contents[0]) == 4
+    assert contents[0] == contents[1] and len(contents[0]) == 8
     assert b"<dc:date>" not in contents[0][0]
     assert dict(matplotlib.rcParams) == settings
 
 
 def test_a_row_without_measurable_time_has_a_place(board: Board) -> None:
     instant = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], train_seconds=0.0), *board.rows[1:]))
-    low, _ = plots.gauc_against_cost(instant).axes[0].get_xlim()
+    low, _ = plots.against_time(instant).axes[0].get_xlim()
     assert 0 < low < plots.SECONDS_FLOOR
 
 
 def test_a_single_row_can_be_drawn(board: Board, tmp_path: Path) -> None:
     alone = dataclasses.replace(board, rows=board.rows[:1])
-    assert len(plots.write(alone, tmp_path)) == 4
+    assert len(plots.write(alone, tmp_path)) == 8

@@ -55,7 +55,7 @@ def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
     for name in ("one", "two"):
         board = leaderboard.build(store, "toy", "global-time", draws=100)
         paths = [*tables.write(board, tmp_path / name), *plots.write(board, tmp_path / name)]
-        assert len(paths) == 8 and all(path.stat().st_size > 500 for path in paths)
+        assert len(paths) == 12 and all(path.stat().st_size > 500 for path in paths)
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1]
 

@@ -1,0 +1,58 @@
+"""How much GAUC depends on seeing test labels in live histories: a selection effect, measured without any model.
+
+GAUC asks only users whose test labels are not all the same. Given that a user has both, a later label is more often the
+opposite of the earlier ones, as the last ball drawn from an urn is (Miller & Sanjurjo 2018, Econometrica 86, on streaks). A
+score that rises with the user's own past rate, which is right for the user on the whole, is then wrong within the user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.dataset import RankingData
+from . import metrics
+
+PRIOR = 5.0
+"""Examples at the base rate added to a user's past."""
+
+
+@dataclass(frozen=True)
+class SelectionEffect:
+    """Quality of the user's own past rate as a score of the test examples."""
+
+    auc: float
+    gauc: float
+    gauc_exchanged: float
+    """With each user's labels put in random order, so that the past says nothing about what comes next: 0.5 were fair."""
+    rows_per_user: float
+    """Test examples of a user with both labels, mean."""
+
+
+def selection_effect(data: RankingData, permutations: int = 20, seed: int = 0) -> SelectionEffect:
+    """Of the test examples of `data`, under its visibility."""
+    test, label = data.split.examples("test"), np.asarray(data.log.label, dtype=np.int64)
+    everyone = data.log.user_of(np.arange(len(label)))
+    user, rng = everyone[test], np.random.default_rng(seed)
+
+    def gauc(labels: np.ndarray) -> metrics.GroupedAuc:
+        return metrics.gauc(labels[test], _own_rate(data, labels)[test], user)
+
+    found = gauc(label)
+    exchanged = [gauc(label[np.lexsort((rng.random(len(label)), everyone))]).weighted for _ in range(permutations)]
+    count, positive = np.bincount(user), np.bincount(user, weights=label[test])
+    both = (positive > 0) & (positive < count)
+    return SelectionEffect(
+        auc=metrics.auc(label[test], _own_rate(data, label)[test]),
+        gauc=found.weighted,
+        gauc_exchanged=float(np.mean(exchanged)),
+        rows_per_user=float(count[both].mean()) if both.any() else float("nan"),
+    )
+
+
+def _own_rate(data: RankingData, label: np.ndarray) -> np.ndarray:
+    """Smoothed share of positives in what each event sees, [events]."""
+    total = np.concatenate([[0], np.cumsum(label)])
+    positive, seen = total[data.hi] - total[data.lo], data.hi - data.lo
+    return (positive + PRIOR * data.spec.positive_rate) / (seen + PRIOR)
