@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,13 +17,21 @@ from ..evaluation.stats import ModelInterval
 from ..records.schema import finite
 from .leaderboard import Board, Row
 
-BRIEF = ("model", "family", "GAUC", "to the best", "AUC", "logloss", "train s", "ms / 100 candidates")
-"""What a README has room for; a narrow terminal also lacks the second and the last."""
 
-COLUMNS = (
-    "model", "family", "seeds", "GAUC", "95% over users", "to the best", "AUC", "95% of AUC", "logloss", "NE", "ECE", "NDCG@10",
-    "parameters", "train s", "examples/s", "ms / 100 candidates", "MB",
-)  # fmt: skip
+def _columns(headline: str) -> tuple[str, ...]:
+    """The headline metric and the differences in it first."""
+    main, other = headline.upper(), "AUC" if headline == "gauc" else "GAUC"
+    return (
+        "model", "family", "seeds", main, f"95% of {main}", "to the best", other, f"95% of {other}", "logloss", "NE", "ECE",
+        "NDCG@10", "parameters", "train s", "examples/s", "ms / 100 candidates", "MB",
+    )  # fmt: skip
+
+
+BRIEF = (0, 1, 3, 5, 6, 8, 13, 15)
+"""Columns that a README has room for."""
+
+NARROW = (0, 3, 5, 6, 8, 13)
+"""Columns that a narrow terminal has room for."""
 
 
 def _spread(mean: float, sd: float | None) -> str:
@@ -44,17 +53,17 @@ def _interval(found: ModelInterval) -> str:
 
 
 def _cells(row: Row, best: bool, headline: str) -> tuple[str, ...]:
-    found = getattr(row, headline)
-    to_best = "best" if best else f"{found.difference:+.4f} [{found.difference_low:+.4f}, {found.difference_high:+.4f}]"
+    main, other = (row.gauc, row.auc) if headline == "gauc" else (row.auc, row.gauc)
+    to_best = "best" if best else f"{main.difference:+.4f} [{main.difference_low:+.4f}, {main.difference_high:+.4f}]"
     return (
         row.label + (" =" if row.tied and not best else ""),
         row.family,
         str(len(row.seeds)),
-        _spread(row.gauc.point, row.gauc.seed_sd),
-        _interval(row.gauc),
+        _spread(main.point, main.seed_sd),
+        _interval(main),
         to_best,
-        _spread(row.auc.point, row.auc.seed_sd),
-        _interval(row.auc),
+        _spread(other.point, other.seed_sd),
+        _interval(other),
         _number(row.logloss.point),
         _number(row.means["ne"]),
         _number(row.means["ece"]),
@@ -104,10 +113,9 @@ def _markdown_table(rows: list[list[str]]) -> list[str]:
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
 
 
-def _main_table(board: Board, columns: tuple[str, ...]) -> list[list[str]]:
-    chosen = [COLUMNS.index(column) for column in columns]
-    cells = [_cells(row, at == 0, board.headline) for at, row in enumerate(board.rows)]
-    return [list(columns), *([row[at] for at in chosen] for row in cells)]
+def _main_table(board: Board, chosen: Sequence[int] | None = None) -> list[list[str]]:
+    rows = [_columns(board.headline), *(_cells(row, at == 0, board.headline) for at, row in enumerate(board.rows))]
+    return [[row[at] for at in chosen] if chosen is not None else list(row) for row in rows]
 
 
 def to_brief(board: Board) -> str:
@@ -125,7 +133,7 @@ def to_markdown(board: Board) -> str:
     parts = [
         f"# {board.dataset} @ {board.split}",
         "\n".join(_header(board)),
-        "\n".join(_markdown_table(_main_table(board, COLUMNS))),
+        "\n".join(_markdown_table(_main_table(board))),
         LEGEND,
         "\n".join(f"- {line}" for line in board.statements),
         "GAUC / AUC by slice, mean over seeds:",
@@ -165,16 +173,12 @@ def to_json(board: Board) -> str:
 
 def show(board: Board, console: Console) -> None:
     """The board in a terminal; narrow ones get the first columns."""
-    wide = console.width >= 205
-    columns = range(len(COLUMNS)) if wide else [COLUMNS.index(column) for column in BRIEF[:1] + BRIEF[2:-1]]
+    header, *body = _main_table(board, None if console.width >= 205 else NARROW)
     table = Table(title=f"{board.dataset} @ {board.split}", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(COLUMNS[column], no_wrap=True, justify="left" if column < 2 else "right")
-    for at, row in enumerate(board.rows):
-        cells = _cells(row, at == 0, board.headline)
-        table.add_row(
-            *(cells[column] for column in columns), style="bold" if row.tied else "dim" if row.family == "floor" else ""
-        )
+    for at, column in enumerate(header):
+        table.add_column(column, no_wrap=True, justify="left" if at == 0 or column == "family" else "right")
+    for row, cells in zip(board.rows, body, strict=True):
+        table.add_row(*cells, style="bold" if row.tied else "dim" if row.family == "floor" else "")
     console.print(*_header(board), sep="\n", highlight=False)
     console.print(table)
     for line in (*board.statements, *(f"failed: {line}" for line in board.failures)):
