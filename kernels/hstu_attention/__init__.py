@@ -9,7 +9,7 @@ A token's own key has relative position 0 and time bucket 0. Because visibility 
 request-grouped and candidate-isolated masks are all the same kernel.
 """
 
-from .interface import IMPLEMENTATIONS, hstu_attention, selected
+from .interface import IMPLEMENTATIONS, bias_mixing, hstu_attention, selected
 from .plan import AttentionPlan, plan_attention
 
-__all__ = ["IMPLEMENTATIONS", "AttentionPlan", "hstu_attention", "plan_attention", "selected"]
+__all__ = ["IMPLEMENTATIONS", "AttentionPlan", "bias_mixing", "hstu_attention", "plan_attention", "selected"]

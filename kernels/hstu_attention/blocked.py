@@ -89,8 +89,24 @@ def _keys(x: Tensor, key: Tensor) -> Tensor:
     return x.index_select(1, key.flatten()).unflatten(1, key.shape)
 
 
+def _gather(table: Tensor, bias: Tensor) -> Tensor:
+    """table [N] or [N, H] at bias [G, BLOCK, K] -> [G, BLOCK, K] or [H, G, BLOCK, K]."""
+    if table.dim() == 1:
+        return table.index_select(0, bias.flatten()).view(bias.shape)
+    return table.t().contiguous().index_select(1, bias.flatten()).view(-1, *bias.shape)
+
+
+def _scatter(d_table: Tensor, bias: Tensor, ds: Tensor) -> None:
+    """Add ds [H, G, BLOCK, K] to the rows of d_table that `_gather` read."""
+    if d_table.dim() == 1:
+        d_table.index_add_(0, bias.flatten(), ds.sum(0).flatten())
+    else:
+        d_table.index_add_(0, bias.flatten(), ds.flatten(1).t())
+
+
 class _Attention(torch.autograd.Function):
-    """q, k [T, H, D] (q already scaled), v [T, H, Dv], table [positions * buckets] or None, inverse divisor [T, 1, 1] or None.
+    """q, k [T, H, D] (q already scaled), v [T, H, Dv], table [N] or [N, H] with N = positions * buckets, or None, inverse
+    divisor [T, 1, 1] or None.
 
     Logits and weights are float32 at least. Without an inverse divisor the weights are a softmax.
     """
@@ -113,7 +129,7 @@ class _Attention(torch.autograd.Function):
         for block, key, mask, bias in groups:
             s = (q_blocks.index_select(1, block) @ _keys(k_heads, key).transpose(2, 3)).to(precise)
             if table is not None and bias is not None:
-                s += table.index_select(0, bias.flatten()).view(mask.shape)
+                s += _gather(table, bias)
             if own_blocks is not None and own_weight is not None:
                 row = torch.cat([s.masked_fill_(~mask, -torch.inf), own_blocks.index_select(1, block)], dim=3).softmax(dim=3)
                 own_weight.index_copy_(1, block, row[..., -1:])
@@ -142,7 +158,7 @@ class _Attention(torch.autograd.Function):
         q_blocks, g_blocks = _blocks(q), _blocks(g)
         k_heads, v_heads = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
         dq, dk, dv = torch.zeros_like(q_blocks), torch.zeros_like(k_heads), torch.zeros_like(v_heads)
-        d_table = None if table is None else torch.zeros_like(table)
+        d_table = torch.zeros_like(table) if table is not None and ctx.needs_input_grad[3] else None
         own_grad = (g * v).sum(2, dtype=own.dtype)
         # Softmax: ds = weight * (d weight - the row's sum of weight * d weight); the row includes the token itself.
         row_sum = _blocks((own * own_grad).unsqueeze(2)).clone() if inverse is None else None
@@ -161,7 +177,7 @@ class _Attention(torch.autograd.Function):
                 ds = ds.mul_((s - weight).add_(1).mul_(gate))
             dv.index_add_(1, key.flatten(), (weight.to(v.dtype).transpose(2, 3) @ g_rows).flatten(1, 2))
             if d_table is not None and bias is not None:
-                d_table.index_add_(0, bias.flatten(), ds.sum(0).flatten())
+                _scatter(d_table, bias, ds)
             ds = ds.to(q.dtype)
             dq.index_copy_(1, block, ds @ _keys(k_heads, key))
             dk.index_add_(1, key.flatten(), (ds.transpose(2, 3) @ q_blocks.index_select(1, block)).flatten(1, 2))
@@ -172,7 +188,7 @@ class _Attention(torch.autograd.Function):
             own_weight, d_own = own * gate, own_grad * gate * (1 + own - own * gate)
         step = d_own.unsqueeze(2).to(q.dtype)
         if d_table is not None:
-            d_table[0] += d_own.sum()
+            d_table[0] += d_own.sum(0) if d_table.dim() > 1 else d_own.sum()
         return (
             dq.flatten(1, 2)[:, :tokens].transpose(0, 1) + step * k,
             dk.transpose(0, 1) + step * q,
@@ -181,6 +197,32 @@ class _Attention(torch.autograd.Function):
             None,
             None,
         )
+
+
+def joint_table(position: Tensor | None, time: Tensor | None) -> Tensor | None:
+    """One table over (relative position, time bucket), row p * buckets + b: the sum of both; [N], or [N, H] if one has heads."""
+    if position is None or time is None:
+        return position if position is not None else time
+    if position.dim() == time.dim() == 1:
+        return (position.unsqueeze(1) + time.unsqueeze(0)).flatten()
+    with_heads = [table if table.dim() == 2 else table.unsqueeze(1) for table in (position, time)]
+    return (with_heads[0].unsqueeze(1) + with_heads[1].unsqueeze(0)).flatten(0, 1)
+
+
+def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, time_table: Tensor | None) -> Tensor:
+    """See `interface.bias_mixing`; every gradient comes from autograd."""
+    groups = _groups(plan, 0 if position_table is None else len(position_table), 0 if time_table is None else len(time_table))
+    table = joint_table(position_table, time_table)
+    assert table is not None
+    out = table[0].view(-1, 1) * v
+    if not groups:
+        return out
+    v_heads, tokens = v.transpose(0, 1), len(v)
+    mixed = [(_gather(table, bias) * mask).to(v.dtype) @ _keys(v_heads, key) for _, key, mask, bias in groups if bias is not None]
+    rows = (torch.cat([group.block for group in groups]).unsqueeze(1) * BLOCK + torch.arange(BLOCK, device=v.device)).flatten()
+    values = torch.cat(mixed, dim=1).flatten(1, 2).transpose(0, 1)
+    inside = rows < tokens
+    return out.index_add(0, rows[inside], values[inside])
 
 
 def attention(
@@ -198,11 +240,7 @@ def attention(
     if len(q) == 0:
         return v.clone()
     groups = _groups(plan, 0 if position_bias is None else len(position_bias), 0 if time_bias is None else len(time_bias))
-    table = None
-    if position_bias is not None and time_bias is not None:
-        table = (position_bias.unsqueeze(1) + time_bias.unsqueeze(0)).flatten()
-    elif position_bias is not None or time_bias is not None:
-        table = position_bias if position_bias is not None else time_bias
+    table = joint_table(position_bias, time_bias)
     inverse = None
     if activation == "silu":
         per_query = divisor if isinstance(divisor, Tensor) else q.new_full((len(q),), divisor)

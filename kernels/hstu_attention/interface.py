@@ -41,8 +41,8 @@ def hstu_attention(
 
     Args:
         q, k: [T, H, D]. v: [T, H, Dv].
-        position_bias: [R], shared by heads; relative positions beyond R - 1 use the last row.
-        time_bias: [buckets] over `time_buckets` of the gap, shared by heads; needs times in the plan.
+        position_bias: [R], shared by heads, or [R, H]; relative positions beyond R - 1 use the last row.
+        time_bias: [buckets] or [buckets, H] over `time_buckets` of the gap; needs times in the plan.
         divisor: of the SiLU weights; a number, or [T] for one a query.
         implementation: a name of IMPLEMENTATIONS; None for the device's best.
 
@@ -53,3 +53,29 @@ def hstu_attention(
         raise ValueError("time_bias needs query_time and key_time in the plan")
     run = IMPLEMENTATIONS[implementation or selected(q.device)["hstu_attention"]]
     return run(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)
+
+
+def bias_mixing(
+    v: Tensor,
+    plan: AttentionPlan,
+    position_table: Tensor | None = None,
+    time_table: Tensor | None = None,
+    implementation: str | None = None,
+) -> Tensor:
+    """Mixing by place or time alone, as FuXi-alpha's two extra channels do: no query, no key, no activation, no divisor.
+
+        out_i = sum over j in [lo_i, hi_i) and j = i of  (position_table[p_i - p_j] + time_table[bucket_ij]) v_j
+
+    Args:
+        v: [T, H, Dv].
+        position_table, time_table: as the biases of `hstu_attention`; one of them at least.
+
+    Returns:
+        [T, H, Dv], differentiable in v and both tables.
+    """
+    if position_table is None and time_table is None:
+        raise ValueError("bias_mixing needs a position table or a time table")
+    if time_table is not None and plan.query_time is None:
+        raise ValueError("time_table needs query_time and key_time in the plan")
+    name = implementation or selected(v.device)["hstu_attention"]
+    return (reference if name == "reference" else blocked).bias_mixing(v, plan, position_table, time_table)

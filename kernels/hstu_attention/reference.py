@@ -33,11 +33,11 @@ def attention(
                 s = alpha * (q[i, h] * k[j, h]).sum()
                 if position_bias is not None:
                     relative = min(int(plan.position[i] - plan.position[j]), len(position_bias) - 1) if j != i else 0
-                    s = s + position_bias[relative].double()
+                    s = s + _of_head(position_bias[relative], h)
                 if time_bias is not None:
                     assert plan.query_time is not None and plan.key_time is not None
                     bucket = int(time_buckets(plan.query_time[i] - plan.key_time[j])) if j != i else 0
-                    s = s + time_bias[bucket].double()
+                    s = s + _of_head(time_bias[bucket], h)
                 logits.append(s)
             stacked = torch.stack(logits)
             if activation == "silu":
@@ -48,3 +48,26 @@ def attention(
             heads.append((weights.unsqueeze(1) * v[keys, h]).sum(0))
         rows.append(torch.stack(heads))
     return torch.stack(rows).to(dtype) if rows else v.to(dtype)
+
+
+def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, time_table: Tensor | None) -> Tensor:
+    """See `interface.bias_mixing`."""
+    rows = []
+    for i in range(len(v)):
+        total = torch.zeros(v.shape[1:], dtype=torch.float64)
+        for j in [*range(int(plan.lo[i]), int(plan.hi[i])), i]:
+            weight = torch.zeros(v.shape[1], dtype=torch.float64)
+            if position_table is not None:
+                relative = min(int(plan.position[i] - plan.position[j]), len(position_table) - 1) if j != i else 0
+                weight = weight + position_table[relative].double()
+            if time_table is not None:
+                assert plan.query_time is not None and plan.key_time is not None
+                bucket = int(time_buckets(plan.query_time[i] - plan.key_time[j])) if j != i else 0
+                weight = weight + time_table[bucket].double()
+            total = total + weight.unsqueeze(1) * v[j].double()
+        rows.append(total)
+    return torch.stack(rows).to(v.dtype) if rows else v
+
+
+def _of_head(row: Tensor, head: int) -> Tensor:
+    return (row if row.dim() == 0 else row[head]).double()

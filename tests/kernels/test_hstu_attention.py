@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rankbench.kernels.hstu_attention import IMPLEMENTATIONS, AttentionPlan, hstu_attention, plan_attention
+from rankbench.kernels.hstu_attention import IMPLEMENTATIONS, AttentionPlan, bias_mixing, hstu_attention, plan_attention
 from rankbench.kernels.time_buckets import GAP_BUCKETS
 
 FAST = [name for name in IMPLEMENTATIONS if name != "reference"]
@@ -63,8 +63,9 @@ class Inputs:
 def inputs(tokens: int, heads: int, size: int, value: int, biases: str, dtype: torch.dtype, seed: int = 0) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()  # noqa: E731
-    position = draw(9) if biases in ("position", "both") else None
-    time = draw(GAP_BUCKETS) if biases in ("time", "both") else None
+    of_head = (heads,) if biases == "of heads" else ()
+    position = draw(9, *of_head) if biases in ("position", "both", "of heads") else None
+    time = draw(GAP_BUCKETS) if biases in ("time", "both", "of heads") else None
     return Inputs(draw(tokens, heads, size), draw(tokens, heads, size), draw(tokens, heads, value), position, time)
 
 
@@ -87,7 +88,7 @@ def assert_close(actual: list[Tensor], expected: list[Tensor], relative: float) 
 
 @pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
-@pytest.mark.parametrize("biases", ["none", "position", "time", "both"])
+@pytest.mark.parametrize("biases", ["none", "position", "time", "both", "of heads"])
 @pytest.mark.parametrize(
     ("lengths", "window", "tie"),
     [([1], 4, 0.0), ([2, 0, 7], 3, 0.5), ([63, 1, 65], 10, 0.3), ([80], 100, 0.1), ([5] * 17, 2, 0.9)],
@@ -189,3 +190,27 @@ def test_no_tokens_at_all() -> None:
     plan = plan_attention(torch.tensor([0]), *(torch.zeros(0, dtype=torch.long),) * 3)
     for name in IMPLEMENTATIONS:
         assert hstu_attention(*(torch.zeros(0, 2, 3),) * 3, plan, implementation=name).shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("biases", ["position", "time", "both", "of heads"])
+@pytest.mark.parametrize("lengths", [[1], [2, 0, 7], [63, 1, 65]])
+def test_mixing_by_bias_alone_equals_the_definition(name: str, biases: str, lengths: list[int]) -> None:
+    plan = geometry(lengths, 10, 0.3, seed=1)
+
+    def outcome(implementation: str, dtype: torch.dtype) -> list[Tensor]:
+        x = inputs(sum(lengths), 2, 4, 3, biases, dtype)
+        leaves = [t for t in (x.v, x.position_bias, x.time_bias) if t is not None]
+        out = bias_mixing(x.v, plan, x.position_bias, x.time_bias, implementation=implementation)
+        weights = torch.sin(torch.arange(out.numel(), dtype=torch.float64)).view(out.shape).to(out.dtype)
+        return [out, *torch.autograd.grad((out * weights).sum(), leaves)]
+
+    expected = outcome("reference", torch.float64)
+    assert_close(outcome(name, torch.float64), expected, 1e-9)
+    assert_close(outcome(name, torch.float32), expected, 1e-5)
+
+
+def test_mixing_needs_a_table() -> None:
+    plan = plan_attention(*(torch.tensor(x) for x in ([0, 1], [0], [0], [0])))
+    with pytest.raises(ValueError, match="position table or a time table"):
+        bias_mixing(torch.zeros(1, 1, 1), plan)
