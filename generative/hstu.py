@@ -12,91 +12,56 @@ There is no softmax and no feed-forward block; the gate u takes its place.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import DataSpec, ModelInfo, Ranker, SequenceBatch
-from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
-from .heads import MLPHead
-from .relative_bias import RelativeBias, RelativeBiasKind
-from .tokens import InterleavedTokens
+from ..bench.contract import DataSpec, ModelInfo
+from .attention import Geometry, SelfAttention
+from .config import Attention, RelativeBiasKind, SequenceConfig
+from .ranker import SequenceRanker
 
 
 @dataclass(frozen=True)
-class Config:
-    """Hyper-parameters of HSTU."""
+class Config(SequenceConfig):
+    """HSTU's published choices; the width and depth of the ML-1M retrieval setting are 50 and 2."""
 
-    embedding_dim: int = 16
-    """Of every field's table; independent of the width."""
-    width: int = 64
-    """D"""
-    layers: int = 2
-    heads: int = 2
-    dropout: float = 0.2
-    """On the input tokens, on the gated attention output, and in the head."""
     relative_bias: RelativeBiasKind = "both"
-    """Learned bias over position, time gaps, both or none (credited by arXiv:2412.00714; nearly all of it is the time part)."""
-    divisor: Literal["max", "own"] = "max"
-    """n: the largest possible number of visible tokens (the paper), or the number that a token sees."""
-    head_hidden: int = 64
+    attention: Attention = "silu"
+    gate: bool = True
+    """Without it, what attention gives is normalised and projected (the paper's u is a vector of ones)."""
 
 
 class HSTULayer(nn.Module):
     """One layer: tokens [T, D] -> tokens [T, D]."""
 
-    def __init__(self, config: Config, spec: DataSpec) -> None:
+    def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
-        self.heads, self.size = config.heads, config.width // config.heads
-        inner = self.heads * self.size
-        self.uvqk = nn.Linear(config.width, 4 * inner, bias=False)
-        self.out = nn.Linear(inner, config.width)
-        self.bias = RelativeBias(config.relative_bias, spec, InterleavedTokens.TOKENS_PER_EVENT)
+        width = config.width
+        self.gate, self.clean = config.gate, config.residual == "clean"
+        self.uvqk = nn.Linear(width, (4 if config.gate else 3) * width, bias=False)
+        self.out = nn.Linear(width, width)
+        # A softmax needs logits of unit size; SiLU weights are not scaled in the released code.
+        self.attention = SelfAttention(
+            config, spec, alpha=(width // config.heads) ** -0.5 if config.attention == "softmax" else 1.0
+        )
         self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.uvqk.weight, std=0.02)
         nn.init.xavier_uniform_(self.out.weight)
 
-    def forward(self, x: Tensor, plan: AttentionPlan, divisor: Tensor | float) -> Tensor:
+    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         normed = F.layer_norm(x, x.shape[1:], eps=1e-6)
-        u, v, q, k = F.silu(self.uvqk(normed)).chunk(4, dim=1)
-        position_bias, time_bias = self.bias.tables()
-        attended = hstu_attention(
-            q.unflatten(1, (self.heads, self.size)),
-            k.unflatten(1, (self.heads, self.size)),
-            v.unflatten(1, (self.heads, self.size)),
-            plan,
-            position_bias=position_bias,
-            time_bias=time_bias,
-            divisor=divisor,
-        ).flatten(1)
-        return x + self.out(self.dropout(u * F.layer_norm(attended, attended.shape[1:], eps=1e-6)))
+        *gate, v, q, k = F.silu(self.uvqk(normed)).split(x.shape[1], dim=1)
+        attended = self.attention(q, k, v, geometry)
+        attended = F.layer_norm(attended, attended.shape[1:], eps=1e-6)
+        if gate:
+            attended = gate[0] * attended
+        return (x if self.clean else normed) + self.out(self.dropout(attended))
 
 
-class HSTU(Ranker):
-    """Interleaved tokens, HSTU layers, an MLP head on the candidates' item tokens."""
-
-    def __init__(self, config: Config, spec: DataSpec) -> None:
-        super().__init__()
-        self.config = config
-        self.max_visible = InterleavedTokens.TOKENS_PER_EVENT * spec.history_length + 1
-        self.tokens = InterleavedTokens(spec, config.embedding_dim, config.width)
-        self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(HSTULayer(config, spec) for _ in range(config.layers))
-        self.head = MLPHead(config.width, config.head_hidden, config.dropout, spec.positive_rate)
-
-    def forward(self, batch: SequenceBatch) -> Tensor:
-        tokens = self.tokens(batch)
-        plan = plan_attention(
-            tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, query_time=tokens.query_time, key_time=tokens.time
-        )
-        divisor: Tensor | float = float(self.max_visible)
-        if self.config.divisor == "own":
-            divisor = (tokens.hi - tokens.lo + 1).to(tokens.x.dtype)
-        x = self.dropout(tokens.x)
-        for layer in self.layers:
-            x = layer(x, plan, divisor)
-        return self.head(x.index_select(0, tokens.readout))
+def build(config: Config, spec: DataSpec) -> SequenceRanker:
+    """HSTU layers in the common frame."""
+    return SequenceRanker(config, spec, HSTULayer)
 
 
 INFO = ModelInfo(
@@ -104,8 +69,8 @@ INFO = ModelInfo(
     family="generative",
     view="sequence",
     config=Config,
-    build=HSTU,
-    summary="HSTU with interleaved tokens, relative position and time bias, MLP head",
+    build=build,
+    summary="HSTU (gated SiLU attention, relative position and time bias) over interleaved tokens, MLP head",
     paper="Zhai et al. 2024, arXiv:2402.17152",
     code="own",
     train={"batch_events": 1024},

@@ -1,9 +1,12 @@
 """From events to tokens: which token stands for what, what it sees, and where a candidate's score is read.
 
-Layout `interleaved` (Zhai et al. 2024): an event is two tokens, the item and then what the user did with it. The score of
-an example is read at its item token, which sees the tokens of its visible events and itself, never its own action token.
-The action token carries its item too, so that seeing an interval (and itself) is enough even where events of one request
-do not see each other.
+- `interleaved` (Zhai et al. 2024): an event is two tokens, the item and then what the user did with it. The score of an
+  example is read at its item token, which sees the tokens of its visible events and itself, never its own action token. The
+  action token carries its item too, so that seeing an interval (and itself) is enough even where events of one request do not
+  see each other.
+- `candidate` (GenRank, MTGR): an event is one token that knows item and action; an example to score is a token of its own,
+  with a mask in place of the action. It sees the tokens of its visible events and itself; nothing sees it.
+- `late`: as `candidate`, but the token to score knows the request and not the item: one state for all candidates.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import UNKNOWN, DataSpec, Field, SequenceBatch
 from ..kernels.embedding import FieldEmbeddings
+from .config import READS_CANDIDATE, SequenceConfig
 
 
 @dataclass(frozen=True)
@@ -36,56 +40,151 @@ class Tokens:
     """int64 [T], milliseconds, as a key; None without time information."""
     query_time: Tensor | None
     """int64 [T], milliseconds, from which t looks back."""
+    kind: Tensor
+    """int64 [T]: 0 for tokens without outcome (items, candidates, requests), 1 for those that carry one."""
     readout: Tensor
     """int64 [n]: the token at which each example is scored."""
+    candidate: Tensor | None
+    """[n, width]: each example's item as the head sees it; None if the head does not."""
 
 
-class InterleavedTokens(nn.Module):
-    """Embeds a SequenceBatch as item and action tokens.
+class TokenLayout(nn.Module):
+    """Embeddings that all layouts share; a layout defines `forward(batch) -> Tokens`."""
 
-    An item token is a projection of all fields known at its request (user, item, context) side by side; an action token of
-    the item fields and the outcome. The outcome is the sum of action and label vectors: the label is known even where the
-    action was never seen in training.
-    """
-
-    TOKENS_PER_EVENT = 2
-
-    def __init__(self, spec: DataSpec, embedding_dim: int, width: int) -> None:
+    def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
-        self.item_names = tuple(field.name for field in spec.item)
-        self.request_names = self.item_names + tuple(field.name for field in (*spec.user, *spec.context))
-        self.embeddings = FieldEmbeddings((*spec.item, *spec.user, *spec.context), embedding_dim)
-        self.outcomes = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3)), embedding_dim)
-        self.item_token = nn.Linear(len(self.request_names) * embedding_dim, width)
-        self.action_token = nn.Linear((len(self.item_names) + 1) * embedding_dim, width)
+        dim = config.embedding_dim
+        items = spec.item[:1] if config.item_fields == "none" else spec.item
+        request = (*spec.user, *spec.context) if config.user_context else ()
+        self.sum_items = config.item_fields == "sum"
+        self.item_names, self.request_names = tuple(f.name for f in items), tuple(f.name for f in request)
+        self.item_size = dim if self.sum_items else dim * len(items)
+        self.request_size = dim * len(request)
+        self.embeddings = FieldEmbeddings((*items, *request), dim)
+        if config.actions:
+            self.outcomes = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3)), dim)
+        self.actions = config.actions
+        self.candidate = nn.Linear(self.item_size, config.width) if config.head in READS_CANDIDATE else None
+
+    def items(self, batch: SequenceBatch) -> Tensor:
+        """[E, item_size]"""
+        vectors = self.embeddings(batch.fields, self.item_names)
+        return vectors.sum(1) if self.sum_items else vectors.flatten(1)
+
+    def requests(self, batch: SequenceBatch) -> Tensor:
+        """[E, request_size]: user and context fields."""
+        return self.embeddings(batch.fields, self.request_names).flatten(1) if self.request_names else _nothing(batch)
+
+    def outcome(self, batch: SequenceBatch, seen: Tensor) -> Tensor:
+        """[seen, embedding_dim], or no columns without actions. The sum of action and label vectors: the label is known even
+        where the action was never seen in training."""
+        if not self.actions:
+            return _nothing(batch)[seen]
+        label = batch.past_label[seen].long() + UNKNOWN + 1
+        return self.outcomes.lookup("action", batch.action[seen]) + self.outcomes.lookup("label", label)
+
+    def for_head(self, items: Tensor, batch: SequenceBatch) -> Tensor | None:
+        """The candidates' vectors, if the head reads them."""
+        return None if self.candidate is None else self.candidate(items.index_select(0, batch.target))
+
+
+def _nothing(batch: SequenceBatch) -> Tensor:
+    return torch.zeros(len(batch.lo), 0, device=batch.lo.device)
+
+
+class InterleavedTokens(TokenLayout):
+    """Item and action tokens in turn; without actions, item tokens alone."""
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.item_token = nn.Linear(self.item_size + self.request_size, config.width)
+        self.action_token = nn.Linear(self.item_size + config.embedding_dim, config.width) if config.actions else None
 
     def forward(self, batch: SequenceBatch) -> Tokens:
-        vectors = self.embeddings(batch.fields, self.request_names)
-        item_vectors = vectors[:, : len(self.item_names)]
-        seen = batch.observed.nonzero().squeeze(1)
-        label = batch.past_label[seen].long() + UNKNOWN + 1
-        outcome = self.outcomes.lookup("action", batch.action[seen]) + self.outcomes.lookup("label", label)
-        items = self.item_token(vectors.flatten(1))
-        actions = self.action_token(torch.cat([item_vectors[seen].flatten(1), outcome], dim=1))
-
+        items, device = self.items(batch), batch.lo.device
+        x = self.item_token(torch.cat([items, self.requests(batch)], dim=1))
+        seen = batch.observed.nonzero().squeeze(1) if self.action_token is not None else batch.lo[:0]
         # start[e] is the item token of event e; an observed event's action token follows it. start[E] = T.
-        start = nn.functional.pad((1 + batch.observed.long()).cumsum(0), (1, 0))
+        per_event = torch.ones_like(batch.lo)
+        if self.action_token is not None:
+            per_event = per_event + batch.observed.long()
+            actions = self.action_token(torch.cat([items.index_select(0, seen), self.outcome(batch, seen)], dim=1))
+            x = torch.cat([x, actions])
+        start = nn.functional.pad(per_event.cumsum(0), (1, 0))
         at_item, at_action = start[:-1], start[seen] + 1
-        order = torch.empty(len(items) + len(actions), dtype=torch.long, device=items.device)
-        order[torch.cat([at_item, at_action])] = torch.arange(len(order), device=items.device)
-        event = torch.cat([torch.arange(len(items), device=items.device), seen])[order]
+        order = torch.empty(len(x), dtype=torch.long, device=device)
+        order[torch.cat([at_item, at_action])] = torch.arange(len(order), device=device)
+        event = torch.cat([torch.arange(len(items), device=device), seen])[order]
+        kind = (order >= len(items)).long()
 
         offsets = start[batch.offsets]
-        segment_start = torch.repeat_interleave(offsets[:-1], offsets[1:] - offsets[:-1], output_size=len(order))
+        segment_start = torch.repeat_interleave(offsets[:-1], offsets.diff(), output_size=len(order))
         hi = start[batch.hi][event]
-        is_action = (order >= len(items)).long()
         return Tokens(
-            x=torch.cat([items, actions]).index_select(0, order),
+            x=x.index_select(0, order),
             offsets=offsets,
             lo=start[batch.lo][event],
             hi=hi,
-            position=hi - segment_start + is_action,
+            position=hi - segment_start + kind,
             time=None if batch.time is None else batch.time[event],
             query_time=None if batch.query_time is None else batch.query_time[event],
+            kind=kind,
             readout=at_item[batch.target],
+            candidate=self.for_head(items, batch),
         )
+
+
+class CandidateTokens(TokenLayout):
+    """In each segment first the events that are seen, one token each, then one token for every example to score."""
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec)
+        self.late = config.layout == "late"
+        outcome = config.embedding_dim if config.actions else 0
+        self.event_token = nn.Linear(self.item_size + self.request_size + outcome, config.width)
+        if config.actions and not self.late:
+            self.mask = nn.Parameter(torch.randn(outcome) * 0.02)
+        self.query_token = nn.Linear(self.request_size, config.width) if self.late else None
+
+    def forward(self, batch: SequenceBatch) -> Tokens:
+        items, requests, device = self.items(batch), self.requests(batch), batch.lo.device
+        seen, target = batch.observed.nonzero().squeeze(1), batch.target
+        known = torch.cat([items, requests], dim=1)
+        events = self.event_token(torch.cat([known.index_select(0, seen), self.outcome(batch, seen)], dim=1))
+        if self.query_token is not None:
+            candidates = self.query_token(requests.index_select(0, target))
+        else:
+            masks = self.mask.expand(len(target), -1) if self.actions else known[target, :0]
+            candidates = self.event_token(torch.cat([known.index_select(0, target), masks], dim=1))
+
+        # What is seen is a prefix of its segment, so that intervals of events are intervals of these tokens.
+        segment = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1, device=device), batch.offsets.diff())
+        seen_count = torch.zeros_like(batch.offsets[1:]).index_add_(0, segment, batch.observed.long())
+        target_count = torch.zeros_like(seen_count).index_add_(0, segment[target], torch.ones_like(target))
+        offsets = nn.functional.pad((seen_count + target_count).cumsum(0), (1, 0))
+        shift = (offsets[:-1] - batch.offsets[:-1])[segment]
+        """From an event's place to the place of its token."""
+        before = nn.functional.pad(target_count.cumsum(0), (1, 0))[:-1]
+        rank = torch.arange(len(target), device=device) - before[segment[target]]
+        readout = offsets[segment[target]] + seen_count[segment[target]] + rank
+        order = torch.empty(len(seen) + len(target), dtype=torch.long, device=device)
+        order[torch.cat([seen + shift[seen], readout])] = torch.arange(len(order), device=device)
+        event = torch.cat([seen, target])[order]
+        lo, hi = (batch.lo + shift)[event], (batch.hi + shift)[event]
+        return Tokens(
+            x=torch.cat([events, candidates]).index_select(0, order),
+            offsets=offsets,
+            lo=lo,
+            hi=hi,
+            position=hi - offsets[segment[event]],
+            time=None if batch.time is None else batch.time[event],
+            query_time=None if batch.query_time is None else batch.query_time[event],
+            kind=(order < len(seen)).long(),
+            readout=readout,
+            candidate=self.for_head(items, batch),
+        )
+
+
+def make_tokens(config: SequenceConfig, spec: DataSpec) -> TokenLayout:
+    """The layout that a config names."""
+    return (InterleavedTokens if config.layout == "interleaved" else CandidateTokens)(config, spec)

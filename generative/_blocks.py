@@ -1,0 +1,46 @@
+"""Parts that several backbones share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..bench.contract import DataSpec
+from .attention import Geometry, SelfAttention
+from .config import SequenceConfig
+
+
+class ProjectedAttention(nn.Module):
+    """W_o (gate * attention(W_q x, W_k x, W_v x)) with scaled logits: the attention of every Transformer here."""
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec, bias: bool) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(config.width, 3 * config.width, bias=bias)
+        self.gate = nn.Linear(config.width, config.width, bias=False) if config.gate else None
+        self.attention = SelfAttention(config, spec, alpha=(config.width // config.heads) ** -0.5)
+        self.out = nn.Linear(config.width, config.width, bias=bias)
+
+    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
+        """x [T, D], normalised -> [T, D]"""
+        attended = self.attention(*self.qkv(x).chunk(3, dim=1), geometry)
+        if self.gate is not None:
+            attended = F.silu(self.gate(x)) * attended
+        return self.out(attended)
+
+
+class SwiGLU(nn.Module):
+    """W_2 (SiLU(W_1 x) * W_3 x), without biases (Shazeer 2020, arXiv:2002.05202)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=1)
+        return self.down(F.silu(gate) * up)
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """x / sqrt(mean(x^2) + 1e-6) over the last dimension, no weights."""
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)

@@ -1,0 +1,104 @@
+"""Attention with every switch that the literature credits: biases, rotary positions, ALiBi, SiLU or softmax, divisor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..bench.contract import DataSpec
+from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
+from .config import RelativeBiasKind, SequenceConfig
+from .tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What all layers of a pass share."""
+
+    plan: AttentionPlan
+    turn: Tensor | None
+    """Rotation of queries and keys, see `rotation`; None without rope."""
+    divisor: Tensor | float
+    """Of SiLU weights."""
+    kind: Tensor
+    """int64 [T], see Tokens.kind."""
+
+
+def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens) -> Geometry:
+    """From the tokens of a batch, once for all layers."""
+    plan = plan_attention(
+        tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, query_time=tokens.query_time, key_time=tokens.time
+    )
+    turn = rotation(tokens.position, config.width // config.heads) if config.rope else None
+    divisor: Tensor | float = float(config.tokens_per_event * spec.history_length + 1)
+    if config.divisor == "own":
+        divisor = (tokens.hi - tokens.lo + 1).to(tokens.x.dtype)
+    return Geometry(plan, turn, divisor, tokens.kind)
+
+
+class RelativeBias(nn.Module):
+    """Learned tables over relative position and over time gaps (HSTU: rab^p and rab^t), shared by the heads of a layer.
+
+    Started at N(0, 0.02) as in HSTU's released code. Without time information in the data the time table does not exist.
+    """
+
+    def __init__(self, kind: RelativeBiasKind, config: SequenceConfig, spec: DataSpec) -> None:
+        super().__init__()
+        positions = config.tokens_per_event * (spec.history_length + 1)
+        timed = kind in ("time", "both") and spec.time != "none"
+        self.position = nn.Parameter(torch.randn(positions) * 0.02) if kind in ("position", "both") else None
+        self.time = nn.Parameter(torch.randn(spec.gap_buckets) * 0.02) if timed else None
+
+
+class SelfAttention(nn.Module):
+    """Queries, keys and values of all tokens -> what each token reads from those it sees. No projections of its own."""
+
+    slopes: Tensor | None
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec, alpha: float) -> None:
+        super().__init__()
+        self.kind, self.alpha = config.attention, alpha
+        self.heads = config.heads
+        self.bias = RelativeBias(config.relative_bias, config, spec)
+        slopes = None
+        if config.alibi:
+            # Press et al. 2022: a geometric sequence from 2^(-8/H); distances in tokens.
+            slope = 2.0 ** (-8.0 * torch.arange(1, config.heads + 1) / config.heads)
+            slopes = -torch.arange(config.tokens_per_event * (spec.history_length + 1)).unsqueeze(1) * slope
+        self.register_buffer("slopes", slopes, persistent=False)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+        """q, k [T, H d], v [T, H dv] -> [T, H dv]"""
+        q, k, v = (x.unflatten(1, (self.heads, -1)) for x in (q, k, v))
+        if geometry.turn is not None:
+            q, k = rotate(q, geometry.turn), rotate(k, geometry.turn)
+        position = self.bias.position
+        if self.slopes is not None:
+            position = self.slopes if position is None else self.slopes + position.unsqueeze(1)
+        return hstu_attention(
+            q,
+            k,
+            v,
+            geometry.plan,
+            alpha=self.alpha,
+            position_bias=position,
+            time_bias=self.bias.time,
+            activation=self.kind,
+            divisor=geometry.divisor,
+        ).flatten(1)
+
+
+def rotation(position: Tensor, size: int, base: float = 10_000.0) -> Tensor:
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864): cos and sin [2, T, 1, size / 2] of positions [T]."""
+    frequency = base ** (-torch.arange(size // 2, device=position.device, dtype=torch.float32) / (size // 2))
+    angle = position.float().unsqueeze(1) * frequency
+    return torch.stack([angle.cos(), angle.sin()]).unsqueeze(2)
+
+
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """x [T, H, d] turned by `rotation`, in pairs (i, i + d/2)."""
+    cos, sin = turn.to(x.dtype)
+    first, second = x.chunk(2, dim=2)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=2)

@@ -1,0 +1,87 @@
+"""What every generative ranker can be told. A backbone's Config overrides the defaults and may add settings of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Layout = Literal["interleaved", "candidate", "late"]
+ItemFields = Literal["none", "sum", "concat"]
+RelativeBiasKind = Literal["none", "position", "time", "both"]
+Attention = Literal["silu", "softmax"]
+Residual = Literal["clean", "normalised"]
+Divisor = Literal["max", "own"]
+HeadKind = Literal["mlp", "ffn", "dot", "hadamard-mlp", "concat-mlp", "bilinear", "target-attention"]
+
+READS_CANDIDATE: tuple[HeadKind, ...] = ("dot", "hadamard-mlp", "concat-mlp", "bilinear", "target-attention")
+"""Heads that are given the candidate's embedding beside the state."""
+
+
+@dataclass(frozen=True)
+class SequenceConfig:
+    """Size, tokens, attention and head of a generative ranker."""
+
+    embedding_dim: int = 16
+    """Of every field's table; independent of the width."""
+    width: int = 64
+    """D"""
+    layers: int = 2
+    heads: int = 2
+    dropout: float = 0.2
+    layout: Layout = "interleaved"
+    """interleaved: item and action tokens in turn (Zhai et al. 2024). candidate: an event is one token, a candidate one with a
+    masked action that nothing else sees (GenRank, MTGR). late: the state does not know the candidate, the head does."""
+    actions: bool = True
+    """What the user did at past events; without it the layout has one token an event that knows the item alone."""
+    item_fields: ItemFields = "concat"
+    """Side information of items: none, summed with the item's vector, or side by side and projected."""
+    user_context: bool = True
+    """User and context fields join the token of the request at which they are known."""
+    relative_bias: RelativeBiasKind = "none"
+    """Learned bias of attention logits over relative position, time gaps, both or none; arXiv:2412.00714 credits it for most
+    of HSTU's lead. Without time information in the data there is no time bias."""
+    rope: bool = False
+    """Rotary positions (Su et al. 2021)."""
+    alibi: bool = False
+    """Logits fall linearly with distance, at a rate fixed for each head (Press et al. 2022); GenRank credits it."""
+    absolute_position: bool = False
+    """Learned position vectors, added to the tokens."""
+    attention: Attention = "softmax"
+    """SiLU weights over a divisor (HSTU), or softmax."""
+    divisor: Divisor = "max"
+    """Of SiLU weights: the largest possible number of visible tokens, or the number that a token sees."""
+    gate: bool = False
+    """Multiply what attention gives by SiLU(x W), as HSTU does."""
+    residual: Residual = "clean"
+    """Skip connections carry the input as it is, or normalised as in SASRec's published code."""
+    head: HeadKind = "mlp"
+    head_hidden: int = 64
+
+    def __post_init__(self) -> None:
+        for name, kind in _CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} cannot be divided among {self.heads} heads")
+        if self.rope and (self.width // self.heads) % 2:
+            raise ValueError(f"rope turns pairs of numbers, but a head has {self.width // self.heads}; choose another width or heads")
+        if self.divisor != "max" and self.attention == "softmax":
+            raise ValueError("divisor belongs to attention=silu: a softmax has its own normaliser")
+        if self.layout == "late" and self.head not in READS_CANDIDATE:
+            raise ValueError(f"layout=late needs a head that reads the candidate ({', '.join(READS_CANDIDATE)}), not {self.head}")
+
+    @property
+    def tokens_per_event(self) -> int:
+        """Largest number of visible tokens that one event gives."""
+        return 2 if self.layout == "interleaved" and self.actions else 1
+
+
+_CHOICES = {
+    "layout": Layout,
+    "item_fields": ItemFields,
+    "relative_bias": RelativeBiasKind,
+    "attention": Attention,
+    "divisor": Divisor,
+    "residual": Residual,
+    "head": HeadKind,
+}

@@ -1,0 +1,44 @@
+"""The frame of every generative ranker: tokens, blocks of a backbone, a head. A backbone's file holds its block and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from ..bench.contract import DataSpec, Ranker, SequenceBatch
+from .attention import Geometry, make_geometry
+from .config import SequenceConfig
+from .heads import make_head
+from .tokens import make_tokens
+
+Block = Callable[[Tensor, Geometry], Tensor]
+"""x [T, width], geometry -> x [T, width]"""
+
+
+class SequenceRanker(Ranker):
+    """tokens -> dropout -> blocks -> head."""
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec, block: Callable[[SequenceConfig, DataSpec], nn.Module]) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+        self.tokens = make_tokens(config, spec)
+        self.positions = None
+        if config.absolute_position:
+            # A segment holds at most five history lengths of events; later positions share the last row.
+            self.positions = nn.Embedding(config.tokens_per_event * 5 * max(spec.history_length, 32), config.width)
+            nn.init.normal_(self.positions.weight, std=0.02)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(block(config, spec) for _ in range(config.layers))
+        self.head = make_head(config, spec)
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        tokens = self.tokens(batch)
+        geometry = make_geometry(self.config, self.spec, tokens)
+        x = tokens.x
+        if self.positions is not None:
+            x = x + self.positions(tokens.position.clamp(max=self.positions.num_embeddings - 1))
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x, geometry)
+        return self.head(x, tokens, geometry.plan)

@@ -1,0 +1,82 @@
+"""STU, the layer of HSTU's released ranking code (meta-recsys/generative-recommenders, modules/stu.py), as a ranker.
+
+It differs from the layer of the paper and of the retrieval code: affine LayerNorms, a bias on the input projection, SiLU on
+the gate alone, logits scaled by 1/sqrt(d), no relative bias, and a wider output:
+
+    u, v, q, k = split(LN(x) W + b),  u <- SiLU(u)
+    A_ij = SiLU(q_i . k_j / sqrt(d)) / n
+    o = A v;  x <- x + W_o dropout([u, o, u * LN(o)])        W_o: 3 H d -> D, no bias
+
+An event is one token (item + action) and a candidate a token with a masked action, as that code ships them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..bench.contract import DataSpec, ModelInfo
+from .attention import Geometry, SelfAttention
+from .config import Attention, Layout, SequenceConfig
+from .ranker import SequenceRanker
+
+
+@dataclass(frozen=True)
+class Config(SequenceConfig):
+    """The released ranking code's choices, at a size for public data."""
+
+    layout: Layout = "candidate"
+    attention: Attention = "silu"
+    absolute_position: bool = True
+
+
+class STULayer(nn.Module):
+    """One layer: tokens [T, D] -> tokens [T, D]."""
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
+        super().__init__()
+        width = config.width
+        self.clean = config.residual == "clean"
+        self.input_norm, self.output_norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.uvqk = nn.Linear(width, 4 * width)
+        self.attention = SelfAttention(config, spec, alpha=(width // config.heads) ** -0.5)
+        self.out = nn.Linear(3 * width, width, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+        nn.init.xavier_uniform_(self.uvqk.weight)
+        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.zeros_(self.uvqk.bias)
+
+    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
+        normed = self.input_norm(x)
+        u, v, q, k = self.uvqk(normed).chunk(4, dim=1)
+        u, attended = F.silu(u), self.attention(q, k, v, geometry)
+        mixed = torch.cat([u, attended, u * self.output_norm(attended)], dim=1)
+        return (x if self.clean else normed) + self.out(self.dropout(mixed))
+
+
+def build(config: Config, spec: DataSpec) -> SequenceRanker:
+    """STU layers in the common frame."""
+    return SequenceRanker(config, spec, STULayer)
+
+
+INFO = ModelInfo(
+    name="stu",
+    family="generative",
+    view="sequence",
+    config=Config,
+    build=build,
+    summary="the layer of HSTU's released ranking code (no relative bias), masked-action candidates, MLP head",
+    paper="Zhai et al. 2024, arXiv:2402.17152, as in the released ranking code",
+    code="own",
+    train={"batch_events": 1024},
+    differs=(
+        "the divisor is the largest number of visible tokens; the released code divides by the longest sequence of the batch, so "
+        "that a score depends on its batch mates",
+        "positions count from the start of the segment; the released code counts back from the end and adds a time embedding",
+        "item and action are embedded by one linear layer instead of two MLPs; an MLP head over the state instead of two towers",
+        "every training example is a candidate, not the last ten of a user",
+    ),
+)
