@@ -15,28 +15,29 @@ from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
-BOARDS = sorted(path.parent for path in (ROOT / "results" / "boards").glob("*/board.json"))
+STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
+BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
 
 
 @pytest.fixture(scope="module")
-def records() -> list[RunRecord]:
-    """Reading is strict: a record that does not fit the schema fails here."""
-    found = Store(ROOT / "results").records()
-    assert found
+def records() -> dict[Path, list[RunRecord]]:
+    """Of every folder of runs. Reading is strict: a record that does not fit the schema fails here."""
+    found = {store: Store(store).records() for store in STORES}
+    assert found and all(found.values())
     return found
 
 
-def test_runs_were_made_by_committed_code(records: list[RunRecord]) -> None:
-    for record in records:
+def test_runs_were_made_by_committed_code(records: dict[Path, list[RunRecord]]) -> None:
+    for record in (record for group in records.values() for record in group):
         assert record.status == "ok" and not record.simulated, record.identity
         assert record.environment.git_commit and not record.environment.git_dirty, record.identity
 
 
-@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.name)
-def test_boards_are_those_of_the_records(folder: Path, records: list[RunRecord]) -> None:
+@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
+def test_boards_are_those_of_the_records(folder: Path, records: dict[Path, list[RunRecord]]) -> None:
     board = json.loads((folder / "board.json").read_text())
-    runs = {}
-    for record in records:
+    runs: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records[folder.parents[1]]:
         if (record.identity.dataset, record.identity.split) == (board["dataset"], board["split"]):
             runs.setdefault((record.identity.model, record.identity.config_hash), []).append(record)
     assert {(row["model"], row["config_hash"]) for row in board["rows"]} == set(runs)

@@ -91,10 +91,12 @@ def _header(board: Board) -> list[str]:
     ]
 
 
-LEGEND = (
+INTERVALS = (
     "± is the standard deviation over seeds (training noise). Brackets are 95% intervals of a bootstrap over test users "
-    "(sampling noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best. "
-    "Parameters are embedding + dense. Times and memory are of this run's machine; MB is the process peak on a CPU."
+    "(sampling noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best."
+)
+LEGEND = (
+    f"{INTERVALS} Parameters are embedding + dense. Times and memory are of this run's machine; MB is the process peak on a CPU."
 )
 
 
@@ -125,7 +127,7 @@ def to_brief(board: Board) -> str:
         f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC, "
         f"{max(len(row.seeds) for row in board.rows)} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
     )
-    return "\n\n".join((head, "\n".join(_markdown_table(_main_table(board, BRIEF))), LEGEND)) + "\n"
+    return "\n\n".join((head, "\n".join(_markdown_table(_main_table(board, BRIEF))), INTERVALS)) + "\n"
 
 
 def to_markdown(board: Board) -> str:

@@ -71,7 +71,7 @@ def test_a_fault_within_the_package_is_not_taken_for_a_missing_package(monkeypat
         ("hstu,din", ("din", "hstu")),
         (" din , din ", ("din",)),
         ("generative", ("sasrec", "llama", "hstu")),
-        ("floor,hstu", ("random", "popularity", "ctr", "lr", "hstu")),
+        ("floor,hstu", ("random", "popularity", "own-rate", "ctr", "lr", "hstu")),
         ("all", tuple(registry.MODELS)),
         ("all,din", tuple(registry.MODELS)),
     ],
