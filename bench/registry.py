@@ -41,13 +41,43 @@ MODELS: dict[str, Entry] = {
         "generative",
         "SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head",
     ),
+    "sasrec-scalable": Entry(
+        "generative.sasrec_scalable:INFO",
+        "generative",
+        "SASRec with a clean residual stream and HSTU's relative bias over interleaved tokens, MLP head",
+    ),
+    "gpt": Entry(
+        "generative.gpt:INFO",
+        "generative",
+        "GPT-2 blocks (LayerNorm, GELU, learned positions) with HSTU's time bias over interleaved tokens, MLP head",
+    ),
     "llama": Entry(
         "generative.llama:INFO",
         "generative",
         "Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head",
     ),
     "hstu": Entry(
-        "generative.hstu:INFO", "generative", "HSTU with interleaved tokens, relative position and time bias, MLP head"
+        "generative.hstu:INFO",
+        "generative",
+        "HSTU (gated SiLU attention, relative position and time bias) over interleaved tokens, MLP head",
+    ),
+    "stu": Entry(
+        "generative.stu:INFO",
+        "generative",
+        "the layer of HSTU's released ranking code (no relative bias), masked-action candidates, MLP head",
+    ),
+    "fuxi": Entry(
+        "generative.fuxi:INFO",
+        "generative",
+        "FuXi-alpha (semantic, position and time channels, SwiGLU) over interleaved tokens, MLP head",
+    ),
+    "genrank": Entry(
+        "generative.genrank:INFO", "generative", "GenRank (item-and-action tokens, masked-action candidates, ALiBi), MLP head"
+    ),
+    "mtgr": Entry(
+        "generative.mtgr:INFO",
+        "generative",
+        "HSTU layers with group layer norm, item-and-action tokens, candidates that keep cross features, MLP head",
     ),
 }
 

@@ -64,7 +64,9 @@ class SequenceConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} cannot be divided among {self.heads} heads")
         if self.rope and (self.width // self.heads) % 2:
-            raise ValueError(f"rope turns pairs of numbers, but a head has {self.width // self.heads}; choose another width or heads")
+            raise ValueError(
+                f"rope turns pairs of numbers, but a head has {self.width // self.heads}; choose another width or heads"
+            )
         if self.divisor != "max" and self.attention == "softmax":
             raise ValueError("divisor belongs to attention=silu: a softmax has its own normaliser")
         if self.layout == "late" and self.head not in READS_CANDIDATE:

@@ -1,7 +1,7 @@
 """A GPT-2-style decoder as a ranker (Radford et al. 2019): LayerNorm before each part, GELU, biases, learned positions.
 
-    x <- x + dropout(W_o attention(LN(x)))
-    x <- x + dropout(W_2 GELU(W_1 LN(x)))         W_1: D -> 4 D
+x <- x + dropout(W_o attention(LN(x)))
+x <- x + dropout(W_2 GELU(W_1 LN(x)))         W_1: D -> 4 D
 """
 
 from __future__ import annotations
