@@ -131,7 +131,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run(run: _Parser) -> None:
-    run.add_argument("--models", default="all", metavar="NAMES", help="names or families separated by commas (default: all)")
+    run.add_argument(
+        "--models", default="core", metavar="NAMES", help="names, families, core or all, separated by commas (default: core)"
+    )
     run.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
     run.add_argument(
         "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out, ... (default: the data set's own)"

@@ -114,7 +114,8 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str, base: T | None =
     """A config dataclass from plain values; keys that are absent keep the values of `base` (or the defaults).
 
     Raises:
-        UserError: a key that does not exist (with the nearest one) or a value of the wrong type, named as `where.key`.
+        UserError: a key that does not exist (with the nearest one), a value of the wrong type, named as `where.key`, or a
+            combination that the config refuses with a ValueError.
     """
     hints = typing.get_type_hints(cls)
     known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -123,7 +124,10 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str, base: T | None =
         if key not in known:
             raise unknown_name(f"key in {where}", key, known)
         changes[key] = _converted(value, hints[key], f"{where}.{key}")
-    return dataclasses.replace(base, **changes) if base is not None else cls(**changes)  # type: ignore[type-var]
+    try:
+        return dataclasses.replace(base, **changes) if base is not None else cls(**changes)  # type: ignore[type-var]
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _converted(value: Any, hint: Any, where: str) -> Any:

@@ -20,26 +20,36 @@ class Entry:
     """`module:NAME` below the package."""
     family: str
     summary: str
+    core: bool = False
+    """Part of what `rankbench run` trains if nothing is said: minutes on two cores."""
 
 
 MODELS: dict[str, Entry] = {
-    "random": Entry("baselines.floors:RANDOM", "floor", "a hash of the example: knows nothing"),
-    "popularity": Entry("baselines.floors:POPULARITY", "floor", "how often the item was liked in training"),
-    "own-rate": Entry("baselines.floors:OWN_RATE", "floor", "smoothed share of positives in the user's visible past"),
-    "ctr": Entry("baselines.floors:CTR", "floor", "smoothed click rates of user, item and logged context, added as logits"),
-    "lr": Entry("baselines.lr:INFO", "floor", "logistic regression over the example's fields, without history"),
-    "dnn": Entry("baselines.dnn:INFO", "classical", "mean-pooled history and all fields through an MLP"),
-    "deepfm": Entry(
-        "baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields"
+    "random": Entry("baselines.floors:RANDOM", "floor", "a hash of the example: knows nothing", core=True),
+    "popularity": Entry("baselines.floors:POPULARITY", "floor", "how often the item was liked in training", core=True),
+    "own-rate": Entry("baselines.floors:OWN_RATE", "floor", "smoothed share of positives in the user's visible past", core=True),
+    "ctr": Entry(
+        "baselines.floors:CTR", "floor", "smoothed click rates of user, item and logged context, added as logits", core=True
     ),
-    "dcnv2": Entry("baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields"),
+    "lr": Entry("baselines.lr:INFO", "floor", "logistic regression over the example's fields, without history", core=True),
+    "dnn": Entry("baselines.dnn:INFO", "classical", "mean-pooled history and all fields through an MLP", core=True),
+    "deepfm": Entry(
+        "baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields", core=True
+    ),
+    "dcnv2": Entry(
+        "baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields", core=True
+    ),
     "din": Entry(
-        "baselines.din:INFO", "classical", "attention of the candidate over each past event, without softmax, and an MLP"
+        "baselines.din:INFO",
+        "classical",
+        "attention of the candidate over each past event, without softmax, and an MLP",
+        core=True,
     ),
     "sasrec": Entry(
         "generative.sasrec:INFO",
         "generative",
         "SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head",
+        core=True,
     ),
     "sasrec-scalable": Entry(
         "generative.sasrec_scalable:INFO",
@@ -55,11 +65,13 @@ MODELS: dict[str, Entry] = {
         "generative.llama:INFO",
         "generative",
         "Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head",
+        core=True,
     ),
     "hstu": Entry(
         "generative.hstu:INFO",
         "generative",
         "HSTU (gated SiLU attention, relative position and time bias) over interleaved tokens, MLP head",
+        core=True,
     ),
     "stu": Entry(
         "generative.stu:INFO",
@@ -101,12 +113,14 @@ def info(name: str) -> ModelInfo:
 
 
 def select(text: str) -> tuple[str, ...]:
-    """Names of `--models`: `all`, a family, or names, separated by commas; in the order of the table, each once."""
+    """Names of `--models`: `core`, `all`, a family, or names, separated by commas; in the order of the table, each once."""
     families = {entry.family for entry in MODELS.values()}
     chosen: set[str] = set()
     for word in (part.strip() for part in text.split(",")):
         if word == "all":
             chosen |= set(MODELS)
+        elif word == "core":
+            chosen |= {name for name, entry in MODELS.items() if entry.core}
         elif word in families:
             chosen |= {name for name, entry in MODELS.items() if entry.family == word}
         elif word in MODELS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 Layout = Literal["interleaved", "candidate", "late"]
 ItemFields = Literal["none", "sum", "concat"]
@@ -55,12 +55,10 @@ class SequenceConfig:
     residual: Residual = "clean"
     """Skip connections carry the input as it is, or normalised as in SASRec's published code."""
     head: HeadKind = "mlp"
+    """What makes a logit of the state; some also read the candidate's own embedding."""
     head_hidden: int = 64
 
     def __post_init__(self) -> None:
-        for name, kind in _CHOICES.items():
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {getattr(self, name)!r}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} cannot be divided among {self.heads} heads")
         if self.rope and (self.width // self.heads) % 2:
@@ -76,14 +74,3 @@ class SequenceConfig:
     def tokens_per_event(self) -> int:
         """Largest number of visible tokens that one event gives."""
         return 2 if self.layout == "interleaved" and self.actions else 1
-
-
-_CHOICES = {
-    "layout": Layout,
-    "item_fields": ItemFields,
-    "relative_bias": RelativeBiasKind,
-    "attention": Attention,
-    "divisor": Divisor,
-    "residual": Residual,
-    "head": HeadKind,
-}

@@ -144,7 +144,7 @@ class CandidateTokens(TokenLayout):
         self.event_token = nn.Linear(self.item_size + self.request_size + outcome, config.width)
         if config.actions and not self.late:
             self.mask = nn.Parameter(torch.randn(outcome) * 0.02)
-        self.query_token = nn.Linear(self.request_size, config.width) if self.late else None
+        self.query_token = nn.Linear(self.request_size or 1, config.width) if self.late else None
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, requests, device = self.items(batch), self.requests(batch), batch.lo.device
@@ -152,7 +152,8 @@ class CandidateTokens(TokenLayout):
         known = torch.cat([items, requests], dim=1)
         events = self.event_token(torch.cat([known.index_select(0, seen), self.outcome(batch, seen)], dim=1))
         if self.query_token is not None:
-            candidates = self.query_token(requests.index_select(0, target))
+            asked = requests.index_select(0, target) if self.request_names else torch.ones(len(target), 1, device=device)
+            candidates = self.query_token(asked)
         else:
             masks = self.mask.expand(len(target), -1) if self.actions else known[target, :0]
             candidates = self.event_token(torch.cat([known.index_select(0, target), masks], dim=1))
@@ -162,8 +163,7 @@ class CandidateTokens(TokenLayout):
         seen_count = torch.zeros_like(batch.offsets[1:]).index_add_(0, segment, batch.observed.long())
         target_count = torch.zeros_like(seen_count).index_add_(0, segment[target], torch.ones_like(target))
         offsets = nn.functional.pad((seen_count + target_count).cumsum(0), (1, 0))
-        shift = (offsets[:-1] - batch.offsets[:-1])[segment]
-        """From an event's place to the place of its token."""
+        shift = (offsets[:-1] - batch.offsets[:-1])[segment]  # from an event's place to the place of its token
         before = nn.functional.pad(target_count.cumsum(0), (1, 0))[:-1]
         rank = torch.arange(len(target), device=device) - before[segment[target]]
         readout = offsets[segment[target]] + seen_count[segment[target]] + rank

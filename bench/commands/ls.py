@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _models() -> list[tuple[str, ...]]:
-    return [(name, entry.family, entry.summary) for name, entry in registry.MODELS.items()]
+    return [(name, entry.family + (", core" if entry.core else ""), entry.summary) for name, entry in registry.MODELS.items()]
 
 
 def _datasets() -> list[tuple[str, ...]]:

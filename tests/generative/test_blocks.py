@@ -1,0 +1,242 @@
+"""Every backbone's block, outputs and input gradients, against its paper written token by token in float64.
+
+The loops are written from the equations, with parameters taken out of the block by name; they share no code with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rankbench.bench.contract import DataSpec
+from rankbench.generative import fuxi, genrank, gpt, hstu, llama, mtgr, sasrec, sasrec_scalable, stu
+from rankbench.generative.attention import Geometry
+from rankbench.generative.config import SequenceConfig
+
+from .conftest import HISTORY, geometry
+
+
+def silu(x: Tensor) -> Tensor:
+    return x / (1 + torch.exp(-x))
+
+
+def layer_norm(x: Tensor, eps: float, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    centred = x - x.sum() / len(x)
+    normed = centred / torch.sqrt((centred * centred).sum() / len(x) + eps)
+    return normed if weight is None or bias is None else normed * weight + bias
+
+
+def rms(x: Tensor, weight: Tensor | None = None) -> Tensor:
+    normed = x / torch.sqrt((x * x).sum() / len(x) + 1e-6)
+    return normed if weight is None else normed * weight
+
+
+def keys(g: Geometry, i: int) -> list[int]:
+    return [*range(int(g.plan.lo[i]), int(g.plan.hi[i])), i]
+
+
+def bucket(g: Geometry, i: int, j: int) -> int:
+    assert g.plan.query_time is not None and g.plan.key_time is not None
+    seconds = abs(int(g.plan.query_time[i] - g.plan.key_time[j])) / 1000
+    return 0 if i == j else min(int(math.log(max(1, seconds)) / 0.301), 71)
+
+
+def distance(g: Geometry, i: int, j: int) -> int:
+    return 0 if i == j else int(g.plan.position[i] - g.plan.position[j])
+
+
+def bias_of(block: nn.Module, config: SequenceConfig, g: Geometry, i: int, j: int, head: int) -> Tensor:
+    tables, total = block.bias, torch.zeros((), dtype=torch.float64)
+    if tables.position is not None:
+        total = total + tables.position[min(distance(g, i, j), len(tables.position) - 1)]
+    if tables.time is not None:
+        total = total + tables.time[bucket(g, i, j)]
+    if config.alibi:  # flat beyond what a history without ties can span
+        far = config.tokens_per_event * (HISTORY + 1) - 1
+        total = total - 2.0 ** (-8 * (head + 1) / config.heads) * min(distance(g, i, j), far)
+    return total
+
+
+def turned(x: Tensor, position: int) -> Tensor:
+    half = len(x) // 2
+    angle = [position * 10_000 ** (-n / half) for n in range(half)]
+    first = [x[n] * math.cos(angle[n]) - x[n + half] * math.sin(angle[n]) for n in range(half)]
+    second = [x[n] * math.sin(angle[n]) + x[n + half] * math.cos(angle[n]) for n in range(half)]
+    return torch.stack([*first, *second])
+
+
+def attend(attention: nn.Module, config: SequenceConfig, g: Geometry, q: Tensor, k: Tensor, v: Tensor, alpha: float) -> Tensor:
+    """[T, width] of q, k, v, head by head."""
+    size, rows = config.width // config.heads, []
+    for i in range(len(q)):
+        parts = []
+        for h in range(config.heads):
+            own = slice(h * size, (h + 1) * size)
+            logits = []
+            for j in keys(g, i):
+                one, other = q[i, own], k[j, own]
+                if config.rope:
+                    one, other = turned(one, int(g.plan.position[i])), turned(other, int(g.plan.position[j]))
+                logits.append(alpha * (one * other).sum() + bias_of(attention, config, g, i, j, h))
+            stacked = torch.stack(logits)
+            if config.attention == "softmax":
+                weights = torch.exp(stacked - stacked.max()) / torch.exp(stacked - stacked.max()).sum()
+            else:
+                weights = silu(stacked) / (g.divisor[i] if isinstance(g.divisor, Tensor) else g.divisor)
+            parts.append(sum(w * v[j, own] for w, j in zip(weights, keys(g, i), strict=True)))
+        rows.append(torch.cat(parts))
+    return torch.stack(rows)
+
+
+def each(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    return torch.stack([function(row) for row in x])
+
+
+def literal_hstu(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    normed = each(x, lambda row: layer_norm(row, 1e-6))
+    z = silu(normed @ block.uvqk.weight.T)
+    d = config.width
+    u, v, q, k = (
+        (z[:, n * d : (n + 1) * d] for n in range(4)) if config.gate else (None, *(z[:, n * d : (n + 1) * d] for n in range(3)))
+    )
+    scale = (d // config.heads) ** -0.5 if config.attention == "softmax" else 1.0
+    o = each(attend(block.attention, config, g, q, k, v, scale), lambda row: layer_norm(row, 1e-6))
+    y = o if u is None else u * o
+    return (x if config.residual == "clean" else normed) + y @ block.out.weight.T + block.out.bias
+
+
+def literal_mtgr(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    def normed(norm: nn.Module, rows: Tensor) -> Tensor:
+        kinds = [int(kind) if config.group_norm else 0 for kind in g.kind]
+        return torch.stack([layer_norm(r, 1e-6, norm.weight[kind], norm.bias[kind]) for r, kind in zip(rows, kinds, strict=True)])
+
+    z = silu(normed(block.input_norm, x) @ block.uvqk.weight.T)
+    u, v, q, k = (z[:, n * config.width : (n + 1) * config.width] for n in range(4))
+    y = u * normed(block.output_norm, attend(block.attention, config, g, q, k, v, 1.0))
+    return x + y @ block.out.weight.T + block.out.bias
+
+
+def literal_stu(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    z = (
+        each(x, lambda row: layer_norm(row, 1e-6, block.input_norm.weight, block.input_norm.bias)) @ block.uvqk.weight.T
+        + block.uvqk.bias
+    )
+    u, v, q, k = (z[:, n * config.width : (n + 1) * config.width] for n in range(4))
+    u, o = silu(u), attend(block.attention, config, g, q, k, v, (config.width // config.heads) ** -0.5)
+    normed = each(o, lambda row: layer_norm(row, 1e-6, block.output_norm.weight, block.output_norm.bias))
+    return x + torch.cat([u, o, u * normed], dim=1) @ block.out.weight.T
+
+
+def swiglu(feed: nn.Module, x: Tensor) -> Tensor:
+    hidden = feed.down.weight.shape[1]
+    z = x @ feed.gate_up.weight.T
+    return (silu(z[:, :hidden]) * z[:, hidden:]) @ feed.down.weight.T
+
+
+def projected(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    d, bias = config.width, block.qkv.bias
+    z = x @ block.qkv.weight.T + (0 if bias is None else bias)
+    o = attend(block.attention, config, g, z[:, :d], z[:, d : 2 * d], z[:, 2 * d :], (d // config.heads) ** -0.5)
+    if block.gate is not None:
+        o = silu(x @ block.gate.weight.T) * o
+    return o @ block.out.weight.T + (0 if block.out.bias is None else block.out.bias)
+
+
+def literal_llama(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    x = x + projected(block.attention, config, g, each(x, lambda row: rms(row, block.attention_norm.weight)))
+    return x + swiglu(block.feed, each(x, lambda row: rms(row, block.feed_norm.weight)))
+
+
+def literal_gpt(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    def norm(layer: nn.Module, rows: Tensor) -> Tensor:
+        return each(rows, lambda row: layer_norm(row, 1e-5, layer.weight, layer.bias))
+
+    x = x + projected(block.attention, config, g, norm(block.attention_norm, x))
+    z = norm(block.feed_norm, x) @ block.feed[0].weight.T + block.feed[0].bias
+    gelu = 0.5 * z * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    return x + gelu @ block.feed[2].weight.T + block.feed[2].bias
+
+
+def literal_sasrec(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    def norm(layer: nn.Module, rows: Tensor) -> Tensor:
+        return each(rows, lambda row: layer_norm(row, 1e-8, layer.weight, layer.bias))
+
+    def linear(layer: nn.Module, rows: Tensor) -> Tensor:
+        return rows @ layer.weight.T + layer.bias
+
+    clean, q = config.residual == "clean", norm(block.attention_norm, x)
+    o = attend(
+        block.attention, config, g, linear(block.query, q), linear(block.key, x), linear(block.value, x),
+        (config.width // config.heads) ** -0.5,
+    )  # fmt: skip
+    x = (x if clean else q) + o
+    y = norm(block.feed_norm, x)
+    return (x if clean else y) + linear(block.feed[3], linear(block.feed[0], y).clamp(min=0))
+
+
+def literal_fuxi(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    d, size = config.width, config.width // config.heads
+    z = silu(each(x, rms) @ block.uvqk.weight.T)
+    u, v, q, k = z[:, : 3 * d], z[:, 3 * d : 4 * d], z[:, 4 * d : 5 * d], z[:, 5 * d :]
+    semantic, rows = attend(block.attention, config, g, q, k, v, 1.0), []
+    position, time = block.channels.position, block.channels.time
+    for i in range(len(x)):
+        by_place = sum(position[min(distance(g, i, j), len(position) - 1)] * v[j] for j in keys(g, i))
+        by_time = sum(time[bucket(g, i, j)] * v[j] for j in keys(g, i))
+        heads = [slice(h * size, (h + 1) * size) for h in range(config.heads)]
+        rows.append(torch.cat([part for h in heads for part in (semantic[i, h], by_place[h], by_time[h])]))
+    h = x + (u * each(torch.stack(rows), rms)) @ block.out.weight.T + block.out.bias
+    return h + swiglu(block.feed, each(h, rms))
+
+
+def cases() -> Iterator[object]:
+    same = {"width": 8, "dropout": 0.0}
+    table = {
+        "hstu": (hstu.HSTULayer, literal_hstu, hstu.Config, (
+            {}, {"heads": 4, "divisor": "own"}, {"gate": False, "relative_bias": "time"},
+            {"attention": "softmax", "residual": "normalised"},
+        )),
+        "stu": (stu.STULayer, literal_stu, stu.Config, ({}, {"heads": 1, "relative_bias": "both"})),
+        "mtgr": (mtgr.MTGRLayer, literal_mtgr, mtgr.Config, ({}, {"group_norm": False})),
+        "fuxi": (fuxi.FuXiLayer, literal_fuxi, fuxi.Config, ({}, {"heads": 4, "feed_forward": 2.0})),
+        "llama": (llama.LlamaBlock, literal_llama, llama.Config, (
+            {}, {"heads": 1, "relative_bias": "none"}, {"gate": True, "attention": "silu"},
+        )),
+        "gpt": (gpt.GPTBlock, literal_gpt, gpt.Config, ({}, {"rope": True})),
+        "genrank": (gpt.GPTBlock, literal_gpt, genrank.Config, ({}, {"heads": 4})),
+        "sasrec": (sasrec.SASRecBlock, literal_sasrec, sasrec.Config, ({}, {"heads": 2})),
+        "sasrec-scalable": (sasrec.SASRecBlock, literal_sasrec, sasrec_scalable.Config, ({},)),
+    }  # fmt: skip
+    for name, (block, literal, config, variants) in table.items():
+        for at, changes in enumerate(variants):
+            yield pytest.param(block, literal, config(**{**same, **changes}), id=f"{name}-{at}")
+
+
+@pytest.mark.parametrize(("block", "literal", "config"), list(cases()))
+def test_block_equals_its_equations(
+    block: Callable[..., nn.Module], literal: Callable[..., Tensor], config: SequenceConfig, spec: DataSpec
+) -> None:
+    torch.manual_seed(1)
+    layer = block(config, spec).double().eval()
+    for parameter in layer.parameters():  # starts of zero and one would hide mistakes
+        nn.init.normal_(parameter, std=0.4)
+    g = geometry(config, spec)
+    x = torch.randn(len(g.plan.lo), config.width, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn_like(x)
+    found, expected = layer(x, g), literal(layer, config, g, x)
+    assert (found - expected).abs().max() < 1e-9 * expected.abs().max()
+    slopes = [torch.autograd.grad((out * weights).sum(), x)[0] for out in (found, expected)]
+    assert (slopes[0] - slopes[1]).abs().max() < 1e-9 * slopes[1].abs().max()
+    single = block(config, spec).eval()
+    single.load_state_dict(layer.state_dict())
+    narrow = Geometry(
+        g.plan,
+        None if g.turn is None else g.turn.float(),
+        g.divisor.float() if isinstance(g.divisor, Tensor) else g.divisor,
+        g.kind,
+    )
+    assert (single(x.detach().float(), narrow).double() - expected).abs().max() < 1e-5 * expected.abs().max()

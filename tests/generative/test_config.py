@@ -1,0 +1,33 @@
+"""Impossible combinations of switches are refused with the reason, from the command line too."""
+
+from __future__ import annotations
+
+import pytest
+
+from rankbench.bench import registry
+from rankbench.bench.config import Settings, resolve
+from rankbench.bench.errors import UserError
+from rankbench.generative.config import SequenceConfig
+
+GENERATIVE = [name for name, entry in registry.MODELS.items() if entry.family == "generative"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"width": 10, "heads": 4}, "width 10 cannot be divided among 4 heads"),
+        ({"width": 6, "heads": 2, "rope": True}, "rope turns pairs of numbers"),
+        ({"attention": "softmax", "divisor": "own"}, "divisor belongs to attention=silu"),
+        ({"layout": "late", "head": "mlp"}, "layout=late needs a head that reads the candidate"),
+    ],
+)
+def test_impossible_combinations_are_refused(changes: dict, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        SequenceConfig(**changes)
+    with pytest.raises(UserError, match=f"^hstu: .*{reason}"):
+        resolve("hstu", registry.info("hstu").config, {}, Settings(models={"hstu": changes}))
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_every_backbone_has_the_common_switches(name: str) -> None:
+    assert issubclass(registry.info(name).config, SequenceConfig)

@@ -1,0 +1,143 @@
+"""Every layout with every head and every switch keeps the contract: no leak, no batch mates, no order, and it can learn."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from rankbench.bench.config import DataConfig
+from rankbench.bench.contract import Ranker, SequenceBatch
+from rankbench.bench.data.batches import SequenceBatches, request_batch
+from rankbench.bench.data.dataset import RankingData
+from rankbench.generative import fuxi, gpt, hstu
+from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
+from support.logs import make_data
+
+HEADS = ("mlp", "ffn", *READS_CANDIDATE)
+CASES: list[dict[str, Any]] = [
+    {"layout": layout, "head": head}
+    for layout in ("interleaved", "candidate", "late")
+    for head in HEADS
+    if layout != "late" or head in READS_CANDIDATE
+]
+SWITCHES: list[dict[str, Any]] = [
+    {"actions": False}, {"actions": False, "layout": "candidate"}, {"item_fields": "none"}, {"item_fields": "sum"},
+    {"user_context": False}, {"user_context": False, "layout": "late", "head": "dot"}, {"rope": True}, {"alibi": True},
+    {"absolute_position": True}, {"attention": "softmax"}, {"divisor": "own"}, {"gate": False}, {"residual": "normalised"},
+    {"relative_bias": "none"},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", DataConfig("tiny", history_length=6), users=40, longest=90)
+
+
+def name(case: dict[str, Any]) -> str:
+    return "-".join(f"{key}={value}" for key, value in case.items())
+
+
+def trained(case: dict[str, Any], data: RankingData, steps: int = 3) -> Ranker:
+    torch.manual_seed(0)
+    model = hstu.build(dataclasses.replace(hstu.Config(), width=16, embedding_dim=8, **case), data.spec)
+    batches = SequenceBatches(data, "train", 400)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    for plan in batches.plans(np.random.default_rng(0))[:steps]:
+        batch = batches.assemble(plan, None)
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(model(batch), batch.label).backward()
+        for parameter_name, parameter in model.named_parameters():
+            assert parameter.grad is not None, f"{parameter_name} takes no part in the score"
+        optimizer.step()
+    return model.eval()
+
+
+def scores(model: Ranker, data: RankingData, size: int = 10_000) -> dict[int, float]:
+    batches, found = SequenceBatches(data, "test", size), {}
+    with torch.inference_mode():
+        for plan in batches.plans(None):
+            batch = batches.assemble(plan, None)
+            found |= dict(zip(batch.example.tolist(), model(batch).tolist(), strict=True))
+    return found
+
+
+@pytest.mark.parametrize("case", CASES + SWITCHES, ids=name)
+def test_candidates_batched_or_alone_in_any_order_and_in_any_batch(case: dict[str, Any], data: RankingData) -> None:
+    model = trained(case, data)
+    together, apart = scores(model, data), scores(model, data, size=3)
+    assert [together[e] for e in together] == pytest.approx([apart[e] for e in together], abs=1e-5)
+    for event in data.split.examples("test")[::20].tolist():
+        items = np.array([3, int(data.log.item[event]), 5, 0])
+        with torch.inference_mode():
+            slate, turned = (
+                model(request_batch(data, "sequence", event, chosen)).tolist() for chosen in (items, items[::-1].copy())
+            )
+            alone = [model(request_batch(data, "sequence", event, items[[at]])).item() for at in range(4)]
+        assert slate == pytest.approx(turned[::-1], abs=1e-5) and slate == pytest.approx(alone, abs=1e-5)
+        assert slate[1] == pytest.approx(together[event], abs=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES + SWITCHES, ids=name)
+def test_outcomes_that_an_example_must_not_know_change_nothing(case: dict[str, Any], data: RankingData) -> None:
+    """Outcome and item of every event at or after hi, in the packed batch itself, for the first example that sees something."""
+    model = trained(case, data)
+    batches = SequenceBatches(data, "test", 300)
+    batch = batches.assemble(batches.plans(None)[-1], None)
+    assert isinstance(batch, SequenceBatch)
+    with torch.inference_mode():
+        expected = model(batch)
+        for row in range(0, len(batch), 7):
+            event = int(batch.target[row])
+            hidden = torch.arange(int(batch.hi[event]), len(batch.lo))
+            other = dataclasses.replace(
+                batch, action=batch.action.clone(), past_label=batch.past_label.clone(), fields=dict(batch.fields)
+            )
+            other.action[hidden] = torch.where(batch.observed[hidden], 2, 0)
+            other.past_label[hidden] = torch.where(batch.observed[hidden], 1 - batch.past_label[hidden], 0.0)
+            items = batch.fields["item"]
+            assert isinstance(items, torch.Tensor)
+            moved = items.clone()
+            moved[hidden[hidden != event]] = 2 + (moved[hidden[hidden != event]] + 3) % 10
+            other.fields["item"] = moved
+            assert model(other)[row].item() == pytest.approx(expected[row].item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_64_rows_can_be_learnt_by_heart(case: dict[str, Any], data: RankingData) -> None:
+    torch.manual_seed(0)
+    model = hstu.build(dataclasses.replace(hstu.Config(), dropout=0.0, embedding_dim=16, **case), data.spec)
+    batches = SequenceBatches(data, "train", 64)
+    batch = next(b for plan in batches.plans(None) if len(b := batches.assemble(plan, None)) >= 48)
+    chosen = torch.arange(min(64, len(batch)))
+    batch = dataclasses.replace(batch, target=batch.target[chosen], example=batch.example[chosen], label=batch.label[chosen])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(model(batch), batch.label)
+        loss.backward()
+        optimizer.step()
+        if loss.item() < 0.04:
+            break
+    assert loss.item() < 0.05
+
+
+@pytest.mark.parametrize("module", [fuxi, gpt, hstu])
+def test_weights_survive_a_file(module: Any, data: RankingData, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = module.build(module.Config(width=16), data.spec).eval()
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    torch.manual_seed(1)
+    again = module.build(module.Config(width=16), data.spec).eval()
+    again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    assert scores(again, data) == scores(model, data)
+
+
+def test_more_tokens_cost_what_the_config_says(data: RankingData) -> None:
+    assert SequenceConfig().tokens_per_event == 2
+    assert SequenceConfig(actions=False).tokens_per_event == SequenceConfig(layout="candidate").tokens_per_event == 1
