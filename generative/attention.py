@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import DataSpec
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
-from .config import RelativeBiasKind, SequenceConfig
+from .config import Attention, RelativeBiasKind, SequenceConfig
 from .tokens import Tokens
 
 
@@ -59,7 +59,8 @@ class SelfAttention(nn.Module):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec, alpha: float) -> None:
         super().__init__()
-        self.kind, self.alpha = config.attention, alpha
+        self.kind: Attention = config.attention
+        self.alpha = alpha
         self.heads = config.heads
         self.bias = RelativeBias(config.relative_bias, config, spec)
         slopes = None
