@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test test-all lint format
+.PHONY: help install bench test test-all lint docs format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ lint: install  ## style, format, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+docs: install  ## pages that are generated from the code
+	$(BIN)/rankbench ls models --markdown > docs/models.md.new && mv docs/models.md.new docs/models.md
 
 format: install  ## mend style and format
 	$(BIN)/ruff check --fix --exit-zero

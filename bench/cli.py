@@ -21,7 +21,7 @@ from .errors import UserError
 EXAMPLES = {
     "": ("rankbench doctor", "rankbench run", "rankbench run --models din,hstu --dataset my.yaml --seeds 5", "rankbench board"),
     "doctor": ("rankbench doctor", "rankbench doctor --data-root my/data"),
-    "ls": ("rankbench ls", "rankbench ls models"),
+    "ls": ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown"),
     "data": ("rankbench data get ml-100k", "rankbench data describe kuairand-pure --data-root my/data"),
     "run": (
         "rankbench run",
@@ -111,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     ls = command("ls", "list models, data sets and metrics")
     ls.add_argument("kind", nargs="?", choices=("models", "datasets", "metrics"), help="left out: all three")
+    ls.add_argument("--markdown", action="store_true", help="models with papers, settings and differences: docs/models.md")
 
     data = command("data", "fetch a data set, or say what is in it")
     data.add_argument("action", choices=("get", "describe"), help="get: fetch and convert; describe: size, splits, licence ...")

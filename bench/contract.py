@@ -191,6 +191,8 @@ class ModelInfo:
     """Whose code runs: "own" or the library and class."""
     differs: tuple[str, ...] = ()
     """Where it departs from the paper or from the authors' code."""
+    checked: str = ""
+    """How its computation was checked beyond the contract tests: against what, to which precision."""
     fit: Literal["gradient", "counts"] = "gradient"
     train: Mapping[str, Any] = field(default_factory=dict)
     """This model's own defaults among the keys of TrainConfig, e.g. {"lr": 1e-3}."""

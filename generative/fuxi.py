@@ -91,6 +91,7 @@ INFO = ModelInfo(
     summary="FuXi-alpha (semantic, position and time channels, SwiGLU) over interleaved tokens, MLP head",
     paper="Ye et al. 2025, arXiv:2502.03036",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
         "the semantic channel is divided by the largest number of visible tokens, not the padded length of a batch",

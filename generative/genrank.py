@@ -42,6 +42,7 @@ INFO = ModelInfo(
     summary="GenRank (item-and-action tokens, masked-action candidates, ALiBi), MLP head",
     paper="arXiv:2505.04180",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
         "item, action and request fields are projected together instead of summed as five embeddings",

@@ -62,6 +62,7 @@ INFO = ModelInfo(
     summary="GPT-2 blocks (LayerNorm, GELU, learned positions) with HSTU's time bias over interleaved tokens, MLP head",
     paper="Radford et al. 2019; as a recommender: arXiv:2412.00714",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
         "a learned time bias in the attention by default, so that HSTU has no time information that this control lacks",

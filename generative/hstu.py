@@ -73,6 +73,7 @@ INFO = ModelInfo(
     summary="HSTU (gated SiLU attention, relative position and time bias) over interleaved tokens, MLP head",
     paper="Zhai et al. 2024, arXiv:2402.17152",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
         "field embeddings have their own size and are projected to the width; user and context fields join the item token",

@@ -63,6 +63,7 @@ INFO = ModelInfo(
     summary="Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head",
     paper="Touvron et al. 2023, arXiv:2302.13971; as a recommender: arXiv:2412.00714",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
         "dropout on the residual branches; Llama has none",

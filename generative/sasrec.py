@@ -68,6 +68,7 @@ INFO = ModelInfo(
     summary="SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head",
     paper="Kang & McAuley 2018, arXiv:1808.09781",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
         "ranks a candidate with its own token and an MLP head instead of a dot product with the next item",

@@ -36,6 +36,7 @@ INFO = ModelInfo(
     summary="SASRec with a clean residual stream and HSTU's relative bias over interleaved tokens, MLP head",
     paper="arXiv:2412.00714",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=("two heads instead of one, as the other backbones here", "what `sasrec` differs in"),
 )

@@ -71,6 +71,7 @@ INFO = ModelInfo(
     summary="the layer of HSTU's released ranking code (no relative bias), masked-action candidates, MLP head",
     paper="Zhai et al. 2024, arXiv:2402.17152, as in the released ranking code",
     code="own",
+    checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
         "the divisor is the largest number of visible tokens; the released code divides by the longest sequence of the batch, so "

@@ -6,10 +6,18 @@ import argparse
 
 from .. import registry
 from ..data.sources import DATASETS
+from ..errors import UserError
 from ..evaluation.cards import METRICS
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.markdown:
+        if args.kind != "models":
+            raise UserError("--markdown is for models: rankbench ls models --markdown")
+        from ..reporting.models import markdown
+
+        print(markdown(), end="")
+        return 0
     kinds = [args.kind] if args.kind else list(TABLES)
     for kind in kinds:
         if len(kinds) > 1:

@@ -1,0 +1,94 @@
+"""docs/models.md: every model's card, generated from the registry, so that it cannot say what the code does not."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+import typing
+from typing import Any, Literal
+
+from .. import registry
+from ..contract import DataSpec, Field, ModelInfo
+from ..evaluation.evaluator import parameter_counts
+
+USERS = ITEMS = 10_000
+HISTORY = 50
+
+HEAD = f"""\
+# Models
+
+Generated from the registry by `rankbench ls models --markdown`; a test holds it up to date. Parameters are embedding + dense,
+at default settings, for a data set of {USERS:,} users, {ITEMS:,} items, one item field and a history of {HISTORY} events.
+"Checked by" names what is checked beyond the contract tests, which every model passes: no leak, no dependence on batch mates
+or on the order of candidates, no time information where it is switched off, nothing learnt from shuffled labels.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    cards = [registry.info(name) for name in registry.MODELS]
+    table = [("model", "family", "parameters", "paper", "code", "checked by"), *(_row(card) for card in cards)]
+    lines = ["| " + " | ".join(row) + " |" for row in table]
+    lines.insert(1, "|" + "---|" * len(table[0]))
+    return "\n".join([HEAD, *lines, "", *(line for card in cards for line in _section(card))]).rstrip() + "\n"
+
+
+def _row(card: ModelInfo) -> tuple[str, ...]:
+    embedding, dense = parameter_counts(card.build(card.config(), _spec()))
+    return (
+        f"[{card.name}](#{card.name})",
+        card.family + (", core" if registry.MODELS[card.name].core else ""),
+        f"{embedding:,} + {dense:,}",
+        card.paper,
+        card.code,
+        card.checked or "-",
+    )
+
+
+def _spec() -> DataSpec:
+    return DataSpec(
+        user=(Field("user", USERS + 2),),
+        item=(Field("item", ITEMS + 2), Field("genres", 20, multi=True)),
+        context=(Field("hour", 26), Field("weekday", 9), Field("since_last", 74)),
+        action=Field("action", 7),
+        history_length=HISTORY,
+        time="request",
+        gap_buckets=72,
+        positive_rate=0.5,
+    )
+
+
+def _section(card: ModelInfo) -> list[str]:
+    lines = [f"## {card.name}", "", f"{card.summary[0].upper()}{card.summary[1:]}."]
+    if card.differs:
+        lines += ["", "Differs from the paper or its authors' code:", "", *(f"- {point}" for point in card.differs)]
+    settings = dataclasses.fields(card.config)
+    if settings:
+        texts = _field_texts(card.config)
+        hints = typing.get_type_hints(card.config)
+        lines += ["", "| setting | default | values | what it does |", "|---|---|---|---|"]
+        for field in settings:
+            cells = (f"`{field.name}`", f"`{field.default}`", _values(hints[field.name]), texts.get(field.name, ""))
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return [*lines, ""]
+
+
+def _values(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return ", ".join(map(str, typing.get_args(hint)))
+    return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint)
+
+
+def _field_texts(config: type) -> dict[str, str]:
+    """The docstring below each field, of the class and those it inherits from; the nearest one counts."""
+    found: dict[str, str] = {}
+    for one in reversed(config.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for statement, after in zip(body.body, [*body.body[1:], None], strict=True):
+            described = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and described:
+                found[statement.target.id] = " ".join(str(after.value.value).split())  # type: ignore[union-attr]
+    return found
