@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, ModelInfo, Ranker
-from ._deepctr import DeepCTR
+from ._deepctr import DeepCTR, library
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,14 @@ class Config:
     """After every hidden layer of the MLP."""
 
 
+class Interacting(library.layers.InteractingLayer):
+    """The library's layer, whose products refuse the mixture of types that autocast hands from layer to layer."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[n, F, dim] -> [n, F, dim]"""
+        return super().forward(inputs.float())
+
+
 def build(config: Config, spec: DataSpec) -> Ranker:
     """AutoInt+ for this data."""
     model = DeepCTR(
@@ -40,6 +48,8 @@ def build(config: Config, spec: DataSpec) -> Ranker:
         dnn_dropout=config.dropout,
     )
     # The library's N(0, 0.05**2) divides what passes a layer by about 5; after three of them little is left to learn from.
+    layers = [Interacting(config.embedding_dim, config.heads) for _ in range(config.attention_layers)]
+    model.network.int_layers = nn.ModuleList(layers)
     for weight in model.network.int_layers.parameters():
         nn.init.xavier_uniform_(weight)
     return model
@@ -51,7 +61,7 @@ INFO = ModelInfo(
     view="pointwise",
     config=Config,
     build=build,
-    summary="self-attention among fields and mean-pooled history, and an MLP",
+    summary="self-attention among fields and pooled past, and an MLP",
     paper="Song et al. 2019, arXiv:1810.11921",
     code="deepctr-torch 0.3.0 AutoInt",
     differs=(

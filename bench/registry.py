@@ -27,42 +27,27 @@ MODELS: dict[str, Entry] = {
     "popularity": Entry("baselines.floors:POPULARITY", "floor", "how often the item was liked in training"),
     "ctr": Entry("baselines.floors:CTR", "floor", "smoothed click rates of user, item and logged context, added as logits"),
     "lr": Entry("baselines.lr:INFO", "floor", "logistic regression over the example's fields, without history"),
-    "fm": Entry(
-        "baselines.fm:INFO", "classical", "factorisation machine: all pairs of fields and of the pooled past, without a network"
-    ),
+    "gbdt": Entry("baselines.gbdt:INFO", "classical", "boosted trees over click rates, counts and recency"),
+    "fm": Entry("baselines.fm:INFO", "classical", "factorisation machine over fields and pooled past, without a network"),
     "dnn": Entry("baselines.dnn:INFO", "classical", "mean-pooled history and all fields through an MLP"),
     "deepfm": Entry(
         "baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields"
     ),
     "dcnv2": Entry("baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields"),
     "widedeep": Entry(
-        "baselines.widedeep:INFO",
-        "classical",
-        "linear model of the example's fields beside an MLP over mean-pooled history and all fields",
+        "baselines.widedeep:INFO", "classical", "linear model of the fields, and an MLP that also reads the pooled past"
     ),
-    "xdeepfm": Entry(
-        "baselines.xdeepfm:INFO", "classical", "compressed interaction network and MLP over mean-pooled history and all fields"
-    ),
-    "autoint": Entry("baselines.autoint:INFO", "classical", "self-attention among fields and mean-pooled history, and an MLP"),
+    "xdeepfm": Entry("baselines.xdeepfm:INFO", "classical", "compressed interaction network and MLP over fields and pooled past"),
+    "autoint": Entry("baselines.autoint:INFO", "classical", "self-attention among fields and pooled past, and an MLP"),
     "fibinet": Entry(
-        "baselines.fibinet:INFO",
-        "classical",
-        "SENET weights and bilinear pairs of fields and mean-pooled history, through an MLP",
+        "baselines.fibinet:INFO", "classical", "SENET weights and bilinear pairs of fields and pooled past, and an MLP"
     ),
     "din": Entry(
         "baselines.din:INFO", "classical", "attention of the candidate over each past event, without softmax, and an MLP"
     ),
-    "dien": Entry(
-        "baselines.dien:INFO",
-        "classical",
-        "GRU over the past with an auxiliary loss, then a GRU gated by the candidate's attention, and an MLP",
-    ),
+    "dien": Entry("baselines.dien:INFO", "classical", "two GRUs, the second gated by the candidate's attention, and an MLP"),
     "bst": Entry("baselines.bst:INFO", "classical", "transformer block over candidate and past events, and an MLP"),
-    "sim": Entry(
-        "baselines.sim:INFO",
-        "classical",
-        "attention over past events of the candidate's category, from a long past, and over the latest ones",
-    ),
+    "sim": Entry("baselines.sim:INFO", "classical", "attention over past events of the candidate's category and latest ones"),
     "sasrec": Entry(
         "generative.sasrec:INFO",
         "generative",
