@@ -155,13 +155,13 @@ class GBDT(Ranker):
             fold: int64 [n], whose rows are left out of an example's counts; None: no row is.
         """
         n, columns = len(fields["user"]), []  # type: ignore[arg-type]
-        tables = [(flat(fields[field.name]), table) for field, table in zip(self.fields, self.tables, strict=True)]
-        for (ids, row), table in [*tables, (self.pair_ids(fields), self.pairs)]:
+        counted = [(flat(fields[field.name]), table, field) for field, table in zip(self.fields, self.tables, strict=True)]
+        for (ids, row), table, field in [*counted, (self.pair_ids(fields), self.pairs, self.category)]:
             assert isinstance(table, FoldCounts)
             shown, positive = table.read(ids, None if fold is None else fold[row])
             strength = self.config.strength
             both = torch.stack([(positive + strength * self.rate) / (shown + strength), shown.log1p()], dim=1)
-            columns.append(both if len(ids) == n else _mean(both, row, n))
+            columns.append(_mean(both, row, n) if field.multi else both)
         columns += [fields[name].unsqueeze(1).float() for name in self.numbers]  # type: ignore[union-attr]
         return torch.cat(columns, dim=1)
 

@@ -34,14 +34,10 @@ MODELS: dict[str, Entry] = {
         "baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields"
     ),
     "dcnv2": Entry("baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields"),
-    "widedeep": Entry(
-        "baselines.widedeep:INFO", "classical", "linear model of the fields, and an MLP that also reads the pooled past"
-    ),
+    "widedeep": Entry("baselines.widedeep:INFO", "classical", "linear model of the fields; MLP over fields and pooled past"),
     "xdeepfm": Entry("baselines.xdeepfm:INFO", "classical", "compressed interaction network and MLP over fields and pooled past"),
     "autoint": Entry("baselines.autoint:INFO", "classical", "self-attention among fields and pooled past, and an MLP"),
-    "fibinet": Entry(
-        "baselines.fibinet:INFO", "classical", "SENET weights and bilinear pairs of fields and pooled past, and an MLP"
-    ),
+    "fibinet": Entry("baselines.fibinet:INFO", "classical", "SENET weights and bilinear pairs of fields and pooled past; MLP"),
     "din": Entry(
         "baselines.din:INFO", "classical", "attention of the candidate over each past event, without softmax, and an MLP"
     ),
