@@ -1,4 +1,4 @@
-"""What pointwise rankers read: the example's fields, and the events that it may see.
+"""What pointwise rankers read: the example's fields, and the events that it may see, pooled or one by one.
 
 A past event brings the fields of its item, its logged context, what the user did (action, label) and, with time
 information, how long ago it was. Models without attention get the past as means; all of them the same ones.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import UNKNOWN, DataSpec, Field, History, PointwiseBatch
+from ..bench.contract import UNKNOWN, DataSpec, Field, History, Ids, Jagged, PointwiseBatch
 from ..kernels.embedding import FieldEmbeddings, segment_mean
 
 _REQUEST_TIME = ("hour", "weekday", "since_last")
@@ -80,11 +80,105 @@ class PooledInputs(nn.Module):
         example = self.embeddings(batch.fields, self.example_names)
         events = self.embeddings(history.fields, self.event_names)
         outcomes = segment_mean(torch.cat(self.outcomes(history), dim=1), history.offsets)
-        pools = _means_by_label(events.flatten(1), history)
+        pools = means_by_label(events.flatten(1), history)
         return torch.cat([example, *(x.unflatten(1, (-1, self.embeddings.dim)) for x in (pools, outcomes))], dim=1)
 
 
-def _means_by_label(vectors: Tensor, history: History) -> Tensor:
+class EventInputs(nn.Module):
+    """Example and past events as vectors, nothing pooled, for models that look at single events. Both share the tables.
+
+    A candidate's query holds the fields that it shares with past events. The key of a past event holds the same fields,
+    then its outcome and, with time information, its gap.
+    """
+
+    def __init__(self, spec: DataSpec, dim: int) -> None:
+        super().__init__()
+        self.example_names, self.event_names = names(example_fields(spec)), names(event_fields(spec))
+        self.embeddings = FieldEmbeddings(example_fields(spec), dim)
+        self.outcomes = OutcomeEmbeddings(spec, dim)
+        self.shared = [self.example_names.index(name) for name in self.event_names]
+        self.example_width = len(self.example_names) * dim
+        self.query_width = len(self.event_names) * dim
+        """Q"""
+        self.key_width = self.query_width + self.outcomes.fields * dim
+        """K"""
+
+    def forward(self, batch: PointwiseBatch) -> tuple[Tensor, Tensor]:
+        """The example's fields [n, F * dim], and the candidate's query [n, Q]."""
+        example = self.embeddings(batch.fields, self.example_names)
+        return example.flatten(1), example[:, self.shared].flatten(1)
+
+    def keys(self, history: History) -> Tensor:
+        """[T, K], of which the first Q columns match the query's."""
+        events = [self.embeddings.lookup(name, history.fields[name]) for name in self.event_names]
+        return torch.cat([*events, *self.outcomes(history)], dim=1)
+
+
+def category_field(spec: DataSpec, name: str = "") -> Field:
+    """The item side field of this name; without a name the first one, or the item id where there is none.
+
+    Raises:
+        ValueError: the items have no such field.
+    """
+    fields = {field.name: field for field in spec.item}
+    if name and name not in fields:
+        raise ValueError(f"items have no field {name!r}; they have {', '.join(fields)}")
+    return fields[name] if name else spec.item[min(1, len(spec.item) - 1)]
+
+
+def shared_value(candidate: Ids, event: Ids, row: Tensor) -> Tensor:
+    """bool [T]: the past event has a value in common with its example's candidate; unknown values match nothing.
+
+    Args:
+        candidate: ids of n examples.
+        event: ids of T past events of the same field.
+        row: int64 [T], the example of each event.
+    """
+    if isinstance(candidate, Tensor) and isinstance(event, Tensor):
+        return (candidate.index_select(0, row) == event) & (event > UNKNOWN)
+    assert isinstance(candidate, Jagged) and isinstance(event, Jagged)
+    owner, of_event = jagged_rows(candidate), jagged_rows(event)
+    # Pairs (example, value) as one number each: ids are below 2**31.
+    wanted = owner << 31 | candidate.values
+    found = torch.isin(row.index_select(0, of_event) << 31 | event.values, wanted) & (event.values > UNKNOWN)
+    return torch.zeros_like(row).index_add_(0, of_event, found.long()) > 0
+
+
+def jagged_rows(jagged: Jagged) -> Tensor:
+    """int64 [values]: the row of each value."""
+    lengths = jagged.lengths
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=len(jagged.values))
+
+
+def latest(chosen: Tensor, offsets: Tensor, row: Tensor, count: int) -> Tensor:
+    """bool [T]: of the events in `chosen` (bool [T]) the `count` latest ones of each example."""
+    total = torch.cat([offsets.new_zeros(1), chosen.long().cumsum(0)])
+    later = total.index_select(0, offsets[1:]).index_select(0, row) - total[1:]
+    return chosen & (later < count)
+
+
+def select_events(history: History, keep: Tensor) -> History:
+    """The past with the events in `keep` (bool [T]) alone."""
+    index, total = keep.nonzero().squeeze(1), torch.cat([keep.new_zeros(1).long(), keep.long().cumsum(0)])
+    return History(
+        offsets=total.index_select(0, history.offsets),
+        fields={name: _take(ids, index) for name, ids in history.fields.items()},
+        action=history.action.index_select(0, index),
+        label=history.label.index_select(0, index),
+        gap=None if history.gap is None else history.gap.index_select(0, index),
+    )
+
+
+def _take(ids: Ids, index: Tensor) -> Ids:
+    if isinstance(ids, Tensor):
+        return ids.index_select(0, index)
+    lengths = ids.lengths.index_select(0, index)
+    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    shift = torch.repeat_interleave(ids.offsets.index_select(0, index) - offsets[:-1], lengths)
+    return Jagged(ids.values.index_select(0, shift + torch.arange(len(shift), device=shift.device)), offsets)
+
+
+def means_by_label(vectors: Tensor, history: History) -> Tensor:
     """Means over each example's events with label 0, and with label 1: [T, D] -> [n, 2 D]."""
     row, n = example_of_event(history), len(history.offsets) - 1
     total = vectors.new_zeros(2 * n, vectors.shape[1]).index_add_(0, 2 * row + history.label.long(), vectors)

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
-from ..kernels.embedding import FieldEmbeddings
-from ._inputs import OutcomeEmbeddings, event_fields, example_fields, example_of_event, names
+from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, Activation, make_activation, output_layer
 
 
@@ -33,6 +32,8 @@ class Config:
     """ReLU as in the tuned DIN of the BARS benchmark; Dice, as in the paper, makes several more passes over every past event."""
     attention_softmax: bool = False
     """Weights of an example's events sum to 1; off in the paper."""
+    negative_history: bool = False
+    """Past events with label 0 are pooled apart from those with label 1 (and normalised apart, with softmax)."""
     hidden: tuple[int, ...] = (200, 80)
     """Widths of the hidden layers of the MLP."""
     activation: Activation = "dice"
@@ -64,33 +65,34 @@ class DIN(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.softmax = config.attention_softmax
-        self.example_names, self.event_names = names(example_fields(spec)), names(event_fields(spec))
-        self.embeddings = FieldEmbeddings(example_fields(spec), config.embedding_dim)
-        self.outcomes = OutcomeEmbeddings(spec, config.embedding_dim)
-        query = len(self.event_names) * config.embedding_dim
-        key = query + self.outcomes.fields * config.embedding_dim
+        self.softmax, self.pools = config.attention_softmax, 2 if config.negative_history else 1
+        self.inputs = EventInputs(spec, config.embedding_dim)
+        query, key = self.inputs.query_width, self.inputs.key_width
         self.unit = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
-        inputs = len(self.example_names) * config.embedding_dim + key
+        inputs = self.inputs.example_width + self.pools * key
         self.mlp = MLP(inputs, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec.positive_rate)
-        self.shared = [self.example_names.index(name) for name in self.event_names]
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        example = self.embeddings(batch.fields, self.example_names)
-        interest = self.interest(example[:, self.shared].flatten(1), batch)
-        return self.out(self.mlp(torch.cat([example.flatten(1), interest], dim=1))).squeeze(1)
+        example, query = self.inputs(batch)
+        return self.out(self.mlp(torch.cat([example, self.interest(query, batch)], dim=1))).squeeze(1)
 
     def interest(self, query: Tensor, batch: PointwiseBatch) -> Tensor:
-        """query [n, Q] -> weighted sum of each example's past events [n, K]; zeros for an empty past."""
+        """query [n, Q] -> weighted sums of each example's past events [n, pools * K]; zeros for an empty pool."""
         history, row = batch.history, example_of_event(batch.history)
-        events = [self.embeddings.lookup(name, history.fields[name]) for name in self.event_names]
-        key = torch.cat([*events, *self.outcomes(history)], dim=1)
+        key = self.inputs.keys(history)
         weight = self.unit(query, key, row)
-        if self.softmax:
-            weight = segment_softmax(weight, row, len(query))
-        value = key * weight.unsqueeze(1)
-        return value.new_zeros(len(query), key.shape[1]).index_add_(0, row, value)
+        # The key holds the label, so that each pool has weights of its own.
+        pool = row if self.pools == 1 else 2 * row + history.label.long()
+        return weighted_sum(weight, key, pool, self.pools * len(query), self.softmax).view(len(query), -1)
+
+
+def weighted_sum(weight: Tensor, value: Tensor, row: Tensor, rows: int, softmax: bool) -> Tensor:
+    """Sums of weight [T] * value [T, K] over the tokens of each row [rows, K]; `softmax` normalises the weights of a row."""
+    if softmax:
+        weight = segment_softmax(weight, row, rows)
+    value = value * weight.unsqueeze(1)
+    return value.new_zeros(rows, value.shape[1]).index_add_(0, row, value)
 
 
 def segment_softmax(score: Tensor, row: Tensor, rows: int) -> Tensor:

@@ -58,12 +58,12 @@ class RandomFloor(Ranker):
         """Learns nothing."""
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        x = _mix(_mix(batch.example) ^ self.seed)
+        x = hash_of(hash_of(batch.example) ^ self.seed)
         uniform = (x >> 40 & 0xFFFFFF).float() / 2**24
         return self.base + self.SPREAD * (uniform - 0.5)
 
 
-def _mix(x: Tensor) -> Tensor:
+def hash_of(x: Tensor) -> Tensor:
     """The finaliser of splitmix64 (Steele et al. 2014): int64 -> int64, one to one, wraps around."""
     x = x + -7046029254386353131
     x = (x ^ (x >> 30 & 2**34 - 1)) * -4658895280553007687

@@ -165,6 +165,14 @@ class Ranker(nn.Module):
     def forward(self, batch: Any) -> Tensor:
         raise TypeError(f"{type(self).__name__} must define forward(batch) -> logits [n]")
 
+    def auxiliary_loss(self) -> Tensor | None:
+        """A scalar that the trainer adds to the mean logloss, weighted by the model; None if there is none.
+
+        Asked for once after each forward in training mode. What it draws at random comes from torch's generators, which
+        a checkpoint restores. It is no part of the training loss that is reported.
+        """
+        return None
+
     def observe(self, batch: Any) -> None:
         raise TypeError(f"{type(self).__name__} is fitted by gradients, not by counts")
 

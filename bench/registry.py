@@ -32,6 +32,8 @@ MODELS: dict[str, Entry] = {
         "baselines.floors:CTR", "floor", "smoothed click rates of user, item and logged context, added as logits", core=True
     ),
     "lr": Entry("baselines.lr:INFO", "floor", "logistic regression over the example's fields, without history", core=True),
+    "gbdt": Entry("baselines.gbdt:INFO", "classical", "boosted trees over click rates, counts and recency"),
+    "fm": Entry("baselines.fm:INFO", "classical", "factorisation machine over fields and pooled past, without a network"),
     "dnn": Entry("baselines.dnn:INFO", "classical", "mean-pooled history and all fields through an MLP", core=True),
     "deepfm": Entry(
         "baselines.deepfm:INFO", "classical", "factorisation machine and MLP over mean-pooled history and all fields", core=True
@@ -39,12 +41,19 @@ MODELS: dict[str, Entry] = {
     "dcnv2": Entry(
         "baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields", core=True
     ),
+    "widedeep": Entry("baselines.widedeep:INFO", "classical", "linear model of the fields; MLP over fields and pooled past"),
+    "xdeepfm": Entry("baselines.xdeepfm:INFO", "classical", "compressed interaction network and MLP over fields and pooled past"),
+    "autoint": Entry("baselines.autoint:INFO", "classical", "self-attention among fields and pooled past, and an MLP"),
+    "fibinet": Entry("baselines.fibinet:INFO", "classical", "SENET weights and bilinear pairs of fields and pooled past; MLP"),
     "din": Entry(
         "baselines.din:INFO",
         "classical",
         "attention of the candidate over each past event, without softmax, and an MLP",
         core=True,
     ),
+    "dien": Entry("baselines.dien:INFO", "classical", "two GRUs, the second gated by the candidate's attention, and an MLP"),
+    "bst": Entry("baselines.bst:INFO", "classical", "transformer block over candidate and past events, and an MLP"),
+    "sim": Entry("baselines.sim:INFO", "classical", "attention over past events of the candidate's category and latest ones"),
     "sasrec": Entry(
         "generative.sasrec:INFO",
         "generative",

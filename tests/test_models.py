@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ def build(info: ModelInfo, data: RankingData, seed: int = 0) -> Ranker:
     return info.build(info.config(), data.spec)
 
 
+def loss_of(model: Ranker, batch: Any) -> torch.Tensor:
+    """What the trainer descends."""
+    loss = F.binary_cross_entropy_with_logits(model(batch), batch.label)
+    auxiliary = model.auxiliary_loss()
+    return loss if auxiliary is None else loss + auxiliary
+
+
 def ready(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
     """A model with a little training, so that no weight is at its (often zero) start."""
     info = registry.info(name)
@@ -51,7 +59,7 @@ def ready(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
         else:
             assert optimizer is not None
             optimizer.zero_grad()
-            F.binary_cross_entropy_with_logits(model(batch), batch.label).backward()
+            loss_of(model, batch).backward()
             optimizer.step()
     if info.fit == "counts":
         model.finish()
@@ -84,7 +92,7 @@ def test_every_parameter_is_trained(name: str, time: str, data: RankingData) -> 
         return
     logit = model(batch)
     assert logit.shape == (len(batch),) and torch.isfinite(logit).all()
-    F.binary_cross_entropy_with_logits(logit, batch.label).backward()
+    loss_of(model, batch).backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, f"{parameter_name} takes no part in the score"
         assert torch.isfinite(parameter.grad).all(), parameter_name

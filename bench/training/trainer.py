@@ -163,9 +163,11 @@ class _Loop:
         batch = to_device(batches.assemble(plan, np.random.default_rng([self.seed, state.epoch, state.step])), self.device)
         with devices.autocast(self.device, config.precision):
             logit = self.model(batch)
+            auxiliary = self.model.auxiliary_loss()
         loss = F.binary_cross_entropy_with_logits(logit.float(), batch.label)
+        total = loss if auxiliary is None else loss + auxiliary.float()
         self.optimizer.zero_grad(set_to_none=True)
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        (total if self.scaler is None else self.scaler.scale(total)).backward()
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if config.clip_norm > 0:

@@ -7,17 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from rankbench.baselines import dcnv2, deepfm
+from rankbench.baselines import autoint, dcnv2, deepfm, fibinet, widedeep, xdeepfm
 from rankbench.baselines._deepctr import DeepCTR, library
 from rankbench.bench.contract import DataSpec, Field, History, ModelInfo, PointwiseBatch
 from rankbench.kernels.embedding import FieldEmbeddings
 
+CARDS = (deepfm.INFO, dcnv2.INFO, widedeep.INFO, xdeepfm.INFO, autoint.INFO, fibinet.INFO)
 DIM, LONGEST = 4, 5
 SPEC = DataSpec(
     user=(Field("user", 9), Field("age", 5)),
@@ -35,8 +36,12 @@ SIZES = {field.name: field.size for field in (*SPEC.user, *SPEC.item, *SPEC.cont
 
 def options(info: ModelInfo) -> dict[str, Any]:
     """What the library's class is called with outside the adapter."""
-    own = {"cross_num": 3, "cross_parameterization": "matrix"} if info.name == "dcnv2" else {}
-    return {"dnn_hidden_units": (200, 80), "task": "binary", **own}
+    own = {
+        "dcnv2": {"cross_num": 3, "cross_parameterization": "matrix"},
+        "xdeepfm": {"cin_layer_size": (32, 32), "cin_activation": "linear"},
+        "fibinet": {"bilinear_type": "each"},
+    }
+    return {"dnn_hidden_units": (200, 80), "task": "binary", **own.get(info.name, {})}
 
 
 def weight(embeddings: FieldEmbeddings, name: str) -> Tensor:
@@ -71,29 +76,36 @@ def ours(info: ModelInfo) -> DeepCTR:
 def theirs(info: ModelInfo, model: DeepCTR) -> tuple[Any, list[str]]:
     """The library's own class with our weights, and the names of its history columns in our order.
 
-    Pools become variable-length columns with mean pooling and a length column, sharing the tables of the example.
+    Pools become variable-length columns with mean pooling and a length column. Their tables are copies of the example's: the
+    library takes the number of tables for the number of fields, so that its CIN and others fail where columns share one.
     """
     SparseFeat, VarLenSparseFeat = library.inputs.SparseFeat, library.inputs.VarLenSparseFeat
     sparse = [SparseFeat(name, SIZES[name], DIM) for name in EXAMPLE]
     pools = [(f"{name}_{label}", name, SIZES[name]) for label in (0, 1) for name in EVENT] + [("outcomes", "outcomes", 12)]
-    varlen = [
-        VarLenSparseFeat(SparseFeat(pool, size, DIM, embedding_name=table), LONGEST, "mean", f"{pool}_length")
-        for pool, table, size in pools
-    ]
+    varlen = [VarLenSparseFeat(SparseFeat(pool, size, DIM), LONGEST, "mean", f"{pool}_length") for pool, _, size in pools]
     network = getattr(library.models, options_class(info))(sparse, sparse + varlen, **options(info))
     for name in EXAMPLE:
         network.embedding_dict[name].weight.data.copy_(weight(model.inputs.embeddings, name))
         network.linear_model.embedding_dict[name].weight.data.copy_(weight(model.linear, name))
+    for pool, name, _ in pools[:-1]:
+        network.embedding_dict[pool].weight.data.copy_(weight(model.inputs.embeddings, name))
     outcome = model.inputs.outcomes.tables
     pairs = weight(outcome, "action").unsqueeze(1) + weight(outcome, "label")[2:]
     network.embedding_dict["outcomes"].weight.data.copy_(pairs.flatten(0, 1))
     missing = network.load_state_dict(model.network.state_dict(), strict=False)
-    assert not missing.unexpected_keys and all("embedding_dict" in key for key in missing.missing_keys)
+    assert not missing.unexpected_keys and all("embedding_dict" in key or "bilinear" in key for key in missing.missing_keys)
     return network.eval(), [pool for pool, _, _ in pools]
 
 
 def options_class(info: ModelInfo) -> str:
-    return {"deepfm": "DeepFM", "dcnv2": "DCN"}[info.name]
+    return {
+        "deepfm": "DeepFM",
+        "dcnv2": "DCN",
+        "widedeep": "WDL",
+        "xdeepfm": "xDeepFM",
+        "autoint": "AutoInt",
+        "fibinet": "FiBiNET",
+    }[info.name]
 
 
 def matrix(network: Any, batch: PointwiseBatch, pools: list[str]) -> Tensor:
@@ -116,7 +128,7 @@ def matrix(network: Any, batch: PointwiseBatch, pools: list[str]) -> Tensor:
 
 
 @pytest.mark.parametrize("longest", [0, LONGEST], ids=["no-history", "history"])
-@pytest.mark.parametrize("info", [deepfm.INFO, dcnv2.INFO], ids=lambda info: info.name)
+@pytest.mark.parametrize("info", CARDS, ids=lambda info: info.name)
 def test_scores_equal_the_library_fed_through_its_own_matrix(info: ModelInfo, longest: int) -> None:
     torch.manual_seed(0)
     model, batch = ours(info), random_batch(50, longest)
@@ -125,6 +137,12 @@ def test_scores_equal_the_library_fed_through_its_own_matrix(info: ModelInfo, lo
         expected, probability = network(matrix(network, batch, pools)).squeeze(1), model(batch).sigmoid()
     assert expected.std() > 0.01
     assert torch.allclose(probability, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["all", "each", "interaction"])
+def test_bilinear_pairs_equal_the_library_s_loop(kind: Literal["all", "each", "interaction"]) -> None:
+    layer, x = fibinet.Bilinear(6, DIM, kind), torch.randn(5, 6, DIM)
+    assert torch.allclose(layer(x), library.layers.BilinearInteraction.forward(layer, x), atol=1e-6)
 
 
 def test_large_ids_collide_in_the_library_and_not_here() -> None:
@@ -200,7 +218,7 @@ def with_path() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-@pytest.mark.parametrize("info", [deepfm.INFO, dcnv2.INFO], ids=lambda info: info.name)
+@pytest.mark.parametrize("info", CARDS, ids=lambda info: info.name)
 def test_scoring_leaves_nothing_behind(
     info: ModelInfo, make_spec: Callable[..., DataSpec], make_batch: Callable[..., PointwiseBatch]
 ) -> None:

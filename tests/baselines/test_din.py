@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from rankbench.baselines._inputs import example_of_event
+from rankbench.baselines._inputs import example_of_event, select_events
 from rankbench.baselines._layers import Dice
 from rankbench.baselines.din import DIN, Config, segment_softmax
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch
@@ -43,7 +44,7 @@ def network(layers: nn.Sequential, x: Tensor) -> Tensor:
 
 
 def vector(model: DIN, name: str, ids: Ids, row: int) -> Tensor:
-    table = weight(model.embeddings, name)
+    table = weight(model.inputs.embeddings, name)
     values = ids[row : row + 1] if isinstance(ids, Tensor) else ids.values[ids.offsets[row] : ids.offsets[row + 1]]
     return table[values].sum(0) / max(len(values), 1)
 
@@ -66,14 +67,17 @@ def weight_of(model: DIN, query: Tensor, key: Tensor) -> Tensor:
 
 
 def literal(model: DIN, batch: PointwiseBatch, softmax: bool) -> Tensor:
-    past, outcome = batch.history, {name: weight(model.outcomes.tables, name) for name in model.outcomes.tables.index}
+    past, outcome = (
+        batch.history,
+        {name: weight(model.inputs.outcomes.tables, name) for name in model.inputs.outcomes.tables.index},
+    )
     logits = []
     for row in range(len(batch)):
-        example = {name: vector(model, name, batch.fields[name], row) for name in model.example_names}
-        query = torch.cat([example[name] for name in model.event_names])
+        example = {name: vector(model, name, batch.fields[name], row) for name in model.inputs.example_names}
+        query = torch.cat([example[name] for name in model.inputs.event_names])
         keys, weights = [], []
         for event in range(int(past.offsets[row]), int(past.offsets[row + 1])):
-            parts = [vector(model, name, past.fields[name], event) for name in model.event_names]
+            parts = [vector(model, name, past.fields[name], event) for name in model.inputs.event_names]
             parts.append(outcome["action"][past.action[event]] + outcome["label"][2 + int(past.label[event])])
             if past.gap is not None:
                 parts.append(outcome["gap"][past.gap[event]])
@@ -135,6 +139,22 @@ def test_more_of_the_same_interest_weighs_more(
     assert torch.allclose(model.interest(query, doubled), 2 * model.interest(query, one), atol=1e-6)
     model.softmax = True
     assert torch.allclose(model.interest(query, doubled), model.interest(query, one), atol=1e-6)
+
+
+def test_events_of_each_outcome_are_pooled_apart(
+    make_spec: Callable[..., DataSpec], make_batch: Callable[..., PointwiseBatch]
+) -> None:
+    """The two halves are what DIN makes of the events of one label alone."""
+    spec, batch = make_spec(), make_batch(make_spec())
+    for softmax in (False, True):
+        model = DIN(Config(negative_history=True, attention_softmax=softmax), spec).eval()
+        query = torch.randn(len(batch), model.unit.query.in_features)
+        halves = model.interest(query, batch).chunk(2, dim=1)
+        model.pools = 1
+        for label, half in enumerate(halves):
+            past = select_events(batch.history, batch.history.label == label)
+            alone = model.interest(query, replace(batch, history=past))
+            assert torch.allclose(half, alone, atol=1e-6) and half.abs().sum() > 0
 
 
 def test_segment_softmax(make_spec: Callable[..., DataSpec], make_batch: Callable[..., PointwiseBatch]) -> None:

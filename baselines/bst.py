@@ -1,0 +1,112 @@
+"""BST, the behaviour sequence transformer (Chen et al. 2019, arXiv:1905.06874): candidate and past attend to each other.
+
+A token is the event's fields beside a position, the time between event and request (equation 1); the candidate is the last
+token. Blocks as published: S' = LayerNorm(S + Dropout(MultiHead(S))), then LayerNorm(S' + Dropout(FFN(S'))) with a leaky ReLU
+(equations 2 to 5). The candidate's output and the mean of the past events' outputs join the example's fields in an MLP.
+
+The paper lays all outputs end to end, for which every history must have one length; the mean needs no padding to say nothing,
+and the candidate's own output is kept apart in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..bench.contract import DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.embedding import FieldEmbeddings
+from ._inputs import EventInputs, example_of_event
+from ._layers import MLP, Activation, output_layer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters of BST."""
+
+    embedding_dim: int = 16
+    """Of every field's table."""
+    width: int = 32
+    """Of a token within the blocks; a multiple of `heads`."""
+    heads: int = 4
+    blocks: int = 1
+    """One is best in the paper."""
+    inner: int = 64
+    """Hidden width of a block's feed-forward network."""
+    attention_dropout: float = 0.1
+    """Within the blocks."""
+    hidden: tuple[int, ...] = (200, 80)
+    """Widths of the hidden layers of the MLP."""
+    activation: Activation = "relu"
+    dropout: float = 0.2
+    """After every hidden layer of the MLP."""
+
+
+class BST(Ranker):
+    """Tokens, transformer blocks, pooled outputs, MLP, one logit."""
+
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__()
+        self.inputs = EventInputs(spec, config.embedding_dim)
+        order = Field("order", spec.history_length + 2)
+        """Without time information: how many events back, 2 for the latest; the gap says it otherwise."""
+        self.order = FieldEmbeddings((order,), config.embedding_dim) if spec.time == "none" else None
+        width = self.inputs.key_width + (config.embedding_dim if self.order is not None else 0)
+        self.token = nn.Linear(width, config.width)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                config.width, config.heads, config.inner, config.attention_dropout, F.leaky_relu, batch_first=True
+            )
+            for _ in range(config.blocks)
+        )
+        self.mlp = MLP(self.inputs.example_width + 2 * config.width, config.hidden, config.activation, config.dropout)
+        self.out = output_layer(self.mlp.width, spec.positive_rate)
+
+    def forward(self, batch: PointwiseBatch) -> Tensor:
+        example, query = self.inputs(batch)
+        return self.out(self.mlp(torch.cat([example, self.interest(query, batch.history)], dim=1))).squeeze(1)
+
+    def interest(self, query: Tensor, history: History) -> Tensor:
+        """query [n, Q] -> output of the candidate's token and mean output of the past events, [n, 2 * width]."""
+        offsets, row = history.offsets, example_of_event(history)
+        n, longest = len(query), int(offsets.diff().max())
+        # The candidate stands first: attention knows no order but that of the positions.
+        slot = row * (longest + 1) + torch.arange(len(row), device=row.device) - offsets.index_select(0, row) + 1
+        candidate = self.token(F.pad(query, (0, self.token.in_features - query.shape[1])))
+        past = self.token(self.tokens(history, row))
+        x = torch.cat([candidate.unsqueeze(1), candidate.new_zeros(n, longest, candidate.shape[1])], dim=1)
+        x = x.flatten(0, 1).index_copy(0, slot, past).view_as(x)
+        padding = torch.arange(longest + 1, device=row.device) > offsets.diff().unsqueeze(1)
+        for block in self.blocks:
+            x = block(x, src_key_padding_mask=padding)
+        total = x[:, 1:].masked_fill(padding[:, 1:].unsqueeze(2), 0).sum(dim=1)
+        return torch.cat([x[:, 0], total / offsets.diff().clamp(min=1).unsqueeze(1).to(total.dtype)], dim=1)
+
+    def tokens(self, history: History, row: Tensor) -> Tensor:
+        """[T, width of a key and its position]"""
+        key = self.inputs.keys(history)
+        if self.order is None:
+            return key
+        back = history.offsets[1:].index_select(0, row) + 1 - torch.arange(len(row), device=row.device)
+        return torch.cat([key, self.order.lookup("order", back)], dim=1)
+
+
+INFO = ModelInfo(
+    name="bst",
+    family="classical",
+    view="pointwise",
+    config=Config,
+    build=BST,
+    summary="transformer block over candidate and past events, and an MLP",
+    paper="Chen et al. 2019, arXiv:1905.06874",
+    code="own, over torch.nn.TransformerEncoderLayer",
+    differs=(
+        "a past event carries the action, label and logged context, not only the item",
+        "past events of both outcomes, not clicks alone",
+        "the past events' outputs are averaged instead of laid end to end; the candidate's output is apart",
+        "a position is a logarithmic bucket of the time gap; without time information, how many events back",
+        "tokens pass a linear map to the width of the blocks",
+    ),
+)

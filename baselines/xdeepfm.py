@@ -1,0 +1,64 @@
+"""xDeepFM (Lian et al. 2018, arXiv:1803.05170): explicit interactions of growing order beside an MLP and first-order weights.
+
+Compressed interaction network, equation 6: X^k_h = sum_ij W^{k,h}_ij (X^{k-1}_i * X^0_j), row vectors entry by entry; the
+entries of each X^k_h are summed and join the logit. The network is deepctr-torch's; embeddings and the pooled history are this
+harness's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..bench.contract import DataSpec, ModelInfo, Ranker
+from ._deepctr import DeepCTR
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyper-parameters of xDeepFM."""
+
+    embedding_dim: int = 16
+    """Of every field's table."""
+    cross_layers: tuple[int, ...] = (32, 32)
+    """Feature maps of each layer; even but for the last. Half of a layer's maps go to the output, half to the next layer."""
+    hidden: tuple[int, ...] = (200, 80)
+    """Widths of the MLP's hidden layers; at least one."""
+    dropout: float = 0.2
+    """After every hidden layer."""
+
+
+def build(config: Config, spec: DataSpec) -> Ranker:
+    """xDeepFM for this data."""
+    model = DeepCTR(
+        "xDeepFM",
+        spec,
+        config.embedding_dim,
+        cin_layer_size=config.cross_layers,
+        cin_activation="linear",
+        dnn_hidden_units=config.hidden,
+        dnn_dropout=config.dropout,
+    )
+    # Summed over the entries, random biases would move the first scores away from the base rate.
+    for layer in model.network.cin.conv1ds:
+        nn.init.zeros_(layer.bias)
+    return model
+
+
+INFO = ModelInfo(
+    name="xdeepfm",
+    family="classical",
+    view="pointwise",
+    config=Config,
+    build=build,
+    summary="compressed interaction network and MLP over fields and pooled past",
+    paper="Lian et al. 2018, arXiv:1803.05170",
+    code="deepctr-torch 0.3.0 xDeepFM, linear maps",
+    differs=(
+        "history joins as pooled vectors, which take part in the interactions and the MLP, not in the first order",
+        "half of a layer's maps leave it for the output, as in the authors' code; maps have biases",
+        "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
+        "decoupled weight decay instead of the library's summed L2",
+    ),
+)
