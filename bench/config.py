@@ -35,6 +35,10 @@ class DataConfig:
     test_history: Literal["live", "frozen"] = "live"
     """What a validation or test example sees of its own period: live, all strictly earlier events of its user; frozen, none,
     so that no score depends on a test label. GAUC compares use of the history fairly only if frozen, see docs/gauc.md."""
+    supervision: Literal["dense", "impression"] = "dense"
+    """How sequences are cut for generative rankers. dense: a user's sequence in long segments, every example of it in one pass;
+    deeper layers then reach further back than one history length. impression: a segment for each example with its history alone,
+    about history_length times the work; classical rankers always see examples so."""
     unknown_rate: float = 0.1
     """Share of training batches' user and item ids that are replaced by `unknown`, so that its row is trained."""
 

@@ -125,9 +125,9 @@ def pointwise_batch(data: RankingData, event: np.ndarray, item: np.ndarray) -> P
 class SequenceBatches:
     """Segments of user sequences in which the examples of a role are the targets.
 
-    A user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last target, preceded by
-    one history length of context. Where an event belongs depends on what it sees alone, so no score depends on the future,
-    on events that it does not see, or on batch mates.
+    Dense supervision: a user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last
+    target, preceded by one history length of context. Where an event belongs depends on what it sees alone, so no score
+    depends on the future, on events that it does not see, or on batch mates. By impression: a segment for each target.
     """
 
     def __init__(self, data: RankingData, role: str, batch_events: int) -> None:
@@ -171,6 +171,8 @@ class SequenceBatches:
 
 def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the segment of each event starts, and where its chunk does (which tells segments apart)."""
+    if data.config.supervision == "impression":
+        return data.lo[event], event
     length = data.spec.history_length
     chunk_length = 4 * max(length, 32)
     user_start = data.log.user_offsets[data.log.user_of(event)]

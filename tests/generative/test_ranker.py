@@ -17,7 +17,7 @@ from rankbench.bench.data.batches import SequenceBatches, request_batch
 from rankbench.bench.data.dataset import RankingData
 from rankbench.generative import fuxi, gpt, hstu
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
-from support.logs import make_data
+from support.logs import make_data, with_config
 
 HEADS = ("mlp", "ffn", *READS_CANDIDATE)
 CASES: list[dict[str, Any]] = [
@@ -136,6 +136,20 @@ def test_weights_survive_a_file(module: Any, data: RankingData, tmp_path: Path) 
     again = module.build(module.Config(width=16), data.spec).eval()
     again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     assert scores(again, data) == scores(model, data)
+
+
+@pytest.mark.parametrize("layout", ["interleaved", "candidate"])
+def test_one_layer_sees_the_same_however_sequences_are_cut(layout: str, data: RankingData) -> None:
+    """Deeper models differ: with long segments their states have seen more than one history length. Without position bias,
+    because ties that a cut goes through share another position."""
+    alone = with_config(data, supervision="impression")
+    shallow = trained({"layout": layout, "layers": 1, "relative_bias": "time"}, data)
+    expected, found = scores(shallow, data), scores(shallow, alone, size=500)
+    assert [found[event] for event in expected] == pytest.approx(list(expected.values()), abs=1e-5)
+    deep = trained({"layout": layout, "layers": 3}, data)
+    assert scores(deep, alone) != pytest.approx(scores(deep, data), abs=1e-4)
+    again = scores(trained({"layout": layout, "layers": 2}, alone), alone)
+    assert again.keys() == expected.keys()
 
 
 def test_more_tokens_cost_what_the_config_says(data: RankingData) -> None:
