@@ -35,8 +35,8 @@ class Config:
     """One is best in the paper."""
     inner: int = 64
     """Hidden width of a block's feed-forward network."""
-    attention_dropout: float = 0.1
-    """Within the blocks."""
+    block_dropout: float = 0.1
+    """Of the outputs of attention and feed-forward network."""
     hidden: tuple[int, ...] = (200, 80)
     """Widths of the hidden layers of the MLP."""
     activation: Activation = "relu"
@@ -57,10 +57,14 @@ class BST(Ranker):
         self.token = nn.Linear(width, config.width)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                config.width, config.heads, config.inner, config.attention_dropout, F.leaky_relu, batch_first=True
+                config.width, config.heads, config.inner, config.block_dropout, F.leaky_relu, batch_first=True
             )
             for _ in range(config.blocks)
         )
+        for block in self.blocks:
+            assert isinstance(block, nn.TransformerEncoderLayer)
+            # The paper drops outputs, not attention weights; without that torch has a faster path.
+            block.self_attn.dropout = 0.0
         self.mlp = MLP(self.inputs.example_width + 2 * config.width, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec.positive_rate)
 
@@ -109,4 +113,5 @@ INFO = ModelInfo(
         "a position is a logarithmic bucket of the time gap; without time information, how many events back",
         "tokens pass a linear map to the width of the blocks",
     ),
+    train={"lr": 5e-4},
 )

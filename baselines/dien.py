@@ -5,7 +5,8 @@ with s = sigmoid of an inner product, e the item of the next event, e' another i
 a_t = softmax over t of (h_t W e_candidate), and a GRU over h_t whose update gate is scaled by it (AUGRU, equations 6 to 9):
 h'_t = (1 - a_t u_t) h'_{t-1} + a_t u_t c_t. The last h' joins the example's fields in an MLP.
 
-Tokens travel packed by time step, as torch's PackedSequence: no step is ever spent on padding.
+The evolution reads tokens packed by time step, so that no step is spent on padding. The extractor is torch's own GRU over
+padded rows: its packed form walks over all tokens again at every step of the backward pass.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence
 
 from ..bench.contract import DataSpec, History, ModelInfo, PointwiseBatch, Ranker
 from ._inputs import EventInputs, example_of_event
@@ -120,8 +120,7 @@ class DIEN(Ranker):
             return last
         steps = steps_of(history.offsets, row)
         key = self.inputs.keys(history)
-        packed = PackedSequence(key.index_select(0, steps.token), steps.sizes)
-        state = self.extractor(packed)[0].data
+        state = self.extract(key, history, row).index_select(0, steps.token)
         row = row.index_select(0, steps.token)
         score = (state * self.attention(query).index_select(0, row)).sum(1)
         attention = segment_softmax(score, row, len(query))
@@ -129,6 +128,13 @@ class DIEN(Ranker):
         if self.training and self.next is not None:
             self.auxiliary = self.weight * self.next_event_loss(state, key, history, steps)
         return last.index_copy(0, steps.row[: len(evolved)], evolved)
+
+    def extract(self, key: Tensor, history: History, row: Tensor) -> Tensor:
+        """State of the extractor after each event: key [T, K] -> [T, width]."""
+        n, longest = len(history.offsets) - 1, int(history.offsets.diff().max())
+        step = torch.arange(len(row), device=row.device) - history.offsets.index_select(0, row)
+        padded = key.new_zeros(longest * n, key.shape[1]).index_copy(0, step * n + row, key)
+        return self.extractor(padded.unflatten(0, (longest, n)))[0].flatten(0, 1).index_select(0, step * n + row)
 
     def next_event_loss(self, state: Tensor, key: Tensor, history: History, steps: Steps) -> Tensor:
         """Mean over events that have a next one: is the next item told from that of a random past event of the batch?

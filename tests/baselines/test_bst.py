@@ -37,7 +37,7 @@ def test_equals_one_example_at_a_time(
 ) -> None:
     """Without dropout; torch has another path for scoring than for training."""
     spec = make_spec(time)
-    options = {"embedding_dim": 3, "width": 8, "heads": 2, "blocks": 2, "attention_dropout": 0.0}
+    options = {"embedding_dim": 3, "width": 8, "heads": 2, "blocks": 2, "block_dropout": 0.0}
     model, batch = BST(Config(**options), spec).double().train(training), make_batch(spec, n=20)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)

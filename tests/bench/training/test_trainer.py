@@ -56,14 +56,14 @@ class KillAt(Quiet):
             raise Killed
 
 
-@pytest.mark.parametrize("name", ["din", "hstu", "dcnv2"])
+@pytest.mark.parametrize("name", ["din", "hstu", "dcnv2", "dien"])
 def test_one_seed_gives_one_result(name: str, data: RankingData, tmp_path: Path) -> None:
     first, again, other = (fit(name, data, tmp_path / f"{run}.pt", seed=seed) for run, seed in enumerate((0, 0, 1)))
     assert first[2] == again[2] and without_seconds(first[1]) == without_seconds(again[1])
     assert first[2] != other[2]
 
 
-@pytest.mark.parametrize("name", ["din", "hstu", "deepfm"])
+@pytest.mark.parametrize("name", ["din", "hstu", "deepfm", "dien"])
 @pytest.mark.parametrize("when", [3, 17])
 def test_resuming_equals_never_stopping(name: str, when: int, data: RankingData, tmp_path: Path) -> None:
     """Stopped in the middle of an epoch, with a checkpoint at every step or only at the epochs' ends."""
@@ -77,6 +77,15 @@ def test_resuming_equals_never_stopping(name: str, when: int, data: RankingData,
         assert scores == expected
         assert without_seconds(resumed) == without_seconds(straight)
         assert (resumed.steps, resumed.best_epoch) == (straight.steps, straight.best_epoch)
+
+
+def test_the_auxiliary_loss_is_descended_and_not_reported(data: RankingData, tmp_path: Path) -> None:
+    """Its parameters start anywhere and are moved by nothing else."""
+    model, state, _ = fit("dien", data, tmp_path / "x.pt", dataclasses.replace(CONFIG, epochs=1))
+    torch.manual_seed(0)
+    start = registry.info("dien").build(registry.info("dien").config(), data.spec).state_dict()
+    assert not torch.equal(model.state_dict()["next.weight"], start["next.weight"])
+    assert state.curve[0]["train_loss"] < 0.75, "0.1 * 2 ln 2 above the logloss if the two were added"
 
 
 def test_a_finished_run_resumes_to_itself(data: RankingData, tmp_path: Path) -> None:
@@ -107,7 +116,7 @@ def test_a_budget_in_seconds_ends_within_an_epoch(data: RankingData, tmp_path: P
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_mixed_precision_trains(precision: str, data: RankingData, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, precision=precision, epochs=2)
-    for name in ("din", "hstu", "sasrec"):
+    for name in ("din", "hstu", "sasrec", "dien", "bst", "autoint"):
         _, state, scores = fit(name, data, tmp_path / f"{name}.pt", config)
         assert state.curve[-1]["train_loss"] < 0.75 and all(0 < score < 1 for score in scores)
 
