@@ -54,10 +54,12 @@ def test_boards_are_those_of_the_records(folder: Path, records: dict[Path, list[
         assert (folder / figure).stat().st_size > 5000
 
 
-def test_the_leaderboard_of_the_readme_is_the_committed_one() -> None:
-    found = re.search(r"<!-- board: (\S+) -->\n(.*?)<!-- board: end -->", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert found is not None
-    assert found[2] == (ROOT / "results" / "boards" / found[1] / "brief.md").read_text()
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+def test_leaderboards_of_pages_are_the_committed_ones(page: Path) -> None:
+    found = re.findall(r"<!-- board: (\S+) -->\n(.*?)<!-- board: end -->", page.read_text(), re.DOTALL)
+    assert found or page.name not in ("README.md", "findings.md")
+    for folder, text in found:
+        assert text == (ROOT / "results" / folder / "brief.md").read_text()
 
 
 def test_no_place_of_a_machine_is_committed() -> None:
