@@ -41,12 +41,45 @@ class DataConfig:
     about history_length times the work; classical rankers always see examples so."""
     unknown_rate: float = 0.1
     """Share of training batches' user and item ids that are replaced by `unknown`, so that its row is trained."""
+    negatives: Literal["default", "exposed", "uniform", "popularity", "in-batch"] = "default"
+    """Where negatives of training come from, see data/negatives.py. default: exposed, or uniform if the log has none."""
+    negative_rate: float | None = None
+    """exposed: share of the negatives that training keeps (default 1). Otherwise: sampled negatives a positive (default 4)."""
+    test_negatives: Literal["default", "exposed", "uniform", "popularity"] = "default"
+    """The same for validation and test examples, which are sampled once for a split. Boards never mix them."""
+    test_negative_rate: int = 20
+    """Sampled negatives a positive in validation and test."""
+    exclude_future_positives: bool = False
+    """Sample no item that the user likes later. That uses the future, test included: only to compare with work that does it."""
 
     def __post_init__(self) -> None:
         _at_least("data.history_length", self.history_length, 1)
         _at_least("data.feedback_delay", self.feedback_delay, 0)
         if not 0 <= self.unknown_rate < 1:
             raise UserError(f"data.unknown_rate must be in [0, 1), not {self.unknown_rate}")
+        _at_least("data.test_negative_rate", self.test_negative_rate, 1)
+        rate = self.negative_rate
+        if rate is not None and self.negatives == "exposed" and not 0 < rate <= 1:
+            raise UserError(f"data.negative_rate is a share, in (0, 1], if data.negatives=exposed, not {rate}")
+        if rate is not None and self.negatives in ("uniform", "popularity", "in-batch") and not (rate >= 1 and rate % 1 == 0):
+            raise UserError(
+                f"data.negative_rate is a whole number of negatives a positive, not {rate}, unless negatives are exposed"
+            )
+
+    def resolved(self, positive_only: bool) -> DataConfig:
+        """With `default` replaced by what it means for a log.
+
+        Raises:
+            UserError: exposed negatives of a log that has none.
+        """
+        usual = "uniform" if positive_only else "exposed"
+        source = usual if self.negatives == "default" else self.negatives
+        test = usual if self.test_negatives == "default" else self.test_negatives
+        if positive_only and "exposed" in (source, test):
+            key = "negatives" if source == "exposed" else "test_negatives"
+            raise UserError(f"{self.dataset} has positives alone: data.{key} must be uniform or popularity, not exposed")
+        rate = self.negative_rate if self.negative_rate is not None else 1.0 if source == "exposed" else 4.0
+        return dataclasses.replace(self, negatives=source, test_negatives=test, negative_rate=rate)
 
 
 @dataclass(frozen=True)
@@ -100,6 +133,14 @@ class Experiment:
         values["data"]["dataset"] = (
             Path(self.data.dataset).stem if self.data.dataset.endswith((".yaml", ".yml")) else self.data.dataset
         )
+        # Sampling that does not take place is no part of an experiment.
+        data = values["data"]
+        if data["test_negatives"] in ("default", "exposed"):
+            del data["test_negatives"], data["test_negative_rate"]
+        if data["negatives"] in ("default", "exposed") and data["negative_rate"] in (None, 1.0):
+            del data["negatives"], data["negative_rate"]
+        if not data.keys() & {"negatives", "test_negatives"}:
+            del data["exclude_future_positives"]
         return values
 
     @property

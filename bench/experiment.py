@@ -39,8 +39,8 @@ class Cell:
     """One experiment with one seed."""
 
     experiment: Experiment
-    changed: dict[str, Any]
-    """Settings that differ from the model's defaults."""
+    default: Experiment
+    """The same model on the same data set, nothing else asked for."""
     info: ModelInfo
     seed: int
 
@@ -52,6 +52,18 @@ class Cell:
     def name(self) -> str:
         return f"{self.info.name} seed {self.seed}"
 
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Settings that differ from the model's defaults."""
+        return _difference(self.default.as_dict(), self.experiment.as_dict())
+
+    def resolved(self, positive_only: bool) -> Cell:
+        """With the negatives that `default` means for the log at hand: part of the experiment's identity."""
+        experiment, default = (
+            dataclasses.replace(one, data=one.data.resolved(positive_only)) for one in (self.experiment, self.default)
+        )
+        return dataclasses.replace(self, experiment=experiment, default=default)
+
 
 def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
     """All cells of a benchmark; every setting is checked before anything runs."""
@@ -60,8 +72,7 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
         info = registry.info(name)
         experiment = resolve(name, info.config, dict(info.train), settings)
         default = resolve(name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
-        changed = _difference(default.as_dict(), experiment.as_dict())
-        cells += [Cell(experiment, changed, info, seed) for seed in range(seeds)]
+        cells += [Cell(experiment, default, info, seed) for seed in range(seeds)]
     return cells
 
 
@@ -69,8 +80,8 @@ def _difference(default: dict[str, Any], actual: dict[str, Any], prefix: str = "
     result: dict[str, Any] = {}
     for key, value in actual.items():
         if isinstance(value, dict):
-            result |= _difference(default[key], value, f"{prefix}{key}.")
-        elif value != default[key]:
+            result |= _difference(default.get(key, {}), value, f"{prefix}{key}.")
+        elif key not in default or value != default[key]:
             result[f"{prefix}{key}"] = value
     return result
 
@@ -106,6 +117,7 @@ def run_all(
             raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
     store.check_writable()
     data = prepare(cells[0].experiment.data, roots)
+    cells = [cell.resolved(data.log.positive_only) for cell in cells]
     _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
     processes = jobs or (max(1, (os.cpu_count() or 1) // threads) if chosen.type == "cpu" else 1)
     records: dict[tuple[str, int], RunRecord] = {}
@@ -126,8 +138,8 @@ def run_all(
 
 
 def _check_monitor(monitors: set[str], data: RankingData) -> None:
-    valid = data.split.examples("valid")
-    label, user = np.asarray(data.log.label[valid]), data.log.user_of(valid)
+    valid = data.examples("valid")
+    label, user = valid.label, data.log.user_of(valid.event)
     if "gauc" in monitors and math.isnan(metrics.gauc(label, label.astype(np.float64), user).weighted):
         raise UserError(
             f"train.monitor=gauc cannot choose an epoch: no user has both labels among the validation examples of "
@@ -177,18 +189,20 @@ def _identity(cell: Cell, data: RankingData) -> Identity:
 
 
 def _facts(data: RankingData) -> DataFacts:
-    log, split, test = data.log, data.split, data.split.examples("test")
+    log, split = data.log, data.split
+    examples = {role: data.examples(role) for role in ROLES}
+    test = examples["test"]
     return DataFacts(
         files=tuple(File(**dataclasses.asdict(file)) for file in log.meta.files),
         split_hash=split.hash,
         events=log.meta.events,
         users=log.meta.users,
         items=log.meta.items,
-        examples={role: len(split.examples(role)) for role in ROLES},
-        positives={role: int(log.label[split.examples(role)].sum()) for role in ROLES},
+        examples={role: len(examples[role]) for role in ROLES},
+        positives={role: int(examples[role].label.sum()) for role in ROLES},
         share_train_after_test=split.share_train_after_test,
-        test_rows_warm_user=float(split.warm_user[log.user_of(test)].mean()),
-        test_rows_warm_item=float(split.warm_item[log.item[test]].mean()),
+        test_rows_warm_user=float(split.warm_user[log.user_of(test.event)].mean()),
+        test_rows_warm_item=float(split.warm_item[test.item].mean()),
         cleaning={key: int(value) for key, value in dataclasses.asdict(log.meta.cleaning).items()},
         bayes_auc=log.meta.bayes_auc,
     )

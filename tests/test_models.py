@@ -52,7 +52,7 @@ def ready(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
     model = build(info, data)
     batches = make_batches(data, info.view, "train", 256, 512)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.02) if list(model.parameters()) else None
-    for plan in batches.plans(np.random.default_rng(0))[:6]:
+    for plan in batches.plans(0)[:6]:
         batch = batches.assemble(plan, None)
         if info.fit == "counts":
             model.observe(batch)
@@ -67,8 +67,9 @@ def ready(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
 
 
 def scores(model: Ranker, info: ModelInfo, data: RankingData, role: str = "test", size: int = 10_000) -> dict[int, float]:
-    example, probability = evaluator.predict(model, make_batches(data, info.view, role, size, size), CPU, "fp32")
-    return dict(zip(example.tolist(), probability.tolist(), strict=True))
+    batches = make_batches(data, info.view, role, size, size)
+    probability = evaluator.predict(model, batches, data, CPU, "fp32")
+    return dict(zip(batches.examples.ids(data.log.meta.events).tolist(), probability.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -87,7 +88,7 @@ def test_every_parameter_is_trained(name: str, time: str, data: RankingData) -> 
     info = registry.info(name)
     model = build(info, data)
     batches = make_batches(data, info.view, "train", 512, 4096)
-    batch = batches.assemble(batches.plans(np.random.default_rng(1))[0], None)
+    batch = batches.assemble(batches.plans(1)[0], None)
     if info.fit == "counts":
         return
     logit = model(batch)

@@ -16,16 +16,18 @@ from ...kernels.time_buckets import time_buckets
 from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from .dataset import RankingData
 from .eventlog import Multi
+from .negatives import Examples
 from .vocabulary import FieldTable
 
 
 class Batches(Protocol):
     """A role's examples in one of the two views. A plan names the rows of one batch; assembling it costs the work."""
 
-    examples: int
+    examples: Examples
+    """What the plans of the latest `plans` call cover, each exactly once."""
 
-    def plans(self, rng: np.random.Generator | None) -> list[np.ndarray]:
-        """The batches of one epoch: shuffled by `rng`, in log order without it."""
+    def plans(self, epoch: int | None) -> list[np.ndarray]:
+        """The batches of an epoch, shuffled; or, of the first epoch's examples, unshuffled batches without an epoch."""
         ...
 
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch | SequenceBatch:
@@ -33,11 +35,11 @@ class Batches(Protocol):
         ...
 
 
-def make_batches(data: RankingData, view: str, role: str, batch_size: int, batch_events: int) -> Batches:
+def make_batches(data: RankingData, view: str, role: str, batch_size: int, batch_events: int, seed: int = 0) -> Batches:
     """The examples of `role` as a model's card wants to read them."""
     if view == "pointwise":
-        return PointwiseBatches(data, role, batch_size)
-    return SequenceBatches(data, role, batch_events)
+        return PointwiseBatches(data, role, batch_size, seed)
+    return SequenceBatches(data, role, batch_events, seed)
 
 
 def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,26 +84,28 @@ def _hide(ids: Ids, hidden: np.ndarray) -> Tensor:
 class PointwiseBatches:
     """Examples as rows, each with the events it may see."""
 
-    def __init__(self, data: RankingData, role: str, batch_size: int) -> None:
-        self.data = data
-        self.events = data.split.examples(role)
-        self.examples = len(self.events)
-        self.batch_size = batch_size
+    def __init__(self, data: RankingData, role: str, batch_size: int, seed: int = 0) -> None:
+        self.data, self.role, self.batch_size, self.seed = data, role, batch_size, seed
+        self.examples = data.examples(role, seed)
 
-    def plans(self, rng: np.random.Generator | None) -> list[np.ndarray]:
-        events = self.events if rng is None else rng.permutation(self.events)
-        return [events[begin : begin + self.batch_size] for begin in range(0, len(events), self.batch_size)]
+    def plans(self, epoch: int | None) -> list[np.ndarray]:
+        self.examples = self.data.examples(self.role, self.seed, epoch or 0)
+        rows = np.arange(len(self.examples))
+        if epoch is not None:
+            rows = np.random.default_rng([self.seed, epoch]).permutation(rows)
+        return [rows[begin : begin + self.batch_size] for begin in range(0, len(rows), self.batch_size)]
 
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch:
-        batch = pointwise_batch(self.data, plan, np.asarray(self.data.log.item[plan]))
+        batch = pointwise_batch(self.data, self.examples.take(plan))
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
             for name in ("user", "item"):
                 batch.fields[name] = _hide(batch.fields[name], rng.random(len(plan)) < rate)
         return batch
 
 
-def pointwise_batch(data: RankingData, event: np.ndarray, item: np.ndarray) -> PointwiseBatch:
-    """Rows that score item code item[r] (usually the event's own) at the request of event[r]."""
+def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
+    """Rows that score each example's item at the request of its event."""
+    event = examples.event
     log, lo, hi = data.log, data.lo[event], data.hi[event]
     past, offsets = ranges(lo, hi - lo)
     history_fields = _gather(data.vocabulary.item, np.asarray(log.item[past])) | _gather(data.vocabulary.context, past)
@@ -109,9 +113,9 @@ def pointwise_batch(data: RankingData, event: np.ndarray, item: np.ndarray) -> P
     if data.spec.time != "none":
         gap = time_buckets(_tensor(np.repeat(data.query_time(event), hi - lo) - log.time[past]))
     return PointwiseBatch(
-        example=_tensor(event),
-        label=torch.from_numpy(log.label[event].astype(np.float32)),
-        fields=_example_fields(data, event, item),
+        example=_tensor(examples.ids(log.meta.events)),
+        label=torch.from_numpy(examples.label.astype(np.float32)),
+        fields=_example_fields(data, event, examples.item),
         history=History(
             offsets=_tensor(offsets),
             fields=history_fields,
@@ -128,40 +132,58 @@ class SequenceBatches:
     Dense supervision: a user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last
     target, preceded by one history length of context. Where an event belongs depends on what it sees alone, so no score
     depends on the future, on events that it does not see, or on batch mates. By impression: a segment for each target.
+    Sampled items stand behind the events of their segment and are seen by nothing.
     """
 
-    def __init__(self, data: RankingData, role: str, batch_events: int) -> None:
-        self.data = data
-        self.batch_events = batch_events
-        events = data.split.examples(role)
-        self.examples = len(events)
-        start, chunk = segment_start(data, events)
-        new = np.flatnonzero(np.diff(chunk, prepend=-1))
-        self.targets = Multi(events, np.append(new, len(events)))
-        """Event positions of the targets; segment s has those between its two offsets."""
-        self.start = start[new]
-        self.end = events[self.targets.offsets[1:] - 1] + 1
+    def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0) -> None:
+        self.data, self.role, self.batch_events, self.seed = data, role, batch_events, seed
+        self._cut(data.examples(role, seed))
 
-    def plans(self, rng: np.random.Generator | None) -> list[np.ndarray]:
-        order = np.arange(len(self.start)) if rng is None else rng.permutation(len(self.start))
-        if rng is None:  # of similar length together: less padding where a kernel pads
-            order = np.argsort(self.end - self.start, kind="stable")
+    def _cut(self, examples: Examples) -> None:
+        self.examples = examples
+        start, chunk = segment_start(self.data, examples.event)
+        new = np.flatnonzero(np.diff(chunk, prepend=-1))
+        self.offsets = np.append(new, len(examples))
+        """Segment s has the examples offsets[s]:offsets[s + 1]."""
+        self.start = start[new]
+        self.end = examples.event[self.offsets[1:] - 1] + 1
+        sampled = np.concatenate([[0], np.cumsum(examples.draw > 0)])
+        self.extra = np.diff(sampled[self.offsets])
+        """Sampled items in each segment."""
+
+    def plans(self, epoch: int | None) -> list[np.ndarray]:
+        if self.role == "train":
+            self._cut(self.data.examples(self.role, self.seed, epoch or 0))
+        size = self.end - self.start + self.extra
+        if epoch is None:  # of similar length together: less padding where a kernel pads
+            order = np.argsort(size, kind="stable")
+        else:
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(size))
         batches, begin, filled = [], 0, 0
-        for at, size in enumerate((self.end - self.start)[order].tolist()):
-            if filled and filled + size > self.batch_events:
+        for at, events in enumerate(size[order].tolist()):
+            if filled and filled + events > self.batch_events:
                 batches.append(order[begin:at])
                 begin, filled = at, 0
-            filled += size
+            filled += events
         batches.append(order[begin:])
         return batches
 
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
-        first, last = self.targets.offsets[plan], self.targets.offsets[plan + 1]
-        positions, _ = ranges(first, last - first)
-        example = self.targets.values[positions]
-        event, offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
-        shift = np.repeat(self.start[plan] - offsets[:-1], last - first)
-        batch = sequence_batch(self.data, event, np.asarray(self.data.log.item[event]), offsets, example - shift)
+        first, last = self.offsets[plan], self.offsets[plan + 1]
+        rows, _ = ranges(first, last - first)
+        examples = self.examples.take(rows)
+        logged_events, logged_offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
+        offsets = logged_offsets + np.concatenate([[0], np.cumsum(self.extra[plan])])
+        event, item = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64)
+        # The logged events of each segment come first, then its sampled items in the order of the examples.
+        place, _ = ranges(offsets[:-1], np.diff(logged_offsets))
+        event[place], item[place] = logged_events, self.data.log.item[logged_events]
+        segment = np.repeat(np.arange(len(plan)), last - first)
+        target = examples.event - self.start[plan][segment] + offsets[segment]
+        sampled = np.flatnonzero(examples.draw)
+        target[sampled], _ = ranges(offsets[1:] - self.extra[plan], self.extra[plan])
+        event[target[sampled]], item[target[sampled]] = examples.event[sampled], examples.item[sampled]
+        batch = sequence_batch(self.data, event, item, offsets, target, examples)
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
             per_segment = np.repeat(rng.random(len(plan)) < rate, np.diff(offsets))
             batch.fields["user"] = _hide(batch.fields["user"], per_segment)
@@ -181,7 +203,7 @@ def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def sequence_batch(
-    data: RankingData, event: np.ndarray, item: np.ndarray, offsets: np.ndarray, target: np.ndarray
+    data: RankingData, event: np.ndarray, item: np.ndarray, offsets: np.ndarray, target: np.ndarray, examples: Examples
 ) -> SequenceBatch:
     """Packed events with their bounds; every segment must start at or before what its events see, or see less.
 
@@ -189,7 +211,7 @@ def sequence_batch(
         event: positions in the log, one segment after the other, [E].
         item: item code shown at each of them.
         offsets: of the segments, [S + 1].
-        target: which of the E are examples, [n].
+        target: which of the E are the examples, [n].
     """
     log = data.log
     segment_begin = np.repeat(offsets[:-1], np.diff(offsets))
@@ -212,18 +234,20 @@ def sequence_batch(
         time=_tensor(np.asarray(log.time[event])) if timed else None,
         query_time=_tensor(data.query_time(event)) if timed else None,
         target=_tensor(target),
-        example=_tensor(event[target]),
-        label=torch.from_numpy(log.label[event[target]].astype(np.float32)),
+        example=_tensor(examples.ids(log.meta.events)),
+        label=torch.from_numpy(examples.label.astype(np.float32)),
     )
 
 
 def request_batch(data: RankingData, view: str, event: int, items: np.ndarray) -> PointwiseBatch | SequenceBatch:
     """One request with K candidates: item codes `items` [K] scored at the request of `event`, none seeing another."""
     repeated = np.full(len(items), event)
+    examples = Examples(repeated, items, np.asarray(data.log.label[repeated]), np.zeros_like(repeated))
     if view == "pointwise":
-        return pointwise_batch(data, repeated, items)
+        return pointwise_batch(data, examples)
     begin = segment_start(data, np.array([event]))[0][0]
     past = np.arange(begin, data.hi[event])
     shown = np.concatenate([np.asarray(data.log.item[past]), items])
     events = np.concatenate([past, repeated])
-    return sequence_batch(data, events, shown, np.array([0, len(events)]), np.arange(len(past), len(events)))
+    offsets, target = np.array([0, len(events)]), np.arange(len(past), len(events))
+    return sequence_batch(data, events, shown, offsets, target, examples)

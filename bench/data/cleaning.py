@@ -17,7 +17,7 @@ import pandas as pd
 from ..errors import UserError
 from .sources.files import as_numbers, as_text, column_of
 from .sources.labels import parse_label
-from .sources.schema import Feature, RawLog, Schema, SourceFile
+from .sources.schema import ALL_POSITIVE, Feature, RawLog, Schema, SourceFile
 
 _MS = {"s": 1000, "ms": 1, "day": 86_400_000}
 _YEAR_2200_MS = 7_258_118_400_000
@@ -83,10 +83,9 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     events, schema = raw.events, raw.schema
     if len(events) == 0:
         raise UserError(f"{raw.name} has no rows")
-    rule = parse_label(schema.label)
     user, item = as_text(column_of(events, "user")), as_text(column_of(events, "item"))
     time, has_time = _milliseconds(column_of(events, "time"), schema.time_unit, raw.name)
-    label = rule.apply(column_of(events, rule.column))
+    label = _labels(events, schema.label)
 
     kept = np.ones(len(events), dtype=bool)
     counts: dict[str, int] = {}
@@ -131,6 +130,14 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     return clean_log, report
 
 
+def _labels(events: pd.DataFrame, text: str) -> np.ndarray:
+    """float32 [rows]: 0, 1 or NaN."""
+    if text == ALL_POSITIVE:
+        return np.ones(len(events), dtype=np.float32)
+    rule = parse_label(text)
+    return rule.apply(column_of(events, rule.column))
+
+
 def _check_schema(raw: RawLog) -> None:
     schema = raw.schema
     owned = (
@@ -149,10 +156,9 @@ def _check_schema(raw: RawLog) -> None:
             if table is None:
                 raise UserError(f"{raw.name}: feature {feature.column!r} needs a {table_name}, and there is none")
             _require(raw.name, table_name, table, feature.column)
-    label_column = parse_label(schema.label).column
-    for column in ("user", "item", "time", label_column, *schema.action):
+    outcomes = {*schema.action, *(() if schema.label == ALL_POSITIVE else (parse_label(schema.label).column,))}
+    for column in ("user", "item", "time", *sorted(outcomes)):
         _require(raw.name, "event table", raw.events, column)
-    outcomes = {label_column, *schema.action}
     for feature in schema.context_features:
         if feature.column in outcomes:
             raise UserError(f"{raw.name}: {feature.column!r} is an outcome (label or action) and cannot be a context feature")
@@ -239,7 +245,8 @@ def _check_rows(raw: RawLog, table: pd.DataFrame, report: CleaningReport) -> Non
     if len(table) == 0:
         raise UserError(f"{raw.name} has no usable row; {report.lines()[0]}")
     classes = table["label"].unique()
-    if len(classes) == 1:
+    if len(classes) == 1 and raw.schema.label != ALL_POSITIVE:
         raise UserError(
-            f"{raw.name}: the label {raw.schema.label!r} is {classes[0]} in all {len(table):,} rows; ranking needs both classes"
+            f"{raw.name}: the label {raw.schema.label!r} is {classes[0]} in all {len(table):,} rows; ranking needs both classes "
+            f"(where every row is a positive by nature, write label: {ALL_POSITIVE} and negatives will be sampled)"
         )

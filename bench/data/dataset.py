@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ from ..contract import DataSpec, Field
 from . import sources
 from .cleaning import clean
 from .eventlog import EventLog, open_log, write_log
+from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, Split, make_split
 from .visibility import frozen_intervals, visible_intervals
@@ -40,7 +43,24 @@ class RankingData:
     hi: np.ndarray
     """int64 [events]: end (exclusive) of what every event sees."""
     config: DataConfig
+    """Resolved: no `default` is left in its negatives."""
     spec: DataSpec
+
+    def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
+        """What is scored in `train`, `valid` or `test`. Seed and epoch matter for training examples that are sampled."""
+        if role == "train":
+            return training_examples(self.log, self.split, self.config, self._sampler, seed, epoch)
+        return held_out_examples(self.log, self.split, self.config, self._sampler, role)
+
+    @functools.cached_property
+    def _sampler(self) -> Sampler:
+        return Sampler(self.log, self.split, self.config.exclude_future_positives)
+
+    @functools.cached_property
+    def logit_correction(self) -> float:
+        """Added to every logit: ln w, from the odds that training shows to those that predictions are judged by."""
+        training, judged = negatives_per_positive(self.log, self.split, self.config)
+        return math.log(training / judged)
 
     def request_fields(self, event: np.ndarray) -> dict[str, np.ndarray]:
         """Ids of hour, weekday and time since the latest visible event: what time information `request` adds to context."""
@@ -90,6 +110,7 @@ def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
 
 def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     """`prepare` for a log that is already open."""
+    config = config.resolved(log.positive_only)
     split = make_split(log, config.split)
     train = split.role == ROLES["train"]
     vocabulary = build_vocabulary(log, train)
@@ -105,7 +126,7 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         history_length=config.history_length,
         time=config.time,
         gap_buckets=GAP_BUCKETS,
-        positive_rate=float(log.label[train].mean()),
+        positive_rate=1 / (1 + negatives_per_positive(log, split, config)[0]),
     )
     return RankingData(log, split, vocabulary, lo, hi, config, spec)
 
@@ -119,6 +140,7 @@ def describe(name: str, roots: DataRoots) -> list[str]:
     lines = [
         f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {log.label.mean():.1%} positive",
         f"time: {span[0]} to {span[1]} UTC; events per user: median {np.median(lengths):.0f}, largest {lengths.max()}",
+        *(["positives alone: negatives are sampled (data.negatives, data.test_negatives)"] if log.positive_only else []),
         "features: " + (", ".join(f"{owner} {feature.column}" for owner, feature in meta.features) or "none"),
         *meta.cleaning.lines(),
         *(f"file: {file.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}..., from {file.origin}" for file in meta.files),

@@ -85,6 +85,11 @@ class EventLog:
         return self.column("label")
 
     @functools.cached_property
+    def positive_only(self) -> bool:
+        """Every event has label 1: there is nothing to rank until negatives are sampled."""
+        return bool(np.asarray(self.label).min())
+
+    @functools.cached_property
     def action(self) -> np.ndarray:
         """int32 [events]: code of what the user did."""
         return self.column("action")

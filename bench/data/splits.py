@@ -65,7 +65,7 @@ def make_split(log: EventLog, name: str) -> Split:
     role = strategies[resolved](log)
     for role_name, code in ROLES.items():
         labels = log.label[role == code]
-        if len(labels) == 0 or labels.min() == labels.max():
+        if len(labels) == 0 or (labels.min() == labels.max() and not log.positive_only):
             what = "no events" if len(labels) == 0 else f"only the label {labels[0]} in its {len(labels)} events"
             raise UserError(
                 f"split {resolved} of {log.meta.name} leaves {what} for {role_name}; choose another --split or more data"

@@ -15,12 +15,12 @@ from ..data.batches import Batches, make_batches, request_batch
 from ..data.dataset import RankingData
 
 
-def predict(model: Ranker, batches: Batches, device: torch.device, precision: str) -> tuple[np.ndarray, np.ndarray]:
+def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
     """Score every example once, without gradients and without touching the training state.
 
     Returns:
-        example: int64 [n], ascending positions in the event log.
-        probability: float64 [n], sigmoid of the logit taken in float64 on the CPU.
+        Probabilities, float64 [n] in the order of `batches.examples`: sigmoid of the logit, corrected for the sampling of
+        negatives, taken in float64 on the CPU.
     """
     examples, logits = [], []
     model.eval()
@@ -34,8 +34,13 @@ def predict(model: Ranker, batches: Batches, device: torch.device, precision: st
     example, logit = np.concatenate(examples), np.concatenate(logits)
     if not np.isfinite(logit).all():
         raise FloatingPointError("scores that are not finite; lower train.lr")
-    order = np.argsort(example)
-    return example[order], 1 / (1 + np.exp(-logit[order]))
+    wanted = batches.examples.ids(data.log.meta.events)
+    order, home = np.argsort(example), np.argsort(wanted)
+    if not np.array_equal(example[order], wanted[home]):
+        raise RuntimeError("not every example was scored exactly once")
+    probability = np.empty(len(wanted))
+    probability[home] = 1 / (1 + np.exp(-(logit[order] + data.logit_correction)))
+    return probability
 
 
 def predictions(
@@ -43,20 +48,18 @@ def predictions(
 ) -> pd.DataFrame:
     """One row per example of `role`: example, user, item (codes of the log), time (ms), label, score, warm_user, warm_item."""
     batches = make_batches(data, info.view, role, batch_size, batch_size * 2)
-    example, probability = predict(model, batches, device, precision)
-    if not np.array_equal(example, data.split.examples(role)):
-        raise RuntimeError(f"{info.name} did not score each {role} example exactly once")
-    user, item = data.log.user_of(example), np.asarray(data.log.item[example])
+    probability, examples = predict(model, batches, data, device, precision), batches.examples
+    user = data.log.user_of(examples.event)
     return pd.DataFrame(
         {
-            "example": example,
+            "example": examples.ids(data.log.meta.events),
             "user": user,
-            "item": item,
-            "time": data.log.time[example],
-            "label": data.log.label[example],
+            "item": examples.item.astype(np.asarray(data.log.item).dtype),
+            "time": data.log.time[examples.event],
+            "label": examples.label,
             "score": probability,
             "warm_user": data.split.warm_user[user],
-            "warm_item": data.split.warm_item[item],
+            "warm_item": data.split.warm_item[examples.item],
         }
     )
 

@@ -18,8 +18,8 @@ from ..evaluation.stats import BootstrapResult, Metric, ModelInterval, align, pa
 from ..records.schema import DataFacts, RunRecord, Slices
 from ..records.store import Store
 
-SHARED = ("dataset", "split", "history_length", "time", "feedback_delay", "test_history")
-"""Data settings that decide what a model may see; all rows of a board have the same."""
+SHARED = ("dataset", "split", "history_length", "time", "feedback_delay", "test_history", "test_negatives", "test_negative_rate")
+"""Data settings that decide what a model may see and what it is asked; all rows of a board have the same."""
 
 METRICS: tuple[Metric, ...] = ("gauc", "auc", "logloss")
 """With an interval over users."""
@@ -84,8 +84,8 @@ class Board:
     settings: dict[str, object]
     """The shared data settings."""
     headline: Literal["gauc", "auc"]
-    """What orders the rows and decides ties. GAUC where histories are frozen and two test users at least have both labels;
-    else AUC: with live histories, GAUC punishes the use of a user's own past (docs/gauc.md)."""
+    """What orders the rows and decides ties. GAUC where two test users at least have both labels, and histories are frozen or
+    negatives sampled; else AUC: with live histories, GAUC punishes the use of a user's own past (docs/gauc.md)."""
     rows: tuple[Row, ...]
     """Best first."""
     statements: tuple[str, ...]
@@ -115,8 +115,9 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
     label, user, scores = align(frames)
     whole = _test(finished[0])["all"]
     gauc_users = int(whole["gauc_users"] or 0)
+    sampled = _sampled(finished[0])
     frozen = finished[0].config["data"]["test_history"] == "frozen"
-    headline = "gauc" if gauc_users >= 2 and frozen else "auc"
+    headline = "gauc" if gauc_users >= 2 and (frozen or sampled) else "auc"
 
     def bootstrap(metric: Metric, names: Iterable[str]) -> BootstrapResult:
         return paired_bootstrap(label, user, {name: scores[name] for name in names}, metric, draws)
@@ -132,10 +133,11 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         dataset=dataset,
         split=split,
         facts=finished[0].data,
-        settings={key: finished[0].config["data"][key] for key in SHARED[2:]} | _common(finished),
+        settings=_shared(finished[0]) | _common(finished),
         headline=headline,
         rows=tuple(rows),
         statements=(
+            *_about_sampling(finished[0]),
             *_about_headline(rows, headline, frozen),
             *_about_quality(rows, headline, bootstrap),
             *_about_runs(rows, finished),
@@ -171,6 +173,16 @@ def _groups(records: list[RunRecord]) -> dict[str, list[RunRecord]]:
         label if labels.count(label) == 1 else f"{label} #{config_hash}": group
         for label, ((_, config_hash), group) in zip(labels, cells.items(), strict=True)
     }
+
+
+def _shared(record: RunRecord) -> dict[str, object]:
+    """The settings SHARED of a run, beyond data set and split. Sampled test negatives are named only where there are any."""
+    named = SHARED[2:] if _sampled(record) else SHARED[2:-2]
+    return {key: record.config["data"][key] for key in named}
+
+
+def _sampled(record: RunRecord) -> bool:
+    return record.config["data"].get("test_negatives", "exposed") not in ("default", "exposed")
 
 
 def _common(records: list[RunRecord]) -> dict[str, object]:
@@ -219,9 +231,10 @@ def _refuse_mixture(records: list[RunRecord]) -> None:
         what = None
         if other.data.split_hash != first.data.split_hash:
             what = f"split hash {first.data.split_hash[:12]} and {other.data.split_hash[:12]}"
+        mine, theirs = _shared(first), _shared(other)
         for key in SHARED[2:]:
-            if other.config["data"][key] != first.config["data"][key]:
-                what = f"data.{key} {first.config['data'][key]} and {other.config['data'][key]}"
+            if mine.get(key) != theirs.get(key):
+                what = f"data.{key} {mine.get(key, 'exposed')} and {theirs.get(key, 'exposed')}"
         if what is not None:
             raise UserError(
                 f"runs of {first.identity.dataset}@{first.identity.split} cannot share a board: {what} "
@@ -288,6 +301,16 @@ def _difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> t
         return -found.difference, -found.difference_high, -found.difference_low
     found = pair.models[one.label]
     return found.difference, found.difference_low, found.difference_high
+
+
+def _about_sampling(record: RunRecord) -> Iterable[str]:
+    data = record.config["data"]
+    if _sampled(record):
+        yield (
+            f"Test negatives are not impressions but sampled items ({data['test_negatives']}, {data['test_negative_rate']} a "
+            "positive, the same for every row). Telling liked items from sampled ones is another task than telling them from "
+            "what was shown: compare no number here with one of exposed negatives."
+        )
 
 
 def _about_headline(rows: list[Row], headline: str, frozen: bool) -> Iterable[str]:

@@ -84,15 +84,14 @@ def train(
 
     A run that finds `resume_file` continues from it and ends with the numbers of an uninterrupted run.
     """
-    batches = make_batches(data, info.view, "train", config.batch_size, config.batch_events)
+    batches = make_batches(data, info.view, "train", config.batch_size, config.batch_events, seed)
     valid = make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
     if info.fit == "counts":
         return _count(model, batches, device)
     loop = _Loop(model, config, seed, device, resume_file)
     state = loop.state
     while not loop.finished():
-        rng = np.random.default_rng([seed, state.epoch])
-        plans = batches.plans(rng)
+        plans = batches.plans(state.epoch)
         progress.epoch_started(state.epoch + 1, config.epochs, len(plans), state.step)
         for plan in plans[state.step :]:
             loop.step(batches, plan, progress)
@@ -113,7 +112,7 @@ def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
     return TrainState(
         epoch=1,
         best_epoch=1,
-        trained=batches.examples,
+        trained=len(batches.examples),
         seconds=time.perf_counter() - begin,
         cpu_seconds=time.process_time() - begin_cpu,
     )
@@ -122,8 +121,8 @@ def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
 def _validate(
     model: Ranker, valid: Batches, data: RankingData, config: TrainConfig, device: torch.device, state: TrainState
 ) -> EpochPoint:
-    example, probability = evaluator.predict(model, valid, device, config.precision)
-    label, user = np.asarray(data.log.label[example]), data.log.user_of(example)
+    probability = evaluator.predict(model, valid, data, device, config.precision)
+    label, user = valid.examples.label, data.log.user_of(valid.examples.event)
     return EpochPoint(
         epoch=state.epoch + 1,
         train_loss=state.loss_sum / max(state.seen, 1),

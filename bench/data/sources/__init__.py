@@ -50,6 +50,13 @@ DATASETS: dict[str, DatasetCard] = {
             "kuairand:load_kuairand_pure",
         ),
         DatasetCard(
+            "taobao-userbehavior",
+            "Taobao UserBehavior: views, carts, favourites, purchases, 2017; positives alone, negatives are sampled",
+            "Alibaba Tianchi: research use",
+            "global-time",
+            "taobao:load_taobao",
+        ),
+        DatasetCard(
             "simulator",
             "Simulated log with planted effects and a known best AUC",
             "none needed: generated",

@@ -8,6 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
+ALL_POSITIVE = "all"
+"""A label rule: every row is a positive, nothing was logged that the user did not want."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -25,7 +28,7 @@ class Schema:
     """Which columns of the event, user and item tables mean what."""
 
     label: str
-    """Column of the event table with 0 / 1, or a rule over one column, such as `rating >= 4`."""
+    """Column of the event table with 0 / 1, a rule over one column, such as `rating >= 4`, or ALL_POSITIVE."""
     action: tuple[str, ...]
     """Columns of the event table that say what the user did; their combination is the action of a past event."""
     user_features: tuple[Feature, ...] = ()

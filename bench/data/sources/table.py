@@ -3,7 +3,7 @@
     events: events.csv.gz                         # paths are relative to the YAML file
     columns: {user: uid, item: sku, time: ts}     # left out: user, item, time
     time_unit: s                                  # s, ms, day or datetime
-    label: rating >= 4                            # or a column that holds 0 and 1
+    label: rating >= 4                            # or a column that holds 0 and 1, or `all`: every row is a positive
     action: [rating]                              # left out: the column of the label
     domain: market                                # a context feature
     context_features: [device]
@@ -29,7 +29,7 @@ from ...config import from_dict
 from ...errors import UserError
 from .files import as_text, column_of, columns_of, read_columns, source_file
 from .labels import parse_label
-from .schema import Feature, RawLog, Schema
+from .schema import ALL_POSITIVE, Feature, RawLog, Schema
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ def load_table(path: Path, mapping: dict[str, Any]) -> RawLog:
     context = _features(config.context_features, f"{path}: context_features")
     if config.domain and config.domain not in [feature.column for feature in context]:
         context = (Feature(config.domain), *context)
-    rule = parse_label(config.label)
-    action = config.action or (rule.column,)
+    outcome = () if config.label == ALL_POSITIVE else (parse_label(config.label).column,)
+    action = config.action or outcome
 
     event_file = path.parent / config.events
     within = (*(() if config.users else user_features), *(() if config.items else item_features))
-    needed = [rule.column, *action, *(feature.column for feature in (*context, *within))]
+    needed = [*outcome, *action, *(feature.column for feature in (*context, *within))]
     events = _events(event_file, columns, needed, (*context, *within), config.delimiter)
     files, notes = [event_file], [f"columns: user = {columns.user}, item = {columns.item}, time = {columns.time}"]
     tables: dict[str, pd.DataFrame | None] = {"user": None, "item": None}
@@ -110,7 +110,7 @@ def load_table(path: Path, mapping: dict[str, Any]) -> RawLog:
                 notes.append(f"{absent:,} {owner}s are not in {file}: their features are missing")
         elif features:
             tables[owner] = _constant(events, owner, features, event_file)
-    own = dict.fromkeys(["user", "item", "time", rule.column, *action, *(feature.column for feature in context)])
+    own = dict.fromkeys(["user", "item", "time", *outcome, *action, *(feature.column for feature in context)])
     return RawLog(
         name=name,
         events=columns_of(events, own),

@@ -10,6 +10,7 @@ from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import Jagged, PointwiseBatch, SequenceBatch
 from rankbench.bench.data.batches import make_batches, pointwise_batch, ranges, request_batch
 from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.data.negatives import logged
 from rankbench.bench.data.splits import SPLITS
 from support.logs import changed, make_data, with_config
 
@@ -37,7 +38,7 @@ def seen_by_pointwise(data: RankingData, role: str) -> dict[int, list[tuple]]:
 def seen_by_sequence(data: RankingData, role: str) -> dict[int, list[tuple]]:
     result = {}
     batches = make_batches(data, "sequence", role, 64, 500)
-    for plan in batches.plans(np.random.default_rng(0)):
+    for plan in batches.plans(0):
         batch = batches.assemble(plan, None)
         assert isinstance(batch, SequenceBatch)
         rows = list(zip(batch.fields["item"].tolist(), batch.action.tolist(), batch.past_label.tolist(), strict=True))
@@ -118,7 +119,7 @@ def tensors(batch: object) -> list[torch.Tensor]:
 def test_time_switch_decides_what_is_there(data: RankingData, time: str) -> None:
     data = with_config(data, time=time)
     event = data.split.examples("test")[:20]
-    rows = pointwise_batch(data, event, np.asarray(data.log.item[event]))
+    rows = pointwise_batch(data, logged(data.log, event))
     segment = request_batch(data, "sequence", int(event[-1]), np.array([0]))
     assert isinstance(segment, SequenceBatch)
     assert (rows.history.gap is None) == (segment.time is None) == (time == "none")
@@ -132,7 +133,7 @@ def test_history_time_hides_when_the_request_is(data: RankingData, tmp_path: Pat
     later = int(data.log.user_offsets[data.log.user_of(np.array([event]))[0] + 1])
     time[event:later] += 123_456_789
     moved = changed(data, tmp_path / "moved", time=time)
-    one, two = (pointwise_batch(d, np.array([event]), np.array([0])) for d in (data, moved))
+    one, two = (pointwise_batch(d, logged(d.log, np.array([event]))) for d in (data, moved))
     assert one.history.gap is not None and two.history.gap is not None
     assert torch.equal(one.history.gap, two.history.gap)
     assert data.query_time(np.array([event])) == moved.query_time(np.array([event]))
@@ -141,7 +142,7 @@ def test_history_time_hides_when_the_request_is(data: RankingData, tmp_path: Pat
 def test_one_order_of_examples_per_seed(data: RankingData) -> None:
     for view in ("pointwise", "sequence"):
         batches = make_batches(data, view, "train", 32, 200)
-        first, same, other = (batches.plans(np.random.default_rng(seed)) for seed in (1, 1, 2))
+        first, same, other = (batches.plans(seed) for seed in (1, 1, 2))
         assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
         assert not np.array_equal(np.concatenate(first), np.concatenate(other))
         assert sorted(np.concatenate(first).tolist()) == sorted(np.concatenate(other).tolist())

@@ -1,0 +1,195 @@
+"""Which pairs of a request and an item are examples: logged events, some of their negatives left out, or items that are sampled.
+
+Sources of negatives:
+- `exposed`: what the log shows without the positive outcome; the rate is the share of them that is kept.
+- `uniform`: any item that was available at the request; the rate is negatives a positive, as for the next two.
+- `popularity`: the item of a random positive training event up to the request.
+- `in-batch`: the item of another positive of the same IN_BATCH positives, drawn anew each epoch; the same rows for every
+  model, whatever its batches.
+
+A sampled item was available (somebody had met it by then), its user had not met it before or at that time, and no two
+negatives of one positive are the same. An item that the user meets later may be sampled: leaving those out would tell the
+model what the future holds; `exclude_future_positives` does so, to compare with work that does.
+
+Only training follows rate and source. Validation and test are the logged events; where a log has positives alone, or on
+request, they are the positives and items sampled once for a split, whatever model, seed or training rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import DataConfig
+from .eventlog import EventLog
+from .splits import Split
+
+IN_BATCH = 1024
+"""Positives that lend each other their items as negatives."""
+
+_ROUNDS = 12
+"""Times that a refused draw is repeated before everything that is left is looked at."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """n pairs of a request and an item to score, ordered by event, then draw."""
+
+    event: np.ndarray
+    """int64 [n]: position of the event whose request it is."""
+    item: np.ndarray
+    """int64 [n]: item code; the event's own or a sampled one."""
+    label: np.ndarray
+    """uint8 [n]"""
+    draw: np.ndarray
+    """int64 [n]: 0 for the event itself, d for its d-th sampled negative."""
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Some of them."""
+        return Examples(self.event[rows], self.item[rows], self.label[rows], self.draw[rows])
+
+    def ids(self, events: int) -> np.ndarray:
+        """int64 [n]: event + draw * events of the log; the same pair of one split has the same id in every run."""
+        return self.event + self.draw * events
+
+
+def logged(log: EventLog, event: np.ndarray) -> Examples:
+    """Events as they were logged."""
+    return Examples(event, np.asarray(log.item[event], dtype=np.int64), np.asarray(log.label[event]), np.zeros_like(event))
+
+
+def training_examples(log: EventLog, split: Split, config: DataConfig, sampler: Sampler, seed: int, epoch: int) -> Examples:
+    """Of one epoch. Exposed negatives that are left out are left out of all epochs of a seed; sampled ones are drawn anew."""
+    event = split.examples("train")
+    rate = config.negative_rate
+    assert rate is not None, "settings are resolved when data are prepared"
+    if config.negatives == "exposed":
+        if rate < 1:
+            kept = np.random.default_rng([1, seed]).random(len(event)) < rate
+            event = event[kept | (log.label[event] == 1)]
+        return logged(log, event)
+    positive = event[log.label[event] == 1]
+    return sampler.with_negatives(positive, config.negatives, int(rate), np.random.default_rng([2, seed, epoch]))
+
+
+def held_out_examples(log: EventLog, split: Split, config: DataConfig, sampler: Sampler, role: str) -> Examples:
+    """Of validation or test: the same for every model, seed and training rate."""
+    event = split.examples(role)
+    if config.test_negatives == "exposed":
+        return logged(log, event)
+    rng = np.random.default_rng([3, int(split.hash[:15], 16), len(role)])
+    return sampler.with_negatives(event[log.label[event] == 1], config.test_negatives, config.test_negative_rate, rng)
+
+
+def negatives_per_positive(log: EventLog, split: Split, config: DataConfig) -> tuple[float, float]:
+    """In training, and where predictions are judged: what the training examples would have without any sampling.
+
+    Models learn the odds of the first and are asked for those of the second. With w = first / second, a probability p becomes
+    p / (p + (1 - p) / w) (He et al. 2014, section 6.3). For sampled negatives this puts the mean right and no more: a sampled
+    item is not an exposed one.
+    """
+    label = log.label[split.examples("train")]
+    exposed = float((label == 0).sum() / max((label == 1).sum(), 1))
+    rate = config.negative_rate
+    assert rate is not None, "settings are resolved when data are prepared"
+    training = exposed * rate if config.negatives == "exposed" else rate
+    return training, exposed if config.test_negatives == "exposed" else config.test_negative_rate
+
+
+class Sampler:
+    """What may be sampled at a request: items that were available, but not those that its user had met."""
+
+    def __init__(self, log: EventLog, split: Split, exclude_future_positives: bool) -> None:
+        self.log, self.exclude_future = log, exclude_future_positives
+        time, item, items = np.asarray(log.time), np.asarray(log.item, dtype=np.int64), log.meta.items
+        self.first_time = np.full(items, np.iinfo(np.int64).max)
+        np.minimum.at(self.first_time, item, time)
+        self.by_first_time = np.argsort(self.first_time, kind="stable")
+        # The first meeting of each (user, item): within a user, events are in order of time, so the first one found is it.
+        self.met, first = np.unique(log.user.astype(np.int64) * items + item, return_index=True)
+        self.met_time = time[first]
+        if exclude_future_positives:
+            liked = np.unique(log.user[log.label == 1].astype(np.int64) * items + item[log.label == 1])
+            self.liked = np.isin(self.met, liked)
+        train = split.examples("train")
+        positive = train[log.label[train] == 1]
+        positive = positive[np.argsort(time[positive], kind="stable")]
+        self.popular, self.popular_time = item[positive], time[positive]
+
+    def with_negatives(self, positive: np.ndarray, source: str, rate: int, rng: np.random.Generator) -> Examples:
+        """The events `positive` [m] (ascending) and up to `rate` distinct negatives each; fewer only if no more exist."""
+        taken = np.full((len(positive), rate + 1), -1, dtype=np.int64)
+        taken[:, 0] = self.log.item[positive]
+        propose, pool = self._source(source, positive, rng)
+        for draw in range(1, rate + 1):
+            taken[:, draw] = self._draw(positive, taken[:, :draw], propose, pool, rng)
+        host, draw = np.nonzero(taken >= 0)
+        return Examples(positive[host], taken[host, draw], (draw == 0).astype(np.uint8), draw.astype(np.int64))
+
+    def allowed(self, event: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """bool [n]: item [n] may be a negative at the request of event [n]."""
+        time = np.asarray(self.log.time[event])
+        key = self.log.user_of(event) * self.log.meta.items + item
+        at = np.minimum(np.searchsorted(self.met, key), len(self.met) - 1)
+        known = self.met[at] == key
+        refused = known & (self.met_time[at] <= time)
+        if self.exclude_future:
+            refused |= known & self.liked[at]
+        return (item >= 0) & (self.first_time[item] <= time) & ~refused
+
+    def _draw(
+        self,
+        host: np.ndarray,
+        taken: np.ndarray,
+        propose: Callable[[np.ndarray], np.ndarray],
+        pool: Callable[[int], np.ndarray],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """One more item for each host, -1 where none is left. A refused proposal is made again, then chosen among all."""
+        found = np.full(len(host), -1, dtype=np.int64)
+        missing = np.arange(len(host))
+        for _ in range(_ROUNDS):
+            item = propose(missing)
+            good = self.allowed(host[missing], item) & (taken[missing] != item[:, None]).all(1)
+            found[missing[good]] = item[good]
+            missing = missing[~good]
+            if not len(missing):
+                return found
+        for at in missing.tolist():
+            left = pool(at)
+            left = left[self.allowed(np.full(len(left), host[at]), left) & ~np.isin(left, taken[at])]
+            if len(left):
+                found[at] = rng.choice(left)
+        return found
+
+    def _source(
+        self, source: str, host: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[int], np.ndarray]]:
+        """Random proposals for some of the hosts, and everything that could be proposed for one, as often as it weighs."""
+        if source == "in-batch":
+            order = rng.permutation(len(host))
+            shuffled = np.asarray(self.log.item[host[order]], dtype=np.int64)
+            place = np.empty_like(order)
+            place[order] = np.arange(len(order))
+            begin = place // IN_BATCH * IN_BATCH
+            end = np.minimum(begin + IN_BATCH, len(host))
+            items = shuffled
+        else:
+            items, since = (
+                (self.by_first_time, self.first_time[self.by_first_time])
+                if source == "uniform"
+                else (self.popular, self.popular_time)
+            )
+            begin, end = np.zeros(len(host), dtype=np.int64), np.searchsorted(since, self.log.time[host], side="right")
+
+        def propose(at: np.ndarray) -> np.ndarray:
+            size = (end - begin)[at]
+            chosen = begin[at] + (rng.random(len(at)) * size).astype(np.int64)
+            return np.where(size > 0, items[np.minimum(chosen, len(items) - 1)], -1) if len(items) else np.full(len(at), -1)
+
+        return propose, lambda at: items[begin[at] : end[at]]
