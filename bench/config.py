@@ -49,6 +49,9 @@ class DataConfig:
     """The same for validation and test examples, which are sampled once for a split. Boards never mix them."""
     test_negative_rate: int = 20
     """Sampled negatives a positive in validation and test."""
+    repeats: bool = False
+    """Keep positives that their user had met before beside sampled negatives, which are never such items: the history alone then
+    tells the two apart."""
     exclude_future_positives: bool = False
     """Sample no item that the user likes later. That uses the future, test included: only to compare with work that does it."""
 
@@ -140,7 +143,7 @@ class Experiment:
         if data["negatives"] in ("default", "exposed") and data["negative_rate"] in (None, 1.0):
             del data["negatives"], data["negative_rate"]
         if not data.keys() & {"negatives", "test_negatives"}:
-            del data["exclude_future_positives"]
+            del data["exclude_future_positives"], data["repeats"]
         return values
 
     @property

@@ -54,7 +54,7 @@ class RankingData:
 
     @functools.cached_property
     def _sampler(self) -> Sampler:
-        return Sampler(self.log, self.split, self.config.exclude_future_positives)
+        return Sampler(self.log, self.split, self.config.exclude_future_positives, self.config.repeats)
 
     @functools.cached_property
     def logit_correction(self) -> float:
@@ -176,7 +176,9 @@ def _fingerprint(name: str, roots: DataRoots) -> str:
     if name.endswith((".yaml", ".yml")):
         files = _files_of_yaml(Path(name))
     else:
-        folders = [folder / name for folder in (roots.root, roots.cache / "downloads", roots.cache) if folder is not None]
+        homes = [home for home in (roots.root, roots.cache / "downloads", roots.cache) if home is not None and home.is_dir()]
+        # A folder may carry a suffix, as a sample's does.
+        folders = [folder for home in homes for folder in sorted(home.iterdir()) if folder.name.startswith(name)]
         files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     stats = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return hashlib.sha256("\0".join((name, _code_digest(), *stats)).encode()).hexdigest()[:16]

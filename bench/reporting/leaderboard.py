@@ -309,7 +309,8 @@ def _about_sampling(record: RunRecord) -> Iterable[str]:
         yield (
             f"Test negatives are not impressions but sampled items ({data['test_negatives']}, {data['test_negative_rate']} a "
             "positive, the same for every row). Telling liked items from sampled ones is another task than telling them from "
-            "what was shown: compare no number here with one of exposed negatives."
+            "what was shown: compare no number here with one of exposed negatives. Positives are left out whose item nobody had "
+            f"met earlier{'' if data['repeats'] else ', or that their user had met before'} (docs/negatives.md)."
         )
 
 
