@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..bench.contract import DataSpec
+
 Activation = Literal["relu", "dice", "prelu", "sigmoid"]
 
 
@@ -89,8 +91,9 @@ class MLP(nn.Sequential):
         self.width = hidden[-1] if hidden else inputs
 
 
-def output_layer(width: int, positive_rate: float) -> nn.Linear:
-    """width -> one logit, which starts at the base rate of the training labels."""
-    layer = nn.Linear(width, 1)
-    nn.init.constant_(layer.bias, logit(positive_rate))
+def output_layer(width: int, spec: DataSpec) -> nn.Linear:
+    """width -> one logit a label, which starts at the label's base rate in training."""
+    layer = nn.Linear(width, len(spec.rates))
+    with torch.no_grad():
+        layer.bias.copy_(torch.tensor([logit(rate) for rate in spec.rates]))
     return layer

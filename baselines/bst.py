@@ -66,7 +66,7 @@ class BST(Ranker):
             # The paper drops outputs, not attention weights; without that torch has a faster path.
             block.self_attn.dropout = 0.0
         self.mlp = MLP(self.inputs.example_width + 2 * config.width, config.hidden, config.activation, config.dropout)
-        self.out = output_layer(self.mlp.width, spec.positive_rate)
+        self.out = output_layer(self.mlp.width, spec)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)

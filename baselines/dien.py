@@ -98,7 +98,7 @@ class DIEN(Ranker):
         self.evolution = AUGRU(config.state, config.state)
         self.next = nn.Linear(config.state, self.item_width) if config.auxiliary > 0 else None
         self.mlp = MLP(self.inputs.example_width + config.state, config.hidden, config.activation, config.dropout)
-        self.out = output_layer(self.mlp.width, spec.positive_rate)
+        self.out = output_layer(self.mlp.width, spec)
         self.auxiliary: Tensor | None = None
 
     def forward(self, batch: PointwiseBatch) -> Tensor:

@@ -71,7 +71,7 @@ class DIN(Ranker):
         self.unit = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
         inputs = self.inputs.example_width + self.pools * key
         self.mlp = MLP(inputs, config.hidden, config.activation, config.dropout)
-        self.out = output_layer(self.mlp.width, spec.positive_rate)
+        self.out = output_layer(self.mlp.width, spec)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)

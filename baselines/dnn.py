@@ -34,7 +34,7 @@ class DNN(Ranker):
         super().__init__()
         self.inputs = PooledInputs(spec, config.embedding_dim)
         self.mlp = MLP(self.inputs.fields * config.embedding_dim, config.hidden, config.activation, config.dropout)
-        self.out = output_layer(self.mlp.width, spec.positive_rate)
+        self.out = output_layer(self.mlp.width, spec)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         return self.out(self.mlp(self.inputs(batch).flatten(1))).squeeze(1)

@@ -57,7 +57,7 @@ class SIM(Ranker):
         self.of_search = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
         self.of_recent = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
         self.mlp = MLP(self.inputs.example_width + 2 * key, config.hidden, config.activation, config.dropout)
-        self.out = output_layer(self.mlp.width, spec.positive_rate)
+        self.out = output_layer(self.mlp.width, spec)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)

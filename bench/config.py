@@ -52,6 +52,8 @@ class DataConfig:
     repeats: bool = False
     """Keep positives that their user had met before beside sampled negatives, which are never such items: the history alone then
     tells the two apart."""
+    labels: tuple[str, ...] = ()
+    """Further labels of the data set to learn and judge beside the main one, for models that can (`rankbench data describe`)."""
     exclude_future_positives: bool = False
     """Sample no item that the user likes later. That uses the future, test included: only to compare with work that does it."""
 
@@ -78,6 +80,8 @@ class DataConfig:
         usual = "uniform" if positive_only else "exposed"
         source = usual if self.negatives == "default" else self.negatives
         test = usual if self.test_negatives == "default" else self.test_negatives
+        if self.labels and (source != "exposed" or test != "exposed" or self.negative_rate not in (None, 1)):
+            raise UserError("data.labels need all exposed negatives: drawn ones have no further labels and other odds for them")
         if positive_only and "exposed" in (source, test):
             key = "negatives" if source == "exposed" else "test_negatives"
             raise UserError(f"{self.dataset} has positives alone: data.{key} must be uniform or popularity, not exposed")
@@ -136,8 +140,12 @@ class Experiment:
         values["data"]["dataset"] = (
             Path(self.data.dataset).stem if self.data.dataset.endswith((".yaml", ".yml")) else self.data.dataset
         )
-        # Sampling that does not take place is no part of an experiment.
+        # What is not asked for, and sampling that does not take place, is no part of an experiment.
+        for name in getattr(self.params, "inert", ()):
+            del values["params"][name]
         data = values["data"]
+        if not data["labels"]:
+            del data["labels"]
         if data["test_negatives"] in ("default", "exposed"):
             del data["test_negatives"], data["test_negative_rate"]
         if data["negatives"] in ("default", "exposed") and data["negative_rate"] in (None, 1.0):

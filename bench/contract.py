@@ -49,6 +49,13 @@ class DataSpec:
     """Rows of a table over time gaps (bucket 0 .. gap_buckets - 1), kernels.time_buckets; meaningless if time is `none`."""
     positive_rate: float
     """Share of positive labels among training examples; used to start the output bias at the base rate."""
+    further_rates: tuple[float, ...] = ()
+    """The same of the K further labels, which a ranker may predict as well."""
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Of the main label, then of the further ones."""
+        return (self.positive_rate, *self.further_rates)
 
 
 class Jagged(NamedTuple):
@@ -113,6 +120,8 @@ class PointwiseBatch:
     fields: dict[str, Ids]
     """User, item and context fields of the examples, n rows each."""
     history: History
+    further: Tensor | None = None
+    """float32 [n, K]: further labels; None if there are none."""
 
     def __len__(self) -> int:
         return len(self.example)
@@ -150,6 +159,8 @@ class SequenceBatch:
     """int64 [n]: position of the examples in the event log."""
     label: Tensor
     """float32 [n], 0 or 1"""
+    further: Tensor | None = None
+    """float32 [n, K]: further labels; None if there are none."""
 
     def __len__(self) -> int:
         return len(self.example)
@@ -157,6 +168,8 @@ class SequenceBatch:
 
 class Ranker(nn.Module):
     """A model of the harness: batch -> logits [n], in the order of batch.example.
+
+    Where the data have K further labels, a model may give [n, 1 + K] instead, the main label first.
 
     A model with `fit="counts"` in its card is not trained by gradients: the trainer calls `observe` on every training
     batch once, then `finish`. Its state lives in buffers, so that checkpoints work as for any other model.

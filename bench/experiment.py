@@ -275,7 +275,7 @@ def _measure(
     eval_seconds = time.perf_counter() - begin
     latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
     measured = {
-        "metrics": Metrics(test=metrics.evaluate(test), valid=metrics.evaluate(valid)),
+        "metrics": Metrics(test=metrics.evaluate(test), valid=metrics.evaluate(valid), labels=metrics.evaluate_labels(test)),
         "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load),
         "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]
     }

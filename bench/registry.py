@@ -54,6 +54,9 @@ MODELS: dict[str, Entry] = {
     "dien": Entry("baselines.dien:INFO", "classical", "two GRUs, the second gated by the candidate's attention, and an MLP"),
     "bst": Entry("baselines.bst:INFO", "classical", "transformer block over candidate and past events, and an MLP"),
     "sim": Entry("baselines.sim:INFO", "classical", "attention over past events of the candidate's category and latest ones"),
+    "mmoe": Entry(
+        "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
+    ),
     "sasrec": Entry(
         "generative.sasrec:INFO",
         "generative",

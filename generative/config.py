@@ -11,7 +11,7 @@ RelativeBiasKind = Literal["none", "position", "time", "both"]
 Attention = Literal["silu", "softmax"]
 Residual = Literal["clean", "normalised"]
 Divisor = Literal["max", "own"]
-HeadKind = Literal["mlp", "ffn", "dot", "hadamard-mlp", "concat-mlp", "bilinear", "target-attention"]
+HeadKind = Literal["mlp", "ffn", "dot", "hadamard-mlp", "concat-mlp", "bilinear", "target-attention", "mmoe"]
 
 READS_CANDIDATE: tuple[HeadKind, ...] = ("dot", "hadamard-mlp", "concat-mlp", "bilinear", "target-attention")
 """Heads that are given the candidate's embedding beside the state."""
@@ -57,6 +57,8 @@ class SequenceConfig:
     head: HeadKind = "mlp"
     """What makes a logit of the state; some also read the candidate's own embedding."""
     head_hidden: int = 64
+    experts: int = 8
+    """Of head=mmoe; each is one layer of head_hidden units."""
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -69,6 +71,11 @@ class SequenceConfig:
             raise ValueError("divisor belongs to attention=silu: a softmax has its own normaliser")
         if self.layout == "late" and self.head not in READS_CANDIDATE:
             raise ValueError(f"layout=late needs a head that reads the candidate ({', '.join(READS_CANDIDATE)}), not {self.head}")
+
+    @property
+    def inert(self) -> tuple[str, ...]:
+        """Settings without any effect beside the others; they are no part of an experiment's identity."""
+        return () if self.head == "mmoe" else ("experts",)
 
     @property
     def tokens_per_event(self) -> int:

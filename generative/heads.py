@@ -1,4 +1,4 @@
-"""Scoring heads: from the states of a backbone to one logit an example.
+"""Scoring heads: from the states of a backbone to one logit an example, or one for each label.
 
 `mlp` and `ffn` read the state at the example's token. The others also read the candidate's own embedding, which is what a
 late layout needs, because its state does not know the candidate.
@@ -14,29 +14,34 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention
+from ..kernels.mixture import MultiGateMixture
 from .config import SequenceConfig
 from .tokens import Tokens
 
 
 class Head(nn.Module):
-    """States [T, width] after the last layer -> logits [n]. The output bias starts at the base rate of the training labels."""
+    """States [T, width] after the last layer -> logits [n], or [n, 1 + K] with K further labels.
 
-    def __init__(self, positive_rate: float) -> None:
+    Output biases start at the base rates of the training labels.
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.base_rate_logit = math.log(positive_rate / (1 - positive_rate))
+        self.base_rate_logits = torch.tensor([math.log(rate / (1 - rate)) for rate in spec.rates])
 
     def forward(self, states: Tensor, tokens: Tokens, plan: AttentionPlan) -> Tensor:
         state = states.index_select(0, tokens.readout)
         return self.score(state, state if tokens.candidate is None else tokens.candidate)
 
     def score(self, state: Tensor, candidate: Tensor) -> Tensor:
-        """[n, width] twice -> [n]"""
-        raise TypeError(f"{type(self).__name__} must define score(state, candidate) -> logits [n]")
+        """[n, width] twice -> [n] or [n, 1 + K]"""
+        raise TypeError(f"{type(self).__name__} must define score(state, candidate) -> logits")
 
     def output(self, width: int) -> nn.Linear:
         """The last layer."""
-        out = nn.Linear(width, 1)
-        nn.init.constant_(out.bias, self.base_rate_logit)
+        out = nn.Linear(width, len(self.base_rate_logits))
+        with torch.no_grad():
+            out.bias.copy_(self.base_rate_logits)
         return out
 
 
@@ -44,7 +49,7 @@ class MLPHead(Head):
     """LayerNorm, one hidden layer, one logit: over the state, its product with the candidate, or both side by side."""
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
-        super().__init__(spec.positive_rate)
+        super().__init__(spec)
         self.kind = config.head
         width = config.width * (2 if self.kind == "concat-mlp" else 1)
         self.norm, self.candidate_norm = nn.LayerNorm(width), None
@@ -65,7 +70,7 @@ class FeedForwardHead(Head):
     """A Transformer's feed-forward block with its skip connection, then one linear layer."""
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
-        super().__init__(spec.positive_rate)
+        super().__init__(spec)
         self.norm, self.dropout = nn.LayerNorm(config.width), nn.Dropout(config.dropout)
         self.up, self.down = nn.Linear(config.width, 4 * config.width), nn.Linear(4 * config.width, config.width)
         self.out = self.output(config.width)
@@ -75,13 +80,14 @@ class FeedForwardHead(Head):
 
 
 class DotHead(Head):
-    """Inner product of normalised state and candidate over sqrt(width), plus a bias; `bilinear` puts a matrix between them."""
+    """Inner product of normalised state and candidate over sqrt(width), plus a bias; `bilinear` puts a matrix between them.
+    One product has one meaning: of several labels it predicts the main one alone."""
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
-        super().__init__(spec.positive_rate)
+        super().__init__(spec)
         self.norm, self.candidate_norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         self.matrix = nn.Linear(config.width, config.width, bias=False) if config.head == "bilinear" else None
-        self.bias = nn.Parameter(torch.tensor(self.base_rate_logit))
+        self.bias = nn.Parameter(self.base_rate_logits[0].clone())
 
     def score(self, state: Tensor, candidate: Tensor) -> Tensor:
         state = self.norm(state)
@@ -95,7 +101,7 @@ class TargetAttentionHead(Head):
     an MLP over state, candidate and what was attended to."""
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
-        super().__init__(spec.positive_rate)
+        super().__init__(spec)
         self.heads, self.size = config.heads, config.width // config.heads
         self.norm, self.candidate_norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         self.query = nn.Linear(config.width, config.width, bias=False)
@@ -120,10 +126,24 @@ class TargetAttentionHead(Head):
         return self.out(self.dropout(F.silu(self.hidden(x)))).squeeze(1)
 
 
+class MMoEHead(Head):
+    """Multi-gate mixture of experts: each label weighs shared experts by a gate of its own, then a tower of its own."""
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
+        super().__init__(spec)
+        self.norm = nn.LayerNorm(config.width)
+        self.mixture = MultiGateMixture(config.width, config.experts, config.head_hidden, spec.rates, config.dropout)
+
+    def score(self, state: Tensor, candidate: Tensor) -> Tensor:
+        return self.mixture(self.norm(state)).squeeze(1)
+
+
 def make_head(config: SequenceConfig, spec: DataSpec) -> Head:
     """The head that a config names."""
     if config.head in ("mlp", "hadamard-mlp", "concat-mlp"):
         return MLPHead(config, spec)
+    if config.head == "mmoe":
+        return MMoEHead(config, spec)
     if config.head == "ffn":
         return FeedForwardHead(config, spec)
     return TargetAttentionHead(config, spec) if config.head == "target-attention" else DotHead(config, spec)

@@ -123,6 +123,7 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
             label=torch.from_numpy(log.label[past].astype(np.float32)),
             gap=gap,
         ),
+        further=data.further_labels(event),
     )
 
 
@@ -236,6 +237,7 @@ def sequence_batch(
         target=_tensor(target),
         example=_tensor(examples.ids(log.meta.events)),
         label=torch.from_numpy(examples.label.astype(np.float32)),
+        further=data.further_labels(examples.event),
     )
 
 

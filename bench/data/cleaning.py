@@ -7,6 +7,7 @@ negative time, a label other than 0 and 1, a single class, nothing left. Source 
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from typing import cast
@@ -17,7 +18,7 @@ import pandas as pd
 from ..errors import UserError
 from .sources.files import as_numbers, as_text, column_of
 from .sources.labels import parse_label
-from .sources.schema import ALL_POSITIVE, Feature, RawLog, Schema, SourceFile
+from .sources.schema import ALL_POSITIVE, Feature, Label, RawLog, Schema, SourceFile
 
 _MS = {"s": 1000, "ms": 1, "day": 86_400_000}
 _YEAR_2200_MS = 7_258_118_400_000
@@ -59,7 +60,8 @@ class CleanLog:
 
     name: str
     events: pd.DataFrame
-    """Columns user, item, action (str), time (int64, ms since 1970), label (uint8), and the context features; source order."""
+    """Columns user, item, action (str), time (int64, ms since 1970), label (uint8), further labels (uint8) as `label.<name>`, and
+    the context features; source order."""
     users: pd.DataFrame | None
     """Index: user id, unique. Categories and multi-valued features are strings ("" = missing), numbers float32 with NaN."""
     items: pd.DataFrame | None
@@ -104,6 +106,8 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         rows, table = rows[~repeated], table.loc[~repeated].reset_index(drop=True)
     table["label"] = label[rows].astype(np.uint8)
     table["action"] = _joined(events, schema.action, rows)
+    for further in schema.labels:
+        table[f"label.{further.name}"] = _further(events, further, rows, raw.name)
     for feature in schema.context_features:
         table[feature.column] = _feature(column_of(events, feature.column).iloc[rows], feature).to_numpy()
     report = CleaningReport(
@@ -138,6 +142,17 @@ def _labels(events: pd.DataFrame, text: str) -> np.ndarray:
     return rule.apply(column_of(events, rule.column))
 
 
+def _further(events: pd.DataFrame, label: Label, rows: np.ndarray, name: str) -> np.ndarray:
+    """uint8 [kept rows]"""
+    values = _labels(events, label.rule)[rows]
+    if np.isnan(values).any():
+        raise UserError(
+            f"{name}: the label {label.name} ({label.rule}) is missing in {int(np.isnan(values).sum()):,} rows; fill it in, "
+            "drop these rows or leave the label out"
+        )
+    return values.astype(np.uint8)
+
+
 def _check_schema(raw: RawLog) -> None:
     schema = raw.schema
     owned = (
@@ -156,7 +171,12 @@ def _check_schema(raw: RawLog) -> None:
             if table is None:
                 raise UserError(f"{raw.name}: feature {feature.column!r} needs a {table_name}, and there is none")
             _require(raw.name, table_name, table, feature.column)
-    outcomes = {*schema.action, *(() if schema.label == ALL_POSITIVE else (parse_label(schema.label).column,))}
+    rules = [*(() if schema.label == ALL_POSITIVE else (schema.label,)), *(label.rule for label in schema.labels)]
+    outcomes = {*schema.action, *(parse_label(rule).column for rule in rules)}
+    names = [label.name for label in schema.labels]
+    for at, name in enumerate(names):
+        if not re.fullmatch(r"[\w-]+", name) or name == "label" or name in names[:at]:
+            raise UserError(f"{raw.name}: label {name!r} is reserved, used twice or has other than letters, digits, _ and -")
     for column in ("user", "item", "time", *sorted(outcomes)):
         _require(raw.name, "event table", raw.events, column)
     for feature in schema.context_features:

@@ -16,6 +16,7 @@ import yaml
 from ...kernels.time_buckets import GAP_BUCKETS, time_buckets
 from ..config import DataConfig
 from ..contract import DataSpec, Field
+from ..errors import unknown_name
 from . import sources
 from .cleaning import clean
 from .eventlog import EventLog, open_log, write_log
@@ -61,6 +62,12 @@ class RankingData:
         """Added to every logit: ln w, from the odds that training shows to those that predictions are judged by."""
         training, judged = negatives_per_positive(self.log, self.split, self.config)
         return math.log(training / judged)
+
+    def further_labels(self, event: np.ndarray) -> torch.Tensor | None:
+        """float32 [n, K] of n events, in the order of config.labels; None if none are asked for."""
+        if not self.config.labels:
+            return None
+        return torch.from_numpy(np.stack([self.log.further_label(name)[event] for name in self.config.labels], 1)).float()
 
     def request_fields(self, event: np.ndarray) -> dict[str, np.ndarray]:
         """Ids of hour, weekday and time since the latest visible event: what time information `request` adds to context."""
@@ -118,6 +125,9 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     if config.test_history == "frozen":
         held_out = (ROLES["valid"], ROLES["test"])
         lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length)
+    for name in config.labels:
+        if name not in log.meta.labels:
+            raise unknown_name(f"further label of {log.meta.name} in data.labels", name, log.meta.labels)
     spec = DataSpec(
         user=tuple(table.field for table in vocabulary.user),
         item=tuple(table.field for table in vocabulary.item),
@@ -127,8 +137,14 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         time=config.time,
         gap_buckets=GAP_BUCKETS,
         positive_rate=1 / (1 + negatives_per_positive(log, split, config)[0]),
+        further_rates=tuple(_rate(log.further_label(name)[train]) for name in config.labels),
     )
     return RankingData(log, split, vocabulary, lo, hi, config, spec)
+
+
+def _rate(label: np.ndarray) -> float:
+    """Share of positives, kept off 0 and 1: a rare outcome may not occur in training."""
+    return float(np.clip(label.mean(), 1e-4, 1 - 1e-4))
 
 
 def describe(name: str, roots: DataRoots) -> list[str]:
@@ -141,6 +157,8 @@ def describe(name: str, roots: DataRoots) -> list[str]:
         f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {log.label.mean():.1%} positive",
         f"time: {span[0]} to {span[1]} UTC; events per user: median {np.median(lengths):.0f}, largest {lengths.max()}",
         *(["positives alone: negatives are sampled (data.negatives, data.test_negatives)"] if log.positive_only else []),
+        "further labels (data.labels): "
+        + (", ".join(f"{label} {log.further_label(label).mean():.1%}" for label in meta.labels) or "none"),
         "features: " + (", ".join(f"{owner} {feature.column}" for owner, feature in meta.features) or "none"),
         *meta.cleaning.lines(),
         *(f"file: {file.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}..., from {file.origin}" for file in meta.files),

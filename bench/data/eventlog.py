@@ -43,6 +43,8 @@ class LogMeta:
     users: int
     items: int
     features: tuple[tuple[Owner, Feature], ...]
+    labels: tuple[str, ...]
+    """Names of the further labels."""
     utc_offset_hours: float
     default_split: str
     files: tuple[SourceFile, ...]
@@ -83,6 +85,10 @@ class EventLog:
     def label(self) -> np.ndarray:
         """uint8 [events]: 0 or 1."""
         return self.column("label")
+
+    def further_label(self, name: str) -> np.ndarray:
+        """uint8 [events]: a further outcome, one of meta.labels."""
+        return self.column(f"label.{name}")
 
     @functools.cached_property
     def positive_only(self) -> bool:
@@ -137,7 +143,7 @@ def open_log(folder: Path) -> EventLog:
     raw["features"] = tuple((owner, Feature(**feature)) for owner, feature in raw["features"])
     raw["files"] = tuple(SourceFile(**file) for file in raw["files"])
     raw["cleaning"] = CleaningReport(**raw["cleaning"])
-    raw["notes"] = tuple(raw["notes"])
+    raw["notes"], raw["labels"] = tuple(raw["notes"]), tuple(raw["labels"])
     return EventLog(folder, LogMeta(**raw))
 
 
@@ -156,6 +162,8 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
     save("item", item[order], np.int32)
     save("time", events["time"].to_numpy()[order], np.int64)
     save("label", events["label"].to_numpy()[order], np.uint8)
+    for label in schema.labels:
+        save(f"label.{label.name}", events[f"label.{label.name}"].to_numpy()[order], np.uint8)
     save("action", action[order], np.int32)
     for name, values in (("user", users), ("item", items), ("action", actions)):
         _save_dictionary(folder, name, np.asarray(values, dtype=object))
@@ -177,6 +185,7 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
         users=len(users),
         items=len(items),
         features=tuple(features),
+        labels=tuple(label.name for label in schema.labels),
         utc_offset_hours=schema.utc_offset_hours,
         default_split=clean.default_split,
         files=clean.files,

@@ -16,11 +16,16 @@ from ..data.dataset import RankingData
 
 
 def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
+    """Probabilities of the main label, float64 [n]; see predict_labels."""
+    return predict_labels(model, batches, data, device, precision)[:, 0]
+
+
+def predict_labels(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
     """Score every example once, without gradients and without touching the training state.
 
     Returns:
-        Probabilities, float64 [n] in the order of `batches.examples`: sigmoid of the logit, corrected for the sampling of
-        negatives, taken in float64 on the CPU.
+        Probabilities, float64 [n, 1] or, of a model that predicts the K further labels as well, [n, 1 + K], in the order of
+        `batches.examples`: sigmoid of the logit, corrected for the sampling of negatives, taken in float64 on the CPU.
     """
     examples, logits = [], []
     model.eval()
@@ -30,7 +35,7 @@ def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.de
             with devices.autocast(device, precision):
                 logit = model(batch)
             examples.append(batch.example.cpu().numpy())
-            logits.append(logit.float().cpu().numpy().astype(np.float64))
+            logits.append(logit.float().cpu().numpy().astype(np.float64).reshape(len(batch.example), -1))
     example, logit = np.concatenate(examples), np.concatenate(logits)
     if not np.isfinite(logit).all():
         raise FloatingPointError("scores that are not finite; lower train.lr")
@@ -38,7 +43,7 @@ def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.de
     order, home = np.argsort(example), np.argsort(wanted)
     if not np.array_equal(example[order], wanted[home]):
         raise RuntimeError("not every example was scored exactly once")
-    probability = np.empty(len(wanted))
+    probability = np.empty((len(wanted), logit.shape[1]))
     probability[home] = 1 / (1 + np.exp(-(logit[order] + data.logit_correction)))
     return probability
 
@@ -46,22 +51,28 @@ def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.de
 def predictions(
     model: Ranker, info: ModelInfo, data: RankingData, role: str, device: torch.device, precision: str, batch_size: int = 4096
 ) -> pd.DataFrame:
-    """One row per example of `role`: example, user, item (codes of the log), time (ms), label, score, warm_user, warm_item."""
+    """One row per example of `role`: example, user, item (codes of the log), time (ms), label, score, warm_user, warm_item.
+
+    Of each further label that the model predicts also `label.<name>` and `score.<name>`.
+    """
     batches = make_batches(data, info.view, role, batch_size, batch_size * 2)
-    probability, examples = predict(model, batches, data, device, precision), batches.examples
+    probability, examples = predict_labels(model, batches, data, device, precision), batches.examples
     user = data.log.user_of(examples.event)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "example": examples.ids(data.log.meta.events),
             "user": user,
             "item": examples.item.astype(np.asarray(data.log.item).dtype),
             "time": data.log.time[examples.event],
             "label": examples.label,
-            "score": probability,
+            "score": probability[:, 0],
             "warm_user": data.split.warm_user[user],
             "warm_item": data.split.warm_item[examples.item],
         }
     )
+    for name, score in zip(data.config.labels, probability[:, 1:].T, strict=False):
+        table[f"label.{name}"], table[f"score.{name}"] = data.log.further_label(name)[examples.event], score
+    return table
 
 
 def candidate_latency_ms(

@@ -237,6 +237,15 @@ def evaluate(predictions: pd.DataFrame) -> Slices:
     return {name: _metrics(label[mask], score[mask], user[mask]) for name, mask in masks.items()}
 
 
+def evaluate_labels(predictions: pd.DataFrame) -> dict[str, Slices]:
+    """`evaluate` for every further label that the table holds as `label.<name>` and `score.<name>`."""
+    names = [column.removeprefix("label.") for column in predictions if str(column).startswith("label.")]
+    return {
+        name: evaluate(predictions.assign(label=predictions[f"label.{name}"], score=predictions[f"score.{name}"]))
+        for name in names
+    }
+
+
 def _metrics(label: np.ndarray, score: np.ndarray, user: np.ndarray) -> dict[str, float | int | None]:
     grouped = gauc(label, score, user)
     ndcg, ndcg_users = ndcg_at(label, score, user, 10)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ..errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SLICES = ("all", "warm_user", "cold_user", "warm_item", "cold_item")
 """Parts of the examples; warm: the user (the item) has training events."""
@@ -107,6 +107,8 @@ class Metrics:
 
     test: Slices
     valid: Slices
+    labels: dict[str, Slices]
+    """Of further labels, on the test examples; empty for a model that predicts the main one alone."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,8 @@ def _check(record: RunRecord, where: str) -> None:
         raise _broken(where, "has status failed but not exactly one line of error and nothing else")
     if record.metrics is None:
         return
-    for role, slices in (("test", record.metrics.test), ("valid", record.metrics.valid)):
+    parts = {"test": record.metrics.test, "valid": record.metrics.valid}
+    for role, slices in (parts | {f"labels.{name}": slices for name, slices in record.metrics.labels.items()}).items():
         wrong = slices.keys() ^ set(SLICES) or {name for values in slices.values() for name in values.keys() ^ METRICS.keys()}
         if wrong:
             raise _broken(where, f"has missing or unknown keys in metrics.{role} ({', '.join(sorted(wrong))})")

@@ -59,6 +59,8 @@ class Row:
     cold_user: Slice
     warm_item: Slice
     cold_item: Slice
+    labels: dict[str, Slice]
+    """Further labels that it predicts, on all test examples."""
     tied: bool
     """Not distinguishable from the best by the board's headline metric."""
     parameters_embedding: int
@@ -251,13 +253,18 @@ def _mean(values: Iterable[float | int | None]) -> float | None:
     return None if any(value is None for value in known) else statistics.fmean(known)  # type: ignore[arg-type]
 
 
+def _slice(seeds: list[dict[str, float | int | None]]) -> Slice:
+    return Slice(int(seeds[0]["n"] or 0), _mean(s["auc"] for s in seeds), _mean(s["gauc"] for s in seeds))
+
+
 def _row(label: str, group: list[RunRecord], results: dict[Metric, BootstrapResult], tied: bool) -> Row:
     tests = [_test(record) for record in group]
     costs = [record.cost for record in group if record.cost is not None]
 
+    further = [record.metrics.labels for record in group if record.metrics is not None]
+
     def part(name: str) -> Slice:
-        slices = [test[name] for test in tests]
-        return Slice(int(slices[0]["n"] or 0), _mean(s["auc"] for s in slices), _mean(s["gauc"] for s in slices))
+        return _slice([test[name] for test in tests])
 
     def per_seed(metric: str) -> tuple[float, ...]:
         values = (test["all"][metric] for test in tests)
@@ -279,6 +286,7 @@ def _row(label: str, group: list[RunRecord], results: dict[Metric, BootstrapResu
         cold_user=part("cold_user"),
         warm_item=part("warm_item"),
         cold_item=part("cold_item"),
+        labels={name: _slice([labels[name]["all"] for labels in further]) for name in further[0]},
         tied=tied,
         parameters_embedding=costs[0].parameters_embedding,
         parameters_dense=costs[0].parameters_dense,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import UserError
 from ..evaluation import metrics
+from ..records.schema import Slices
 from ..records.store import Store
 
 
@@ -18,10 +19,11 @@ def rescore(store: Store) -> list[str]:
         if record.status != "ok" or record.metrics is None or not store.predictions_path(record.identity).exists():
             continue
         where = f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
-        recomputed = metrics.evaluate(store.predictions(record.identity))
-        for part, values in record.metrics.test.items():
+        table = store.predictions(record.identity)
+        recomputed = _flat(metrics.evaluate(table), metrics.evaluate_labels(table))
+        for part, values in _flat(record.metrics.test, record.metrics.labels).items():
             for name, stored in values.items():
-                value = recomputed[part][name]
+                value = recomputed.get(part, {}).get(name)
                 same = stored == value or (
                     stored is not None and value is not None and abs(stored - value) <= 1e-12 * max(1, abs(stored))
                 )
@@ -34,3 +36,8 @@ def rescore(store: Store) -> list[str]:
     if not lines:
         raise UserError(f"no run with predictions in {store.root} (they are not committed); start with: rankbench run")
     return lines
+
+
+def _flat(main: Slices, labels: dict[str, Slices]) -> Slices:
+    """Slices of the main label by their names, those of others with the label's name before."""
+    return main | {f"{label} {part}": values for label, slices in labels.items() for part, values in slices.items()}

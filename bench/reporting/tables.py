@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ..evaluation.stats import ModelInterval
 from ..records.schema import finite
-from .leaderboard import Board, Row
+from .leaderboard import Board, Row, Slice
 
 
 def _columns(headline: str) -> tuple[str, ...]:
@@ -103,11 +103,19 @@ LEGEND = (
 def _slices(board: Board) -> list[list[str]]:
     names = ("warm_user", "cold_user", "warm_item", "cold_item")
     header = ["model", *(f"{name.replace('_', ' ')} (n = {getattr(board.rows[0], name).n:,})" for name in names)]
-    body = [
-        [row.label, *(f"{_number(getattr(row, name).gauc)} / {_number(getattr(row, name).auc)}" for name in names)]
-        for row in board.rows
-    ]
+    body = [[row.label, *(_quality(getattr(row, name)) for name in names)] for row in board.rows]
     return [header, *body]
+
+
+def _labels(board: Board) -> list[list[str]]:
+    """Header and a row for each model that predicts further labels; empty if none does."""
+    names = sorted({name for row in board.rows for name in row.labels})
+    body = [[row.label, *(_quality(row.labels.get(name)) for name in names)] for row in board.rows if row.labels]
+    return [["model", *names], *body] if body else []
+
+
+def _quality(part: Slice | None) -> str:
+    return "-" if part is None else f"{_number(part.gauc)} / {_number(part.auc)}"
 
 
 def _markdown_table(rows: list[list[str]]) -> list[str]:
@@ -141,6 +149,8 @@ def to_markdown(board: Board) -> str:
         "GAUC / AUC by slice, mean over seeds:",
         "\n".join(_markdown_table(_slices(board))),
     ]
+    if labels := _labels(board):
+        parts += ["GAUC / AUC of further labels, all test examples, mean over seeds:", "\n".join(_markdown_table(labels))]
     if board.failures:
         parts.append("Failed runs:\n" + "\n".join(f"- {line}" for line in board.failures))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -149,7 +159,9 @@ def to_markdown(board: Board) -> str:
 def _flat(row: Row) -> dict[str, object]:
     result: dict[str, object] = {}
     for key, value in dataclasses.asdict(row).items():
-        if isinstance(value, dict):
+        if key == "labels":
+            result[key] = json.dumps(value)
+        elif isinstance(value, dict):
             result |= {f"{key}.{inner}": entry for inner, entry in value.items()}
         elif isinstance(value, tuple | list):
             result[key] = " ".join(map(str, value))
@@ -183,6 +195,13 @@ def show(board: Board, console: Console) -> None:
         table.add_row(*cells, style="bold" if row.tied else "dim" if row.family == "floor" else "")
     console.print(*_header(board), sep="\n", highlight=False)
     console.print(table)
+    if rows := _labels(board):
+        labels = Table(title="GAUC / AUC of further labels", title_style="bold", header_style="bold", box=None, pad_edge=False)
+        for column in rows[0]:
+            labels.add_column(column, no_wrap=True)
+        for row in rows[1:]:
+            labels.add_row(*row)
+        console.print(labels)
     for line in (*board.statements, *(f"failed: {line}" for line in board.failures)):
         console.print(f"- {line}", highlight=False, markup=False)
     console.print(LEGEND.replace("`", ""), style="dim", highlight=False, markup=False)

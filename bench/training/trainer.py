@@ -30,7 +30,7 @@ class EpochPoint:
 
     epoch: int
     train_loss: float
-    """Mean logloss over the epoch's training examples, while the weights moved."""
+    """Mean logloss of the main label over the epoch's training examples, while the weights moved."""
     valid_auc: float
     valid_gauc: float
     valid_logloss: float
@@ -161,10 +161,13 @@ class _Loop:
         # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
         batch = to_device(batches.assemble(plan, np.random.default_rng([self.seed, state.epoch, state.step])), self.device)
         with devices.autocast(self.device, config.precision):
-            logit = self.model(batch)
+            logits = self.model(batch)
             auxiliary = self.model.auxiliary_loss()
-        loss = F.binary_cross_entropy_with_logits(logit.float(), batch.label)
+        main, further = (logits[:, 0], logits[:, 1:]) if logits.dim() == 2 else (logits, None)
+        loss = F.binary_cross_entropy_with_logits(main.float(), batch.label)
         total = loss if auxiliary is None else loss + auxiliary.float()
+        if further is not None and batch.further is not None:  # the losses of all labels weigh the same
+            total = total + F.binary_cross_entropy_with_logits(further.float(), batch.further) * further.shape[1]
         self.optimizer.zero_grad(set_to_none=True)
         (total if self.scaler is None else self.scaler.scale(total)).backward()
         if self.scaler is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from rankbench.baselines._layers import MLP, Dice, logit, make_activation, output_layer
+from rankbench.bench.contract import DataSpec, Field
 
 
 def formula(x: Tensor, mean: Tensor, variance: Tensor, alpha: Tensor, eps: float) -> Tensor:
@@ -74,5 +77,8 @@ def test_activations(name: str, parameters: int) -> None:
 
 
 def test_output_starts_at_the_base_rate() -> None:
-    assert torch.sigmoid(output_layer(4, 0.2).bias).item() == pytest.approx(0.2)
+    one = DataSpec((), (), (), Field("action", 3), 5, "none", 1, positive_rate=0.2)
+    assert torch.sigmoid(output_layer(4, one).bias).tolist() == pytest.approx([0.2])
+    several = dataclasses.replace(one, further_rates=(0.5, 0.01))
+    assert torch.sigmoid(output_layer(4, several).bias).tolist() == pytest.approx([0.2, 0.5, 0.01])
     assert logit(0.5) == 0

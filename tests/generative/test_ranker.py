@@ -19,7 +19,7 @@ from rankbench.generative import fuxi, gpt, hstu
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
 from support.logs import make_data, with_config
 
-HEADS = ("mlp", "ffn", *READS_CANDIDATE)
+HEADS = ("mlp", "ffn", "mmoe", *READS_CANDIDATE)
 CASES: list[dict[str, Any]] = [
     {"layout": layout, "head": head}
     for layout in ("interleaved", "candidate", "late")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.config import DataConfig, Experiment, TrainConfig
 from rankbench.bench.evaluation import metrics
 from rankbench.bench.records.schema import (
     SCHEMA_VERSION,
@@ -54,7 +54,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         error=None if slices else "ValueError: it broke",
         config={
             "model": model,
-            "data": dataclasses.asdict(DataConfig("toy", test_history="frozen")),
+            "data": Experiment(model, DataConfig("toy", test_history="frozen")).as_dict()["data"],
             "train": dataclasses.asdict(TrainConfig()),
             "params": {},
         },
@@ -73,7 +73,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
             cleaning={"rows_read": 9_000},
             bayes_auc=None,
         ),
-        metrics=Metrics(slices, slices) if slices else None,
+        metrics=Metrics(slices, slices, metrics.evaluate_labels(frame)) if slices else None,
         cost=Cost(10_000, 500, 3.5 + len(model), 6.0, 20_000.0, 0.2, 1.5, 400.0, 5, 3, 100, 0.5) if slices else None,
         curve=(Point(1, 0.6, 0.7, 0.69, 0.61, 1.0),) if slices else None,
         environment=Environment("3.11", "Linux", "cpu", 2, 2, 24.0, None, {"torch": "2", "torch-npu": None}, None, None),

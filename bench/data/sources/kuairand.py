@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...errors import UserError
 from .files import read_columns, source_file
-from .schema import DataRoots, Feature, RawLog, Schema
+from .schema import DataRoots, Feature, Label, RawLog, Schema
 
 _FEEDBACK = ("is_click", "is_like", "is_follow", "is_comment", "is_forward", "is_hate", "long_view", "is_profile_enter")
 
@@ -63,6 +63,7 @@ def load_kuairand_pure(roots: DataRoots) -> RawLog:
         items=_by_id(video_file, "video_id", tuple(feature.column for feature in _ITEM_FEATURES)),
         schema=Schema(
             label="is_click",
+            labels=tuple(Label(column.removeprefix("is_"), column) for column in _FEEDBACK if column != "is_click"),
             action=_FEEDBACK,
             user_features=tuple(Feature(column) for column in _USER_FEATURES),
             item_features=_ITEM_FEATURES,

@@ -14,7 +14,7 @@ import pandas as pd
 from ...errors import UserError
 from .fetch import Found, Package, fetch
 from .files import TextFormat, columns_of, header_of, read_text, readable, source_file
-from .schema import DataRoots, Feature, RawLog, Schema
+from .schema import DataRoots, Feature, Label, RawLog, Schema
 
 _TERMS = "MovieLens data are for research; the licence forbids redistribution: never commit or pass on these files."
 
@@ -87,6 +87,7 @@ def _raw_log(package: Package, found: Found, tables: Tables, age: Feature) -> Ra
         items=items,
         schema=Schema(
             label="rating >= 4",
+            labels=(Label("five-stars", "rating >= 5"),),
             action=("rating",),
             user_features=(age, Feature("gender"), Feature("occupation")),
             item_features=(Feature("genres", "multi"), Feature("year", "number")),

@@ -24,6 +24,15 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A further outcome of an event, which several-label models can learn beside the main one (`data.labels`)."""
+
+    name: str
+    rule: str
+    """As Schema.label, except ALL_POSITIVE."""
+
+
+@dataclass(frozen=True)
 class Schema:
     """Which columns of the event, user and item tables mean what."""
 
@@ -39,6 +48,7 @@ class Schema:
     """Unit of the column `time`; `datetime` is anything that pandas.to_datetime reads (UTC if it names no zone)."""
     utc_offset_hours: float = 0.0
     """Hour of the day and weekday are taken in this zone."""
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
     columns: {user: uid, item: sku, time: ts}     # left out: user, item, time
     time_unit: s                                  # s, ms, day or datetime
     label: rating >= 4                            # or a column that holds 0 and 1, or `all`: every row is a positive
+    labels: {favourite: rating >= 5}              # further outcomes, for models of several labels
     action: [rating]                              # left out: the column of the label
     domain: market                                # a context feature
     context_features: [device]
@@ -29,7 +30,7 @@ from ...config import from_dict
 from ...errors import UserError
 from .files import as_text, column_of, columns_of, read_columns, source_file
 from .labels import parse_label
-from .schema import ALL_POSITIVE, Feature, RawLog, Schema
+from .schema import ALL_POSITIVE, Feature, Label, RawLog, Schema
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class TableConfig:
 
     events: str = ""
     label: str = ""
+    labels: dict = field(default_factory=dict)
     name: str = ""
     """Left out: the name of the YAML file."""
     columns: dict = field(default_factory=dict)
@@ -89,8 +91,10 @@ def load_table(path: Path, mapping: dict[str, Any]) -> RawLog:
     context = _features(config.context_features, f"{path}: context_features")
     if config.domain and config.domain not in [feature.column for feature in context]:
         context = (Feature(config.domain), *context)
-    outcome = () if config.label == ALL_POSITIVE else (parse_label(config.label).column,)
-    action = config.action or outcome
+    main = () if config.label == ALL_POSITIVE else (parse_label(config.label).column,)
+    labels = tuple(Label(str(label), str(rule)) for label, rule in config.labels.items())
+    outcome = tuple(dict.fromkeys((*main, *(parse_label(label.rule).column for label in labels))))
+    action = config.action or main
 
     event_file = path.parent / config.events
     within = (*(() if config.users else user_features), *(() if config.items else item_features))
@@ -116,7 +120,9 @@ def load_table(path: Path, mapping: dict[str, Any]) -> RawLog:
         events=columns_of(events, own),
         users=tables["user"],
         items=tables["item"],
-        schema=Schema(config.label, action, user_features, item_features, context, config.time_unit, config.utc_offset_hours),
+        schema=Schema(
+            config.label, action, user_features, item_features, context, config.time_unit, config.utc_offset_hours, labels
+        ),
         files=tuple(source_file(file, "own table") for file in files),
         licence=config.licence,
         citation=config.citation,
