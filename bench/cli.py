@@ -30,6 +30,11 @@ EXAMPLES = {
         "rankbench run --models hstu --set train.lr=2e-3 --set hstu.layers=3",
         "rankbench run --config my.yaml --results my/results --no-resume",
     ),
+    "predict": (
+        "rankbench predict hstu --user 196 --top 5",
+        "rankbench predict din --user 196 --items 242 302 377 --time 1998-04-23T10:00",
+        "rankbench predict my/seed-0.safetensors --user u1 --items sku1 sku2 --context device=phone --dataset my.yaml",
+    ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
     "bench": ("rankbench bench peers", "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5"),
@@ -39,6 +44,11 @@ EXAMPLES = {
 RUN_HELP = """\
 Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
 twice; one that was interrupted goes on from its last checkpoint."""
+
+
+PREDICT_HELP = """\
+Score candidates for a user at a moment, with the weights of a finished run and the history in the data set. A generative ranker
+computes the history once for all candidates."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -122,6 +132,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_results(command("score", "recompute metrics from stored predictions"))
 
+    _add_predict(command("predict", "score candidates for a user with trained weights", PREDICT_HELP))
+
     board = command("board", "leaderboard and figures from stored runs")
     board.add_argument("--dataset", metavar="NAME", help="only this data set")
     board.add_argument("--split", metavar="NAME", help="only this split")
@@ -154,6 +166,21 @@ def _add_run(run: _Parser) -> None:
     run.add_argument("--quiet", action="store_true", help="no progress, only the leaderboard")
     _add_roots(run)
     _add_results(run)
+
+
+def _add_predict(predict: _Parser) -> None:
+    predict.add_argument(
+        "model", metavar="MODEL", help="a .safetensors file below --results, or the name of a model trained there"
+    )
+    predict.add_argument("--user", required=True, metavar="ID", help="as in the source data")
+    predict.add_argument("--items", nargs="+", metavar="ID", help="candidates, as in the source data (default: every item)")
+    predict.add_argument("--time", metavar="WHEN", help="2022-05-01T12:30 or seconds since 1970 (default: after the last event)")
+    predict.add_argument("--context", action="append", default=[], metavar="COLUMN=VALUE", help="logged context; may be repeated")
+    predict.add_argument("--top", type=_positive, default=10, metavar="N", help="lines shown, best first (default: 10)")
+    predict.add_argument("--dataset", metavar="NAME", help="which data set's run; your own table: its YAML file")
+    predict.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
+    _add_roots(predict)
+    _add_results(predict)
 
 
 def _add_bench(bench: _Parser) -> None:

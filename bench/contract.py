@@ -178,6 +178,23 @@ class Ranker(nn.Module):
     def forward(self, batch: Any) -> Tensor:
         raise TypeError(f"{type(self).__name__} must define forward(batch) -> logits [n]")
 
+    def remember(self, past: Any) -> Any:
+        """What can be computed of a user's past alone, once for all candidates; None if nothing can.
+
+        Args:
+            past: a batch of one segment whose events are all observed, without examples.
+        """
+        return None
+
+    def forward_after(self, memory: Any, seen_from: int, batch: Any) -> Tensor:
+        """The logits of `forward` for candidates of one request, from what `remember` gave.
+
+        Args:
+            seen_from: events of the remembered past that lie before those that the request sees.
+            batch: the candidates alone, one segment in which nothing is seen.
+        """
+        raise TypeError(f"{type(self).__name__} remembers nothing")
+
     def auxiliary_loss(self) -> Tensor | None:
         """A scalar that the trainer adds to the mean logloss, weighted by the model; None if there is none.
 

@@ -21,13 +21,13 @@ from ..kernels import hstu_attention
 from . import device as devices
 from . import registry, workers
 from .config import DataConfig, Experiment, Settings, resolve
-from .contract import ModelInfo
+from .contract import ModelInfo, Ranker
 from .data.dataset import RankingData, prepare
 from .data.sources.schema import DataRoots
 from .data.splits import ROLES
 from .errors import UserError
 from .evaluation import evaluator, metrics
-from .records import provenance
+from .records import provenance, weights
 from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord
 from .records.store import Store
 from .training.progress import Display, Reporter, Send
@@ -238,9 +238,10 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
         started=_now(),
         finished="",
     )
-    predictions = None
+    predictions, trained = None, None
     try:
-        measured, predictions = _measure(cell, data, device, checkpoint, progress)
+        measured, predictions, model = _measure(cell, data, device, checkpoint, progress)
+        trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
         raise
@@ -251,15 +252,15 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
             record, error=f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
         )
     record = dataclasses.replace(record, finished=_now())
-    store.write(record, predictions)
+    store.write(record, predictions, trained)
     checkpoint.unlink(missing_ok=True)
     return record
 
 
 def _measure(
     cell: Cell, data: RankingData, device: torch.device, checkpoint: Path, progress: Reporter
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Metrics, cost and curve of a cell, and its test predictions."""
+) -> tuple[dict[str, Any], pd.DataFrame, Ranker]:
+    """Metrics, cost and curve of a cell, its test predictions, and the trained model."""
     experiment, info = cell.experiment, cell.info
     memory, load = devices.PeakMemory(device), provenance.load_average()
     torch.manual_seed(cell.seed)
@@ -279,7 +280,7 @@ def _measure(
         "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load),
         "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]
     }
-    return measured, test
+    return measured, test, model
 
 
 def _cost(model: torch.nn.Module, state: TrainState, eval_seconds: float, latency: float, memory: float, load: float) -> Cost:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec
-from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
+from ..kernels.hstu_attention import AttentionPlan, Prefix, continued, hstu_attention, plan_attention
 from .config import Attention, RelativeBiasKind, SequenceConfig
 from .tokens import Tokens
 
@@ -26,11 +26,14 @@ class Geometry:
     """int64 [T], see Tokens.kind."""
 
 
-def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens) -> Geometry:
-    """From the tokens of a batch, once for all layers."""
-    plan = plan_attention(
-        tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, query_time=tokens.query_time, key_time=tokens.time
-    )
+def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens, past: Prefix | None = None) -> Geometry:
+    """From the tokens of a batch, once for all layers; with `past`, tokens see that prefix from their lo on and themselves."""
+    if past is None:
+        plan = plan_attention(
+            tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, query_time=tokens.query_time, key_time=tokens.time
+        )
+    else:
+        plan = continued(past, tokens.lo, tokens.position, tokens.query_time, tokens.time)
     turn = rotation(tokens.position, config.width // config.heads) if config.rope else None
     divisor: Tensor | float = float(config.tokens_per_event * spec.history_length + 1)
     if config.divisor == "own":

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, Ranker, SequenceBatch
+from ..kernels.hstu_attention import Prefix, recording
 from .attention import Geometry, make_geometry
 from .config import SequenceConfig
 from .heads import make_head
-from .tokens import make_tokens
+from .tokens import Tokens, make_tokens
 
 Block = Callable[[Tensor, Geometry], Tensor]
 """x [T, width], geometry -> x [T, width]"""
@@ -34,7 +37,24 @@ class SequenceRanker(Ranker):
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         tokens = self.tokens(batch)
+        return self.score(tokens, make_geometry(self.config, self.spec, tokens))
+
+    def remember(self, past: SequenceBatch) -> Prefix:
+        tokens = self.tokens(past)
         geometry = make_geometry(self.config, self.spec, tokens)
+        plan, prefix = recording(geometry.plan)
+        self.score(tokens, replace(geometry, plan=plan))
+        return prefix
+
+    def forward_after(self, memory: Prefix, seen_from: int, batch: SequenceBatch) -> Tensor:
+        alone = self.tokens(batch)
+        end = torch.full_like(alone.lo, len(memory))
+        lo = torch.full_like(alone.lo, seen_from * self.config.tokens_per_event)
+        tokens = replace(alone, lo=lo, hi=end, position=end)
+        return self.score(tokens, make_geometry(self.config, self.spec, tokens, memory))
+
+    def score(self, tokens: Tokens, geometry: Geometry) -> Tensor:
+        """Tokens as the blocks read them -> logits of the examples."""
         x = tokens.x
         if self.positions is not None:
             x = x + self.positions(tokens.position.clamp(max=self.positions.num_embeddings - 1))

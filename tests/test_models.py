@@ -15,10 +15,11 @@ from torch.nn import functional as F
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig, from_dict
 from rankbench.bench.contract import ModelInfo, Ranker
-from rankbench.bench.data.batches import make_batches, request_batch, segment_start
+from rankbench.bench.data.batches import make_batches, segment_start
 from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
+from rankbench.bench.data.requests import request_batch, request_of
 from rankbench.bench.evaluation import evaluator, metrics
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
@@ -114,7 +115,10 @@ def test_candidates_of_one_request_score_as_if_alone(name: str, data: RankingDat
     for event in data.split.examples("test")[::9]:
         items = np.array([3, int(data.log.item[event]), 5, 0])
         with torch.inference_mode():
-            both = [model(request_batch(data, info.view, int(event), chosen)).sigmoid() for chosen in (items, items[::-1].copy())]
+            both = [
+                model(request_batch(data, info.view, request_of(data, int(event)), chosen)).sigmoid()
+                for chosen in (items, items[::-1].copy())
+            ]
         assert both[0][1].item() == pytest.approx(expected[int(event)], abs=1e-5)
         if name != "random":
             assert both[0].tolist() == pytest.approx(both[1].tolist()[::-1], abs=1e-5), "the order of candidates does not matter"
@@ -172,8 +176,9 @@ def without(data: RankingData, gone: np.ndarray, user: int) -> RankingData:
 
 
 def one_score(model: Ranker, info: ModelInfo, data: RankingData, event: int) -> float:
+    batch = request_batch(data, info.view, request_of(data, event), np.array([int(data.log.item[event])]))
     with torch.inference_mode():
-        return model(request_batch(data, info.view, event, np.array([int(data.log.item[event])]))).sigmoid().item()
+        return model(batch).sigmoid().item()
 
 
 @pytest.mark.parametrize("name", MODELS)

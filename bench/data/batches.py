@@ -48,31 +48,31 @@ def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1]), offsets
 
 
-def _tensor(values: np.ndarray) -> Tensor:
+def int64(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
 
 
-def _ids(table: FieldTable, rows: np.ndarray) -> Ids:
+def ids_of(table: FieldTable, rows: np.ndarray) -> Ids:
     """Model ids of one field for the given rows of its owner."""
     if isinstance(table.ids, Multi):
         values, offsets = table.ids
         positions, row_offsets = ranges(offsets[rows], offsets[rows + 1] - offsets[rows])
-        return Jagged(_tensor(values[positions]), _tensor(row_offsets))
-    return _tensor(table.ids[rows])
+        return Jagged(int64(values[positions]), int64(row_offsets))
+    return int64(table.ids[rows])
 
 
-def _gather(tables: Sequence[FieldTable], rows: np.ndarray) -> dict[str, Ids]:
-    return {table.field.name: _ids(table, rows) for table in tables}
+def gather(tables: Sequence[FieldTable], rows: np.ndarray) -> dict[str, Ids]:
+    return {table.field.name: ids_of(table, rows) for table in tables}
 
 
 def _example_fields(data: RankingData, event: np.ndarray, item: np.ndarray) -> dict[str, Ids]:
     """User, item and context fields of events, as they are known at the request."""
     vocabulary = data.vocabulary
-    fields = _gather(vocabulary.user, data.log.user_of(event))
-    fields |= _gather(vocabulary.item, item)
-    fields |= _gather(vocabulary.context, event)
+    fields = gather(vocabulary.user, data.log.user_of(event))
+    fields |= gather(vocabulary.item, item)
+    fields |= gather(vocabulary.context, event)
     if data.spec.time == "request":
-        fields |= {name: _tensor(ids) for name, ids in data.request_fields(event).items()}
+        fields |= {name: int64(ids) for name, ids in data.request_fields(event).items()}
     return fields
 
 
@@ -108,18 +108,18 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
     event = examples.event
     log, lo, hi = data.log, data.lo[event], data.hi[event]
     past, offsets = ranges(lo, hi - lo)
-    history_fields = _gather(data.vocabulary.item, np.asarray(log.item[past])) | _gather(data.vocabulary.context, past)
+    history_fields = gather(data.vocabulary.item, np.asarray(log.item[past])) | gather(data.vocabulary.context, past)
     gap = None
     if data.spec.time != "none":
-        gap = time_buckets(_tensor(np.repeat(data.query_time(event), hi - lo) - log.time[past]))
+        gap = time_buckets(int64(np.repeat(data.query_time(event), hi - lo) - log.time[past]))
     return PointwiseBatch(
-        example=_tensor(examples.ids(log.meta.events)),
+        example=int64(examples.ids(log.meta.events)),
         label=torch.from_numpy(examples.label.astype(np.float32)),
         fields=_example_fields(data, event, examples.item),
         history=History(
-            offsets=_tensor(offsets),
+            offsets=int64(offsets),
             fields=history_fields,
-            action=_tensor(data.vocabulary.action_of_event[past]),
+            action=int64(data.vocabulary.action_of_event[past]),
             label=torch.from_numpy(log.label[past].astype(np.float32)),
             gap=gap,
         ),
@@ -196,10 +196,13 @@ def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.
     """Where the segment of each event starts, and where its chunk does (which tells segments apart)."""
     if data.config.supervision == "impression":
         return data.lo[event], event
-    length = data.spec.history_length
+    return chunk_start(data.spec.history_length, data.log.user_offsets[data.log.user_of(event)], data.hi[event])
+
+
+def chunk_start(length: int, user_start: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Starts of segment and chunk under dense supervision, by where a user's events start and where what is seen ends."""
     chunk_length = 4 * max(length, 32)
-    user_start = data.log.user_offsets[data.log.user_of(event)]
-    chunk = user_start + (data.hi[event] - user_start) // chunk_length * chunk_length
+    chunk = user_start + (hi - user_start) // chunk_length * chunk_length
     return np.maximum(chunk - length, user_start), chunk
 
 
@@ -225,31 +228,17 @@ def sequence_batch(
     fields = _example_fields(data, event, item)
     timed = data.spec.time != "none"
     return SequenceBatch(
-        offsets=_tensor(offsets),
+        offsets=int64(offsets),
         fields=fields,
-        action=_tensor(np.where(observed, data.vocabulary.action_of_event[event], 0)),
+        action=int64(np.where(observed, data.vocabulary.action_of_event[event], 0)),
         past_label=torch.from_numpy(np.where(observed, log.label[event], 0).astype(np.float32)),
         observed=torch.from_numpy(observed),
-        lo=_tensor(lo),
-        hi=_tensor(hi),
-        time=_tensor(np.asarray(log.time[event])) if timed else None,
-        query_time=_tensor(data.query_time(event)) if timed else None,
-        target=_tensor(target),
-        example=_tensor(examples.ids(log.meta.events)),
+        lo=int64(lo),
+        hi=int64(hi),
+        time=int64(np.asarray(log.time[event])) if timed else None,
+        query_time=int64(data.query_time(event)) if timed else None,
+        target=int64(target),
+        example=int64(examples.ids(log.meta.events)),
         label=torch.from_numpy(examples.label.astype(np.float32)),
         further=data.further_labels(examples.event),
     )
-
-
-def request_batch(data: RankingData, view: str, event: int, items: np.ndarray) -> PointwiseBatch | SequenceBatch:
-    """One request with K candidates: item codes `items` [K] scored at the request of `event`, none seeing another."""
-    repeated = np.full(len(items), event)
-    examples = Examples(repeated, items, np.asarray(data.log.label[repeated]), np.zeros_like(repeated))
-    if view == "pointwise":
-        return pointwise_batch(data, examples)
-    begin = segment_start(data, np.array([event]))[0][0]
-    past = np.arange(begin, data.hi[event])
-    shown = np.concatenate([np.asarray(data.log.item[past]), items])
-    events = np.concatenate([past, repeated])
-    offsets, target = np.array([0, len(events)]), np.arange(len(past), len(events))
-    return sequence_batch(data, events, shown, offsets, target, examples)

@@ -71,10 +71,13 @@ class RankingData:
 
     def request_fields(self, event: np.ndarray) -> dict[str, np.ndarray]:
         """Ids of hour, weekday and time since the latest visible event: what time information `request` adds to context."""
-        time = self.log.time[event]
+        return self.time_fields(self.log.time[event], self.lo[event], self.hi[event])
+
+    def time_fields(self, time: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> dict[str, np.ndarray]:
+        """`request_fields` of any requests: int64 [n] milliseconds, and the events lo to hi that each sees."""
         local = time + int(self.log.meta.utc_offset_hours * _HOUR_MS)
-        seen = self.hi[event] > self.lo[event]
-        gap = np.where(seen, time - self.log.time[np.maximum(self.hi[event] - 1, 0)], 0)
+        seen = hi > lo
+        gap = np.where(seen, time - self.log.time[np.maximum(hi - 1, 0)], 0)
         since_last = np.where(seen, time_buckets(torch.from_numpy(gap)).numpy() + 2, 1)
         # 1 January 1970 was a Thursday: 3 in Monday = 0.
         return {"hour": local // _HOUR_MS % 24 + 2, "weekday": (local // _DAY_MS + 3) % 7 + 2, "since_last": since_last}

@@ -11,8 +11,9 @@ import torch
 
 from .. import device as devices
 from ..contract import ModelInfo, Ranker, to_device
-from ..data.batches import Batches, make_batches, request_batch
+from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
+from ..data.requests import request_batch, request_of
 
 
 def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
@@ -93,7 +94,7 @@ def candidate_latency_ms(
             items = rng.integers(0, data.log.meta.items, candidates)
             devices.synchronize(device)
             begin = time.perf_counter()
-            batch = to_device(request_batch(data, info.view, int(event), items), device)
+            batch = to_device(request_batch(data, info.view, request_of(data, int(event)), items), device)
             with devices.autocast(device, precision):
                 model(batch).float().cpu()
             times.append((time.perf_counter() - begin) * 1000)

@@ -1,7 +1,7 @@
 """Where records lie and how they get there whole: temporary file, fsync, rename.
 
 - <root>/runs/<dataset>@<split>/<model>/<config hash>/seed-<n>.json: the record, committed
-- the same with .predictions.parquet: its test predictions, not committed
+- the same with .predictions.parquet: its test predictions; with .safetensors: its weights; both not committed
 - <root>/checkpoints/, the same path with .pt: while a cell runs
 - <root>/boards/<dataset>@<split>/: tables and figures
 """
@@ -45,6 +45,9 @@ class Store:
     def predictions_path(self, identity: Identity) -> Path:
         return self.record_path(identity).with_suffix(".predictions.parquet")
 
+    def weights_path(self, identity: Identity) -> Path:
+        return self.record_path(identity).with_suffix(".safetensors")
+
     def checkpoint_path(self, identity: Identity) -> Path:
         return self.root / "checkpoints" / self._folder(identity) / f"seed-{identity.seed}.pt"
 
@@ -63,26 +66,33 @@ class Store:
         except OSError as error:
             raise _unwritable(self.root, error) from None
 
-    def write(self, record: RunRecord, predictions: pd.DataFrame | None) -> None:
-        """Store a run: predictions first, so that a record that exists is complete and belongs to the predictions beside it.
+    def write(self, record: RunRecord, predictions: pd.DataFrame | None, weights: bytes | None = None) -> None:
+        """Store a run: the record last, so that one that exists is complete and belongs to the files beside it.
 
         Raises:
             UserError: the folder cannot be written (full disk, no rights); nothing half-written stays behind.
         """
         path, table = self.record_path(record.identity), self.predictions_path(record.identity)
+        model = self.weights_path(record.identity)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _temporary(path.parent) as new_record, _temporary(path.parent) as new_table:
+            with (
+                _temporary(path.parent) as new_record,
+                _temporary(path.parent) as new_table,
+                _temporary(path.parent) as new_model,
+            ):
                 new_record.write_text(to_json(record), encoding="utf-8")
                 if predictions is not None:
                     predictions.to_parquet(new_table, index=False)
-                _sync(new_record, new_table)
-                # An older record must at no moment stand beside newer predictions.
+                new_model.write_bytes(weights or b"")
+                _sync(new_record, new_table, new_model)
+                # An older record must at no moment stand beside newer files.
                 path.unlink(missing_ok=True)
-                if predictions is None:
-                    table.unlink(missing_ok=True)
-                else:
-                    os.replace(new_table, table)
+                for new, old, given in ((new_table, table, predictions), (new_model, model, weights)):
+                    if given is None:
+                        old.unlink(missing_ok=True)
+                    else:
+                        os.replace(new, old)
                 os.replace(new_record, path)
         except OSError as error:
             raise _unwritable(path.parent, error) from None

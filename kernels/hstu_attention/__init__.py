@@ -11,5 +11,9 @@ request-grouped and candidate-isolated masks are all the same kernel.
 
 from .interface import IMPLEMENTATIONS, bias_mixing, hstu_attention, selected
 from .plan import AttentionPlan, plan_attention
+from .prefix import Prefix, continued, recording
 
-__all__ = ["IMPLEMENTATIONS", "AttentionPlan", "bias_mixing", "hstu_attention", "plan_attention", "selected"]
+__all__ = [
+    "IMPLEMENTATIONS", "AttentionPlan", "Prefix", "bias_mixing", "continued", "hstu_attention", "plan_attention", "recording",
+    "selected",
+]  # fmt: skip

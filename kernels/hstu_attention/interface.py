@@ -52,7 +52,16 @@ def hstu_attention(
     if time_bias is not None and plan.query_time is None:
         raise ValueError("time_bias needs query_time and key_time in the plan")
     run = IMPLEMENTATIONS[implementation or selected(q.device)["hstu_attention"]]
-    return run(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)
+    if plan.record is not None:
+        plan.record.append((k, v))
+    if plan.after is None:
+        return run(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)
+    past = plan.after.length
+    k, v = plan.after.take(k, v)
+    q = torch.cat([q.new_zeros(past, *q.shape[1:]), q])
+    if isinstance(divisor, Tensor):
+        divisor = torch.cat([divisor.new_ones(past), divisor])
+    return run(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)[past:]
 
 
 def bias_mixing(
@@ -78,4 +87,10 @@ def bias_mixing(
     if time_table is not None and plan.query_time is None:
         raise ValueError("time_table needs query_time and key_time in the plan")
     name = implementation or selected(v.device)["hstu_attention"]
-    return (reference if name == "reference" else blocked).bias_mixing(v, plan, position_table, time_table)
+    run = (reference if name == "reference" else blocked).bias_mixing
+    if plan.record is not None:
+        plan.record.append((v,))
+    if plan.after is None:
+        return run(v, plan, position_table, time_table)
+    (v,) = plan.after.take(v)
+    return run(v, plan, position_table, time_table)[plan.after.length :]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .prefix import After
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class AttentionPlan:
     """int64 [T], milliseconds."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """What an implementation computed for this geometry."""
+    record: list[tuple[Tensor, ...]] | None = None
+    """Where operations leave their keys and values, see prefix.py."""
+    after: After | None = None
+    """If set, operations get the rows of the last tokens alone; those of the tokens before were recorded."""
 
 
 def plan_attention(

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import Ranker, SequenceBatch
-from rankbench.bench.data.batches import SequenceBatches, request_batch
+from rankbench.bench.data.batches import SequenceBatches
 from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.data.requests import request_batch, request_of
 from rankbench.generative import fuxi, gpt, hstu
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
 from support.logs import make_data, with_config
@@ -76,9 +77,10 @@ def test_candidates_batched_or_alone_in_any_order_and_in_any_batch(case: dict[st
         items = np.array([3, int(data.log.item[event]), 5, 0])
         with torch.inference_mode():
             slate, turned = (
-                model(request_batch(data, "sequence", event, chosen)).tolist() for chosen in (items, items[::-1].copy())
+                model(request_batch(data, "sequence", request_of(data, event), chosen)).tolist()
+                for chosen in (items, items[::-1].copy())
             )
-            alone = [model(request_batch(data, "sequence", event, items[[at]])).item() for at in range(4)]
+            alone = [model(request_batch(data, "sequence", request_of(data, event), items[[at]])).item() for at in range(4)]
         assert slate == pytest.approx(turned[::-1], abs=1e-5) and slate == pytest.approx(alone, abs=1e-5)
         assert slate[1] == pytest.approx(together[event], abs=1e-5)
 

@@ -8,9 +8,10 @@ import torch
 
 from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import Jagged, PointwiseBatch, SequenceBatch
-from rankbench.bench.data.batches import make_batches, pointwise_batch, ranges, request_batch
+from rankbench.bench.data.batches import make_batches, pointwise_batch, ranges
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.negatives import logged
+from rankbench.bench.data.requests import request_batch, request_of
 from rankbench.bench.data.splits import SPLITS
 from support.logs import changed, make_data, with_config
 
@@ -94,7 +95,7 @@ def test_an_outcome_that_nobody_may_see_is_not_in_the_batch(data: RankingData, t
     action[data.hi[event] : user_end] = 0
     flipped = changed(data, tmp_path / "flipped", label=label, action=action)
     for view in ("pointwise", "sequence"):
-        before, after = (request_batch(d, view, event, np.array([0, 1, 2])) for d in (data, flipped))
+        before, after = (request_batch(d, view, request_of(d, event), np.array([0, 1, 2])) for d in (data, flipped))
         for one, two in zip(tensors(before), tensors(after), strict=True):
             assert torch.equal(one, two)
 
@@ -120,7 +121,7 @@ def test_time_switch_decides_what_is_there(data: RankingData, time: str) -> None
     data = with_config(data, time=time)
     event = data.split.examples("test")[:20]
     rows = pointwise_batch(data, logged(data.log, event))
-    segment = request_batch(data, "sequence", int(event[-1]), np.array([0]))
+    segment = request_batch(data, "sequence", request_of(data, int(event[-1])), np.array([0]))
     assert isinstance(segment, SequenceBatch)
     assert (rows.history.gap is None) == (segment.time is None) == (time == "none")
     assert ("hour" in rows.fields) == ("hour" in segment.fields) == (time == "request")

@@ -1,0 +1,86 @@
+"""`rankbench predict`: candidates of one user, in the order that a trained model gives them."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError, unknown_name
+from .roots import data_roots
+
+if TYPE_CHECKING:
+    from ..serving import Scorer, Scores
+
+
+def run(args: argparse.Namespace) -> int:
+    context = dict(_assignment(text) for text in args.context)
+    time = _milliseconds(args.time)
+    from .. import device as devices
+    from ..serving import Scorer
+
+    path = _weights(args)
+    scorer = Scorer.load(path, data_roots(args.data_root), devices.resolve(args.device), args.dataset)
+    items = args.items or _everything(scorer)
+    scores = scorer.score(args.user, items, time, context)
+    print("\n".join(_lines(scorer, scores, args.top, args.user)))
+    return 0
+
+
+def _lines(scorer: Scorer, scores: Scores, top: int, user: str) -> list[str]:
+    request = scores.request
+    when = datetime.fromtimestamp(request.time / 1000, UTC).isoformat(timespec="seconds")
+    seen = f"{request.hi - request.lo} past events seen" if request.user >= 0 else "not in the data set: no history"
+    lines = [f"# {scorer.info.name} on {scorer.data.log.meta.name}: user {user} at {when}, {seen}"]
+    lines.append("\t".join(("rank", "item", *("probability" if name == "label" else name for name in scores.labels))))
+    for rank, at in enumerate((-scores.probability[:, 0]).argsort(kind="stable")[:top], start=1):
+        note = [] if scores.known[at] else ["not in the data set"]
+        lines.append("\t".join([str(rank), scores.items[at], *(f"{p:.6f}" for p in scores.probability[at]), *note]))
+    return lines
+
+
+def _everything(scorer: Scorer) -> list[str]:
+    return [str(name) for name in scorer.data.log.dictionary("item")]
+
+
+def _weights(args: argparse.Namespace) -> Path:
+    """A path as it is; or, of a model, the weights of its only configuration in the results, lowest seed."""
+    if args.model.endswith(".safetensors"):
+        return Path(args.model)
+    from ..records.store import Store
+    from ..registry import MODELS
+
+    if args.model not in MODELS:
+        raise unknown_name("model", args.model, MODELS)
+    store = Store(args.results)
+    dataset = args.dataset and Path(args.dataset).stem
+    identities = [record.identity for record in store.records(dataset) if record.status == "ok"]
+    paths = [store.weights_path(identity) for identity in identities if identity.model == args.model]
+    paths = [path for path in paths if path.exists()]
+    if not paths:
+        raise UserError(f"{store.root} has no weights of {args.model}; make them with: rankbench run --models {args.model}")
+    if len({path.parent for path in paths}) > 1:
+        first = [next(path for path in paths if path.parent == folder) for folder in sorted({path.parent for path in paths})]
+        raise UserError(f"{store.root} has several runs of {args.model}: name one of {', '.join(map(str, first))}")
+    return paths[0]
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise UserError(f"--context {text}: write column=value, for example tab=1")
+    return name, value
+
+
+def _milliseconds(text: str | None) -> int | None:
+    """Of a date and time (UTC if it names no zone) or of seconds since 1970."""
+    if text is None:
+        return None
+    try:
+        if text.replace(".", "", 1).isdecimal():
+            return round(float(text) * 1000)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--time {text}: write 2022-05-01T12:30 or seconds since 1970") from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,248 @@
+"""One request with K candidates: of an event of the log, or of a user at any time, with ids as they stand in the source data.
+
+Candidates never see each other. A sequence ranker reads them behind the user's past in one segment, or, where it remembers
+the past, alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...kernels.time_buckets import time_buckets
+from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
+from ..errors import UserError, unknown_name
+from .batches import chunk_start, gather, ids_of, int64, segment_start
+from .dataset import RankingData
+from .eventlog import Multi
+from .vocabulary import FieldTable
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks, when, under which context, and which events may be seen."""
+
+    user: int
+    """Code of the log, -1 for a user without events."""
+    time: int
+    """Milliseconds since 1970."""
+    context: dict[str, Ids]
+    """Ids of the logged context fields, one row each."""
+    start: int
+    """First event of the segment that a sequence ranker reads; at most lo."""
+    lo: int
+    """The request sees the events lo to hi (exclusive)."""
+    hi: int
+    event: int
+    """The event of the log whose request it is, or the number of events."""
+
+
+def request_of(data: RankingData, event: int) -> Request:
+    """The request of an event of the log."""
+    at = np.array([event])
+    start = segment_start(data, at)[0][0]
+    context = gather(data.vocabulary.context, at)
+    user, time = int(data.log.user_of(at)[0]), int(data.log.time[event])
+    return Request(user, time, context, int(start), int(data.lo[event]), int(data.hi[event]), event)
+
+
+def request_at(data: RankingData, user: str, time: int | None, context: Mapping[str, str]) -> Request:
+    """The request of any user at any time; histories are live.
+
+    Args:
+        user: as in the source data; one that the log does not know has no history.
+        time: milliseconds since 1970; None for just after the user's last event.
+        context: logged context by column, as in the source data; what is left out is missing.
+
+    Raises:
+        UserError: a context field that does not exist, a number that is none, an unknown user without a time.
+    """
+    log, known = data.log, {table.field.name: table for table in data.vocabulary.context}
+    for name in context:
+        if name not in known:
+            raise unknown_name(f"context field of {log.meta.name}", name, known)
+    code = code_of(log.dictionary("user"), [user])[0]
+    begin, end = (int(log.user_offsets[code]), int(log.user_offsets[code + 1])) if code >= 0 else (0, 0)
+    if time is None:
+        if code < 0:
+            raise UserError(f"user {user!r} is not in {log.meta.name}: say when the request is (--time)")
+        time = int(log.time[end - 1]) + 1 + round(data.config.feedback_delay * 1000)
+    hi = begin + int(np.searchsorted(log.time[begin:end], time - round(data.config.feedback_delay * 1000), side="left"))
+    lo = max(begin, hi - data.spec.history_length)
+    start = lo
+    if data.config.supervision == "dense":
+        start = int(chunk_start(data.spec.history_length, np.array([begin]), np.array([hi]))[0][0])
+    rows = {name: _context_row(data, table, context.get(name)) for name, table in known.items()}
+    return Request(int(code), time, rows, start, lo, hi, log.meta.events)
+
+
+def code_of(dictionary: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """int64: codes of the log, -1 for what it does not know."""
+    codes = {str(name): code for code, name in enumerate(dictionary)}
+    return np.array([codes.get(name, -1) for name in names], dtype=np.int64)
+
+
+def _context_row(data: RankingData, table: FieldTable, text: str | None) -> Ids:
+    """One row of ids; a value that training events never had is unknown."""
+    log, name = data.log, table.field.name
+    feature = next(feature for _, feature in log.meta.features if feature.column == name)
+    values = log.feature(name)
+    if feature.kind == "number":
+        assert isinstance(values, np.ndarray) and isinstance(table.ids, np.ndarray)
+        return torch.tensor([_bin_of(np.asarray(values), table.ids, name, text)])
+    parts = [text or ""] if feature.kind == "category" else [part for part in (text or "").split(feature.separator) if part]
+    codes = code_of(log.dictionary(f"feature.{name}"), parts)
+    every_code = values.values if isinstance(values, Multi) else values
+    every_id = table.ids.values if isinstance(table.ids, Multi) else table.ids
+    ids = []
+    for code in codes:  # the id of a code is that of any event which has it
+        found = np.flatnonzero(every_code == code)[:1]
+        ids.append(int(every_id[found[0]]) if len(found) else UNKNOWN)
+    row = torch.tensor(ids, dtype=torch.int64)
+    return Jagged(row, torch.tensor([0, len(ids)])) if table.field.multi else row
+
+
+def _bin_of(values: np.ndarray, ids: np.ndarray, name: str, text: str | None) -> int:
+    """Edges of bins are observed values, so that the largest observed value up to a number lies in the number's bin."""
+    if text is None:
+        return UNKNOWN
+    try:
+        number = float(text)
+    except ValueError:
+        raise UserError(f"context field {name} is a number, not {text!r}") from None
+    if not math.isfinite(number) or not np.isfinite(values).any():
+        return UNKNOWN
+    below = np.where(np.isfinite(values) & (values <= np.float32(number)), values, -np.inf)
+    return int(ids[below.argmax()]) if np.isfinite(below).any() else int(ids[np.isfinite(values)].min())
+
+
+def request_batch(data: RankingData, view: str, request: Request, items: np.ndarray) -> PointwiseBatch | SequenceBatch:
+    """A request with K candidates: item codes `items` [K], -1 for items that the log does not know."""
+    if view == "pointwise":
+        return _rows(data, request, items)
+    past, candidates = past_batch(data, request), candidate_batch(data, request, items)
+    seen, count = len(past.lo), len(items)
+    both = lambda one, two: None if one is None or two is None else torch.cat([one, two])  # noqa: E731
+    return SequenceBatch(
+        offsets=torch.tensor([0, seen + count]),
+        fields={name: _joined(past.fields[name], candidates.fields[name]) for name in past.fields},
+        action=torch.cat([past.action, candidates.action]),
+        past_label=torch.cat([past.past_label, candidates.past_label]),
+        observed=torch.cat([past.observed, candidates.observed]),
+        lo=torch.cat([past.lo, candidates.lo + request.lo - request.start]),
+        hi=torch.cat([past.hi, candidates.hi + seen]),
+        time=both(past.time, candidates.time),
+        query_time=both(past.query_time, candidates.query_time),
+        target=candidates.target + seen,
+        example=candidates.example,
+        label=candidates.label,
+    )
+
+
+def past_batch(data: RankingData, request: Request) -> SequenceBatch:
+    """The events that the request's segment holds, all of them observed, without examples."""
+    log, event = data.log, np.arange(request.start, request.hi)
+    timed = data.spec.time != "none"
+    vocabulary = data.vocabulary
+    fields = gather(vocabulary.user, log.user_of(event)) | gather(vocabulary.item, np.asarray(log.item[event], dtype=np.int64))
+    fields |= gather(vocabulary.context, event)
+    if data.spec.time == "request":
+        fields |= {name: int64(ids) for name, ids in data.request_fields(event).items()}
+    return SequenceBatch(
+        offsets=torch.tensor([0, len(event)]),
+        fields=fields,
+        action=int64(vocabulary.action_of_event[event]),
+        past_label=torch.from_numpy(log.label[event].astype(np.float32)),
+        observed=torch.ones(len(event), dtype=torch.bool),
+        lo=int64(np.maximum(data.lo[event], request.start) - request.start),
+        hi=int64(np.maximum(data.hi[event], request.start) - request.start),
+        time=int64(np.asarray(log.time[event])) if timed else None,
+        query_time=int64(data.query_time(event)) if timed else None,
+        target=torch.zeros(0, dtype=torch.int64),
+        example=torch.zeros(0, dtype=torch.int64),
+        label=torch.zeros(0),
+    )
+
+
+def candidate_batch(data: RankingData, request: Request, items: np.ndarray) -> SequenceBatch:
+    """The candidates of a request alone, one segment in which nothing is seen."""
+    count = len(items)
+    nothing, timed = torch.zeros(count, dtype=torch.int64), data.spec.time != "none"
+    return SequenceBatch(
+        offsets=torch.tensor([0, count]),
+        fields=_candidate_fields(data, request, items),
+        action=nothing,
+        past_label=torch.zeros(count),
+        observed=torch.zeros(count, dtype=torch.bool),
+        lo=nothing,
+        hi=nothing,
+        time=torch.full((count,), request.time) if timed else None,
+        query_time=torch.full((count,), _query_time(data, request)) if timed else None,
+        target=torch.arange(count),
+        example=torch.full((count,), request.event),
+        label=torch.zeros(count),
+    )
+
+
+def _rows(data: RankingData, request: Request, items: np.ndarray) -> PointwiseBatch:
+    log, count, past = data.log, len(items), np.tile(np.arange(request.lo, request.hi), len(items))
+    fields = gather(data.vocabulary.item, np.asarray(log.item[past], dtype=np.int64)) | gather(data.vocabulary.context, past)
+    gap = time_buckets(_query_time(data, request) - int64(log.time[past])) if data.spec.time != "none" else None
+    return PointwiseBatch(
+        example=torch.full((count,), request.event),
+        label=torch.zeros(count),
+        fields=_candidate_fields(data, request, items),
+        history=History(
+            offsets=torch.arange(count + 1) * (request.hi - request.lo),
+            fields=fields,
+            action=int64(data.vocabulary.action_of_event[past]),
+            label=torch.from_numpy(log.label[past].astype(np.float32)),
+            gap=gap,
+        ),
+    )
+
+
+def _query_time(data: RankingData, request: Request) -> int:
+    """From when the request looks back, as RankingData.query_time."""
+    if data.spec.time == "request":
+        return request.time
+    return int(data.log.time[request.hi - 1]) if request.hi > request.lo else 0
+
+
+def _candidate_fields(data: RankingData, request: Request, items: np.ndarray) -> dict[str, Ids]:
+    users, vocabulary = np.full(len(items), request.user), data.vocabulary
+    fields = {table.field.name: _known(table, users) for table in vocabulary.user}
+    fields |= {table.field.name: _known(table, items) for table in vocabulary.item}
+    fields |= {name: _repeated(ids, len(items)) for name, ids in request.context.items()}
+    if data.spec.time == "request":
+        at = (np.array([value]) for value in (request.time, request.lo, request.hi))
+        fields |= {name: int64(np.repeat(ids, len(items))) for name, ids in data.time_fields(*at).items()}
+    return fields
+
+
+def _known(table: FieldTable, rows: np.ndarray) -> Ids:
+    """Ids of rows of users or items; -1 is unknown, without values in a multi-valued field."""
+    ids = ids_of(table, np.maximum(rows, 0))
+    known = torch.from_numpy(rows >= 0)
+    if isinstance(ids, Tensor):
+        return torch.where(known, ids, UNKNOWN)
+    lengths = ids.lengths * known
+    return Jagged(ids.values[torch.repeat_interleave(known, ids.lengths)], torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+
+
+def _repeated(ids: Ids, count: int) -> Ids:
+    if isinstance(ids, Tensor):
+        return ids.repeat(count)
+    return Jagged(ids.values.repeat(count), torch.arange(count + 1) * len(ids.values))
+
+
+def _joined(one: Ids, two: Ids) -> Ids:
+    if isinstance(one, Tensor) and isinstance(two, Tensor):
+        return torch.cat([one, two])
+    assert isinstance(one, Jagged) and isinstance(two, Jagged)
+    return Jagged(torch.cat([one.values, two.values]), torch.cat([one.offsets, two.offsets[1:] + one.offsets[-1]]))

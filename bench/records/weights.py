@@ -1,0 +1,86 @@
+"""Trained weights as safetensors, with all that is needed to use them in the header: nothing in the file is ever executed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ..config import Experiment
+from ..data.dataset import RankingData
+from ..errors import UserError
+from .schema import SCHEMA_VERSION
+
+_KEY = "rankbench"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the weights are of."""
+
+    version: int
+    experiment: dict[str, Any]
+    """The resolved experiment: model, data, train, params."""
+    seed: int
+    dataset: str
+    """The data set's own name."""
+    split_hash: str
+    """Ids are those of this split's vocabulary."""
+    logit_correction: float
+    """To be added to the main label's logits, see data/negatives.py."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, seed: int, data: RankingData) -> Header:
+        """The header of a model that was trained on `data`."""
+        correction = float(data.logit_correction)
+        settings = json.loads(json.dumps(experiment.as_dict()))  # as it will be read back: lists, no tuples
+        return cls(SCHEMA_VERSION, settings, seed, data.log.meta.name, data.split.hash, correction)
+
+
+def to_bytes(model: nn.Module, header: Header) -> bytes:
+    """The file's content: every parameter and buffer of the state, and the header."""
+    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    return save(state, {_KEY: json.dumps(dataclasses.asdict(header))})
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], Header]:
+    """State and header.
+
+    Raises:
+        UserError: no such file, not one of these files, or one of another version.
+    """
+    if not path.is_file():
+        raise UserError(f"weights {path} do not exist; rankbench run makes them")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"weights {path} cannot be read ({error}); delete the record beside them and run again") from None
+    try:
+        header = Header(**json.loads(text or ""))
+    except (ValueError, TypeError):
+        raise UserError(f"{path} holds no weights of a Rankbench run") from None
+    if header.version != SCHEMA_VERSION:
+        raise UserError(f"weights {path} have version {header.version}, this program reads {SCHEMA_VERSION}; run the cell again")
+    return state, header
+
+
+def restore(model: nn.Module, state: dict[str, Tensor], path: Path, device: torch.device) -> None:
+    """Put the weights into a freshly built model.
+
+    Raises:
+        UserError: they are of another shape.
+    """
+    try:
+        model.load_state_dict({name: value.to(device) for name, value in state.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"weights {path} do not fit the model that their header names ({reason}); run the cell again") from None
