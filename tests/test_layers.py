@@ -14,7 +14,7 @@ FOLDERS = ("bench", "baselines", "generative", "kernels")
 
 ROOMS = (
     *("errors", "contract", "config", "device", "registry", "data", "evaluation", "training", "records", "reporting"),
-    *("workers", "experiment", "studies", "benchmarks", "doctor", "commands", "cli"),
+    *("workers", "experiment", "serving", "studies", "benchmarks", "doctor", "commands", "cli"),
 )
 """Of bench/, in the order of the data: a room imports from earlier rooms alone, so that there is no circle."""
 

@@ -171,7 +171,7 @@ def test_the_command_shows_candidates_best_first(trained: tuple[Path, Path], cap
     ("arguments", "message"),
     [
         (["predict", "din", "--user", "u1"], "has no weights of din"),
-        (["predict", "dinn", "--user", "u1"], "did you mean 'din'"),
+        (["predict", "hstuu", "--user", "u1"], "did you mean 'hstu'"),
         (["predict", "none.safetensors", "--user", "u1"], "do not exist"),
         (["predict", "hstu", "--user", "u1", "--time", "soon"], "--time soon"),
         (["predict", "hstu", "--user", "u1", "--context", "tab"], "write column=value"),
