@@ -9,9 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import DataSpec
+from ..bench.contract import SHARED_SPACE, Choice, DataSpec, SearchSpace
 
 Activation = Literal["relu", "dice", "prelu", "sigmoid"]
+
+MLP_SPACE: SearchSpace = {
+    **SHARED_SPACE,
+    "hidden": Choice(
+        ((64,), (256,), (128, 64), (200, 80), (256, 128), (400, 400), (128, 64, 32), (256, 128, 64), (400, 400, 400))
+    ),
+}
+"""Of every ranker that ends in an MLP: depth and width of it."""
+
+UNIT_SPACE = Choice(((32,), (64, 32), (80, 40), (128, 64)))
+"""Hidden widths of an activation unit."""
 
 
 def logit(probability: float) -> float:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, ModelInfo, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Whole
 from ._deepctr import DeepCTR, library
+from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,6 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default, attention at Xavier's",
         "decoupled weight decay instead of the library's summed L2",
     ),
+    defaults="3 layers of 2 heads and embedding 16 as in the paper; MLP as for every classical ranker here",
+    space={**MLP_SPACE, "attention_layers": Whole(1, 4), "heads": Choice((1, 2, 4))},
 )

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker, Real, Whole
 from ..kernels.embedding import FieldEmbeddings
 from ._inputs import EventInputs, example_of_event
-from ._layers import MLP, Activation, output_layer
+from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
 
 @dataclass(frozen=True)
@@ -114,4 +114,14 @@ INFO = ModelInfo(
         "tokens pass a linear map to the width of the blocks",
     ),
     train={"lr": 5e-4},
+    defaults="one block as in the paper, which has 8 heads, an MLP of 1024-512-256 and learning rate 0.01 on Taobao",
+    space={
+        **MLP_SPACE,
+        "blocks": Whole(1, 4),
+        "width": Choice((16, 32, 64, 128)),
+        "heads": Choice((1, 2, 4, 8)),
+        "inner": Choice((32, 64, 128, 256)),
+        "block_dropout": Real(0.0, 0.5),
+        "activation": Choice(("relu", "dice", "prelu")),
+    },
 )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bench.contract import DataSpec, ModelInfo, Ranker
+from ..bench.contract import DataSpec, ModelInfo, Ranker, Whole
 from ._deepctr import DeepCTR
+from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
@@ -53,4 +54,6 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
+    defaults="sizes of DIN, as for every classical ranker here; the paper tunes depth and width on Criteo",
+    space={**MLP_SPACE, "cross_layers": Whole(1, 6)},
 )

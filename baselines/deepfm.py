@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..bench.contract import DataSpec, ModelInfo, Ranker
 from ._deepctr import DeepCTR
+from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
@@ -42,4 +43,6 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
+    defaults="sizes of DIN, as for every classical ranker here; on Criteo the paper has 10, 400-400-400 and dropout 0.5",
+    space=MLP_SPACE,
 )

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import DataSpec, History, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
 from ._inputs import EventInputs, example_of_event
-from ._layers import MLP, Activation, output_layer
+from ._layers import MLP, MLP_SPACE, Activation, output_layer
 from .din import segment_softmax
 
 
@@ -171,4 +171,11 @@ INFO = ModelInfo(
         "bilinear attention as in the paper; the authors' code has DIN's activation unit",
         "a weight of 0.1 instead of 1 for the auxiliary loss by default",
     ),
+    defaults="MLP 200-80 as in the authors' code, whose embedding is 18 and whose states have 36 units",
+    space={
+        **MLP_SPACE,
+        "state": Choice((16, 32, 48, 64, 96)),
+        "auxiliary": Choice((0.0, 0.1, 0.3, 1.0)),
+        "activation": Choice(("relu", "dice", "prelu")),
+    },
 )

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ._inputs import EventInputs, example_of_event
-from ._layers import MLP, Activation, make_activation, output_layer
+from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
 
 
 @dataclass(frozen=True)
@@ -119,4 +119,12 @@ INFO = ModelInfo(
         "Dice's statistics leave out padding, since there is none",
         "no mini-batch aware regularisation: `train.embedding_decay` instead",
     ),
+    defaults="MLP 200-80 as in the paper on Alibaba's data, unit 80-40 as in the authors' code; the rest is this project's",
+    space={
+        **MLP_SPACE,
+        "attention_hidden": UNIT_SPACE,
+        "attention_activation": Choice(("relu", "dice", "sigmoid")),
+        "attention_softmax": Choice((False, True)),
+        "negative_history": Choice((False, True)),
+    },
 )

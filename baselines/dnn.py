@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ._inputs import PooledInputs
-from ._layers import MLP, Activation, output_layer
+from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,6 @@ INFO = ModelInfo(
         "pools are split by the outcome of the past events, and hold their actions and time gaps",
         "numeric inputs arrive as quantile buckets instead of powers of a normalised value",
     ),
+    defaults="sizes of DIN, as for every classical ranker here; the paper's tower of 1024-512-256 belongs to another scale",
+    space={**MLP_SPACE, "activation": Choice(("relu", "dice", "prelu"))},
 )

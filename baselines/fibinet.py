@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, ModelInfo, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Whole
 from ._deepctr import DeepCTR, library
+from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
@@ -83,4 +84,6 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
+    defaults="reduction 3 as in the paper, MLP as for every classical ranker here; embedding 8, because pairs multiply",
+    space={**MLP_SPACE, "bilinear": Choice(("all", "each", "interaction")), "reduction": Whole(1, 4)},
 )

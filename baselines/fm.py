@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.embedding import FieldEmbeddings, segment_mean
 from ._inputs import OutcomeEmbeddings, event_fields, example_fields, means_by_label, names
 from ._layers import logit
@@ -83,4 +83,6 @@ INFO = ModelInfo(
         "AdamW on mini-batches instead of SGD with one L2 for each group of parameters",
     ),
     train={"lr": 3e-3},
+    defaults="this project's; the paper gives none",
+    space=SHARED_SPACE,
 )

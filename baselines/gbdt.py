@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from ..bench.contract import UNKNOWN, DataSpec, Ids, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import UNKNOWN, Choice, DataSpec, Ids, ModelInfo, PointwiseBatch, Ranker, Real
 from ..kernels.embedding import segment_mean
 from ._inputs import category_field, example_fields, example_of_event, jagged_rows, latest, shared_value
 from ._layers import logit
@@ -261,4 +261,14 @@ INFO = ModelInfo(
         "a fixed number of trees, without early stopping",
     ),
     fit="counts",
+    space={
+        "learning_rate": Real(0.01, 0.3, log=True),
+        "trees": Choice((100, 200, 400, 800)),
+        "leaves": Choice((7, 15, 31, 63, 127)),
+        "depth": Choice((3, 5, 8, 12)),
+        "rows_in_leaf": Choice((10, 20, 50, 200)),
+        "l2": Choice((0.0, 1.0, 10.0, 100.0)),
+        "feature_share": Real(0.2, 1.0),
+        "strength": Choice((1.0, 10.0, 100.0)),
+    },
 )

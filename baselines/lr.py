@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.embedding import FieldEmbeddings
 from ._inputs import example_fields, names
 from ._layers import logit
@@ -46,4 +46,5 @@ INFO = ModelInfo(
     code="own",
     differs=("AdamW with decoupled decay instead of FTRL with L1",),
     train={"lr": 1e-2, "embedding_decay": 1e-2},
+    space={name: SHARED_SPACE[name] for name in ("train.lr", "train.embedding_decay")},
 )

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..bench.contract import DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.mixture import MultiGateMixture
 from ._inputs import EventInputs, example_of_event
-from ._layers import MLP, Activation
+from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation
 from .din import ActivationUnit, weighted_sum
 
 
@@ -69,4 +69,13 @@ INFO = ModelInfo(
         "a shared layer below the experts; experts of 64 instead of 16 units",
     ),
     checked="the mixture against a literal loop over labels and experts in float64, values and gradients",
+    defaults="8 experts as in the paper; sizes of DIN before them",
+    space={
+        **MLP_SPACE,
+        "hidden": Choice(((64,), (128,), (200,), (400,), (200, 80), (400, 400))),
+        "attention_hidden": UNIT_SPACE,
+        "experts": Choice((2, 4, 8, 16)),
+        "expert_hidden": Choice((16, 32, 64, 128)),
+        "activation": Choice(("relu", "dice", "prelu")),
+    },
 )

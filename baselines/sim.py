@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..bench.contract import DataSpec, History, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
 from ._inputs import EventInputs, category_field, example_of_event, latest, select_events, shared_value
-from ._layers import MLP, Activation, output_layer
+from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, output_layer
 from .din import ActivationUnit, weighted_sum
 
 
@@ -95,4 +95,12 @@ INFO = ModelInfo(
         "past events of both outcomes, not clicks alone",
         "the past is what `data.history_length` shows, the same for every model of a comparison",
     ),
+    defaults="sizes of DIN; the paper searches pasts of up to 54,000 events, where `data.history_length` shows 50 here",
+    space={
+        **MLP_SPACE,
+        "recent": Choice((5, 10, 20, 50)),
+        "top": Choice((10, 20, 50)),
+        "attention_hidden": UNIT_SPACE,
+        "attention_softmax": Choice((False, True)),
+    },
 )

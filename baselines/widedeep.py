@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..bench.contract import DataSpec, ModelInfo, Ranker
 from ._deepctr import DeepCTR
+from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,6 @@ INFO = ModelInfo(
         "history joins as pooled vectors in the deep part",
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
     ),
+    defaults="sizes of DIN, as for every classical ranker here; the paper has embedding 32 and MLP 1024-512-256",
+    space=MLP_SPACE,
 )

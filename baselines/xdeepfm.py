@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..bench.contract import DataSpec, ModelInfo, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker
 from ._deepctr import DeepCTR
+from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
@@ -61,4 +62,6 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
+    defaults="sizes of DIN, as for every classical ranker here; the paper has 10, interaction layers of 100 to 200, MLP 400-400",
+    space={**MLP_SPACE, "cross_layers": Choice(((16,), (32,), (32, 32), (64, 64), (32, 32, 32)))},
 )

@@ -211,6 +211,46 @@ class Ranker(nn.Module):
 
 
 @dataclass(frozen=True)
+class Real:
+    """Any number in [low, high]; with `log`, every factor is as likely as any other."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number in [low, high]."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values, without an order among them."""
+
+    values: tuple[Any, ...]
+
+
+Range = Real | Whole | Choice
+SearchSpace = Mapping[str, Range]
+"""What tuning may change and within which range: settings as the model's section knows them, `train.lr` for those of training.
+A model's defaults lie inside."""
+
+SHARED_SPACE: SearchSpace = {
+    "train.lr": Real(1e-4, 1e-2, log=True),
+    "train.weight_decay": Choice((0.0, 0.01, 0.1, 1.0)),
+    "train.embedding_decay": Choice((0.0, 0.01, 0.1, 1.0)),
+    "dropout": Real(0.0, 0.5),
+    "embedding_dim": Choice((4, 8, 16, 32, 64)),
+}
+"""The same for every model that is trained by gradients. A model adds its depth and width, and four settings of its own at most,
+so that equal budgets buy equal searches."""
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """A model's card in the registry."""
 
@@ -234,3 +274,7 @@ class ModelInfo:
     fit: Literal["gradient", "counts"] = "gradient"
     train: Mapping[str, Any] = field(default_factory=dict)
     """This model's own defaults among the keys of TrainConfig, e.g. {"lr": 1e-3}."""
+    defaults: str = "this project's"
+    """Whose settings the defaults are: of the paper or of its authors' code, on which data, and what is set otherwise here."""
+    space: SearchSpace = field(default_factory=dict)
+    """What tuning may change; empty for a floor, which is taken as it is."""

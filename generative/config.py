@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..bench.contract import SHARED_SPACE, Choice, Real, SearchSpace
+
 Layout = Literal["interleaved", "candidate", "late"]
 ItemFields = Literal["none", "sum", "concat"]
 RelativeBiasKind = Literal["none", "position", "time", "both"]
@@ -81,3 +83,19 @@ class SequenceConfig:
     def tokens_per_event(self) -> int:
         """Largest number of visible tokens that one event gives."""
         return 2 if self.layout == "interleaved" and self.actions else 1
+
+
+GENERATIVE_SPACE: SearchSpace = {
+    **SHARED_SPACE,
+    "layers": Choice((1, 2, 3, 4, 6, 8)),
+    "width": Choice((32, 64, 128, 256)),
+    "heads": Choice((1, 2, 4)),
+    "layout": Choice(("interleaved", "candidate")),
+    "head_hidden": Choice((32, 64, 128, 256)),
+}
+"""Of every backbone; one may add a single setting of its own."""
+
+FEED_FORWARD = Real(1.0, 4.0)
+"""Hidden size of a feed-forward block over the width."""
+
+DIVISOR = Choice(("max", "own"))

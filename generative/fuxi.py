@@ -22,7 +22,7 @@ from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.hstu_attention import bias_mixing
 from ._blocks import SwiGLU, rms_norm
 from .attention import Geometry, RelativeBias, SelfAttention
-from .config import Attention, RelativeBiasKind, SequenceConfig
+from .config import FEED_FORWARD, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
 
 
@@ -98,4 +98,6 @@ INFO = ModelInfo(
         "time gaps look back from the request only if the data's time information is `request`; the released code always does",
         "binary cross-entropy on an MLP head instead of sampled softmax",
     ),
+    defaults="two blocks, feed-forward of one width as in the authors' ML-1M setting; width 64 and two heads, not 50 and one",
+    space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..bench.contract import DataSpec, ModelInfo
-from .config import Layout, RelativeBiasKind
+from .config import FEED_FORWARD, GENERATIVE_SPACE, Layout, RelativeBiasKind
 from .gpt import Config as GPTConfig
 from .gpt import GPTBlock
 from .ranker import SequenceRanker
@@ -50,4 +50,6 @@ INFO = ModelInfo(
         "candidates see no other candidate; one description of the paper lets them see earlier ones, which would make a score "
         "depend on the order of the slate",
     ),
+    defaults="size as for every backbone here; the paper's are of industrial scale",
+    space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..bench.contract import DataSpec, ModelInfo
 from ._blocks import ProjectedAttention
 from .attention import Geometry
-from .config import RelativeBiasKind, SequenceConfig
+from .config import FEED_FORWARD, GENERATIVE_SPACE, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
 
 
@@ -69,4 +69,6 @@ INFO = ModelInfo(
         "no dropout on attention weights; no norm after the last block: the head begins with one",
         "positions count from the start of the segment and are shared by events that do not see each other",
     ),
+    defaults="feed-forward of 4 widths as in GPT-2; size as for every backbone here: no small ranker of this kind is published",
+    space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..bench.contract import DataSpec, ModelInfo
 from ._blocks import ProjectedAttention, SwiGLU
 from .attention import Geometry
-from .config import RelativeBiasKind, SequenceConfig
+from .config import FEED_FORWARD, GENERATIVE_SPACE, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
 
 
@@ -71,4 +71,6 @@ INFO = ModelInfo(
         "rotary positions are shared by events that do not see each other",
         "no norm after the last block: the head begins with one",
     ),
+    defaults="feed-forward of 8/3 widths as in Llama; size as for every backbone here: no small ranker of this kind is published",
+    space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

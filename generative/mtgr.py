@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import DataSpec, ModelInfo
+from ..bench.contract import Choice, DataSpec, ModelInfo
 from .attention import Geometry, SelfAttention
-from .config import Attention, Layout, RelativeBiasKind, SequenceConfig
+from .config import GENERATIVE_SPACE, Attention, Layout, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
 
 
@@ -92,4 +92,6 @@ INFO = ModelInfo(
         "cross features are the data set's context fields; no counts are added",
         "candidates see the history before their own request, not a static sequence that ends before all of them",
     ),
+    defaults="size as for every backbone here; the paper's are of industrial scale",
+    space={**GENERATIVE_SPACE, "group_norm": Choice((False, True))},
 )

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
 from .attention import Geometry, SelfAttention
-from .config import Residual, SequenceConfig
+from .config import GENERATIVE_SPACE, Residual, SequenceConfig
 from .ranker import SequenceRanker
 
 
@@ -78,4 +78,6 @@ INFO = ModelInfo(
         "a causal softmax over visible keys; the authors' code masks the same keys with a large negative number",
         "no dropout on attention weights",
     ),
+    defaults="two blocks, one head, dropout 0.2, learning rate 1e-3 as in the paper on ML-1M; width 64 instead of 50",
+    space=GENERATIVE_SPACE,
 )

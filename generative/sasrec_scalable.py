@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bench.contract import DataSpec, ModelInfo
-from .config import RelativeBiasKind, Residual, SequenceConfig
+from ..bench.contract import Choice, DataSpec, ModelInfo
+from .config import GENERATIVE_SPACE, RelativeBiasKind, Residual, SequenceConfig
 from .ranker import SequenceRanker
 from .sasrec import SASRecBlock
 
@@ -39,4 +39,6 @@ INFO = ModelInfo(
     checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=("two heads instead of one, as the other backbones here", "what `sasrec` differs in"),
+    defaults="as sasrec, with two heads; arXiv:2412.00714 gives no setting for small ranking data",
+    space={**GENERATIVE_SPACE, "relative_bias": Choice(("position", "time", "both"))},
 )

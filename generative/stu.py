@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
 from .attention import Geometry, SelfAttention
-from .config import Attention, Layout, SequenceConfig
+from .config import DIVISOR, GENERATIVE_SPACE, Attention, Layout, SequenceConfig
 from .ranker import SequenceRanker
 
 
@@ -80,4 +80,6 @@ INFO = ModelInfo(
         "item and action are embedded by one linear layer instead of two MLPs; an MLP head over the state instead of two towers",
         "every training example is a candidate, not the last ten of a user",
     ),
+    defaults="size as for every backbone here; the released ranking code has 5 layers of width 512 and 4 heads",
+    space={**GENERATIVE_SPACE, "divisor": DIVISOR},
 )

@@ -10,19 +10,28 @@ import typing
 from typing import Any, Literal
 
 from .. import registry
-from ..contract import DataSpec, Field, ModelInfo
+from ..contract import SHARED_SPACE, Choice, DataSpec, Field, ModelInfo, Range
 from ..evaluation.evaluator import parameter_counts
 
 USERS = ITEMS = 10_000
 HISTORY = 50
 
-HEAD = f"""\
+
+def _head() -> str:
+    shared = "\n".join(f"- `{name}`: {_range(values)}" for name, values in SHARED_SPACE.items())
+    return f"""\
 # Models
 
 Generated from the registry by `rankbench ls models --markdown`; a test holds it up to date. Parameters are embedding + dense,
 at default settings, for a data set of {USERS:,} users, {ITEMS:,} items, one item field and a history of {HISTORY} events.
 "Checked by" names what is checked beyond the contract tests, which every model passes: no leak, no dependence on batch mates
 or on the order of candidates, no time information where it is switched off, nothing learnt from shuffled labels.
+
+Tuning searches the same settings of every model that is trained by gradients and has them, and in the same ranges:
+
+{shared}
+
+Beside these it searches the model's depth and width and at most four settings of its own: the column "searched".
 """
 
 
@@ -32,7 +41,7 @@ def markdown() -> str:
     table = [("model", "family", "parameters", "paper", "code", "checked by"), *(_row(card) for card in cards)]
     lines = ["| " + " | ".join(row) + " |" for row in table]
     lines.insert(1, "|" + "---|" * len(table[0]))
-    return "\n".join([HEAD, *lines, "", *(line for card in cards for line in _section(card))]).rstrip() + "\n"
+    return "\n".join([_head(), *lines, "", *(line for card in cards for line in _section(card))]).rstrip() + "\n"
 
 
 def _row(card: ModelInfo) -> tuple[str, ...]:
@@ -62,17 +71,26 @@ def _spec() -> DataSpec:
 
 def _section(card: ModelInfo) -> list[str]:
     lines = [f"## {card.name}", "", f"{card.summary[0].upper()}{card.summary[1:]}."]
+    if card.family != "floor":
+        lines += ["", f"Default settings: {card.defaults}."]
     if card.differs:
         lines += ["", "Differs from the paper or its authors' code:", "", *(f"- {point}" for point in card.differs)]
     settings = dataclasses.fields(card.config)
     if settings:
         texts = _field_texts(card.config)
         hints = typing.get_type_hints(card.config)
-        lines += ["", "| setting | default | values | what it does |", "|---|---|---|---|"]
+        lines += ["", "| setting | default | values | searched | what it does |", "|---|---|---|---|---|"]
         for field in settings:
-            cells = (f"`{field.name}`", f"`{field.default}`", _values(hints[field.name]), texts.get(field.name, ""))
+            searched = _range(card.space[field.name]) if field.name in card.space else ""
+            cells = (f"`{field.name}`", f"`{field.default}`", _values(hints[field.name]), searched, texts.get(field.name, ""))
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return [*lines, ""]
+
+
+def _range(values: Range) -> str:
+    if isinstance(values, Choice):
+        return ", ".join("-".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values.values)
+    return f"{values.low} to {values.high}" + (" (log)" if getattr(values, "log", False) else "")
 
 
 def _values(hint: Any) -> str:
