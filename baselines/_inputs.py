@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import UNKNOWN, DataSpec, Field, History, Ids, Jagged, PointwiseBatch
-from ..kernels.embedding import FieldEmbeddings, segment_mean
+from ..kernels.embedding import FieldEmbeddings
+from ..kernels.lookup import Part, lookup
 
 _REQUEST_TIME = ("hour", "weekday", "since_last")
 """Context fields that are derived from the time of the request; past events have none."""
@@ -50,13 +51,19 @@ class OutcomeEmbeddings(nn.Module):
         self.fields = 1 + len(gap)
         self.tables = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3), *gap), dim)
 
-    def forward(self, history: History) -> list[Tensor]:
-        """`fields` tensors [T, dim]: outcome, then gap."""
+    def slots(self, history: History, row: Tensor | None = None, weight: Tensor | None = None) -> list[list[Part]]:
+        """`fields` slots of the T past events: outcome, then gap."""
         label = history.label.long() + UNKNOWN + 1
-        vectors = [self.tables.lookup("action", history.action) + self.tables.lookup("label", label)]
+        slots = [[self.tables.part("action", history.action, row, weight), self.tables.part("label", label, row, weight)]]
         if history.gap is not None and self.fields == 2:
-            vectors.append(self.tables.lookup("gap", history.gap))
-        return vectors
+            slots.append([self.tables.part("gap", history.gap, row, weight)])
+        return slots
+
+    def means(self, history: History, row: Tensor) -> Tensor:
+        """Means over each example's past events [n, fields, dim]; row int64 [T]: event -> example."""
+        lengths = history.offsets.diff()
+        weight = lengths.clamp(min=1).to(history.label.dtype).reciprocal().index_select(0, row)
+        return lookup(self.slots(history, row, weight), len(lengths))
 
 
 class PooledInputs(nn.Module):
@@ -76,12 +83,10 @@ class PooledInputs(nn.Module):
         """F"""
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        history = batch.history
+        history, row = batch.history, example_of_event(batch.history)
         example = self.embeddings(batch.fields, self.example_names)
-        events = self.embeddings(history.fields, self.event_names)
-        outcomes = segment_mean(torch.cat(self.outcomes(history), dim=1), history.offsets)
-        pools = means_by_label(events.flatten(1), history)
-        return torch.cat([example, *(x.unflatten(1, (-1, self.embeddings.dim)) for x in (pools, outcomes))], dim=1)
+        pools = means_by_label(self.embeddings, self.event_names, history, row)
+        return torch.cat([example, pools.flatten(1, 2), self.outcomes.means(history, row)], dim=1)
 
 
 class EventInputs(nn.Module):
@@ -110,8 +115,8 @@ class EventInputs(nn.Module):
 
     def keys(self, history: History) -> Tensor:
         """[T, K], of which the first Q columns match the query's."""
-        events = [self.embeddings.lookup(name, history.fields[name]) for name in self.event_names]
-        return torch.cat([*events, *self.outcomes(history)], dim=1)
+        events = [[self.embeddings.part(name, history.fields[name])] for name in self.event_names]
+        return lookup([*events, *self.outcomes.slots(history)], len(history.action)).flatten(1)
 
 
 def category_field(spec: DataSpec, name: str = "") -> Field:
@@ -178,11 +183,10 @@ def _take(ids: Ids, index: Tensor) -> Ids:
     return Jagged(ids.values.index_select(0, shift + torch.arange(len(shift), device=shift.device)), offsets)
 
 
-def means_by_label(vectors: Tensor, history: History) -> Tensor:
-    """Means over each example's events with label 0, and with label 1: [T, D] -> [n, 2 D]."""
-    row, n = example_of_event(history), len(history.offsets) - 1
-    total = vectors.new_zeros(2 * n, vectors.shape[1]).index_add_(0, 2 * row + history.label.long(), vectors)
-    positives = history.label.new_zeros(n).index_add_(0, row, history.label)
-    lengths = (history.offsets[1:] - history.offsets[:-1]).to(positives.dtype)
-    count = torch.stack([lengths - positives, positives], dim=1).clamp(min=1).to(vectors.dtype)
-    return (total.unflatten(0, (n, 2)) / count.unsqueeze(2)).flatten(1)
+def means_by_label(tables: FieldEmbeddings, event_names: tuple[str, ...], history: History, row: Tensor) -> Tensor:
+    """Means over each example's events with label 0, and with label 1, of the named fields: [n, 2, len(event_names), dim]."""
+    n, pool = len(history.offsets) - 1, 2 * row + history.label.long()
+    count = history.label.new_zeros(2 * n).index_add_(0, pool, torch.ones_like(history.label))
+    weight = count.clamp(min=1).reciprocal().index_select(0, pool)
+    slots = [[tables.part(name, history.fields[name], pool, weight)] for name in event_names]
+    return lookup(slots, 2 * n).unflatten(0, (n, 2))

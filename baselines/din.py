@@ -5,7 +5,8 @@ of the events joins the example's fields in an MLP. Weights are not normalised b
 sum keeps how much interest there was.
 
 History is jagged: tokens end to end, no padding anywhere. The unit's first layer is linear in its four inputs, so
-W [q; k; q - k; q * k] = W_q q + W_k k + W_p (q * k); the first term is computed once an example.
+W [q; k; q - k; q * k] = W_q q + W_k k + W_p (q * k); the first term is computed once an example, the others in one operation
+(kernels/target_attention.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.target_attention import Layers, activation_unit, weighted_sum
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
 
@@ -52,11 +54,22 @@ class ActivationUnit(nn.Module):
         self.activation = make_activation(activation, first)
         self.rest = MLP(first, tuple(rest), activation, dropout=0.0)
         self.out = nn.Linear(self.rest.width, 1)
+        self.one_operation = activation == "relu" and len(hidden) <= 2
 
-    def forward(self, query: Tensor, key: Tensor, row: Tensor) -> Tensor:
-        """query [n, Q], key [T, K] whose first Q columns match the query's, row int64 [T]: event -> example; weights [T]."""
+    def layers(self) -> Layers:
+        """The weights behind the query's, for `activation_unit`."""
+        second = next((module for module in self.rest if isinstance(module, nn.Linear)), None)
+        hidden = (None, None) if second is None else (second.weight, second.bias)
+        return Layers(self.event.weight, *hidden, self.out.weight, self.out.bias)
+
+    def forward(self, query: Tensor, key: Tensor, offsets: Tensor) -> Tensor:
+        """query [n, Q], key [T, K] whose first Q columns match the query's, offsets int64 [n + 1] of the events; weights [T]."""
+        start = self.query(query)
+        if self.one_operation:
+            return activation_unit(query, key, offsets, start, self.layers())
+        row = torch.repeat_interleave(torch.arange(len(query), device=key.device), offsets.diff(), output_size=len(key))
         product = query.index_select(0, row) * key[:, : query.shape[1]]
-        first = self.event(torch.cat([key, product], dim=1)).add_(self.query(query).index_select(0, row))
+        first = self.event(torch.cat([key, product], dim=1)).add_(start.index_select(0, row))
         return self.out(self.rest(self.activation(first))).squeeze(1)
 
 
@@ -81,18 +94,15 @@ class DIN(Ranker):
         """query [n, Q] -> weighted sums of each example's past events [n, pools * K]; zeros for an empty pool."""
         history, row = batch.history, example_of_event(batch.history)
         key = self.inputs.keys(history)
-        weight = self.unit(query, key, row)
+        weight = self.unit(query, key, history.offsets)
         # The key holds the label, so that each pool has weights of its own.
         pool = row if self.pools == 1 else 2 * row + history.label.long()
-        return weighted_sum(weight, key, pool, self.pools * len(query), self.softmax).view(len(query), -1)
+        return pooled(weight, key, pool, self.pools * len(query), self.softmax).view(len(query), -1)
 
 
-def weighted_sum(weight: Tensor, value: Tensor, row: Tensor, rows: int, softmax: bool) -> Tensor:
+def pooled(weight: Tensor, value: Tensor, row: Tensor, rows: int, softmax: bool) -> Tensor:
     """Sums of weight [T] * value [T, K] over the tokens of each row [rows, K]; `softmax` normalises the weights of a row."""
-    if softmax:
-        weight = segment_softmax(weight, row, rows)
-    value = value * weight.unsqueeze(1)
-    return value.new_zeros(rows, value.shape[1]).index_add_(0, row, value)
+    return weighted_sum(segment_softmax(weight, row, rows) if softmax else weight, value, row, rows)
 
 
 def segment_softmax(score: Tensor, row: Tensor, rows: int) -> Tensor:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker
-from ..kernels.embedding import FieldEmbeddings, segment_mean
-from ._inputs import OutcomeEmbeddings, event_fields, example_fields, means_by_label, names
+from ..kernels.embedding import FieldEmbeddings
+from ._inputs import OutcomeEmbeddings, event_fields, example_fields, example_of_event, means_by_label, names
 from ._layers import logit
 
 
@@ -54,16 +54,14 @@ class FM(Ranker):
 
     def features(self, batch: PointwiseBatch) -> Tensor:
         """x_i (w_i, v_i) summed within each field: example, past with label 0, with label 1, outcomes; [n, F, 1 + k]."""
-        history = batch.history
-        past = self.past(history.fields, self.event_names).flatten(1)
-        pools = means_by_label(past, history).unflatten(1, (2, len(self.event_names), 2, self.width))
-        outcomes = segment_mean(torch.cat(self.outcomes(history), dim=1), history.offsets)
+        history, row = batch.history, example_of_event(batch.history)
+        pools = means_by_label(self.past, self.event_names, history, row).unflatten(3, (2, self.width))
         return torch.cat(
             [
                 self.example(batch.fields, self.example_names),
                 pools[:, 0, :, 0],
                 pools[:, 1, :, 1],
-                outcomes.unflatten(1, (-1, self.width)),
+                self.outcomes.means(history, row),
             ],
             dim=1,
         )

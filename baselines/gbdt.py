@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from ..bench.contract import UNKNOWN, Choice, DataSpec, Ids, ModelInfo, PointwiseBatch, Ranker, Real
-from ..kernels.embedding import segment_mean
+from ..kernels.lookup import segment_mean
 from ._inputs import category_field, example_fields, example_of_event, jagged_rows, latest, shared_value
 from ._layers import logit
 from .floors import hash_of

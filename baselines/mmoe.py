@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.mixture import MultiGateMixture
+from ..kernels.target_attention import weighted_sum
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation
-from .din import ActivationUnit, weighted_sum
+from .din import ActivationUnit
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class MMoE(Ranker):
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)
         row, key = example_of_event(batch.history), self.inputs.keys(batch.history)
-        interest = weighted_sum(self.unit(query, key, row), key, row, len(query), softmax=False)
+        interest = weighted_sum(self.unit(query, key, batch.history.offsets), key, row, len(query))
         return self.mixture(self.mlp(torch.cat([example, interest], dim=1))).squeeze(1)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
 from ._inputs import EventInputs, category_field, example_of_event, latest, select_events, shared_value
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, output_layer
-from .din import ActivationUnit, weighted_sum
+from .din import ActivationUnit, pooled
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class SIM(Ranker):
     def interest(self, unit: ActivationUnit, query: Tensor, history: History) -> Tensor:
         """query [n, Q] -> weighted sum of the given events [n, K]; zeros where there are none."""
         row, key = example_of_event(history), self.inputs.keys(history)
-        return weighted_sum(unit(query, key, row), key, row, len(query), self.softmax)
+        return pooled(unit(query, key, history.offsets), key, row, len(query), self.softmax)
 
 
 INFO = ModelInfo(

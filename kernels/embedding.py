@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from .lookup import Part, lookup
+
 
 class FieldLike(Protocol):
     """A field as the contract describes it: name, table size, whether it holds several values a row."""
@@ -18,14 +20,6 @@ class FieldLike(Protocol):
     def size(self) -> int: ...
     @property
     def multi(self) -> bool: ...
-
-
-def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
-    """Mean of each jagged row: values [T, D], offsets [n + 1] -> [n, D]; zeros for an empty row."""
-    lengths = offsets[1:] - offsets[:-1]
-    row = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths, output_size=len(values))
-    total = values.new_zeros(len(lengths), values.shape[1]).index_add_(0, row, values)
-    return total / lengths.clamp(min=1).unsqueeze(1).to(values.dtype)
 
 
 class FieldEmbeddings(nn.Module):
@@ -46,14 +40,24 @@ class FieldEmbeddings(nn.Module):
             with torch.no_grad():
                 table.weight[:2] = 0
 
-    def lookup(self, name: str, ids: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-        """[n, dim] for one field: ids int64 [n], or (values, offsets) of n jagged rows."""
+    def part(
+        self, name: str, ids: Tensor | tuple[Tensor, Tensor], row: Tensor | None = None, weight: Tensor | None = None
+    ) -> Part:
+        """One field for `lookup`: ids int64 [n], or (values, offsets) of n jagged rows."""
         table = self.tables[self.index[name]]
-        if isinstance(ids, Tensor):
-            return table(ids)
-        values, offsets = ids
-        return segment_mean(table(values), offsets)
+        assert isinstance(table, nn.Embedding)
+        values, offsets = (ids, None) if isinstance(ids, Tensor) else ids
+        return Part(table.weight, values, offsets, row, weight)
+
+    def lookup(self, name: str, ids: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+        """[n, dim] for one field."""
+        return lookup([[self.part(name, ids)]], rows_of(ids)).squeeze(1)
 
     def forward(self, ids: Mapping[str, Tensor | tuple[Tensor, Tensor]], names: tuple[str, ...]) -> Tensor:
         """[n, len(names), dim]: the named fields side by side, in the order of `names`."""
-        return torch.stack([self.lookup(name, ids[name]) for name in names], dim=1)
+        return lookup([[self.part(name, ids[name])] for name in names], rows_of(ids[names[0]]))
+
+
+def rows_of(ids: Tensor | tuple[Tensor, Tensor]) -> int:
+    """n of ids [n], or of (values, offsets [n + 1])."""
+    return len(ids) if isinstance(ids, Tensor) else len(ids[1]) - 1

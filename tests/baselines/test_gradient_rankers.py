@@ -84,7 +84,7 @@ def test_fits_a_few_rows(name: str, config: dict[str, Any], make_spec: MakeSpec,
     batch = make_batch(spec, n=64, seed=1)
     # A linear model has as many weights as it needs here, but has to take longer steps.
     model = build(name, config, spec)
-    learn(model, batch, 80, lr=0.5) if name == "lr" else learn(model, batch, 80, lr=0.02)
+    learn(model, batch, 80, lr=0.5) if name == "lr" else learn(model, batch, 160, lr=0.01)
     assert loss_of(model, batch) < 0.05
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from rankbench.bench.contract import Field, Jagged
-from rankbench.kernels.embedding import FieldEmbeddings, segment_mean
+from rankbench.kernels.embedding import FieldEmbeddings
+from rankbench.kernels.lookup import segment_mean
 
 
 def test_segment_mean_of_ragged_rows() -> None:

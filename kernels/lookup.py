@@ -1,0 +1,173 @@
+"""Rows of embedding tables, gathered or pooled: what every model begins with, and most of what a classical ranker does.
+
+    out[r, s] = sum over the parts of slot s and their tokens t with row[t] = r of  weight[t] * mean of table[ids of t]
+
+One table row a token (gathering), means over a user's past (pooling) and fields with several values are all this sum. On a CPU
+it is one loop without intermediate tensors, forward and backward; elsewhere, and without a compiler, it is made of torch's parts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import native
+
+
+class Part(NamedTuple):
+    """T tokens that take rows of one table."""
+
+    table: Tensor
+    """[V, dim]"""
+    ids: Tensor
+    """int64 [T], or the values of T jagged rows."""
+    offsets: Tensor | None = None
+    """int64 [T + 1] of jagged ids: a token is the mean of its values' rows, zero without values."""
+    row: Tensor | None = None
+    """int64 [T]: to which row of the result a token belongs; None: the token's own place."""
+    weight: Tensor | None = None
+    """float32 [T]; None: 1."""
+
+
+Slots = Sequence[Sequence[Part]]
+"""Parts of one slot are added up."""
+
+
+def lookup(slots: Slots, rows: int) -> Tensor:
+    """[rows, len(slots), dim], differentiable in the tables.
+
+    Raises:
+        IndexError: an id is not a row of its table.
+    """
+    tables = [part.table for parts in slots for part in parts]
+    if all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables) and available() is None:
+        return _Lookup.apply(slots, rows, *tables)  # type: ignore[no-any-return]
+    return torch.stack([_slot(parts, rows) for parts in slots], dim=1)
+
+
+def available() -> str | None:
+    """Why the compiled loop cannot be used here; None if it can."""
+    reason = _library()
+    return reason if isinstance(reason, str) else None
+
+
+def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
+    """Mean of each jagged row: values [T, D], offsets [n + 1] -> [n, D]; zeros for an empty row."""
+    lengths = offsets[1:] - offsets[:-1]
+    row = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths, output_size=len(values))
+    total = values.new_zeros(len(lengths), values.shape[1]).index_add_(0, row, values)
+    return total / lengths.clamp(min=1).unsqueeze(1).to(values.dtype)
+
+
+def _slot(parts: Sequence[Part], rows: int) -> Tensor:
+    """[rows, dim] of one slot in torch's own operations."""
+    total: Tensor | None = None
+    for table, ids, offsets, row, weight in parts:
+        vectors = F.embedding(ids, table)
+        if offsets is not None:
+            vectors = segment_mean(vectors, offsets)
+        if weight is not None:
+            vectors = vectors * weight.unsqueeze(1).to(vectors.dtype)
+        if row is not None:
+            vectors = vectors.new_zeros(rows, vectors.shape[1]).index_add_(0, row, vectors)
+        total = vectors if total is None else total + vectors
+    assert total is not None
+    return total
+
+
+class _Part(ctypes.Structure):
+    """As in lookup.cpp."""
+
+    _fields_ = [
+        ("ids", ctypes.c_void_p),
+        ("offsets", ctypes.c_void_p),
+        ("row", ctypes.c_void_p),
+        ("weight", ctypes.c_void_p),
+        ("tokens", ctypes.c_int64),
+        ("table", ctypes.c_int64),
+        ("table_rows", ctypes.c_int64),
+        ("column", ctypes.c_int64),
+    ]
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | str:
+    try:
+        library = native.build([Path(__file__).with_suffix(".cpp")])
+    except native.BuildError as error:
+        return str(error)
+    number, address = ctypes.c_int64, ctypes.c_void_p
+    library.lookup_forward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
+    library.lookup_forward.restype = number
+    library.lookup_backward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
+    library.lookup_backward.restype = None
+    return library
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(tensors))(*(_address(tensor) for tensor in tensors))
+
+
+class _Lookup(torch.autograd.Function):
+    """The compiled loop. The tables are those of the parts, in their order; one that stands there twice is one table."""
+
+    @staticmethod
+    def forward(ctx: Any, slots: Slots, rows: int, *tables: Tensor) -> Tensor:
+        library = _library()
+        assert not isinstance(library, str)
+        dim = tables[0].shape[1]
+        unique = {id(table): table for table in tables}
+        order = {key: at for at, key in enumerate(unique)}
+        kept, parts = [], []
+        for slot, members in enumerate(slots):
+            for part in members:
+                own = Part(part.table, *(None if x is None else x.contiguous() for x in part[1:]))  # type: ignore[arg-type]
+                tokens = len(own.ids) if own.offsets is None else len(own.offsets) - 1
+                kept.append(own)
+                pointers = (_address(tensor) for tensor in own[1:])
+                parts.append(_Part(*pointers, tokens, order[id(part.table)], len(part.table), slot * dim))
+        array = (_Part * len(parts))(*parts)
+        out = torch.empty(rows, len(slots), dim)
+        dense = [table.detach().contiguous() for table in unique.values()]
+        bad = library.lookup_forward(
+            len(parts), array, _addresses(dense), out.data_ptr(), rows, len(slots) * dim, dim, torch.get_num_threads()
+        )
+        if bad >= 0:
+            low, high = int(kept[bad].ids.min()), int(kept[bad].ids.max())
+            raise IndexError(f"ids {low} to {high} for a table of {len(kept[bad].table)} rows")
+        ctx.parts, ctx.kept, ctx.shape = array, kept, (len(slots), dim)  # `kept` keeps the addresses alive
+        ctx.tables = [(key, table.shape, table.requires_grad) for key, table in unique.items()]
+        ctx.order = [id(table) for table in tables]
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        library, grad = _library(), grads[0].contiguous()
+        assert not isinstance(library, str)
+        slots, dim = ctx.shape
+        gradients = [torch.zeros(shape) if wanted else None for _, shape, wanted in ctx.tables]
+        library.lookup_backward(
+            len(ctx.parts),
+            ctx.parts,
+            grad.data_ptr(),
+            _addresses(gradients),
+            len(gradients),
+            slots * dim,
+            dim,
+            torch.get_num_threads(),
+        )
+        # A table that is an input several times gets its whole gradient once.
+        left = {key: gradient for (key, _, _), gradient in zip(ctx.tables, gradients, strict=True)}
+        return (None, None, *(left.pop(key, None) for key in ctx.order))
