@@ -19,7 +19,7 @@ class Forward : Worker {
             enter(s);
             for (int64_t h = task.head; h < task.end_head; h++) {
                 HeadRows& x = rows[h - task.head];
-                if (p.activation != BIAS_ALONE) x.k_turned = turned(scratch, p.k, begin, n, h, size);
+                if (p.activation != BIAS_ALONE) x.k_turned = turned(scratch, packed(scratch, p.k, begin, n, h, size), n, size);
                 x.v = packed(scratch, p.v, begin, n, h, value_size);
             }
             width = tile_width(1);
@@ -52,7 +52,7 @@ class Forward : Worker {
             for (int r = 0; r < group.count; r++) {
                 const int64_t token = begin + group.first + r;
                 add_scaled(result + r * wide, p.v.at(token, h), own[r], value_size);
-                std::memcpy(p.out.at(token, h), result + r * wide, sizeof(float) * value_size);
+                copy(p.out.at(token, h), result + r * wide, value_size);
             }
         }
     }
@@ -67,11 +67,12 @@ class Backward : Worker {
             enter(s);
             for (int64_t h = task.head; h < task.end_head; h++) {
                 HeadRows& x = rows[h - task.head];
-                x.v_turned = turned(scratch, p.v, begin, n, h, value_size);
+                x.v = packed(scratch, p.v, begin, n, h, value_size);
+                x.v_turned = turned(scratch, x.v, n, value_size);
                 x.dv = zeros(scratch, int64_t(keys) * wide);
                 if (p.activation == BIAS_ALONE) continue;
-                x.k_turned = turned(scratch, p.k, begin, n, h, size);
                 x.k = packed(scratch, p.k, begin, n, h, size);
+                x.k_turned = turned(scratch, x.k, n, size);
                 x.dk = zeros(scratch, int64_t(keys) * narrow);
             }
             width = tile_width(BLOCK / ROWS);
@@ -138,8 +139,7 @@ class Backward : Worker {
             if (p.activation == BIAS_ALONE) continue;
             add_scaled(x.dk + int64_t(i) * narrow, queries + (tile_row + r) * narrow, own[r].step, size);
             add_scaled(result + r * narrow, p.k.at(begin + i, h), own[r].step, size);
-            float* dq = p.dq.at(begin + i, h);
-            for (int d = 0; d < size; d++) dq[d] = result[r * narrow + d] * float(p.alpha);
+            scaled(p.dq.at(begin + i, h), result + r * narrow, float(p.alpha), size);
         }
     }
 
@@ -184,10 +184,9 @@ class Backward : Worker {
         for (int64_t h = task.head; h < task.end_head; h++) {
             const HeadRows& x = rows[h - task.head];
             for (int i = 0; i < n; i++) {
-                std::memcpy(p.dv.at(begin + i, h), x.dv + int64_t(i) * wide, sizeof(float) * value_size);
+                copy(p.dv.at(begin + i, h), x.dv + int64_t(i) * wide, value_size);
                 if (p.activation == BIAS_ALONE) continue;
-                float* dk = p.dk.at(begin + i, h);
-                for (int d = 0; d < size; d++) dk[d] = x.dk[int64_t(i) * narrow + d] * float(p.alpha);
+                scaled(p.dk.at(begin + i, h), x.dk + int64_t(i) * narrow, float(p.alpha), size);
             }
         }
     }

@@ -27,8 +27,8 @@ typedef uint8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias))
 
 INLINE Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
 INLINE void store(float* to, Floats x) { *reinterpret_cast<Floats*>(to) = x; }
-INLINE Floats all(float x) { return Floats{} + x; }
-INLINE Ints all(int32_t x) { return Ints{} + x; }
+INLINE Floats all(float x) { return x - Floats{}; }  // x - 0 is x, which compilers know; x + 0 is not for x = -0
+INLINE Ints all(int32_t x) { return x - Ints{}; }
 INLINE Floats select(Ints where, Floats yes, Floats no) { return where ? yes : no; }
 INLINE Ints smaller(Ints a, Ints b) { return a < b ? a : b; }
 INLINE Ints larger(Ints a, Ints b) { return a > b ? a : b; }
@@ -39,10 +39,13 @@ INLINE Ints lane_numbers() {
     return numbers;
 }
 
+// Halves are added until one number is left: a chain of 4 additions instead of 16.
 INLINE float sum(Floats x) {
-    float total = 0;
-    for (int lane = 0; lane < LANES; lane++) total += x[lane];
-    return total;
+    float part[LANES];
+    store(part, x);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
+    return part[0];
 }
 
 INLINE float largest(Floats x) {
@@ -82,7 +85,28 @@ INLINE float dot(const float* a, const float* b, int n) {
 }
 
 INLINE void add_scaled(float* to, const float* from, float scale, int n) {
-    for (int at = 0; at < n; at++) to[at] += scale * from[at];
+    int at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, load(to + at) + load(from + at) * scale);
+    for (; at < n; at++) to[at] += scale * from[at];
+}
+
+INLINE void scaled(float* to, const float* from, float scale, int n) {
+    int at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, load(from + at) * scale);
+    for (; at < n; at++) to[at] = scale * from[at];
+}
+
+// Rows are too short for a call of memcpy to pay.
+INLINE void copy(float* to, const float* from, int n) {
+    int at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, load(from + at));
+    for (; at < n; at++) to[at] = from[at];
+}
+
+INLINE void clear(float* to, int64_t n) {
+    int64_t at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, Floats{});
+    for (; at < n; at++) to[at] = 0.f;
 }
 
 // A matrix whose rows may be `row` apart and whose columns may be `column` apart.

@@ -15,21 +15,29 @@ struct HeadRows {
 };
 
 inline float* packed(Scratch& scratch, const Tokens& x, int64_t begin, int n, int64_t head, int size) {
+    constexpr int AHEAD = 12;  // rows; they lie too far apart for the processor to guess the next one
     const int padded = round_up(size, LANES), keys = round_up(n, LANES);
     float* to = scratch.take<float>(int64_t(keys) * padded);
-    std::memset(to, 0, sizeof(float) * keys * padded);
-    for (int i = 0; i < n; i++) std::memcpy(to + int64_t(i) * padded, x.at(begin + i, head), sizeof(float) * size);
+    for (int i = 0; i < n; i++) {
+        const char* next = reinterpret_cast<const char*>(x.at(begin + std::min(i + AHEAD, n - 1), head));
+        for (int byte = 0; byte < size * 4; byte += 64) __builtin_prefetch(next + byte);
+        copy(to + int64_t(i) * padded, x.at(begin + i, head), size);
+        clear(to + int64_t(i) * padded + size, padded - size);
+    }
+    clear(to + int64_t(n) * padded, int64_t(keys - n) * padded);
     return to;
 }
 
-inline float* turned(Scratch& scratch, const Tokens& x, int64_t begin, int n, int64_t head, int size) {
-    const int keys = round_up(n, LANES);
+// Packed rows -> panels.
+inline float* turned(Scratch& scratch, const float* rows, int n, int size) {
+    const int padded = round_up(size, LANES), keys = round_up(n, LANES);
     float* to = scratch.take<float>(int64_t(keys) * size);
     for (int first = 0; first < keys; first += LANES) {
-        float* panel = to + int64_t(first) * size;
-        for (int lane = 0; lane < LANES; lane++) {
-            const float* from = first + lane < n ? x.at(begin + first + lane, head) : nullptr;
-            for (int d = 0; d < size; d++) panel[d * LANES + lane] = from ? from[d] : 0.f;
+        const float* row = rows + int64_t(first) * padded;
+        for (int d = 0; d < size; d++) {
+            Floats column;
+            for (int lane = 0; lane < LANES; lane++) column[lane] = row[lane * padded + d];
+            store(to + int64_t(first) * size + d * LANES, column);
         }
     }
     return to;
@@ -37,7 +45,7 @@ inline float* turned(Scratch& scratch, const Tokens& x, int64_t begin, int n, in
 
 inline float* zeros(Scratch& scratch, int64_t n) {
     float* to = scratch.take<float>(n);
-    std::memset(to, 0, sizeof(float) * n);
+    clear(to, n);
     return to;
 }
 
@@ -143,8 +151,8 @@ class Worker {
     void copy_rows(const Tokens& x, int64_t head, int first, int count, int tile_rows, int of_size, int padded, float* to) const {
         for (int r = 0; r < tile_rows; r++) {
             const int real = r < count ? of_size : 0;
-            if (real) std::memcpy(to + r * padded, x.at(begin + first + r, head), sizeof(float) * real);
-            std::memset(to + r * padded + real, 0, sizeof(float) * (padded - real));
+            if (real) copy(to + r * padded, x.at(begin + first + r, head), real);
+            clear(to + r * padded + real, padded - real);
         }
     }
 
@@ -177,8 +185,8 @@ class Worker {
 
     void clear_outside(float* tile_row, const Row& row, int from, int to, int base) const {
         const int left = row.from == row.to ? to : row.from, right = row.from == row.to ? to : row.to;
-        std::memset(tile_row + from - base, 0, sizeof(float) * (left - from));
-        std::memset(tile_row + right - base, 0, sizeof(float) * (to - right));
+        clear(tile_row + from - base, left - from);
+        clear(tile_row + right - base, to - right);
     }
 
     // Logits of a row -> weights, where they lie. Returns the weight of the query's own key.
