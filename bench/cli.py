@@ -21,13 +21,14 @@ from .errors import UserError
 EXAMPLES = {
     "": ("rankbench doctor", "rankbench run", "rankbench run --models din,hstu --dataset my.yaml --seeds 5", "rankbench board"),
     "doctor": ("rankbench doctor", "rankbench doctor --data-root my/data"),
-    "ls": ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown"),
+    "ls": ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown", "rankbench ls kernels"),
     "data": ("rankbench data get ml-100k", "rankbench data describe kuairand-pure --data-root my/data"),
     "run": (
         "rankbench run",
         "rankbench run --models din,hstu --seeds 5 --device cuda",
         "rankbench run --models classical --dataset simulator --split leave-one-out",
         "rankbench run --models hstu --set train.lr=2e-3 --set hstu.layers=3",
+        "rankbench run --models hstu --kernel hstu_attention=torch",
         "rankbench run --config my.yaml --results my/results --no-resume",
     ),
     "predict": (
@@ -119,8 +120,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_roots(doctor := command("doctor", "say what this machine offers and lacks"))
     _add_results(doctor)
 
-    ls = command("ls", "list models, data sets and metrics")
-    ls.add_argument("kind", nargs="?", choices=("models", "datasets", "metrics"), help="left out: all three")
+    ls = command("ls", "list models, data sets, metrics and kernels")
+    ls.add_argument("kind", nargs="?", choices=("models", "datasets", "metrics", "kernels"), help="left out: all but kernels")
+    ls.add_argument("--device", default="auto", metavar="NAME", help="of kernels: which are chosen there (default: auto)")
     ls.add_argument("--markdown", action="store_true", help="models with papers, settings and differences: docs/models.md")
 
     data = command("data", "fetch a data set, or say what is in it")
@@ -155,6 +157,9 @@ def _add_run(run: _Parser) -> None:
     run.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
     run.add_argument("--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)")
     run.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of a cell on the CPU (default: 1)")
+    run.add_argument(
+        "--kernel", action="append", default=[], metavar="OPERATION=NAME", help="an implementation of `ls kernels`; may be repeated"
+    )
     run.add_argument("--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model")
     run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")
     run.add_argument(

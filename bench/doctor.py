@@ -69,7 +69,22 @@ def _torch() -> list[Finding]:
     threads = devices.threads()
     findings.append(Finding("threads", f"torch uses {threads['torch']}; OMP_NUM_THREADS is {threads['OMP_NUM_THREADS']}"))
     findings.append(Finding("--device auto", str(devices.resolve("auto"))))
-    return findings
+    return [*findings, *_kernels()]
+
+
+def _kernels() -> list[Finding]:
+    """What runs on the CPU; the reason, where it is not the preferred implementation."""
+    import torch
+
+    from . import implementations
+
+    rows = list(implementations.table(torch.device("cpu")))
+    chosen = Finding("kernels", ", ".join(f"{row.operation} {row.implementation}" for row in rows if row.chosen))
+    passed_over = {}
+    for row in rows:
+        if row.available != "available":
+            passed_over[row.available] = [*passed_over.get(row.available, []), f"{row.operation}={row.implementation}"]
+    return [chosen, *(Finding("kernels", f"not {', '.join(which)}: {why}", "none") for why, which in passed_over.items())]
 
 
 def _device(device: object) -> str:
@@ -114,7 +129,7 @@ def _version(package: str) -> str | None:
 def _compiler() -> Finding:
     path = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
     if path is None:
-        return Finding("compiler", "no g++, c++ or clang++; torch.compile would need one", "none")
+        return Finding("compiler", "no g++, c++ or clang++; fused kernels of the CPU need one", "none")
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:

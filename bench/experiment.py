@@ -8,6 +8,7 @@ import math
 import os
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +18,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..kernels import hstu_attention
+from ..kernels import dispatch
 from . import device as devices
-from . import registry, workers
+from . import implementations, registry, workers
 from .config import DataConfig, Experiment, Settings, resolve
 from .contract import ModelInfo, Ranker
 from .data.dataset import RankingData, prepare
@@ -97,24 +98,30 @@ def run_all(
     quiet: bool = False,
     jobs: int | None = None,
     threads: int = 1,
+    kernels: Mapping[str, str] | None = None,
 ) -> list[RunRecord]:
     """Run every cell that is not finished; a cell that fails becomes a failed record and the others go on.
 
     Args:
         jobs: cells at a time; by default one per core on the CPU and one on an accelerator.
         threads: of each cell on the CPU. One by default, so that a cell's numbers do not depend on how many run beside it.
+        kernels: operation -> the implementation to use, instead of the best one here.
 
     Returns:
         One record per cell, finished earlier or now, in the order of `models` and seeds.
 
     Raises:
-        UserError: settings, data set or device are wrong; raised before any training.
+        UserError: settings, data set, device or kernels are wrong; raised before any training.
     """
     cells = plan(models, settings, seeds)
     chosen = devices.resolve(device)
     for precision in {cell.experiment.train.precision for cell in cells}:
         if reason := devices.supports(chosen, precision):
             raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
+    kernels = dict(kernels or {})
+    implementations.check(kernels, chosen)
+    if any(cell.info.view == "sequence" for cell in cells):
+        implementations.make_ready(chosen)
     store.check_writable()
     data = prepare(cells[0].experiment.data, roots)
     cells = [cell.resolved(data.log.positive_only) for cell in cells]
@@ -126,7 +133,7 @@ def run_all(
         for cell in cells:
             done = store.finished(_identity(cell, data), data.split.hash)
             if done is None:
-                missing.append(_Job(cell, str(chosen), roots, store, resume))
+                missing.append(_Job(cell, str(chosen), roots, store, resume, kernels))
             else:
                 records[cell.key] = done
         if records:
@@ -156,6 +163,7 @@ class _Job:
     roots: DataRoots
     store: Store
     resume: bool
+    kernels: dict[str, str]
 
 
 @functools.lru_cache(maxsize=1)
@@ -166,7 +174,8 @@ def _prepared(config: DataConfig, roots: DataRoots) -> RankingData:
 def _run_job(job: _Job, send: Send) -> RunRecord:
     data = _prepared(job.cell.experiment.data, job.roots)
     progress = Reporter(job.cell.name, send)
-    return _run_cell(job.cell, data, devices.resolve(job.device), job.store, job.resume, progress)
+    with dispatch.forced(job.kernels):
+        return _run_cell(job.cell, data, devices.resolve(job.device), job.store, job.resume, progress)
 
 
 def _summary(name: str, record: RunRecord) -> str:
@@ -232,15 +241,16 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
         environment=provenance.environment(device),
         device=str(device),
         precision=cell.experiment.train.precision,
-        kernels=hstu_attention.selected(device) if cell.info.view == "sequence" else {},
+        kernels={},
         matmul=devices.matmul_settings(device),
         simulated=devices.is_simulated(device),
         started=_now(),
         finished="",
     )
-    predictions, trained = None, None
+    predictions, trained, ran = None, None, {}
     try:
-        measured, predictions, model = _measure(cell, data, device, checkpoint, progress)
+        with dispatch.watching() as ran:
+            measured, predictions, model = _measure(cell, data, device, checkpoint, progress)
         trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
@@ -251,7 +261,7 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
         record = dataclasses.replace(
             record, error=f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
         )
-    record = dataclasses.replace(record, finished=_now())
+    record = dataclasses.replace(record, kernels=ran, finished=_now())
     store.write(record, predictions, trained)
     checkpoint.unlink(missing_ok=True)
     return record

@@ -14,6 +14,11 @@ _WIDTH = 0.301
 _BORDERS_MS = torch.tensor([math.exp(_WIDTH * bucket) * 1000 for bucket in range(1, GAP_BUCKETS)], dtype=torch.float64)
 
 
+def borders() -> Tensor:
+    """int64 [GAP_BUCKETS - 1], milliseconds: a gap's bucket is the number of borders that it reaches."""
+    return _BORDERS_MS.ceil().to(torch.int64)
+
+
 def time_buckets(gap_ms: Tensor) -> Tensor:
     """Bucket of each gap: floor(ln(max(1, |gap in seconds|)) / 0.301), at most GAP_BUCKETS - 1.
 
@@ -23,5 +28,4 @@ def time_buckets(gap_ms: Tensor) -> Tensor:
     Returns:
         int64 of the same shape. Found by searching exact borders: no logarithm, the same result on every device.
     """
-    borders = _BORDERS_MS.ceil().to(dtype=torch.int64, device=gap_ms.device)
-    return torch.bucketize(gap_ms.abs(), borders, right=True)
+    return torch.bucketize(gap_ms.abs(), borders().to(gap_ms.device), right=True)

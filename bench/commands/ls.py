@@ -1,4 +1,4 @@
-"""`rankbench ls`: the models, data sets and metrics there are. Imports no library, so that it answers at once."""
+"""`rankbench ls`: the models, data sets, metrics and kernels there are. The first three need no library and are shown at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     for kind in kinds:
         if len(kinds) > 1:
             print(f"{kind}:")
-        rows = TABLES[kind]()
+        rows = TABLES[kind]() if kind in TABLES else _kernels(args.device)
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
         for row in rows:
             print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
@@ -40,6 +40,20 @@ def _datasets() -> list[tuple[str, ...]]:
 
 def _metrics() -> list[tuple[str, ...]]:
     return [(card.name, f"{card.better} is better", card.meaning) for card in METRICS.values()]
+
+
+def _kernels(device: str) -> list[tuple[str, ...]]:
+    """Operation, implementation, device, which is chosen, available or why not; asks the machine, which may mean to compile."""
+    from .. import device as devices
+    from .. import implementations
+
+    resolved = devices.resolve(device)
+    rows = [("operation", "implementation", "device", resolved.type, "state")]
+    rows += [
+        (row.operation, row.implementation, row.device, "chosen" if row.chosen else "-", row.available)
+        for row in implementations.table(resolved)
+    ]
+    return rows
 
 
 TABLES = {"models": _models, "datasets": _datasets, "metrics": _metrics}

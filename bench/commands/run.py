@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
     settings = _settings(args)
     roots = data_roots(args.data_root)
-    from .. import experiment
+    from .. import experiment, implementations
     from ..records.store import Store
 
     store = Store(args.results)
@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
         quiet=args.quiet,
         jobs=args.jobs,
         threads=args.threads,
+        kernels=implementations.parse(args.kernel),
     )
     failed = [record for record in records if record.status == "failed"]
     for record in failed:

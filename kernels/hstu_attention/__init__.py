@@ -9,11 +9,10 @@ A token's own key has relative position 0 and time bucket 0. Because visibility 
 request-grouped and candidate-isolated masks are all the same kernel.
 """
 
-from .interface import IMPLEMENTATIONS, bias_mixing, hstu_attention, selected
+from .interface import IMPLEMENTATIONS, bias_mixing, hstu_attention
 from .plan import AttentionPlan, plan_attention
 from .prefix import Prefix, continued, recording
 
 __all__ = [
     "IMPLEMENTATIONS", "AttentionPlan", "Prefix", "bias_mixing", "continued", "hstu_attention", "plan_attention", "recording",
-    "selected",
 ]  # fmt: skip

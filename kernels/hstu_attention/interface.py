@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from . import blocked, reference
+from ..dispatch import Implementation, choose, names, register
+from . import blocked, fused, reference
 from .plan import AttentionPlan
 
 Activation = Literal["silu", "softmax"]
 
+_FUSED = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": fused.why_unavailable}
 
-IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {"torch": blocked.attention, "reference": reference.attention}
-"""By name: `torch` computes blocks of queries against the range of keys that they can see, on any device; `reference` is
-the definition in loops and float64, for tests."""
+register(
+    "hstu_attention",
+    Implementation("cpu", fused.attention, **_FUSED),
+    Implementation("torch", blocked.attention),
+    Implementation("reference", reference.attention, automatic=False),
+)
+register(
+    "bias_mixing",
+    Implementation("cpu", fused.bias_mixing, **_FUSED),
+    Implementation("torch", blocked.bias_mixing),
+    Implementation("reference", reference.bias_mixing, automatic=False),
+)
 
-
-def selected(device: torch.device) -> dict[str, str]:
-    """The implementation that runs on `device`, for run records."""
-    return {"hstu_attention": "torch"}
+IMPLEMENTATIONS = names("hstu_attention")
+"""`cpu`: fused C++, float32 and smaller. `torch`: blocks of queries against the range of keys that they can see, on any device.
+`reference`: the definition in loops and float64, for tests."""
 
 
 def hstu_attention(
@@ -44,14 +53,14 @@ def hstu_attention(
         position_bias: [R], shared by heads, or [R, H]; relative positions beyond R - 1 use the last row.
         time_bias: [buckets] or [buckets, H] over `time_buckets` of the gap; needs times in the plan.
         divisor: of the SiLU weights; a number, or [T] for one a query.
-        implementation: a name of IMPLEMENTATIONS; None for the device's best.
+        implementation: a name of IMPLEMENTATIONS; None for what `dispatch` chooses.
 
     Returns:
         [T, H, Dv], differentiable in q, k, v and both bias tables.
     """
     if time_bias is not None and plan.query_time is None:
         raise ValueError("time_bias needs query_time and key_time in the plan")
-    run = IMPLEMENTATIONS[implementation or selected(q.device)["hstu_attention"]]
+    run = choose("hstu_attention", q.device, q.dtype, implementation).run
     if plan.record is not None:
         plan.record.append((k, v))
     if plan.after is None:
@@ -86,8 +95,7 @@ def bias_mixing(
         raise ValueError("bias_mixing needs a position table or a time table")
     if time_table is not None and plan.query_time is None:
         raise ValueError("time_table needs query_time and key_time in the plan")
-    name = implementation or selected(v.device)["hstu_attention"]
-    run = (reference if name == "reference" else blocked).bias_mixing
+    run = choose("bias_mixing", v.device, v.dtype, implementation).run
     if plan.record is not None:
         plan.record.append((v,))
     if plan.after is None:

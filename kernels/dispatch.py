@@ -1,0 +1,114 @@
+"""Which implementation of an operation runs: the first that the device, the dtype and the machine allow, unless one is forced.
+
+An operation registers its implementations in order of preference. Whether one works here is asked once a process, before it is
+first chosen; from then on an error inside it is an error and no reason to try another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One way to compute an operation."""
+
+    name: str
+    run: Callable[..., Any]
+    device: str | None = None
+    """The only type of device on which it runs; None: any."""
+    dtypes: tuple[torch.dtype, ...] | None = None
+    """None: any."""
+    probe: Callable[[], str | None] = lambda: None
+    """None if this machine can run it, else why not; may take seconds."""
+    automatic: bool = True
+    """Chosen if nothing is forced; False for what is only there to be compared with."""
+
+    def refusal(self, device: torch.device, dtype: torch.dtype | None = None) -> str | None:
+        """Why it cannot run there; None if it can."""
+        if self.device is not None and device.type != self.device:
+            return f"it runs on {self.device} alone, not on {device.type}"
+        if self.dtypes is not None and dtype is not None and dtype not in self.dtypes:
+            return f"it does not take {str(dtype).removeprefix('torch.')}"
+        return _probed(self)
+
+
+@functools.cache
+def _probed(implementation: Implementation) -> str | None:
+    return implementation.probe()
+
+
+OPERATIONS: dict[str, tuple[Implementation, ...]] = {}
+"""Operation -> its implementations, the preferred one first."""
+
+_forced: dict[str, str] = {}
+_watchers: list[dict[str, str]] = []
+
+
+def register(operation: str, *implementations: Implementation) -> None:
+    """Make an operation known."""
+    OPERATIONS[operation] = implementations
+
+
+def find(operation: str, name: str) -> Implementation:
+    """By name; KeyError for one that does not exist."""
+    for implementation in OPERATIONS[operation]:
+        if implementation.name == name:
+            return implementation
+    raise KeyError(f"{operation} has no implementation {name!r}; there are {', '.join(names(operation))}")
+
+
+def names(operation: str) -> tuple[str, ...]:
+    """The implementations of an operation."""
+    return tuple(one.name for one in OPERATIONS[operation])
+
+
+def choose(operation: str, device: torch.device, dtype: torch.dtype | None = None, name: str | None = None) -> Implementation:
+    """The implementation for inputs of a dtype (None: the usual ones) on a device.
+
+    Args:
+        name: take this one, whatever else is forced.
+
+    Raises:
+        ValueError: the named or forced one cannot do it.
+    """
+    name = name or _forced.get(operation)
+    if name is None:
+        chosen = next(one for one in OPERATIONS[operation] if one.automatic and one.refusal(device, dtype) is None)
+    else:
+        chosen = find(operation, name)
+        if reason := chosen.refusal(device, dtype):
+            raise ValueError(f"{operation}={name} is not available: {reason}")
+    for ran in _watchers:
+        # Both, if one model mixes dtypes.
+        seen = ran.get(operation, chosen.name)
+        ran[operation] = seen if chosen.name in seen.split(" and ") else f"{seen} and {chosen.name}"
+    return chosen
+
+
+@contextlib.contextmanager
+def forced(choices: Mapping[str, str]) -> Iterator[None]:
+    """Operations -> implementations that are taken without asking what is best, in this process."""
+    global _forced
+    before, _forced = _forced, {**_forced, **choices}
+    try:
+        yield
+    finally:
+        _forced = before
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[dict[str, str]]:
+    """Fills a dict, operation -> implementation, with what is chosen meanwhile, for run records."""
+    ran: dict[str, str] = {}
+    _watchers.append(ran)
+    try:
+        yield ran
+    finally:
+        _watchers[:] = [one for one in _watchers if one is not ran]

@@ -1,0 +1,260 @@
+// HSTU attention over packed tokens, fused: no logit ever leaves the cache. See fused.py for the operation and its arguments.
+//
+// A group of ROWS queries is multiplied with the keys that the group can see, a row of logits becomes a row of weights where it
+// lies, and the weights are multiplied with the values. The backward pass computes logits again. There, BLOCK queries are taken
+// together, so that the gradients of keys and values are read and written once a block.
+//
+// Keys of a segment are counted from its first token. A token's own key stands apart from the interval that it sees (there may be
+// any distance between them) and is treated by itself.
+#include "fused_worker.h"
+
+namespace {
+
+class Forward : Worker {
+   public:
+    using Worker::Worker;
+
+    void run() {
+        for (int64_t s = task.first; s < task.last; s++) {
+            enter(s);
+            for (int64_t h = task.head; h < task.end_head; h++) {
+                HeadRows& x = rows[h - task.head];
+                if (p.activation != BIAS_ALONE) x.k_turned = turned(scratch, packed(scratch, p.k, begin, n, h, size), n, size);
+                x.v = packed(scratch, p.v, begin, n, h, value_size);
+            }
+            width = tile_width(1);
+            take_tiles(ROWS);
+            result = scratch.take<float>(ROWS * wide);
+            for (int first = 0; first < n; first += ROWS) forward_group(group_at(first));
+        }
+    }
+
+   private:
+    void forward_group(const Group& group) {
+        const int base = group.from, vectors = (group.to - group.from) / LANES;
+        find_biases(group, 0, base);
+        for (int64_t h = task.head; h < task.end_head; h++) {
+            const HeadRows& x = rows[h - task.head];
+            if (!shared || h == task.head) read_biases(group, 0, h, base);
+            if (p.activation != BIAS_ALONE) {
+                copy_rows(p.q, h, group.first, group.count, ROWS, size, narrow, queries);
+                against(queries, x.k_turned, size, narrow, group, weights, base);
+            }
+            float own[ROWS];
+            for (int r = 0; r < ROWS; r++) {
+                float* s = weights + r * width;
+                const Row row = r < group.count ? group.row[r] : Row{};
+                clear_outside(s, row, group.from, group.to, base);
+                if (r < group.count) own[r] = weigh(row, group.first + r, h, s, biases + r * width, base);
+            }
+            const View right{x.v + int64_t(group.from) * wide, wide, LANES};
+            product<false>({weights, width, 1}, right, vectors * LANES, result, wide, wide / LANES);
+            for (int r = 0; r < group.count; r++) {
+                const int64_t token = begin + group.first + r;
+                add_scaled(result + r * wide, p.v.at(token, h), own[r], value_size);
+                copy(p.out.at(token, h), result + r * wide, value_size);
+            }
+        }
+    }
+};
+
+class Backward : Worker {
+   public:
+    using Worker::Worker;
+
+    void run() {
+        for (int64_t s = task.first; s < task.last; s++) {
+            enter(s);
+            for (int64_t h = task.head; h < task.end_head; h++) {
+                HeadRows& x = rows[h - task.head];
+                x.v = packed(scratch, p.v, begin, n, h, value_size);
+                x.v_turned = turned(scratch, x.v, n, value_size);
+                x.dv = zeros(scratch, int64_t(keys) * wide);
+                if (p.activation == BIAS_ALONE) continue;
+                x.k = packed(scratch, p.k, begin, n, h, size);
+                x.k_turned = turned(scratch, x.k, n, size);
+                x.dk = zeros(scratch, int64_t(keys) * narrow);
+            }
+            width = tile_width(BLOCK / ROWS);
+            take_tiles(BLOCK);
+            steps = scratch.take<float>(BLOCK * width);
+            collected = scratch.take<float>(BLOCK * width);
+            grads = scratch.take<float>(BLOCK * wide);
+            result = scratch.take<float>(ROWS * narrow);
+            for (int first = 0; first < n; first += BLOCK) backward_block(first);
+            leave();
+        }
+        for (int t = 0; t < p.lookups; t++)
+            if (bias[t].wants_gradient()) bias[t].finish();
+    }
+
+   private:
+    void backward_block(int first) {
+        constexpr int GROUPS = BLOCK / ROWS;
+        const int count = std::min(BLOCK, n - first);
+        Group group[GROUPS];
+        int groups = 0, from = keys, to = 0;
+        for (; groups * ROWS < count; groups++) {
+            const Group& next = group[groups] = group_at(first + groups * ROWS);
+            if (next.from == next.to) continue;
+            from = std::min(from, next.from);
+            to = std::max(to, next.to);
+        }
+        if (to == 0) from = 0;
+        for (int at = 0; at < groups; at++) find_biases(group[at], at * ROWS, from);
+        for (int64_t h = task.head; h < task.end_head; h++) {
+            copy_rows(p.grad, h, first, count, BLOCK, value_size, wide, grads);
+            if (p.activation != BIAS_ALONE) copy_rows(p.q, h, first, count, BLOCK, size, narrow, queries);
+            for (int at = 0; at < groups; at++) {
+                if (!shared || h == task.head) read_biases(group[at], at * ROWS, h, from);
+                backward_group(group[at], at * ROWS, h, from, to);
+            }
+            for (int key = from; key < to; key += ROWS) backward_keys(group, groups, key, h, from);
+            if (learning) collect(group, groups, h, from, to);
+        }
+    }
+
+    void backward_group(const Group& group, int tile_row, int64_t h, int from, int to) {
+        const HeadRows& x = rows[h - task.head];
+        float *s = weights + tile_row * width, *g = steps + tile_row * width;
+        if (p.activation != BIAS_ALONE) against(queries + tile_row * narrow, x.k_turned, size, narrow, group, s, from);
+        against(grads + tile_row * wide, x.v_turned, value_size, wide, group, g, from);
+        Own own[ROWS];
+        for (int r = 0; r < ROWS; r++) {
+            const Row row = r < group.count ? group.row[r] : Row{};
+            clear_outside(s + r * width, row, from, to, from);
+            clear_outside(g + r * width, row, from, to, from);
+            if (r < group.count)
+                own[r] = differentiate(row, group.first + r, h, s + r * width, g + r * width, biases + (tile_row + r) * width, from);
+        }
+        if (p.activation != BIAS_ALONE) {
+            const View right{x.k + int64_t(group.from) * narrow, narrow, LANES};
+            product<false>({g + group.from - from, width, 1}, right, group.to - group.from, result, narrow, narrow / LANES);
+        }
+        for (int r = 0; r < group.count; r++) {
+            const int i = group.first + r;
+            add_scaled(x.dv + int64_t(i) * wide, grads + (tile_row + r) * wide, own[r].weight, value_size);
+            for (int t = 0; t < p.lookups; t++)
+                if (bias[t].wants_gradient()) bias[t].add_own(h, own[r].step);
+            if (p.activation == BIAS_ALONE) continue;
+            add_scaled(x.dk + int64_t(i) * narrow, queries + (tile_row + r) * narrow, own[r].step, size);
+            add_scaled(result + r * narrow, p.k.at(begin + i, h), own[r].step, size);
+            scaled(p.dq.at(begin + i, h), result + r * narrow, float(p.alpha), size);
+        }
+    }
+
+    // Gradients of ROWS keys and values from the block's queries that see any of them.
+    void backward_keys(const Group* group, int groups, int key, int64_t h, int from) {
+        int first = 0, last = groups;
+        while (first < last && (group[first].to <= key || group[first].from >= key + ROWS)) first++;
+        while (first < last && (group[last - 1].to <= key || group[last - 1].from >= key + ROWS)) last--;
+        if (first == last) return;
+        const HeadRows& x = rows[h - task.head];
+        const int row = first * ROWS, depth = (last - first) * ROWS;
+        const int64_t at = row * width + key - from;
+        product<true>({weights + at, 1, width}, {grads + row * wide, wide, LANES}, depth, x.dv + int64_t(key) * wide, wide, wide / LANES);
+        if (p.activation == BIAS_ALONE) return;
+        const View right{queries + row * narrow, narrow, LANES};
+        product<true>({steps + at, 1, width}, right, depth, x.dk + int64_t(key) * narrow, narrow, narrow / LANES);
+    }
+
+    // Gradients of biases: heads that share a table are summed up first, so that each pair is looked up once.
+    void collect(const Group* group, int groups, int64_t h, int from, int to) {
+        const float* total = steps;
+        if (shared && task.end_head - task.head > 1) {
+            for (int r = 0; r < groups * ROWS; r++) {
+                float *sum_row = collected + r * width, *step_row = steps + r * width;
+                for (int c = 0; c < to - from; c += LANES)
+                    store(sum_row + c, h == task.head ? load(step_row + c) : load(sum_row + c) + load(step_row + c));
+            }
+            if (h + 1 < task.end_head) return;
+            total = collected;
+        }
+        for (int t = 0; t < p.lookups; t++) {
+            if (!bias[t].wants_gradient()) continue;
+            for (int at = 0; at < groups; at++)
+                for (int r = 0; r < group[at].count; r++) {
+                    const int64_t place = (at * ROWS + r) * width;
+                    bias[t].scatter(group[at].row[r], h, index[t] + place, total + place, from);
+                }
+        }
+    }
+
+    void leave() {
+        for (int64_t h = task.head; h < task.end_head; h++) {
+            const HeadRows& x = rows[h - task.head];
+            for (int i = 0; i < n; i++) {
+                copy(p.dv.at(begin + i, h), x.dv + int64_t(i) * wide, value_size);
+                if (p.activation == BIAS_ALONE) continue;
+                scaled(p.dk.at(begin + i, h), x.dk + int64_t(i) * narrow, float(p.alpha), size);
+            }
+        }
+    }
+};
+
+Scratch& own_scratch() {
+    static thread_local Scratch scratch;
+    return scratch;
+}
+
+}  // namespace
+
+extern "C" {
+
+int64_t rankbench_problem_bytes() { return sizeof(Problem); }
+
+// 0, or 1 if memory ran out.
+int64_t rankbench_forward(const Problem* p) {
+    const std::vector<Task> tasks = cut(*p);
+    return !for_all(tasks, p->threads, [&](int t) {
+        float* const none[2] = {};
+        Forward(*p, tasks[t], none, own_scratch()).run();
+    });
+}
+
+int64_t rankbench_backward(const Problem* p) {
+    const std::vector<Task> tasks = cut(*p);
+    static thread_local Scratch sums;
+    sums.start();
+    float* slots[2] = {};
+    int64_t numbers[2] = {};
+    for (int t = 0; t < p->lookups; t++) {
+        if (!p->lookup[t].gradient) continue;
+        numbers[t] = p->lookup[t].heads * p->lookup[t].rows;
+        slots[t] = sums.take<float>(numbers[t] * tasks.size());
+    }
+    const bool fine = for_all(tasks, p->threads, [&](int at) {
+        float* slot[2] = {};
+        for (int t = 0; t < 2; t++) {
+            if (!slots[t]) continue;
+            slot[t] = slots[t] + at * numbers[t];
+            std::memset(slot[t], 0, sizeof(float) * numbers[t]);
+        }
+        Backward(*p, tasks[at], slot, own_scratch()).run();
+    });
+    for (int t = 0; t < p->lookups; t++)
+        for (int64_t row = 0; row < numbers[t]; row++) {
+            double total = 0;
+            for (size_t at = 0; at < tasks.size(); at++) total += slots[t][at * numbers[t] + row];
+            p->lookup[t].gradient[row] = float(total);
+        }
+    return !fine;
+}
+
+// Time bucket of every visible pair: the number of borders that |query_time - key_time| reaches. `bucket` has as many bytes as
+// there are pairs; query i's begin at bucket_offset[i].
+void rankbench_buckets(int64_t tokens, const int64_t* lo, const int64_t* hi, const int64_t* query_time, const int64_t* key_time,
+                       const int64_t* border, int64_t borders, const int64_t* bucket_offset, uint8_t* bucket) {
+    for (int64_t i = 0; i < tokens; i++) {
+        int64_t found = 0;  // neighbouring keys have similar gaps: walk from one's bucket to the next one's
+        uint8_t* to = bucket + bucket_offset[i] - lo[i];
+        for (int64_t j = lo[i]; j < hi[i]; j++) {
+            const int64_t gap = std::llabs(query_time[i] - key_time[j]);
+            while (found > 0 && gap < border[found - 1]) found--;
+            while (found < borders && gap >= border[found]) found++;
+            to[j] = uint8_t(found);
+        }
+    }
+}
+
+}  // extern "C"

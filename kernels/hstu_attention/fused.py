@@ -1,0 +1,301 @@
+"""Fused C++ for CPUs (fused.cpp): logits, weights and their gradients never leave the cache.
+
+Float32 inside; bfloat16 and float16 are converted on the way in and out. The forward pass saves its inputs alone, and of a
+softmax each row's normaliser; the backward pass computes logits again. Time buckets of the visible pairs are one byte each,
+found once a batch and shared by all layers. Results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..native import BuildError, build
+from ..time_buckets import borders
+from .plan import AttentionPlan
+
+SOURCES = tuple(
+    Path(__file__).with_name(name) for name in ("fused.cpp", "fused_worker.h", "fused_problem.h", "fused_bias.h", "fused_simd.h")
+)
+"""The one that is compiled, then what it includes."""
+
+_ACTIVATIONS = {"silu": 0, "softmax": 1, "bias alone": 2}
+
+_JOINT_ROWS = 16_384
+"""Rows of a joint table over positions and times, at most: 64 KB, beyond which two small tables are faster to read."""
+
+_AIR = 64
+"""Bytes before and behind the buckets, for vectors that hang over."""
+
+
+class _Tokens(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("row", ctypes.c_int64), ("head", ctypes.c_int64)]
+
+
+class _Lookup(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("table", "gradient")),
+        *((name, ctypes.c_int64) for name in ("heads", "rows", "positions", "buckets")),
+    ]
+
+
+class _Problem(ctypes.Structure):
+    """As in fused_problem.h, where the fields are explained."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("segments", "heads", "size", "value_size", "activation", "threads")),
+        ("alpha", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("offsets", "lo", "hi", "position", "bucket", "bucket_offset", "inverse")),
+        *((name, _Tokens) for name in ("q", "k", "v", "out")),
+        ("lse", ctypes.c_void_p),
+        ("lookups", ctypes.c_int64),
+        ("lookup", _Lookup * 2),
+        *((name, _Tokens) for name in ("grad", "dq", "dk", "dv")),
+    ]
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | str:
+    """The library, or the reason why there is none; asked once a process."""
+    try:
+        library = build(SOURCES)
+    except BuildError as error:
+        return str(error)
+    library.rankbench_problem_bytes.argtypes = []
+    library.rankbench_problem_bytes.restype = ctypes.c_int64
+    for function in (library.rankbench_forward, library.rankbench_backward):
+        function.argtypes = [ctypes.POINTER(_Problem)]
+        function.restype = ctypes.c_int64
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    library.rankbench_buckets.argtypes = [number, *(pointer,) * 5, number, *(pointer,) * 2]
+    library.rankbench_buckets.restype = None
+    if library.rankbench_problem_bytes() != ctypes.sizeof(_Problem):
+        return "fused.cpp and fused.py do not agree about the arguments"
+    return library
+
+
+def why_unavailable() -> str | None:
+    """None if it can run here; compiles it if need be."""
+    library = _library()
+    return library if isinstance(library, str) else None
+
+
+def _loaded() -> ctypes.CDLL:
+    library = _library()
+    if isinstance(library, str):
+        raise RuntimeError(f"hstu_attention=cpu is not available: {library}")
+    return library
+
+
+class _Geometry(NamedTuple):
+    """A plan as the library reads it."""
+
+    offsets: Tensor
+    lo: Tensor
+    hi: Tensor
+    position: Tensor
+    bucket: Tensor | None
+    bucket_offset: Tensor | None
+
+
+def _geometry(plan: AttentionPlan, timed: bool) -> _Geometry:
+    found = plan.cache.get(("cpu", timed))
+    if found is not None:
+        return found
+    offsets, lo, hi, position = (x.contiguous() for x in (plan.offsets, plan.lo, plan.hi, plan.position))
+    ends = offsets[[0, -1]].tolist()
+    if ends != [0, len(lo)]:
+        raise ValueError(f"segments cover tokens {ends[0]} to {ends[1]}, but there are {len(lo)}")
+    bucket = bucket_offset = None
+    if timed:
+        assert plan.query_time is not None and plan.key_time is not None
+        pairs = F.pad((hi - lo).clamp(min=0).cumsum(0), (1, 0))
+        bucket = torch.zeros(int(pairs[-1]) + 2 * _AIR, dtype=torch.uint8)
+        bucket_offset = pairs[:-1] + _AIR
+        query_time, key_time, border = plan.query_time.contiguous(), plan.key_time.contiguous(), borders()
+        _loaded().rankbench_buckets(
+            len(lo), *_pointers(lo, hi, query_time, key_time, border), len(border), *_pointers(bucket_offset, bucket)
+        )
+    geometry = _Geometry(offsets, lo, hi, position, bucket, bucket_offset)
+    plan.cache[("cpu", timed)] = geometry
+    return geometry
+
+
+def _pointers(*tensors: Tensor | None) -> tuple[int | None, ...]:
+    return tuple(None if x is None else x.data_ptr() for x in tensors)
+
+
+def _tokens(x: Tensor) -> _Tokens:
+    return _Tokens(x.data_ptr(), x.stride(0), x.stride(1))
+
+
+def _readable(x: Tensor) -> Tensor:
+    """Float32; heads may be views into the rows of one projection, but the numbers of a head lie side by side."""
+    x = x.detach().float()
+    return x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous()
+
+
+class _Table(NamedTuple):
+    """Lookup tables of the library and how they come from the two bias tables."""
+
+    rows: Tensor
+    """float32 [heads or 1, rows]"""
+    positions: int
+    buckets: int
+
+
+def _by_head(table: Tensor) -> Tensor:
+    return (table.detach().float().t() if table.dim() == 2 else table.detach().float().unsqueeze(0)).contiguous()
+
+
+def _tables(position: Tensor | None, time: Tensor | None) -> list[_Table]:
+    """One joint table if it is small; its row p * buckets + b is the sum of both."""
+    places = None if position is None else _by_head(position)
+    gaps = None if time is None else _by_head(time)
+    if places is not None and gaps is not None and places.shape[1] * gaps.shape[1] <= _JOINT_ROWS:
+        return [_Table((places.unsqueeze(2) + gaps.unsqueeze(1)).flatten(1), places.shape[1], gaps.shape[1])]
+    separate = [] if places is None else [_Table(places, places.shape[1], 0)]
+    return separate if gaps is None else [*separate, _Table(gaps, 0, gaps.shape[1])]
+
+
+def _like(gradient: Tensor, table: Tensor) -> Tensor:
+    """[heads or 1, rows] -> the table's shape and dtype."""
+    return (gradient.sum(0) if table.dim() == 1 else gradient.t()).to(table.dtype)
+
+
+def _table_gradients(
+    position: Tensor | None, time: Tensor | None, gradients: list[Tensor | None], tables: list[_Table]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Of both bias tables, from those of the lookup tables."""
+    if position is not None and time is not None and len(tables) == 1:
+        if gradients[0] is None:
+            return None, None
+        joint = gradients[0].unflatten(1, (tables[0].positions, tables[0].buckets))
+        return _like(joint.sum(2), position), _like(joint.sum(1), time)
+    left = iter(gradients)
+    result = []
+    for table in (position, time):
+        gradient = None if table is None else next(left)
+        result.append(None if table is None or gradient is None else _like(gradient, table))
+    return result[0], result[1]
+
+
+def _call(function: Callable[..., int], problem: _Problem) -> None:
+    if function(ctypes.byref(problem)):
+        raise MemoryError("hstu_attention=cpu: out of memory")
+
+
+class _Fused(torch.autograd.Function):
+    """q, k [T, H, D] (None: bias alone), v [T, H, Dv], tables, inverse divisor [T] or None."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: Tensor | None,
+        k: Tensor | None,
+        v: Tensor,
+        position: Tensor | None,
+        time: Tensor | None,
+        inverse: Tensor | None,
+        plan: AttentionPlan,
+        alpha: float,
+        activation: str,
+    ) -> Tensor:
+        geometry = _geometry(plan, time is not None)
+        out = torch.empty(v.shape, dtype=torch.float32)
+        lse = torch.empty(v.shape[:2], dtype=torch.float32) if activation == "softmax" else None
+        tables = _tables(position, time)
+        keep: list[Any] = []
+        problem = _problem(geometry, q, k, v, tables, inverse, alpha, activation, lse, keep)
+        problem.out = _tokens(out)
+        _call(_loaded().rankbench_forward, problem)
+        ctx.save_for_backward(q, k, v, position, time, inverse, lse)
+        ctx.geometry, ctx.alpha, ctx.activation = geometry, alpha, activation
+        return out.to(v.dtype)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, position, time, inverse, lse = ctx.saved_tensors
+        tables = _tables(position, time)
+        keep: list[Any] = []
+        problem = _problem(ctx.geometry, q, k, v, tables, inverse, ctx.alpha, ctx.activation, lse, keep)
+        grad = _readable(grads[0])
+        problem.grad = _tokens(grad)
+        dv = torch.empty(v.shape, dtype=torch.float32)
+        problem.dv = _tokens(dv)
+        dq = dk = None
+        if q is not None:
+            dq, dk = (torch.empty(q.shape, dtype=torch.float32) for _ in range(2))
+            problem.dq, problem.dk = _tokens(dq), _tokens(dk)
+        wanted = ctx.needs_input_grad[3] or ctx.needs_input_grad[4]
+        gradients = [torch.empty_like(table.rows) if wanted else None for table in tables]
+        for lookup, gradient in zip(problem.lookup, gradients, strict=False):
+            lookup.gradient = None if gradient is None else gradient.data_ptr()
+        _call(_loaded().rankbench_backward, problem)
+        d_position, d_time = _table_gradients(position, time, gradients, tables)
+        if q is not None and k is not None and dq is not None and dk is not None:
+            dq, dk = dq.to(q.dtype), dk.to(k.dtype)
+        return dq, dk, dv.to(v.dtype), d_position, d_time, None, None, None, None
+
+
+def _problem(
+    geometry: _Geometry,
+    q: Tensor | None,
+    k: Tensor | None,
+    v: Tensor,
+    tables: list[_Table],
+    inverse: Tensor | None,
+    alpha: float,
+    activation: str,
+    lse: Tensor | None,
+    keep: list[Any],
+) -> _Problem:
+    """Arguments that both passes share. `keep` gets what must live as long as the call."""
+    problem = _Problem()
+    problem.segments, problem.heads, problem.value_size = len(geometry.offsets) - 1, v.shape[1], v.shape[2]
+    problem.activation, problem.threads, problem.alpha = _ACTIVATIONS[activation], torch.get_num_threads(), alpha
+    for name, tensor in geometry._asdict().items():
+        setattr(problem, name, None if tensor is None else tensor.data_ptr())
+    for name, rows in (("q", q), ("k", k), ("v", v)):
+        if rows is not None:
+            keep.append(rows := _readable(rows))
+            setattr(problem, name, _tokens(rows))
+    problem.size = 0 if q is None else q.shape[2]
+    problem.inverse, problem.lse = _pointers(inverse, lse)
+    problem.lookups = len(tables)
+    for lookup, table in zip(problem.lookup, tables, strict=False):
+        lookup.table, lookup.heads, lookup.rows = table.rows.data_ptr(), *table.rows.shape
+        lookup.positions, lookup.buckets = table.positions, table.buckets
+    return problem
+
+
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    plan: AttentionPlan,
+    alpha: float,
+    position_bias: Tensor | None,
+    time_bias: Tensor | None,
+    activation: str,
+    divisor: Tensor | float,
+) -> Tensor:
+    """See `hstu_attention`."""
+    inverse = None
+    if activation == "silu":
+        per_query = divisor.detach().float() if isinstance(divisor, Tensor) else torch.full((len(q),), float(divisor))
+        inverse = per_query.reciprocal().contiguous()
+    return _Fused.apply(q, k, v, position_bias, time_bias, inverse, plan, alpha, activation)
+
+
+def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, time_table: Tensor | None) -> Tensor:
+    """See `interface.bias_mixing`."""
+    return _Fused.apply(None, None, v, position_table, time_table, None, plan, 1.0, "bias alone")

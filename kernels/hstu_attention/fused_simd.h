@@ -1,0 +1,147 @@
+// Vectors of floats in the compiler's own notation (GCC and Clang), and the one matrix product that everything is made of.
+// No intrinsics: AVX-512, AVX2, SSE and NEON all come from -march=native and the number of lanes below.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+constexpr int ROWS = 8;  // rows of a register tile: ROWS x 2 vectors must fit into the registers, 32 here
+#elif defined(__AVX2__)
+constexpr int LANES = 8;
+constexpr int ROWS = 4;  // 16 registers
+#elif defined(__aarch64__)
+constexpr int LANES = 4;
+constexpr int ROWS = 8;
+#else
+constexpr int LANES = 4;
+constexpr int ROWS = 4;
+#endif
+
+// aligned(4): any float may be the first of a vector. may_alias: they lie over plain arrays.
+typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef uint8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
+INLINE void store(float* to, Floats x) { *reinterpret_cast<Floats*>(to) = x; }
+INLINE Floats all(float x) { return x - Floats{}; }  // x - 0 is x, which compilers know; x + 0 is not for x = -0
+INLINE Ints all(int32_t x) { return x - Ints{}; }
+INLINE Floats select(Ints where, Floats yes, Floats no) { return where ? yes : no; }
+INLINE Ints smaller(Ints a, Ints b) { return a < b ? a : b; }
+INLINE Ints larger(Ints a, Ints b) { return a > b ? a : b; }
+
+INLINE Ints lane_numbers() {
+    Ints numbers;
+    for (int lane = 0; lane < LANES; lane++) numbers[lane] = lane;
+    return numbers;
+}
+
+// Halves are added until one number is left: a chain of 4 additions instead of 16.
+INLINE float sum(Floats x) {
+    float part[LANES];
+    store(part, x);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
+    return part[0];
+}
+
+INLINE float largest(Floats x) {
+    float most = x[0];
+    for (int lane = 1; lane < LANES; lane++) most = x[lane] > most ? x[lane] : most;
+    return most;
+}
+
+// e^x to about 2 units in the last place (polynomial of Cephes' expf): x = n ln 2 + r, |r| <= ln 2 / 2.
+INLINE Floats exponential(Floats x) {
+    x = select(x > all(88.f), all(88.f), x);
+    x = select(x < all(-87.f), all(-87.f), x);
+    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
+    const Floats shifted = x * 1.44269504f + 12582912.f, n = shifted - 12582912.f;
+    const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    Floats p = all(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.f;
+    const Ints exponent = (reinterpret_cast<Ints&>(const_cast<Floats&>(shifted)) - 0x4B400000) << 23;
+    const Ints bits = reinterpret_cast<Ints&>(p) + exponent;
+    return reinterpret_cast<const Floats&>(bits);
+}
+
+INLINE Floats sigmoid(Floats x) { return 1.f / (1.f + exponential(-x)); }
+
+INLINE float dot(const float* a, const float* b, int n) {
+    Floats wide = {};
+    int at = 0;
+    for (; at + LANES <= n; at += LANES) wide += load(a + at) * load(b + at);
+    float total = sum(wide);
+    for (; at < n; at++) total += a[at] * b[at];
+    return total;
+}
+
+INLINE void add_scaled(float* to, const float* from, float scale, int n) {
+    int at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, load(to + at) + load(from + at) * scale);
+    for (; at < n; at++) to[at] += scale * from[at];
+}
+
+INLINE void scaled(float* to, const float* from, float scale, int n) {
+    int at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, load(from + at) * scale);
+    for (; at < n; at++) to[at] = scale * from[at];
+}
+
+// Rows are too short for a call of memcpy to pay.
+INLINE void copy(float* to, const float* from, int n) {
+    int at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, load(from + at));
+    for (; at < n; at++) to[at] = from[at];
+}
+
+INLINE void clear(float* to, int64_t n) {
+    int64_t at = 0;
+    for (; at + LANES <= n; at += LANES) store(to + at, Floats{});
+    for (; at < n; at++) to[at] = 0.f;
+}
+
+// A matrix whose rows may be `row` apart and whose columns may be `column` apart.
+struct View {
+    const float* at;
+    int64_t row, column;
+};
+
+// c[ROWS][VECTORS * LANES] = or += a[ROWS][depth] b[depth][VECTORS * LANES]. Vectors of a row of b are `b.column` apart.
+template <int VECTORS, bool ADD>
+INLINE void tile_product(View a, View b, int depth, float* c, int64_t c_row) {
+    Floats total[ROWS][VECTORS];
+    for (int r = 0; r < ROWS; r++)
+        for (int v = 0; v < VECTORS; v++) total[r][v] = ADD ? load(c + r * c_row + v * LANES) : Floats{};
+    for (int k = 0; k < depth; k++) {
+        Floats wide[VECTORS];
+        for (int v = 0; v < VECTORS; v++) wide[v] = load(b.at + k * b.row + v * b.column);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) {
+            const Floats narrow = all(a.at[r * a.row + k * a.column]);
+            for (int v = 0; v < VECTORS; v++) total[r][v] += narrow * wide[v];
+        }
+    }
+    for (int r = 0; r < ROWS; r++)
+        for (int v = 0; v < VECTORS; v++) store(c + r * c_row + v * LANES, total[r][v]);
+}
+
+// The same for any whole number of vectors.
+template <bool ADD>
+static void product(View a, View b, int depth, float* c, int64_t c_row, int vectors) {
+    int v = 0;
+    for (; v + 2 <= vectors; v += 2)
+        tile_product<2, ADD>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
+    if (v < vectors) tile_product<1, ADD>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
+}
+
+INLINE int round_up(int n, int to) { return (n + to - 1) / to * to; }
+INLINE int round_down(int n, int to) { return n / to * to; }

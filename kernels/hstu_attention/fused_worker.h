@@ -1,0 +1,267 @@
+// One segment of a task with all that both passes need: its rows in the right order, what each query sees, its biases, and how a
+// row of logits becomes weights or gradients.
+#pragma once
+#include <cmath>
+
+#include "fused_problem.h"
+
+constexpr int BLOCK = 4 * ROWS;  // queries that the backward pass takes together
+
+// Rows of one segment and head in the orders that the products read.
+struct HeadRows {
+    float *k_turned, *v_turned;  // panels of LANES keys: [keys / LANES][size][LANES]
+    float *k, *v;                // [keys][size rounded up], zeros behind
+    float *dk, *dv;              // the same shape
+};
+
+inline float* packed(Scratch& scratch, const Tokens& x, int64_t begin, int n, int64_t head, int size) {
+    constexpr int AHEAD = 12;  // rows; they lie too far apart for the processor to guess the next one
+    const int padded = round_up(size, LANES), keys = round_up(n, LANES);
+    float* to = scratch.take<float>(int64_t(keys) * padded);
+    for (int i = 0; i < n; i++) {
+        const char* next = reinterpret_cast<const char*>(x.at(begin + std::min(i + AHEAD, n - 1), head));
+        for (int byte = 0; byte < size * 4; byte += 64) __builtin_prefetch(next + byte);
+        copy(to + int64_t(i) * padded, x.at(begin + i, head), size);
+        clear(to + int64_t(i) * padded + size, padded - size);
+    }
+    clear(to + int64_t(n) * padded, int64_t(keys - n) * padded);
+    return to;
+}
+
+// Packed rows -> panels.
+inline float* turned(Scratch& scratch, const float* rows, int n, int size) {
+    const int padded = round_up(size, LANES), keys = round_up(n, LANES);
+    float* to = scratch.take<float>(int64_t(keys) * size);
+    for (int first = 0; first < keys; first += LANES) {
+        const float* row = rows + int64_t(first) * padded;
+        for (int d = 0; d < size; d++) {
+            Floats column;
+            for (int lane = 0; lane < LANES; lane++) column[lane] = row[lane * padded + d];
+            store(to + int64_t(first) * size + d * LANES, column);
+        }
+    }
+    return to;
+}
+
+inline float* zeros(Scratch& scratch, int64_t n) {
+    float* to = scratch.take<float>(n);
+    clear(to, n);
+    return to;
+}
+
+// Queries that are computed together and the union of what they see, rounded outwards to vectors.
+struct Group {
+    int first, count, from, to;
+    Row row[ROWS];
+};
+
+class Worker {
+   public:
+    Worker(const Problem& problem, const Task& of, float* const slot[2], Scratch& memory)
+        : p(problem), task(of), scratch(memory), size(int(p.size)), value_size(int(p.value_size)),
+          wide(round_up(int(p.value_size), LANES)), narrow(round_up(int(p.size), LANES)) {
+        shared = true;
+        for (int t = 0; t < p.lookups; t++) {
+            bias[t].start(p.lookup[t], slot[t]);
+            shared = shared && p.lookup[t].heads == 1;
+            learning = learning || slot[t];
+        }
+    }
+
+   protected:
+    const Problem& p;
+    const Task& task;
+    Scratch& scratch;
+    const int size, value_size, wide, narrow;  // narrow, wide: sizes of keys and values rounded up to whole vectors
+    bool shared, learning = false;             // all heads have the same biases; some bias wants a gradient
+    Bias bias[2];
+    std::vector<HeadRows> rows;
+
+    int64_t begin = 0;       // of the segment
+    int n = 0, keys = 0;     // its tokens, and the same rounded up
+    int64_t width = 0;       // of a row of a tile
+    int32_t* index[2] = {};  // tiles [rows of a tile][width]: rows of the tables,
+    float *biases, *weights, *steps, *collected;  // biases, weights, gradients of logits, those summed over heads
+    float *queries, *grads, *result;              // [rows][size rounded up]
+
+    void enter(int64_t segment) {
+        begin = p.offsets[segment];
+        n = int(p.offsets[segment + 1] - begin);
+        keys = round_up(n, LANES);
+        scratch.start();
+        rows.assign(task.end_head - task.head, HeadRows{});
+        if (!p.lookups) return;
+        int* position = scratch.take<int>(keys);
+        uint8_t* run = scratch.take<uint8_t>(keys / LANES);
+        for (int j = 0; j < keys; j++) position[j] = j < n ? int(p.position[begin + j]) : position[j - 1] + 1;
+        for (int c = 0; c < keys; c += LANES) {
+            run[c / LANES] = 1;
+            for (int j = c + 1; j < c + LANES; j++) run[c / LANES] &= position[j] == position[j - 1] + 1;
+        }
+        for (int t = 0; t < p.lookups; t++) bias[t].segment(position, run);
+    }
+
+    void take_tiles(int tile_rows) {
+        for (int t = 0; t < p.lookups; t++) index[t] = scratch.take<int32_t>(tile_rows * width);
+        biases = zeros(scratch, tile_rows * width);
+        weights = scratch.take<float>(tile_rows * width);
+        queries = scratch.take<float>(tile_rows * narrow);
+    }
+
+    Row row_at(int i) const {
+        // A plan that leaves its segment is an error of the caller; it must not read foreign memory.
+        const int lo = int(std::clamp<int64_t>(p.lo[begin + i] - begin, 0, n));
+        const int hi = int(std::clamp<int64_t>(p.hi[begin + i] - begin, lo, n));
+        Row row{lo, hi, 0, 0, int(p.position[begin + i]), nullptr};
+        if (lo < hi) row.from = round_down(lo, LANES), row.to = round_up(hi, LANES);
+        if (p.bucket) row.bucket = p.bucket + p.bucket_offset[begin + i] - lo;
+        return row;
+    }
+
+    Group group_at(int first) const {
+        Group group{first, std::min(ROWS, n - first), keys, 0, {}};
+        for (int r = 0; r < group.count; r++) {
+            const Row row = group.row[r] = row_at(first + r);
+            if (row.from == row.to) continue;
+            group.from = std::min(group.from, row.from);
+            group.to = std::max(group.to, row.to);
+        }
+        if (group.to == 0) group.from = 0;
+        return group;
+    }
+
+    // Keys of the widest tile of some groups, as a row length: an odd number of vectors, because rows that lie a power of two
+    // apart would share few sets of the cache.
+    int64_t tile_width(int groups) const {
+        int widest = 0;
+        for (int first = 0; first < n; first += ROWS * groups) {
+            int from = keys, to = 0;
+            for (int at = first; at < std::min(n, first + ROWS * groups); at += ROWS) {
+                const Group group = group_at(at);
+                if (group.from == group.to) continue;
+                from = std::min(from, group.from);
+                to = std::max(to, group.to);
+            }
+            widest = std::max(widest, to - from);
+        }
+        return (widest / LANES | 1) * int64_t(LANES);
+    }
+
+    // Rows of some queries side by side; zeros for the rows of a group that do not exist.
+    void copy_rows(const Tokens& x, int64_t head, int first, int count, int tile_rows, int of_size, int padded, float* to) const {
+        for (int r = 0; r < tile_rows; r++) {
+            const int real = r < count ? of_size : 0;
+            if (real) copy(to + r * padded, x.at(begin + first + r, head), real);
+            clear(to + r * padded + real, padded - real);
+        }
+    }
+
+    void find_biases(const Group& group, int tile_row, int base) {
+        for (int t = 0; t < p.lookups; t++)
+            for (int r = 0; r < group.count; r++) bias[t].find(group.row[r], index[t] + (tile_row + r) * width, base);
+    }
+
+    void read_biases(const Group& group, int tile_row, int64_t head, int base) {
+        for (int t = 0; t < p.lookups; t++)
+            for (int r = 0; r < group.count; r++) {
+                const int64_t at = (tile_row + r) * width;
+                bias[t].read(group.row[r], head, index[t] + at, biases + at, base, t > 0);
+            }
+    }
+
+    float own_logit(int i, int64_t head) const {
+        float logit = 0;
+        if (p.activation != BIAS_ALONE) logit = float(p.alpha) * dot(p.q.at(begin + i, head), p.k.at(begin + i, head), size);
+        for (int t = 0; t < p.lookups; t++) logit += bias[t].own(head);
+        return logit;
+    }
+
+    // Products of some queries' rows with turned keys or values, for the keys that the group can see.
+    void against(const float* left, const float* turned_rows, int depth, int padded, const Group& group, float* tile, int base) {
+        const int vectors = (group.to - group.from) / LANES;
+        const View right{turned_rows + int64_t(group.from) * depth, LANES, int64_t(depth) * LANES};
+        product<false>({left, padded, 1}, right, depth, tile + group.from - base, width, vectors);
+    }
+
+    void clear_outside(float* tile_row, const Row& row, int from, int to, int base) const {
+        const int left = row.from == row.to ? to : row.from, right = row.from == row.to ? to : row.to;
+        clear(tile_row + from - base, left - from);
+        clear(tile_row + right - base, to - right);
+    }
+
+    // Logits of a row -> weights, where they lie. Returns the weight of the query's own key.
+    float weigh(const Row& row, int i, int64_t head, float* s, const float* b, int base) {
+        const Floats alpha = all(float(p.alpha));
+        const float own = own_logit(i, head);
+        if (p.activation == BIAS_ALONE) {
+            for (int c = row.from; c < row.to; c += LANES) store(s + c - base, select(seen(row, c), load(b + c - base), Floats{}));
+            return own;
+        }
+        if (p.activation == SILU) {
+            const float inverse = p.inverse[begin + i];
+            for (int c = row.from; c < row.to; c += LANES) {
+                const Floats logit = load(s + c - base) * alpha + load(b + c - base);
+                store(s + c - base, select(seen(row, c), logit * sigmoid(logit) * inverse, Floats{}));
+            }
+            return own / (1 + std::exp(-own)) * inverse;
+        }
+        Floats most = all(own), total = {};
+        for (int c = row.from; c < row.to; c += LANES) {
+            const Floats logit = select(seen(row, c), load(s + c - base) * alpha + load(b + c - base), all(-INFINITY));
+            store(s + c - base, logit);
+            most = select(logit > most, logit, most);
+        }
+        const float top = largest(most);
+        for (int c = row.from; c < row.to; c += LANES) {
+            const Floats weight = select(seen(row, c), exponential(load(s + c - base) - top), Floats{});
+            store(s + c - base, weight);
+            total += weight;
+        }
+        const float own_weight = std::exp(own - top), normaliser = sum(total) + own_weight;
+        for (int c = row.from; c < row.to; c += LANES) store(s + c - base, load(s + c - base) / normaliser);
+        p.lse[(begin + i) * p.heads + head] = top + std::log(normaliser);
+        return own_weight / normaliser;
+    }
+
+    struct Own {
+        float weight, step;  // of a query's own key: its weight, and the gradient of its logit
+    };
+
+    // Logits s and gradients g of a row's weights -> weights and gradients of the logits, where they lie.
+    Own differentiate(const Row& row, int i, int64_t head, float* s, float* g, const float* b, int base) {
+        const Floats alpha = all(float(p.alpha));
+        const float own = own_logit(i, head), own_grad = dot(p.grad.at(begin + i, head), p.v.at(begin + i, head), value_size);
+        if (p.activation == BIAS_ALONE) {
+            for (int c = row.from; c < row.to; c += LANES) {
+                store(s + c - base, select(seen(row, c), load(b + c - base), Floats{}));
+                store(g + c - base, select(seen(row, c), load(g + c - base), Floats{}));
+            }
+            return {own, own_grad};
+        }
+        if (p.activation == SILU) {
+            const float inverse = p.inverse[begin + i];
+            for (int c = row.from; c < row.to; c += LANES) {
+                const Floats logit = load(s + c - base) * alpha + load(b + c - base);
+                const Floats gate = select(seen(row, c), sigmoid(logit) * inverse, Floats{}), weight = logit * gate;
+                // d SiLU(x) = sigmoid(x) (1 + x - SiLU(x)); `gate` holds the divisor already.
+                store(g + c - base, load(g + c - base) * (gate + weight - weight * gate * (1 / inverse)));
+                store(s + c - base, weight);
+            }
+            const float gate = 1 / (1 + std::exp(-own)), silu = own * gate;
+            return {silu * inverse, own_grad * inverse * (gate + silu - silu * gate)};
+        }
+        const float lse = p.lse[(begin + i) * p.heads + head], own_weight = std::exp(own - lse);
+        Floats total = {};
+        for (int c = row.from; c < row.to; c += LANES) {
+            const Floats logit = load(s + c - base) * alpha + load(b + c - base);
+            const Floats weight = select(seen(row, c), exponential(logit - lse), Floats{});
+            store(s + c - base, weight);
+            total += weight * load(g + c - base);
+        }
+        // d softmax: weight times what the gradient has above the row's weighted mean.
+        const float mean = sum(total) + own_weight * own_grad;
+        for (int c = row.from; c < row.to; c += LANES)
+            store(g + c - base, load(s + c - base) * (load(g + c - base) - mean));
+        return {own_weight, own_weight * (own_grad - mean)};
+    }
+};

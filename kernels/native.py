@@ -1,0 +1,122 @@
+"""C++ beside the Python files, compiled for this machine when it is first needed and kept in the cache.
+
+A library is found again by a hash of its source, the compiler, the flags and the processor, so that neither an edit, an update
+nor a home folder shared by different machines ever loads a wrong one. Functions are plain C, called through ctypes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+_SECONDS = 300
+"""A compiler that takes longer hangs."""
+
+
+class BuildError(Exception):
+    """One line: why there is no library."""
+
+
+def build(sources: Sequence[Path]) -> ctypes.CDLL:
+    """The library of C++ files: the first is compiled, the others are headers that it includes.
+
+    Raises:
+        BuildError: no compiler, or it fails, or the cache cannot be written, or the library cannot be loaded.
+    """
+    compiler = _compiler()
+    path = _cache() / f"{sources[0].stem}-{_key(sources, compiler)}.so"
+    if not path.exists():
+        _compile(compiler, sources[0], path)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise BuildError(f"{path} cannot be loaded ({_line(str(error))}); delete it to compile it again") from None
+
+
+def _compiler() -> tuple[str, ...]:
+    """$CXX, which may hold options, else the first of the usual names."""
+    given = shlex.split(os.environ.get("CXX", ""))
+    if given:
+        if shutil.which(given[0]) is None:
+            raise BuildError(f"no C++ compiler: CXX names {given[0]}, which is not found")
+        return tuple(given)
+    for name in ("c++", "g++", "clang++"):
+        if shutil.which(name):
+            return (name,)
+    raise BuildError("no C++ compiler: none of c++, g++, clang++ is found; install one, or let CXX name it")
+
+
+def _cache() -> Path:
+    root = os.environ.get("RANKBENCH_CACHE", "")
+    return (Path(root).expanduser() if root else Path.home() / ".cache" / "rankbench") / "kernels"
+
+
+def _flags() -> tuple[str, ...]:
+    own = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
+    return ("-std=c++17", "-O3", own, "-fno-math-errno", "-fPIC", "-shared")
+
+
+def _key(sources: Sequence[Path], compiler: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for part in (_version(compiler), repr((*compiler, *_flags())), _processor(), *(path.read_text() for path in sources)):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+def _version(compiler: tuple[str, ...]) -> str:
+    try:
+        done = subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"the C++ compiler {compiler[0]} does not run: {_line(str(error))}") from None
+    if done.returncode != 0:
+        raise BuildError(f"the C++ compiler {compiler[0]} does not work: --version ends with {done.returncode}")
+    return done.stdout
+
+
+@functools.cache
+def _processor() -> str:
+    """The instruction set that `native` stands for: what the system says the processor can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    features = {line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))}
+    return "\n".join([platform.machine(), platform.processor(), *sorted(features)])
+
+
+def _compile(compiler: tuple[str, ...], source: Path, target: Path) -> None:
+    """With OpenMP if the compiler has it. Written elsewhere and moved, so that two processes may do this at once."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix="building-", dir=target.parent)
+    except OSError as error:
+        raise BuildError(f"the cache {target.parent} cannot be written: {error.strerror}") from None
+    try:
+        made = Path(folder) / target.name
+        errors = ""
+        for openmp in (["-fopenmp"], []):
+            command = [*compiler, *_flags(), *openmp, str(source), "-o", str(made)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+            if done.returncode == 0:
+                made.replace(target)
+                return
+            errors = done.stderr
+        first = next((line for line in errors.splitlines() if "error" in line), errors)
+        raise BuildError(f"{compiler[0]} cannot compile {source.name}: {_line(first) or f'it ends with {done.returncode}'}")
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"{compiler[0]} cannot compile {source.name}: {_line(str(error))}") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:200]
