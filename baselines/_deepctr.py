@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, PointwiseBatch, Ranker
+from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
 from ._inputs import PooledInputs, example_fields, names
 from ._layers import logit
@@ -102,4 +103,5 @@ def _network(class_name: str, fields: int, dim: int, options: dict[str, Any]) ->
     # Its hidden layers start at N(0, 1e-4), from which they take epochs to wake.
     for layer in network.dnn.linears:
         layer.reset_parameters()
+    network.dnn.dropout = Dropout(options["dnn_dropout"])
     return network

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import SHARED_SPACE, Choice, DataSpec, SearchSpace
+from ..kernels.dropout import Dropout
 
 Activation = Literal["relu", "dice", "prelu", "sigmoid"]
 
@@ -97,7 +98,7 @@ class MLP(nn.Sequential):
     def __init__(self, inputs: int, hidden: tuple[int, ...], activation: Activation, dropout: float) -> None:
         layers: list[nn.Module] = []
         for narrow, wide in zip((inputs, *hidden), hidden, strict=False):
-            layers += [nn.Linear(narrow, wide), make_activation(activation, wide), nn.Dropout(dropout)]
+            layers += [nn.Linear(narrow, wide), make_activation(activation, wide), Dropout(dropout)]
         super().__init__(*layers)
         self.width = hidden[-1] if hidden else inputs
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
 from ._inputs import OutcomeEmbeddings, event_fields, example_fields, example_of_event, means_by_label, names
 from ._layers import logit
@@ -46,7 +47,7 @@ class FM(Ranker):
         """Columns for events with label 0, then those for label 1."""
         self.outcomes = OutcomeEmbeddings(spec, self.width)
         self.bias = nn.Parameter(torch.tensor(logit(spec.positive_rate)))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         features = self.features(batch)

@@ -120,8 +120,7 @@ def run_all(
             raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
     kernels = dict(kernels or {})
     implementations.check(kernels, chosen)
-    if any(cell.info.view == "sequence" for cell in cells):
-        implementations.make_ready(chosen)
+    implementations.make_ready(chosen)
     store.check_writable()
     data = prepare(cells[0].experiment.data, roots)
     cells = [cell.resolved(data.log.positive_only) for cell in cells]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
+from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import bias_mixing
 from ._blocks import SwiGLU, rms_norm
 from .attention import Geometry, RelativeBias, SelfAttention
@@ -57,7 +58,7 @@ class FuXiLayer(nn.Module):
         )
         self.out = nn.Linear(count * width, width)
         self.feed = SwiGLU(width, round(width * config.feed_forward))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         nn.init.normal_(self.uvqk.weight, std=0.02)
         nn.init.xavier_uniform_(self.out.weight)
 

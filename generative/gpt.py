@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, ModelInfo
+from ..kernels.dropout import Dropout
 from ._blocks import ProjectedAttention
 from .attention import Geometry
 from .config import FEED_FORWARD, GENERATIVE_SPACE, RelativeBiasKind, SequenceConfig
@@ -39,7 +40,7 @@ class GPTBlock(nn.Module):
         self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = ProjectedAttention(config, spec, bias=True)
         self.feed = nn.Sequential(nn.Linear(width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, width))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         normed = self.attention_norm(x)

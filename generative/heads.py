@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import DataSpec
+from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention
 from ..kernels.mixture import MultiGateMixture
 from .config import SequenceConfig
@@ -55,7 +56,7 @@ class MLPHead(Head):
         self.norm, self.candidate_norm = nn.LayerNorm(width), None
         if self.kind == "hadamard-mlp":
             self.candidate_norm = nn.LayerNorm(width)
-        self.hidden, self.dropout = nn.Linear(width, config.head_hidden), nn.Dropout(config.dropout)
+        self.hidden, self.dropout = nn.Linear(width, config.head_hidden), Dropout(config.dropout)
         self.out = self.output(config.head_hidden)
 
     def score(self, state: Tensor, candidate: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ class FeedForwardHead(Head):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__(spec)
-        self.norm, self.dropout = nn.LayerNorm(config.width), nn.Dropout(config.dropout)
+        self.norm, self.dropout = nn.LayerNorm(config.width), Dropout(config.dropout)
         self.up, self.down = nn.Linear(config.width, 4 * config.width), nn.Linear(4 * config.width, config.width)
         self.out = self.output(config.width)
 
@@ -107,7 +108,7 @@ class TargetAttentionHead(Head):
         self.query = nn.Linear(config.width, config.width, bias=False)
         self.key = nn.Linear(config.width, config.width, bias=False)
         self.value = nn.Linear(config.width, config.width, bias=False)
-        self.hidden, self.dropout = nn.Linear(3 * config.width, config.head_hidden), nn.Dropout(config.dropout)
+        self.hidden, self.dropout = nn.Linear(3 * config.width, config.head_hidden), Dropout(config.dropout)
         self.out = self.output(config.head_hidden)
 
     def forward(self, states: Tensor, tokens: Tokens, plan: AttentionPlan) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
+from ..kernels.dropout import Dropout
 from .attention import Geometry, SelfAttention
 from .config import DIVISOR, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
@@ -45,7 +46,7 @@ class HSTULayer(nn.Module):
         self.attention = SelfAttention(
             config, spec, alpha=(width // config.heads) ** -0.5 if config.attention == "softmax" else 1.0
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         nn.init.normal_(self.uvqk.weight, std=0.02)
         nn.init.xavier_uniform_(self.out.weight)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, ModelInfo
+from ..kernels.dropout import Dropout
 from ._blocks import ProjectedAttention, SwiGLU
 from .attention import Geometry
 from .config import FEED_FORWARD, GENERATIVE_SPACE, RelativeBiasKind, SequenceConfig
@@ -40,7 +41,7 @@ class LlamaBlock(nn.Module):
         self.attention_norm, self.feed_norm = nn.RMSNorm(config.width, eps=1e-6), nn.RMSNorm(config.width, eps=1e-6)
         self.attention = ProjectedAttention(config, spec, bias=False)
         self.feed = SwiGLU(config.width, round(config.width * config.feed_forward))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         normed = self.attention_norm(x)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, ModelInfo
+from ..kernels.dropout import Dropout
 from .attention import Geometry, SelfAttention
 from .config import GENERATIVE_SPACE, Attention, Layout, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
@@ -58,7 +59,7 @@ class MTGRLayer(nn.Module):
             config, spec, alpha=(width // config.heads) ** -0.5 if config.attention == "softmax" else 1.0
         )
         self.out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         nn.init.normal_(self.uvqk.weight, std=0.02)
         nn.init.xavier_uniform_(self.out.weight)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, Ranker, SequenceBatch
+from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import Prefix, recording
 from .attention import Geometry, make_geometry
 from .config import SequenceConfig
@@ -31,7 +32,7 @@ class SequenceRanker(Ranker):
             # A segment holds at most five history lengths of events; later positions share the last row.
             self.positions = nn.Embedding(config.tokens_per_event * 5 * max(spec.history_length, 32), config.width)
             nn.init.normal_(self.positions.weight, std=0.02)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(block(config, spec) for _ in range(config.layers))
         self.head = make_head(config, spec)
 

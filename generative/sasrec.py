@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
+from ..kernels.dropout import Dropout
 from .attention import Geometry, SelfAttention
 from .config import GENERATIVE_SPACE, Residual, SequenceConfig
 from .ranker import SequenceRanker
@@ -40,9 +41,9 @@ class SASRecBlock(nn.Module):
         self.gate = nn.Linear(width, width, bias=False) if config.gate else None
         self.attention = SelfAttention(config, spec, alpha=(width // config.heads) ** -0.5)
         self.feed = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width, width), nn.Dropout(config.dropout)
+            nn.Linear(width, width), nn.ReLU(), Dropout(config.dropout), nn.Linear(width, width), Dropout(config.dropout)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         normed = self.attention_norm(x)

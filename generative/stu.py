@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
+from ..kernels.dropout import Dropout
 from .attention import Geometry, SelfAttention
 from .config import DIVISOR, GENERATIVE_SPACE, Attention, Layout, SequenceConfig
 from .ranker import SequenceRanker
@@ -44,7 +45,7 @@ class STULayer(nn.Module):
         self.uvqk = nn.Linear(width, 4 * width)
         self.attention = SelfAttention(config, spec, alpha=(width // config.heads) ** -0.5)
         self.out = nn.Linear(3 * width, width, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         nn.init.xavier_uniform_(self.uvqk.weight)
         nn.init.xavier_uniform_(self.out.weight)
         nn.init.zeros_(self.uvqk.bias)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from . import native
+from .dispatch import Implementation, choose, register
 
 
 class Part(NamedTuple):
@@ -46,16 +47,8 @@ def lookup(slots: Slots, rows: int) -> Tensor:
     Raises:
         IndexError: an id is not a row of its table.
     """
-    tables = [part.table for parts in slots for part in parts]
-    if all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables) and available() is None:
-        return _Lookup.apply(slots, rows, *tables)  # type: ignore[no-any-return]
-    return torch.stack([_slot(parts, rows) for parts in slots], dim=1)
-
-
-def available() -> str | None:
-    """Why the compiled loop cannot be used here; None if it can."""
-    reason = _library()
-    return reason if isinstance(reason, str) else None
+    table = slots[0][0].table
+    return choose("lookup", table.device, table.dtype).run(slots, rows)
 
 
 def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
@@ -64,6 +57,10 @@ def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
     row = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths, output_size=len(values))
     total = values.new_zeros(len(lengths), values.shape[1]).index_add_(0, row, values)
     return total / lengths.clamp(min=1).unsqueeze(1).to(values.dtype)
+
+
+def _in_parts(slots: Slots, rows: int) -> Tensor:
+    return torch.stack([_slot(parts, rows) for parts in slots], dim=1)
 
 
 def _slot(parts: Sequence[Part], rows: int) -> Tensor:
@@ -171,3 +168,19 @@ class _Lookup(torch.autograd.Function):
         # A table that is an input several times gets its whole gradient once.
         left = {key: gradient for (key, _, _), gradient in zip(ctx.tables, gradients, strict=True)}
         return (None, None, *(left.pop(key, None) for key in ctx.order))
+
+
+def _compiled(slots: Slots, rows: int) -> Tensor:
+    return _Lookup.apply(slots, rows, *(part.table for parts in slots for part in parts))  # type: ignore[no-any-return]
+
+
+def _unavailable() -> str | None:
+    library = _library()
+    return library if isinstance(library, str) else None
+
+
+register(
+    "lookup",
+    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=_unavailable),
+    Implementation("torch", _in_parts),
+)

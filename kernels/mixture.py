@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout
+
 
 class MultiGateMixture(nn.Module):
     """x [n, width] -> logits [n, labels]: y_l = tower_l(sum_e softmax(W_l x)_e expert_e(x)).
@@ -22,7 +24,7 @@ class MultiGateMixture(nn.Module):
         self.experts, self.labels = experts, len(rates)
         self.expert = nn.Linear(width, experts * hidden)
         self.gate = nn.Linear(width, len(rates) * experts)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         tower = max(hidden // 2, 1)
         self.towers = nn.ModuleList(nn.Sequential(nn.Linear(hidden, tower), nn.ReLU(), nn.Linear(tower, 1)) for _ in rates)
         for module, rate in zip(self.towers, rates, strict=True):

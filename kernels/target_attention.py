@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from . import native
+from .dispatch import Implementation, choose, register
 
 
 class Layers(NamedTuple):
@@ -33,12 +34,6 @@ class Layers(NamedTuple):
     """[1]"""
 
 
-def available() -> str | None:
-    """Why the compiled loops cannot be used here; None if they can."""
-    library = _library()
-    return library if isinstance(library, str) else None
-
-
 def activation_unit(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
     """Weight of each past event, [T]: out . relu(hidden relu(event [k; q * k] + start)).
 
@@ -47,9 +42,16 @@ def activation_unit(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, 
         offsets: int64 [n + 1]: example r has the events offsets[r]:offsets[r + 1].
         start: [n, H1], what the first layer adds for the query alone.
     """
-    if _compiled(query, key, start, *(tensor for tensor in layers if tensor is not None)):
-        query, key, start = (tensor.contiguous() for tensor in (query, key, start))
-        return _ActivationUnit.apply(query, key, offsets, start, *layers)  # type: ignore[no-any-return]
+    # Under autocast the first term may be of a smaller dtype than the embeddings.
+    return choose("activation_unit", key.device, start.dtype).run(query, key, offsets, start, layers)
+
+
+def weighted_sum(weight: Tensor, value: Tensor, row: Tensor, rows: int) -> Tensor:
+    """Sums of weight [T] * value [T, K] over the tokens of each row, [rows, K]; row int64 [T]."""
+    return choose("weighted_sum", value.device, weight.dtype).run(weight, value, row, rows)
+
+
+def _unit_in_parts(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
     row = _rows(offsets, len(key))
     product = query.index_select(0, row) * key[:, : query.shape[1]]
     x = F.relu(F.linear(torch.cat([key, product], dim=1), layers.event) + start.index_select(0, row))
@@ -58,16 +60,9 @@ def activation_unit(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, 
     return F.linear(x, layers.out, layers.out_bias).squeeze(1)
 
 
-def weighted_sum(weight: Tensor, value: Tensor, row: Tensor, rows: int) -> Tensor:
-    """Sums of weight [T] * value [T, K] over the tokens of each row, [rows, K]; row int64 [T]."""
-    if _compiled(weight, value):
-        return _WeightedSum.apply(weight.contiguous(), value.contiguous(), row, rows)  # type: ignore[no-any-return]
+def _sum_in_parts(weight: Tensor, value: Tensor, row: Tensor, rows: int) -> Tensor:
     value = value * weight.unsqueeze(1)
     return value.new_zeros(rows, value.shape[1]).index_add_(0, row, value)
-
-
-def _compiled(*tensors: Tensor) -> bool:
-    return all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors) and available() is None
 
 
 def _rows(offsets: Tensor, tokens: int) -> Tensor:
@@ -193,3 +188,23 @@ class _WeightedSum(torch.autograd.Function):
         grad, d_weight, d_value = grads[0].contiguous(), torch.empty_like(weight), torch.empty_like(value)
         library.weighted_sum_backward(*value.shape, *(t.data_ptr() for t in (value, weight, row, grad, d_value, d_weight)))
         return d_weight, d_value, None, None
+
+
+def _compiled_unit(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
+    query, key, start = (tensor.contiguous() for tensor in (query, key, start))
+    return _ActivationUnit.apply(query, key, offsets, start, *layers)  # type: ignore[no-any-return]
+
+
+def _compiled_sum(weight: Tensor, value: Tensor, row: Tensor, rows: int) -> Tensor:
+    return _WeightedSum.apply(weight.contiguous(), value.contiguous(), row, rows)  # type: ignore[no-any-return]
+
+
+def _unavailable() -> str | None:
+    library = _library()
+    return library if isinstance(library, str) else None
+
+
+_CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": _unavailable}
+
+register("activation_unit", Implementation("cpu", _compiled_unit, **_CPU), Implementation("torch", _unit_in_parts))
+register("weighted_sum", Implementation("cpu", _compiled_sum, **_CPU), Implementation("torch", _sum_in_parts))

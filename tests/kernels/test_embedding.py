@@ -5,12 +5,6 @@ import torch
 
 from rankbench.bench.contract import Field, Jagged
 from rankbench.kernels.embedding import FieldEmbeddings
-from rankbench.kernels.lookup import segment_mean
-
-
-def test_segment_mean_of_ragged_rows() -> None:
-    values = torch.arange(8.0).view(4, 2)
-    assert segment_mean(values, torch.tensor([0, 1, 1, 4])).tolist() == [[0, 1], [0, 0], [4, 5]]
 
 
 def test_unknown_says_nothing_and_several_values_are_averaged() -> None:

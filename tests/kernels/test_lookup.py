@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rankbench.kernels.lookup import Part, Slots, available, lookup, segment_mean
+from rankbench.kernels import dispatch
+from rankbench.kernels.lookup import Part, Slots, lookup, segment_mean
 
-compiled = pytest.mark.skipif(available() is not None, reason=f"no compiled lookup: {available()}")
+UNAVAILABLE = dispatch.find("lookup", "cpu").refusal(torch.device("cpu"), torch.float32)
+compiled = pytest.mark.skipif(UNAVAILABLE is not None, reason=f"no compiled lookup: {UNAVAILABLE}")
 
 
 def tables_of(dim: int, sizes: tuple[int, ...], seed: int = 0) -> list[Tensor]:

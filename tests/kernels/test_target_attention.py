@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rankbench.kernels.target_attention import Layers, activation_unit, available, weighted_sum
+from rankbench.kernels import dispatch
+from rankbench.kernels.target_attention import Layers, activation_unit, weighted_sum
 
-compiled = pytest.mark.skipif(available() is not None, reason=f"no compiled target attention: {available()}")
+UNAVAILABLE = dispatch.find("activation_unit", "cpu").refusal(torch.device("cpu"), torch.float32)
+compiled = pytest.mark.skipif(UNAVAILABLE is not None, reason=f"no compiled target attention: {UNAVAILABLE}")
 
 Inputs = tuple[Tensor, Tensor, Tensor, Layers]
 

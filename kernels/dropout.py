@@ -1,0 +1,96 @@
+"""Dropout (Srivastava et al. 2014) with a mask that is computed again in the backward pass instead of being stored.
+
+torch draws the mask of a CPU tensor one entry at a time from a sequential generator, which costs more than the matrix products
+around it. Here entry i of a tensor is decided by 16 bits of a counter-based generator; the seed comes from torch's generator, so
+that `torch.manual_seed` and checkpoints decide the masks as ever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import native
+from .dispatch import Implementation, choose, register
+
+_STEPS = 1 << 16
+"""The rate is rounded to a multiple of 1 / _STEPS; the scale is exact for the rounded rate."""
+
+
+class Dropout(nn.Module):
+    """Zeroes entries at `rate` in training and scales the others by 1 / (1 - rate)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"a dropout rate lies in [0, 1), not {rate}")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return dropout(x, self.rate) if self.training and self.rate > 0 else x
+
+    def extra_repr(self) -> str:
+        return f"{self.rate}"
+
+
+def dropout(x: Tensor, rate: float) -> Tensor:
+    """x with entries zeroed at `rate`, in (0, 1), the others divided by 1 - rate."""
+    return choose("dropout", x.device, x.dtype).run(x, rate)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | str:
+    try:
+        library = native.build([Path(__file__).with_suffix(".cpp")])
+    except native.BuildError as error:
+        return str(error)
+    number, address = ctypes.c_int64, ctypes.c_void_p
+    library.dropout.argtypes = [number, address, address, ctypes.c_uint64, number, ctypes.c_float, number]
+    library.dropout.restype = None
+    return library
+
+
+def _unavailable() -> str | None:
+    library = _library()
+    return library if isinstance(library, str) else None
+
+
+def _masked(x: Tensor, seed: int, threshold: int) -> Tensor:
+    library = _library()
+    assert not isinstance(library, str)
+    x = x.contiguous()
+    y, scale = torch.empty_like(x), _STEPS / (_STEPS - threshold)
+    library.dropout(x.numel(), x.data_ptr(), y.data_ptr(), seed, threshold, scale, torch.get_num_threads())
+    return y
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, seed: int, threshold: int) -> Tensor:
+        ctx.seed, ctx.threshold = seed, threshold
+        return _masked(x, seed, threshold)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return _masked(grads[0], ctx.seed, ctx.threshold), None, None
+
+
+def _counter_based(x: Tensor, rate: float) -> Tensor:
+    # A rate that rounds to all or nothing would still be one of the two.
+    threshold = min(max(round(rate * _STEPS), 1), _STEPS - 1)
+    return _Dropout.apply(x, int(torch.randint(2**63 - 1, ())), threshold)  # type: ignore[no-any-return]
+
+
+register(
+    "dropout",
+    Implementation("cpu", _counter_based, device="cpu", dtypes=(torch.float32,), probe=_unavailable),
+    Implementation("torch", lambda x, rate: F.dropout(x, rate)),
+)
