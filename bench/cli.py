@@ -158,7 +158,11 @@ def _add_run(run: _Parser) -> None:
     run.add_argument("--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)")
     run.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of a cell on the CPU (default: 1)")
     run.add_argument(
-        "--kernel", action="append", default=[], metavar="OPERATION=NAME", help="an implementation of `ls kernels`; may be repeated"
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="OPERATION=NAME",
+        help="an implementation of `ls kernels`; may be repeated",
     )
     run.add_argument("--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model")
     run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")

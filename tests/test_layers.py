@@ -13,7 +13,19 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("bench", "baselines", "generative", "kernels")
 
 ROOMS = (
-    *("errors", "contract", "config", "device", "implementations", "registry", "data", "evaluation", "training", "records", "reporting"),
+    *(
+        "errors",
+        "contract",
+        "config",
+        "device",
+        "implementations",
+        "registry",
+        "data",
+        "evaluation",
+        "training",
+        "records",
+        "reporting",
+    ),
     *("workers", "experiment", "serving", "studies", "benchmarks", "doctor", "commands", "cli"),
 )
 """Of bench/, in the order of the data: a room imports from earlier rooms alone, so that there is no circle."""

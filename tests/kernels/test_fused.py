@@ -93,7 +93,9 @@ def assert_near(actual: list[Tensor], expected: list[Tensor], relative: float = 
         assert (one.double() - two.double()).norm() <= relative * max(two.double().norm().item(), 1e-6)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (3, 15, 17), (2, 16, 48), (1, 33, 31), (4, 64, 20), (2, 128, 128)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (2, 3, 5), (3, 15, 17), (2, 16, 48), (1, 33, 31), (4, 64, 20), (2, 128, 128)], ids=str
+)
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
 def test_any_size_of_a_head(shape: tuple[int, int, int], activation: str) -> None:
     plan = any_bounds([37, 0, 1, 50, 8], seed=1)
@@ -115,7 +117,9 @@ def plan_as_torch(plan: AttentionPlan) -> AttentionPlan:
 )
 def test_every_geometry_with_every_table(plan: AttentionPlan, activation: str, tables: str) -> None:
     for divisor in (13.0, None):
-        expected = outcome("torch", plan_as_torch(plan), tables=tables, activation=activation, dtype=torch.float64, divisor=divisor)
+        expected = outcome(
+            "torch", plan_as_torch(plan), tables=tables, activation=activation, dtype=torch.float64, divisor=divisor
+        )
         assert_near(outcome("cpu", plan, tables=tables, activation=activation, divisor=divisor), expected)
 
 
@@ -133,7 +137,9 @@ def test_equals_the_definition_for_any_bounds(
     lengths: list[int], seed: int, size: int, value: int, heads: int, tables: str, activation: str
 ) -> None:
     plan = any_bounds(lengths, seed)
-    expected = outcome("torch", plan_as_torch(plan), (heads, size, value), tables=tables, activation=activation, dtype=torch.float64)
+    expected = outcome(
+        "torch", plan_as_torch(plan), (heads, size, value), tables=tables, activation=activation, dtype=torch.float64
+    )
     assert_near(outcome("cpu", plan, (heads, size, value), tables=tables, activation=activation), expected)
 
 

@@ -107,7 +107,7 @@ def test_a_broken_library_says_what_to_do(source: Path, own_cache: Path) -> None
     path = own_cache / f"seven-{native._key((source,), native._compiler())}.so"
     own_cache.mkdir(parents=True)
     path.write_text("not a library")
-    with pytest.raises(native.BuildError, match="cannot be loaded .*; delete it to compile it again"):
+    with pytest.raises(native.BuildError, match=r"cannot be loaded .*; delete it to compile it again"):
         native.build((source,))
 
 
