@@ -110,7 +110,7 @@ def _compile(compiler: tuple[str, ...], source: Path, target: Path) -> None:
                 made.replace(target)
                 return
             errors = done.stderr
-        first = next((line for line in errors.splitlines() if "error" in line), errors)
+        first = next((line for line in errors.splitlines() if "error:" in line), errors)
         raise BuildError(f"{compiler[0]} cannot compile {source.name}: {_line(first) or f'it ends with {done.returncode}'}")
     except (OSError, subprocess.SubprocessError) as error:
         raise BuildError(f"{compiler[0]} cannot compile {source.name}: {_line(str(error))}") from None

@@ -51,6 +51,8 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     modules = {f"rankbench/{path}" for path in SOURCES} | {"rankbench/__init__.py", "rankbench/__main__.py"}
     assert {name for name in names if name.endswith(".py")} == modules
     assert "rankbench/py.typed" in names
+    native = {path.relative_to(ROOT).as_posix() for suffix in ("cpp", "h") for path in (ROOT / "kernels").rglob(f"*.{suffix}")}
+    assert native and {f"rankbench/{path}" for path in native} <= names
     assert all(name.startswith("rankbench/") for name in names)
 
 

@@ -118,6 +118,10 @@ def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
         (("run", "--config", "none.yaml"), "config file none.yaml does not exist"),
         (("run", "--data-root", "nowhere"), "--data-root names nowhere, which is not a folder"),
         (("run", "--device", "gpu"), "unknown device 'gpu'"),
+        (("run", "--kernel", "hstu_atention=torch"), "unknown operation 'hstu_atention'; did you mean 'hstu_attention'?"),
+        (("run", "--kernel", "hstu_attention=touch"), "did you mean 'torch'?"),
+        (("run", "--kernel", "torch"), "--kernel 'torch' is not OPERATION=IMPLEMENTATION"),
+        (("ls", "kernels", "--device", "gpu"), "unknown device 'gpu'"),
         (("run", "--dataset", "ml100k"), "unknown data set 'ml100k'; did you mean 'ml-100k'?"),
         (("run", "--dataset", "none.yaml"), "data set file none.yaml does not exist"),
         (("data", "describe", "ml100k"), "did you mean 'ml-100k'?"),
@@ -203,6 +207,43 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setattr(experiment, "run_all", interrupted)
     assert cli.main(["run"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_kernels_are_listed_with_what_is_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ls", "kernels", "--device", "cpu"]) == 0
+    rows = [line.split(maxsplit=4) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["operation", "implementation", "device", "cpu", "state"]
+    for operation in ("hstu_attention", "bias_mixing"):
+        states = {row[1]: row[3] for row in rows if row[0] == operation}
+        assert states.keys() == {"cpu", "torch", "reference"} and list(states.values()).count("chosen") == 1
+
+
+def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: Path) -> None:
+    listed = shell("ls", "kernels", "--device", "cpu", CXX="false").stdout.splitlines()
+    assert "-       the C++ compiler false does not work: --version ends with 1" in listed[1]
+    assert listed[2].split()[:4] == ["hstu_attention", "torch", "any", "chosen"]
+    doctor = shell("doctor", CXX="false")
+    assert doctor.returncode == 0
+    assert "hstu_attention torch, bias_mixing torch" in doctor.stdout
+    assert "not hstu_attention=cpu, bias_mixing=cpu: the C++ compiler false does not work" in doctor.stdout
+    run = ("run", "--dataset", str(table), "--models", "hstu", "--device", "cpu", "--seeds", "1", "--set", "train.epochs=1")
+    wrong = shell(*run, "--kernel", "hstu_attention=cpu", CXX="false")
+    reason = "the C++ compiler false does not work: --version ends with 1"
+    assert wrong.returncode == 2
+    assert wrong.stderr == f"rankbench: error: --kernel hstu_attention=cpu is not available: {reason}\n"
+    assert not (tmp_path / "results").exists(), "refused before anything ran"
+    assert shell(*run, CXX="false").returncode == 0
+    (record,) = (tmp_path / "results/local/runs").rglob("seed-*.json")
+    assert json.loads(record.read_text())["kernels"] == {"hstu_attention": "torch"}
+
+
+def test_a_forced_kernel_reaches_the_workers(table: Path, tmp_path: Path) -> None:
+    """Two processes, two seeds; and it is no part of what makes a cell the same cell."""
+    run = ["run", "--dataset", str(table), "--models", "fuxi", "--device", "cpu", "--jobs", "2", "--seeds", "2", "--quiet"]
+    assert cli.main([*run, "--set", "train.epochs=1", "--kernel", "hstu_attention=torch", "--kernel", "bias_mixing=torch"]) == 0
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results/local/runs").rglob("seed-*.json")]
+    assert [record["kernels"] for record in records] == [{"hstu_attention": "torch", "bias_mixing": "torch"}] * 2
+    assert "kernel" not in json.dumps(records[0]["config"])
 
 
 def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
