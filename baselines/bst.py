@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker, Real, Whole
+from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
+from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
+from ..kernels.lookup import segment_mean
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
@@ -44,6 +47,31 @@ class Config:
     """After every hidden layer of the MLP."""
 
 
+class Block(nn.Module):
+    """One transformer block over packed tokens [T, width]; tokens of one segment see each other."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        width = config.width
+        if width % config.heads:
+            raise ValueError(f"width {width} cannot be divided among {config.heads} heads")
+        self.heads = config.heads
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        # As torch starts its own attention.
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.out.bias)
+        self.inner, self.outer = nn.Linear(width, config.inner), nn.Linear(config.inner, width)
+        self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.dropout = Dropout(config.block_dropout)
+
+    def forward(self, x: Tensor, plan: AttentionPlan) -> Tensor:
+        q, k, v = (part.unflatten(1, (self.heads, -1)) for part in self.qkv(x).chunk(3, dim=1))
+        attended = hstu_attention(q, k, v, plan, alpha=q.shape[2] ** -0.5, activation="softmax").flatten(1)
+        x = self.attention_norm(x + self.dropout(self.out(attended)))
+        return self.feed_norm(x + self.dropout(self.outer(self.dropout(F.leaky_relu(self.inner(x))))))
+
+
 class BST(Ranker):
     """Tokens, transformer blocks, pooled outputs, MLP, one logit."""
 
@@ -55,16 +83,7 @@ class BST(Ranker):
         self.order = FieldEmbeddings((order,), config.embedding_dim) if spec.time == "none" else None
         width = self.inputs.key_width + (config.embedding_dim if self.order is not None else 0)
         self.token = nn.Linear(width, config.width)
-        self.blocks = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                config.width, config.heads, config.inner, config.block_dropout, F.leaky_relu, batch_first=True
-            )
-            for _ in range(config.blocks)
-        )
-        for block in self.blocks:
-            assert isinstance(block, nn.TransformerEncoderLayer)
-            # The paper drops outputs, not attention weights; without that torch has a faster path.
-            block.self_attn.dropout = 0.0
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.mlp = MLP(self.inputs.example_width + 2 * config.width, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec)
 
@@ -74,19 +93,22 @@ class BST(Ranker):
 
     def interest(self, query: Tensor, history: History) -> Tensor:
         """query [n, Q] -> output of the candidate's token and mean output of the past events, [n, 2 * width]."""
-        offsets, row = history.offsets, example_of_event(history)
-        n, longest = len(query), int(offsets.diff().max())
-        # The candidate stands first: attention knows no order but that of the positions.
-        slot = row * (longest + 1) + torch.arange(len(row), device=row.device) - offsets.index_select(0, row) + 1
+        row, n = example_of_event(history), len(query)
         candidate = self.token(F.pad(query, (0, self.token.in_features - query.shape[1])))
         past = self.token(self.tokens(history, row))
-        x = torch.cat([candidate.unsqueeze(1), candidate.new_zeros(n, longest, candidate.shape[1])], dim=1)
-        x = x.flatten(0, 1).index_copy(0, slot, past).view_as(x)
-        padding = torch.arange(longest + 1, device=row.device) > offsets.diff().unsqueeze(1)
+        # A segment is an example's past with the candidate behind it.
+        examples = torch.arange(n, device=row.device)
+        at_past, at_candidate = torch.arange(len(row), device=row.device) + row, history.offsets[1:] + examples
+        place = torch.cat([at_past, at_candidate])
+        x = torch.cat([past, candidate])
+        x = torch.empty_like(x).index_copy(0, place, x)
+        offsets = torch.cat([history.offsets[:1], at_candidate + 1])
+        lo, hi = (torch.repeat_interleave(bound, offsets.diff(), output_size=len(x)) for bound in (offsets[:-1], offsets[1:]))
+        plan = plan_attention(offsets, lo, hi, torch.zeros_like(lo))
         for block in self.blocks:
-            x = block(x, src_key_padding_mask=padding)
-        total = x[:, 1:].masked_fill(padding[:, 1:].unsqueeze(2), 0).sum(dim=1)
-        return torch.cat([x[:, 0], total / offsets.diff().clamp(min=1).unsqueeze(1).to(total.dtype)], dim=1)
+            x = block(x, plan)
+        mean = segment_mean(x.index_select(0, at_past), history.offsets)
+        return torch.cat([x.index_select(0, at_candidate), mean], dim=1)
 
     def tokens(self, history: History, row: Tensor) -> Tensor:
         """[T, width of a key and its position]"""
@@ -105,7 +127,7 @@ INFO = ModelInfo(
     build=BST,
     summary="transformer block over candidate and past events, and an MLP",
     paper="Chen et al. 2019, arXiv:1905.06874",
-    code="own, over torch.nn.TransformerEncoderLayer",
+    code="own",
     differs=(
         "a past event carries the action, label and logged context, not only the item",
         "past events of both outcomes, not clicks alone",

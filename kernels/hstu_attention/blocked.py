@@ -62,6 +62,9 @@ def _groups(plan: AttentionPlan, positions: int, buckets: int) -> list[Group]:
         block = (steps == step).nonzero().squeeze(1)
         key = first[block].unsqueeze(1) + torch.arange(step * BLOCK, device=lo.device)
         mask = (key.unsqueeze(1) >= lo[block].unsqueeze(2)) & (key.unsqueeze(1) < hi[block].unsqueeze(2))
+        # A token is a key of its own besides those of its interval, and no key twice.
+        query = block.unsqueeze(1) * BLOCK + torch.arange(BLOCK, device=lo.device)
+        mask &= key.unsqueeze(1) != query.unsqueeze(2)
         key = key.clamp(max=tokens - 1)
         bias = None
         if positions or buckets:

@@ -16,9 +16,11 @@ struct Lookup {
     int64_t buckets;    // 0: the table knows no times
 };
 
-// What a query sees, in keys of its segment: [lo, hi), and the same rounded outwards to whole vectors.
+// What a query sees, in keys of its segment: [lo, hi) without its own key, which stands apart; and [lo, hi) rounded outwards to
+// whole vectors.
 struct Row {
     int lo, hi, from, to;
+    int own;
     int position;
     const uint8_t* bucket;  // of key j at bucket[j], for lo <= j < hi
 };
@@ -26,7 +28,7 @@ struct Row {
 // Lanes of the vector at `column` that the row sees.
 INLINE Ints seen(const Row& row, int column) {
     const Ints key = lane_numbers() + column;
-    return (key >= row.lo) & (key < row.hi);
+    return (key >= row.lo) & (key < row.hi) & (key != row.own);
 }
 
 // One lookup during one task. Keys whose positions count up by one, as they do where no two tokens are tied, read neighbouring

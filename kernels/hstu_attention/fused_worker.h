@@ -112,7 +112,7 @@ class Worker {
         // A plan that leaves its segment is an error of the caller; it must not read foreign memory.
         const int lo = int(std::clamp<int64_t>(p.lo[begin + i] - begin, 0, n));
         const int hi = int(std::clamp<int64_t>(p.hi[begin + i] - begin, lo, n));
-        Row row{lo, hi, 0, 0, int(p.position[begin + i]), nullptr};
+        Row row{lo, hi, 0, 0, i, int(p.position[begin + i]), nullptr};
         if (lo < hi) row.from = round_down(lo, LANES), row.to = round_up(hi, LANES);
         if (p.bucket) row.bucket = p.bucket + p.bucket_offset[begin + i] - lo;
         return row;

@@ -82,7 +82,7 @@ def bias_mixing(
 ) -> Tensor:
     """Mixing by place or time alone, as FuXi-alpha's two extra channels do: no query, no key, no activation, no divisor.
 
-        out_i = sum over j in [lo_i, hi_i) and j = i of  (position_table[p_i - p_j] + time_table[bucket_ij]) v_j
+        out_i = sum over j in [lo_i, hi_i) or j = i of  (position_table[p_i - p_j] + time_table[bucket_ij]) v_j
 
     Args:
         v: [T, H, Dv].

@@ -18,11 +18,11 @@ class AttentionPlan:
     offsets: Tensor
     """int64 [S + 1]: segments."""
     lo: Tensor
-    """int64 [T]: token i sees keys lo[i]:hi[i], positions in the packed array within its own segment, hi[i] <= i; and itself."""
+    """int64 [T]: token i sees itself and the keys lo[i]:hi[i], positions in the packed array within its own segment."""
     hi: Tensor
     """int64 [T]"""
     position: Tensor
-    """int64 [T]; position[i] >= position[j] for every key j that i sees."""
+    """int64 [T]; if there is a bias over positions, position[i] >= position[j] for every key j that i sees."""
     query_time: Tensor | None
     """int64 [T], milliseconds; None if there is no time information."""
     key_time: Tensor | None

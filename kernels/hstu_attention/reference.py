@@ -25,7 +25,7 @@ def attention(
     q, k, v = q.double(), k.double(), v.double()
     rows = []
     for i in range(len(q)):
-        keys = [*range(int(plan.lo[i]), int(plan.hi[i])), i]
+        keys = _seen(plan, i)
         heads = []
         for h in range(q.shape[1]):
             logits = []
@@ -55,7 +55,7 @@ def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, t
     rows = []
     for i in range(len(v)):
         total = torch.zeros(v.shape[1:], dtype=torch.float64)
-        for j in [*range(int(plan.lo[i]), int(plan.hi[i])), i]:
+        for j in _seen(plan, i):
             weight = torch.zeros(v.shape[1], dtype=torch.float64)
             if position_table is not None:
                 relative = min(int(plan.position[i] - plan.position[j]), len(position_table) - 1) if j != i else 0
@@ -67,6 +67,10 @@ def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, t
             total = total + weight.unsqueeze(1) * v[j].double()
         rows.append(total)
     return torch.stack(rows).to(v.dtype) if rows else v
+
+
+def _seen(plan: AttentionPlan, i: int) -> list[int]:
+    return [*(j for j in range(int(plan.lo[i]), int(plan.hi[i])) if j != i), i]
 
 
 def _of_head(row: Tensor, head: int) -> Tensor:

@@ -1,8 +1,7 @@
-"""BST against one example at a time, without padding, and its attention against a loop over heads."""
+"""BST against torch's own transformer layer, one example at a time."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -12,22 +11,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rankbench.baselines._inputs import example_of_event
-from rankbench.baselines.bst import BST, Config
+from rankbench.baselines.bst import BST, Block, Config
 from rankbench.bench.contract import DataSpec, PointwiseBatch
 
 
-def block(layer: nn.TransformerEncoderLayer, x: Tensor) -> Tensor:
-    """The paper's equations 2 to 5 on the tokens of one example [tokens, width]."""
-    attention = layer.self_attn
-    assert attention.in_proj_weight is not None and attention.in_proj_bias is not None
-    size, outputs = attention.head_dim, []
-    query, key, value = (x @ attention.in_proj_weight.T + attention.in_proj_bias).chunk(3, dim=1)
-    for head in range(attention.num_heads):
-        own = slice(head * size, (head + 1) * size)
-        weights = torch.softmax(query[:, own] @ key[:, own].T / math.sqrt(size), dim=1)
-        outputs.append(weights @ value[:, own])
-    x = layer.norm1(x + attention.out_proj(torch.cat(outputs, dim=1)))
-    return layer.norm2(x + layer.linear2(F.leaky_relu(layer.linear1(x))))
+def torchs_own(block: Block, heads: int) -> nn.TransformerEncoderLayer:
+    """torch's layer with the block's weights."""
+    width, inner = block.out.in_features, block.inner.out_features
+    layer = nn.TransformerEncoderLayer(width, heads, inner, 0.0, F.leaky_relu, batch_first=True, dtype=torch.float64)
+    pairs = {
+        "self_attn.in_proj_": block.qkv, "self_attn.out_proj.": block.out, "linear1.": block.inner, "linear2.": block.outer,
+        "norm1.": block.attention_norm, "norm2.": block.feed_norm,
+    }  # fmt: skip
+    weights = {prefix + name: value for prefix, module in pairs.items() for name, value in module.state_dict().items()}
+    layer.load_state_dict(weights)
+    return layer
 
 
 @pytest.mark.parametrize("time", ["none", "history", "request"])
@@ -35,7 +33,7 @@ def block(layer: nn.TransformerEncoderLayer, x: Tensor) -> Tensor:
 def test_equals_one_example_at_a_time(
     training: bool, time: str, make_spec: Callable[..., DataSpec], make_batch: Callable[..., PointwiseBatch]
 ) -> None:
-    """Without dropout; torch has another path for scoring than for training."""
+    """Without dropout, beside torch's own layer on the tokens of each example."""
     spec = make_spec(time)
     options = {"embedding_dim": 3, "width": 8, "heads": 2, "blocks": 2, "block_dropout": 0.0}
     model, batch = BST(Config(**options), spec).double().train(training), make_batch(spec, n=20)
@@ -48,12 +46,12 @@ def test_equals_one_example_at_a_time(
     for row, (begin, end) in enumerate(pairwise(offsets)):
         target = torch.zeros(1, model.token.in_features, dtype=torch.float64)
         target[0, : query.shape[1]] = query[row]
-        x = torch.cat([model.token(target), past[begin:end]])
-        for layer in model.blocks:
-            assert isinstance(layer, nn.TransformerEncoderLayer)
-            x = block(layer, x)
-        mean = x[1:].mean(0) if end > begin else torch.zeros(8, dtype=torch.float64)
-        assert torch.allclose(found[row], torch.cat([x[0], mean]), atol=1e-10)
+        x = torch.cat([past[begin:end], model.token(target)])
+        for block in model.blocks:
+            assert isinstance(block, Block)
+            x = torchs_own(block, 2)(x.unsqueeze(0)).squeeze(0)
+        mean = x[:-1].mean(0) if end > begin else torch.zeros(8, dtype=torch.float64)
+        assert torch.allclose(found[row], torch.cat([x[-1], mean]), atol=1e-10)
 
 
 def test_without_time_information_the_order_counts(

@@ -117,6 +117,19 @@ def test_equals_the_definition(name: str, activation: str, biases: str, lengths:
 
 
 @pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("activation", ["silu", "softmax"])
+def test_tokens_may_see_what_follows_and_themselves_once(name: str, activation: str) -> None:
+    """Two-way attention, as in BST: the interval is the whole segment, the token itself among it."""
+    lengths = [1, 0, 70, 3]
+    offsets = torch.tensor([0, 1, 1, 71, 74])
+    lo, hi = (torch.repeat_interleave(bound, torch.tensor(lengths)) for bound in (offsets[:-1], offsets[1:]))
+    plan = plan_attention(offsets, lo, hi, torch.zeros(74, dtype=torch.int64))
+    expected = run("reference", inputs(74, 2, 4, 3, "none", torch.float64), plan, activation, 13.0)
+    for dtype, relative in precisions(name):
+        assert_close(run(name, inputs(74, 2, 4, 3, "none", dtype), plan, activation, 13.0), expected, relative)
+
+
+@pytest.mark.parametrize("name", FAST)
 @settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any),
