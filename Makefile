@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer with venv, make, and a C compiler. `make` alone lists what there is.
+# Needs Python 3.11 or newer with venv, and make; a C++ compiler makes training faster. `make` alone lists what there is.
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2

@@ -45,10 +45,13 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     return choose("dropout", x.device, x.dtype).run(x, rate)
 
 
+SOURCES = (Path(__file__).with_suffix(".cpp"),)
+
+
 @functools.cache
 def _library() -> ctypes.CDLL | str:
     try:
-        library = native.build([Path(__file__).with_suffix(".cpp")])
+        library = native.build(SOURCES)
     except native.BuildError as error:
         return str(error)
     number, address = ctypes.c_int64, ctypes.c_void_p

@@ -94,10 +94,13 @@ class _Part(ctypes.Structure):
     ]
 
 
+SOURCES = (Path(__file__).with_suffix(".cpp"),)
+
+
 @functools.cache
 def _library() -> ctypes.CDLL | str:
     try:
-        library = native.build([Path(__file__).with_suffix(".cpp")])
+        library = native.build(SOURCES)
     except native.BuildError as error:
         return str(error)
     number, address = ctypes.c_int64, ctypes.c_void_p

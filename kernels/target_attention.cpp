@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <vector>
 
-#include "tiles.h"
+#include "simd.h"
 
 namespace {
 
-constexpr int ROWS = 64;  // events that pass through the layers together
+constexpr int BLOCK = 64;  // events that pass through the layers together
+
+int padded_size(int64_t size) { return round_up(static_cast<int>(size), LANES); }
 
 struct Unit {
   int64_t examples;
@@ -39,7 +41,7 @@ void relu(float* x, int size) {
 }
 
 void forward(const Unit& u, int64_t from, int64_t to, float* weights, float* h, float* g) {
-  const int hp = padded(u.first), gp = padded(u.second), width = u.second ? gp : hp;
+  const int hp = padded_size(u.first), gp = padded_size(u.second), width = u.second ? gp : hp;
   const auto out = padded_rows(u.out, 1, u.second ? u.second : u.first, width);
   const auto event = transposed(u.event, u.first, u.key, hp), interaction = transposed(u.interaction, u.first, u.query, hp);
   const auto hidden = transposed(u.hidden, u.second, u.first, gp), bias = padded_rows(u.hidden_bias, 1, u.second, gp);
@@ -51,20 +53,20 @@ void forward(const Unit& u, int64_t from, int64_t to, float* weights, float* h, 
     for (int k = 0; k < u.query; k++)
       for (int j = 0; j < hp; j++) matrix[k * hp + j] = event[k * hp + j] + q[k] * interaction[k * hp + j];
     std::copy(u.start + r * u.first, u.start + (r + 1) * u.first, start.begin());
-    for (int64_t t = u.offsets[r]; t < u.offsets[r + 1]; t += ROWS) {
-      const int rows = static_cast<int>(std::min<int64_t>(ROWS, u.offsets[r + 1] - t));
+    for (int64_t t = u.offsets[r]; t < u.offsets[r + 1]; t += BLOCK) {
+      const int rows = static_cast<int>(std::min<int64_t>(BLOCK, u.offsets[r + 1] - t));
       float *h_rows = h + t * hp, *g_rows = g + t * gp;
-      product<Begin::row>(rows, hp, u.key, u.keys + t * u.key, u.key, 1, matrix.data(), hp, start.data(), h_rows, hp);
+      for (int i = 0; i < rows; i++) std::copy(start.begin(), start.end(), h_rows + i * hp);
+      rows_product<true>({u.keys + t * u.key, u.key, 1}, {matrix.data(), hp, LANES}, rows, u.key, h_rows, hp, hp / LANES);
       relu(h_rows, rows * hp);
       if (u.second) {
-        product<Begin::row>(rows, gp, u.first, h_rows, hp, 1, hidden.data(), gp, bias.data(), g_rows, gp);
+        for (int i = 0; i < rows; i++) std::copy(bias.begin(), bias.end(), g_rows + i * gp);
+        rows_product<true>({h_rows, hp, 1}, {hidden.data(), gp, LANES}, rows, u.first, g_rows, gp, gp / LANES);
         relu(g_rows, rows * gp);
       }
       const float* top = u.second ? g_rows : h_rows;
       for (int i = 0; i < rows; i++) {
-        Vector sum = {};
-        for (int j = 0; j < width; j += LANES) sum += load(top + i * width + j) * load(out.data() + j);
-        weights[t + i] = *u.out_bias + total(sum);
+        weights[t + i] = *u.out_bias + dot(top + i * width, out.data(), width);
       }
     }
   }
@@ -76,10 +78,10 @@ struct Gradients {
 };
 
 void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, const float* h, const float* g, const Gradients& d) {
-  const int kp = padded(u.key), hp = padded(u.first), gp = padded(u.second), last = u.second ? u.second : u.first;
+  const int kp = padded_size(u.key), hp = padded_size(u.first), gp = padded_size(u.second), last = u.second ? u.second : u.first;
   const auto event = padded_rows(u.event, u.first, u.key, kp), hidden = padded_rows(u.hidden, u.second, u.first, hp);
   std::vector<float> matrix(event), d_matrix(static_cast<size_t>(u.first) * kp), d_hidden(static_cast<size_t>(u.second) * hp, 0.f);
-  std::vector<float> dg(static_cast<size_t>(ROWS) * gp, 0.f), dh(static_cast<size_t>(ROWS) * hp, 0.f), dk(static_cast<size_t>(ROWS) * kp), k_rows(dk);
+  std::vector<float> dg(static_cast<size_t>(BLOCK) * gp, 0.f), dh(static_cast<size_t>(BLOCK) * hp, 0.f), dk(static_cast<size_t>(BLOCK) * kp), k_rows(dk);
   std::vector<float> d_start(hp);
   for (int64_t r = from; r < to; r++) {
     const float* q = u.queries + r * u.query;
@@ -88,8 +90,8 @@ void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, c
       for (int k = 0; k < u.query; k++) matrix[j * kp + k] = event[j * kp + k] + q[k] * u.interaction[j * u.query + k];
     std::fill(d_matrix.begin(), d_matrix.end(), 0.f);
     std::fill(d_start.begin(), d_start.end(), 0.f);
-    for (int64_t t = u.offsets[r]; t < u.offsets[r + 1]; t += ROWS) {
-      const int rows = static_cast<int>(std::min<int64_t>(ROWS, u.offsets[r + 1] - t));
+    for (int64_t t = u.offsets[r]; t < u.offsets[r + 1]; t += BLOCK) {
+      const int rows = static_cast<int>(std::min<int64_t>(BLOCK, u.offsets[r + 1] - t));
       const float *h_rows = h + t * hp, *g_rows = g + t * gp, *dw = d_weights + t;
       const float* top = u.second ? g_rows : h_rows;
       const int width = u.second ? gp : hp;
@@ -103,9 +105,9 @@ void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, c
       if (u.second) {
         for (int i = 0; i < rows; i++)
           for (int j = 0; j < u.second; j++) d.hidden_bias[j] += dg[i * gp + j];
-        product<Begin::zero>(rows, hp, u.second, dg.data(), gp, 1, hidden.data(), hp, nullptr, dh.data(), hp);
+        rows_product<false>({dg.data(), gp, 1}, {hidden.data(), hp, LANES}, rows, u.second, dh.data(), hp, hp / LANES);
         for (int i = 0; i < rows * hp; i++) dh[i] = h_rows[i] > 0 ? dh[i] : 0.f;
-        product<Begin::c>(u.second, hp, rows, dg.data(), 1, gp, h_rows, hp, nullptr, d_hidden.data(), hp);
+        rows_product<true>({dg.data(), 1, gp}, {h_rows, hp, LANES}, u.second, rows, d_hidden.data(), hp, hp / LANES);
       }
       for (int i = 0; i < rows; i++)
         for (int j = 0; j < hp; j++) d_start[j] += dh[i * hp + j];
@@ -115,8 +117,8 @@ void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, c
         for (int i = 0; i < rows; i++) std::copy(keys + i * u.key, keys + (i + 1) * u.key, k_rows.begin() + i * kp);
         keys = k_rows.data(), d_keys = dk.data();
       }
-      product<Begin::zero>(rows, kp, u.first, dh.data(), hp, 1, matrix.data(), kp, nullptr, d_keys, kp);
-      product<Begin::c>(u.first, kp, rows, dh.data(), 1, hp, keys, kp, nullptr, d_matrix.data(), kp);
+      rows_product<false>({dh.data(), hp, 1}, {matrix.data(), kp, LANES}, rows, u.first, d_keys, kp, kp / LANES);
+      rows_product<true>({dh.data(), 1, hp}, {keys, kp, LANES}, u.first, rows, d_matrix.data(), kp, kp / LANES);
       if (kp != u.key)
         for (int i = 0; i < rows; i++) std::copy(dk.begin() + i * kp, dk.begin() + i * kp + u.key, d.keys + (t + i) * u.key);
     }
@@ -192,16 +194,16 @@ void weighted_sum_backward(int64_t tokens, int64_t width, const float* value, co
     const float* __restrict g = grad + row[t] * width;
     const float* __restrict from = value + t * width;
     float* __restrict to = d_value + t * width;
-    Vector partial = {};
+    Floats partial = {};
     int64_t k = 0;
     for (; k + LANES <= width; k += LANES) {
-      const Vector up = load(g + k);
+      const Floats up = load(g + k);
       store(to + k, up * weight[t]);
       partial += up * load(from + k);
     }
-    float sum = total(partial);
-    for (; k < width; k++) to[k] = weight[t] * g[k], sum += g[k] * from[k];
-    d_weight[t] = sum;
+    float along = sum(partial);
+    for (; k < width; k++) to[k] = weight[t] * g[k], along += g[k] * from[k];
+    d_weight[t] = along;
   }
 }
 }

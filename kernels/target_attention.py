@@ -93,11 +93,13 @@ class _Gradients(ctypes.Structure):
     ]  # fmt: skip
 
 
+SOURCES = (Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"))
+
+
 @functools.cache
 def _library() -> ctypes.CDLL | str:
-    here = Path(__file__)
     try:
-        library = native.build([here.with_suffix(".cpp"), here.with_name("tiles.h")])
+        library = native.build(SOURCES)
     except native.BuildError as error:
         return str(error)
     number, address, unit = ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(_Unit)

@@ -21,8 +21,11 @@ from ..native import BuildError, build
 from ..time_buckets import borders
 from .plan import AttentionPlan
 
-SOURCES = tuple(
-    Path(__file__).with_name(name) for name in ("fused.cpp", "fused_worker.h", "fused_problem.h", "fused_bias.h", "fused_simd.h")
+_HERE = Path(__file__).parent
+
+SOURCES = (
+    *(_HERE / name for name in ("fused.cpp", "fused_worker.h", "fused_problem.h", "fused_bias.h")),
+    _HERE.parent / "simd.h",
 )
 """The one that is compiled, then what it includes."""
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "fused_simd.h"
+#include "../simd.h"
 
 // A table over relative positions, over time buckets, or over both (row p * buckets + b). With both in one, a pair costs one
 // look-up and one addition to the gradient instead of two; the caller joins them as long as the joint table fits a cache.

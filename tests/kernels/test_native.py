@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from rankbench.kernels import native
+from rankbench.kernels import dropout, lookup, native, target_attention
 from rankbench.kernels.hstu_attention import fused
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
@@ -111,10 +111,16 @@ def test_a_broken_library_says_what_to_do(source: Path, own_cache: Path) -> None
         native.build((source,))
 
 
-def test_the_sources_of_the_fused_kernel_are_listed() -> None:
+@pytest.mark.parametrize("module", [fused, dropout, lookup, target_attention], ids=lambda module: module.__name__.split(".")[-1])
+def test_everything_that_is_included_is_listed(module: ModuleType) -> None:
     """A header that is missing from the list would not be part of the hash."""
-    beside = {path.name for path in Path(fused.__file__).parent.iterdir() if path.suffix in (".cpp", ".h")}
-    assert {path.name for path in fused.SOURCES} == beside and os.path.basename(fused.SOURCES[0]) == "fused.cpp"
+    found, left = set(), {module.SOURCES[0].resolve()}
+    while left:
+        path = left.pop()
+        found.add(path)
+        names = re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
+        left |= {(path.parent / name).resolve() for name in names} - found
+    assert {path.resolve() for path in module.SOURCES} == found and module.SOURCES[0].suffix == ".cpp"
 
 
 def test_no_compiler_is_a_reason_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:

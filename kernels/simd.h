@@ -115,32 +115,43 @@ struct View {
     int64_t row, column;
 };
 
-// c[ROWS][VECTORS * LANES] = or += a[ROWS][depth] b[depth][VECTORS * LANES]. Vectors of a row of b are `b.column` apart.
-template <int VECTORS, bool ADD>
+// c[HEIGHT][VECTORS * LANES] = or += a[HEIGHT][depth] b[depth][VECTORS * LANES]. Vectors of a row of b are `b.column` apart.
+template <int VECTORS, bool ADD, int HEIGHT = ROWS>
 INLINE void tile_product(View a, View b, int depth, float* c, int64_t c_row) {
-    Floats total[ROWS][VECTORS];
-    for (int r = 0; r < ROWS; r++)
+    Floats total[HEIGHT][VECTORS];
+    for (int r = 0; r < HEIGHT; r++)
         for (int v = 0; v < VECTORS; v++) total[r][v] = ADD ? load(c + r * c_row + v * LANES) : Floats{};
     for (int k = 0; k < depth; k++) {
         Floats wide[VECTORS];
         for (int v = 0; v < VECTORS; v++) wide[v] = load(b.at + k * b.row + v * b.column);
 #pragma GCC unroll 8
-        for (int r = 0; r < ROWS; r++) {
+        for (int r = 0; r < HEIGHT; r++) {
             const Floats narrow = all(a.at[r * a.row + k * a.column]);
             for (int v = 0; v < VECTORS; v++) total[r][v] += narrow * wide[v];
         }
     }
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < HEIGHT; r++)
         for (int v = 0; v < VECTORS; v++) store(c + r * c_row + v * LANES, total[r][v]);
 }
 
 // The same for any whole number of vectors.
-template <bool ADD>
+template <bool ADD, int HEIGHT = ROWS>
 static void product(View a, View b, int depth, float* c, int64_t c_row, int vectors) {
     int v = 0;
     for (; v + 2 <= vectors; v += 2)
-        tile_product<2, ADD>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
-    if (v < vectors) tile_product<1, ADD>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
+        tile_product<2, ADD, HEIGHT>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
+    if (v < vectors) tile_product<1, ADD, HEIGHT>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
+}
+
+// The same for any number of rows.
+template <bool ADD>
+static void rows_product(View a, View b, int rows, int depth, float* c, int64_t c_row, int vectors) {
+    const auto from = [&](int r) { return View{a.at + r * a.row, a.row, a.column}; };
+    int r = 0;
+    for (; r + ROWS <= rows; r += ROWS) product<ADD>(from(r), b, depth, c + r * c_row, c_row, vectors);
+    if (ROWS > 4 && r + 4 <= rows) product<ADD, 4>(from(r), b, depth, c + r * c_row, c_row, vectors), r += 4;
+    if (r + 2 <= rows) product<ADD, 2>(from(r), b, depth, c + r * c_row, c_row, vectors), r += 2;
+    for (; r < rows; r++) product<ADD, 1>(from(r), b, depth, c + r * c_row, c_row, vectors);
 }
 
 INLINE int round_up(int n, int to) { return (n + to - 1) / to * to; }
