@@ -220,12 +220,15 @@ def test_kernels_are_listed_with_what_is_chosen(capsys: pytest.CaptureFixture[st
 
 def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: Path) -> None:
     listed = shell("ls", "kernels", "--device", "cpu", CXX="false").stdout.splitlines()
-    assert "-       the C++ compiler false does not work: --version ends with 1" in listed[1]
-    assert listed[2].split()[:4] == ["hstu_attention", "torch", "any", "chosen"]
+    by_name = {tuple(line.split()[:2]): line for line in listed[1:]}
+    refused = by_name["hstu_attention", "cpu"]
+    assert "-       the C++ compiler false does not work: --version ends with 1" in refused
+    assert {line.split()[1] for line in listed[1:] if line.split()[3] == "chosen"} == {"torch"}
     doctor = shell("doctor", CXX="false")
     assert doctor.returncode == 0
     assert "hstu_attention torch, bias_mixing torch" in doctor.stdout
-    assert "not hstu_attention=cpu, bias_mixing=cpu: the C++ compiler false does not work" in doctor.stdout
+    assert "hstu_attention=cpu, bias_mixing=cpu" in doctor.stdout
+    assert "the C++ compiler false does not work" in doctor.stdout
     run = ("run", "--dataset", str(table), "--models", "hstu", "--device", "cpu", "--seeds", "1", "--set", "train.epochs=1")
     wrong = shell(*run, "--kernel", "hstu_attention=cpu", CXX="false")
     reason = "the C++ compiler false does not work: --version ends with 1"
@@ -234,7 +237,7 @@ def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: P
     assert not (tmp_path / "results").exists(), "refused before anything ran"
     assert shell(*run, CXX="false").returncode == 0
     (record,) = (tmp_path / "results/local/runs").rglob("seed-*.json")
-    assert json.loads(record.read_text())["kernels"] == {"hstu_attention": "torch"}
+    assert json.loads(record.read_text())["kernels"] == {"lookup": "torch", "dropout": "torch", "hstu_attention": "torch"}
 
 
 def test_a_forced_kernel_reaches_the_workers(table: Path, tmp_path: Path) -> None:
@@ -242,7 +245,9 @@ def test_a_forced_kernel_reaches_the_workers(table: Path, tmp_path: Path) -> Non
     run = ["run", "--dataset", str(table), "--models", "fuxi", "--device", "cpu", "--jobs", "2", "--seeds", "2", "--quiet"]
     assert cli.main([*run, "--set", "train.epochs=1", "--kernel", "hstu_attention=torch", "--kernel", "bias_mixing=torch"]) == 0
     records = [json.loads(path.read_text()) for path in (tmp_path / "results/local/runs").rglob("seed-*.json")]
-    assert [record["kernels"] for record in records] == [{"hstu_attention": "torch", "bias_mixing": "torch"}] * 2
+    assert len(records) == 2
+    for record in records:
+        assert record["kernels"].items() >= {"hstu_attention": "torch", "bias_mixing": "torch"}.items()
     assert "kernel" not in json.dumps(records[0]["config"])
 
 
