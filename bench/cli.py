@@ -203,6 +203,9 @@ def _add_bench(bench: _Parser) -> None:
     quality.add_argument("--models-from", type=Path, metavar="DIR", help="folder model_zoo of a FuxiCTR checkout")
     quality.add_argument("--python", default=sys.executable, metavar="FILE", help="Python that has fuxictr (default: this one)")
     quality.add_argument("--models", default="din,dien,bst", metavar="NAMES", help="some of them (default: din,dien,bst)")
+    quality.add_argument(
+        "--dropout", type=_share, nargs="+", default=[0.0], metavar="P", help="of FuxiCTR's (default: 0, as shipped)"
+    )
     quality.add_argument("--split", default="chrono-rank", metavar="NAME", help="(default: chrono-rank)")
     quality.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
     quality.add_argument("--jobs", type=_positive, metavar="N", help="runs at a time (default: one a core)")
@@ -224,6 +227,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to below 1, not {text!r}")
+    return value
 
 
 def _style(command: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ what we need. A job either makes FuxiCTR's vocabularies and tables from ours, or
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -31,7 +32,11 @@ def main(path: str) -> None:
 
 def versions() -> dict[str, str]:
     """Of what computes here."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def check(job: dict[str, Any]) -> None:

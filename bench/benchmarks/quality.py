@@ -33,13 +33,15 @@ SCHEMA = 1
 METRICS: tuple[Metric, ...] = ("auc", "gauc", "logloss")
 DRAWS = 2000
 
-ARMS = (Arm("liked", 0.0), Arm("all", 0.0), Arm("all", 0.2))
-"""The usual usage as shipped; the same events as ours, as shipped and with our dropout."""
-
 OURS = {"no time": "none", "defaults": "request"}
 """Our variants: what `data.time` is."""
 
 Verdict = Literal["better", "not worse", "worse", "cannot be told"]
+
+
+def arms_of(dropouts: Sequence[float]) -> tuple[Arm, ...]:
+    """FuxiCTR as it is usually run, then given the same events as ours with each dropout."""
+    return (Arm("liked", 0.0), *(Arm("all", dropout) for dropout in dict.fromkeys(dropouts)))
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def compare(
     split: str,
     models: Sequence[str],
     peer: Peer,
+    arms: Sequence[Arm],
     seeds: int,
     store: Store,
     jobs: int,
@@ -121,7 +124,7 @@ def compare(
     rows, tables, configs = _ours(roots, dataset, split, models, seeds, store, jobs, threads)
     place = store.root / "fuxictr" / f"{data.log.meta.name}@{data.split.name}"
     differences = []
-    for (model, arm), trained in run_cells(peer, data, ARMS, seeds, place, jobs, threads, say).items():
+    for (model, arm), trained in run_cells(peer, data, arms, seeds, place, jobs, threads, say).items():
         ours = tables[model, "no time"]
         theirs = [ours[0].assign(score=one.score) for one in trained]
         rows.append(row(model, "FuxiCTR", arm.name, theirs, [one.epochs for one in trained]))
@@ -138,7 +141,7 @@ def compare(
         "seeds": seeds,
         "rows": [dataclasses.asdict(one) for one in _in_order(rows, models)],
         "differences": [dataclasses.asdict(one) for one in sorted(differences, key=lambda d: models.index(d.model))],
-        "settings": configs | _peer_settings(data, models),
+        "settings": configs | _peer_settings(data, models, arms),
         "peer": {"versions": peer.versions, "files": {model: peer.files[model] for model in models}},
         "environment": environment,
     }
@@ -173,12 +176,12 @@ def _ours(
     return rows, tables, configs
 
 
-def _peer_settings(data: RankingData, models: Sequence[str]) -> dict[str, Any]:
-    rows = {variant: peer_rows(data, variant) for variant in {arm.variant for arm in ARMS}}
+def _peer_settings(data: RankingData, models: Sequence[str], arms: Sequence[Arm]) -> dict[str, Any]:
+    rows = {variant: peer_rows(data, variant) for variant in {arm.variant for arm in arms}}
     return {
         f"FuxiCTR {model}, {arm.name}": parameters(model, arm, rows[arm.variant]) | {"rows_sha256": rows[arm.variant].digest}
         for model in models
-        for arm in ARMS
+        for arm in arms
     }
 
 

@@ -36,7 +36,7 @@ def _quality(args: argparse.Namespace) -> int:
     from ..records.store import Store
 
     models = tuple(dict.fromkeys(args.models.split(",")))
-    peer = fuxictr_cells.find_peer(args.python, args.models_from.resolve(), models)
+    peer = fuxictr_cells.find_peer(args.python, args.models_from, models)
     jobs = args.jobs or max(1, (os.cpu_count() or 1) // args.threads)
     store = Store(args.results)
     try:
@@ -46,6 +46,7 @@ def _quality(args: argparse.Namespace) -> int:
             args.split,
             models,
             peer,
+            quality.arms_of(args.dropout),
             args.seeds,
             store,
             jobs,

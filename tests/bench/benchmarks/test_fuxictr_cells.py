@@ -12,12 +12,14 @@ import pytest
 
 from rankbench.bench import cli
 from rankbench.bench.benchmarks.fuxictr_cells import MODELS, Arm, Peer, PeerFailed, find_peer, model_file, run_cells
-from rankbench.bench.benchmarks.quality import ARMS
+from rankbench.bench.benchmarks.quality import arms_of
 from rankbench.bench.config import DataConfig
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
 from support.logs import make_data
 from support.tables import click_table
+
+ARMS = arms_of([0.0, 0.2])
 
 STAND_IN = """\
 #!{python}
@@ -81,7 +83,7 @@ def test_cells_are_run_once_and_kept(data: RankingData, zoo: Path, tmp_path: Pat
 
 def test_a_failed_run_says_its_last_words(data: RankingData, zoo: Path, tmp_path: Path) -> None:
     peer = find_peer(stand_in(tmp_path, broken=True), zoo, ["din"])
-    with pytest.raises(PeerFailed, match=r"FuxiCTR failed at din seed 0 \(liked, dropout 0\): it broke"):
+    with pytest.raises(PeerFailed, match=r"FuxiCTR failed at din seed 0 \(liked\): it broke"):
         run_cells(peer, data, [Arm("liked", 0.0)], 1, tmp_path / "kept", 1, 1, print)
 
 
@@ -117,7 +119,19 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("own_folders")
 def test_the_command_compares_prints_and_records(zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["bench", "quality", "--dataset", str(click_table(tmp_path)), "--models", "din", "--seeds", "1", "--jobs", "1"]
+    asked = [
+        "bench",
+        "quality",
+        "--dataset",
+        str(click_table(tmp_path)),
+        "--models",
+        "din",
+        "--seeds",
+        "1",
+        "--dropout",
+        "0",
+        "0.2",
+    ]
     asked += ["--models-from", str(zoo), "--results", "kept"]
     assert cli.main([*asked, "--python", stand_in(tmp_path)]) == 0
     shown = capsys.readouterr().out
