@@ -38,7 +38,11 @@ EXAMPLES = {
     ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
-    "bench": ("rankbench bench peers", "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5"),
+    "bench": (
+        "rankbench bench peers",
+        "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5",
+        "rankbench bench quality --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",
+    ),
 }
 """Command -> lines that work as they stand (once the files that they name exist); shown below its help."""
 
@@ -50,6 +54,11 @@ twice; one that was interrupted goes on from its last checkpoint."""
 PREDICT_HELP = """\
 Score candidates for a user at a moment, with the weights of a finished run and the history in the data set. A generative ranker
 computes the history once for all candidates."""
+
+
+BENCH_HELP = """\
+peers: training speed of DIN and HSTU beside deepctr-torch's DIN under its own trainer, in turn. quality: AUC, GAUC and logloss of
+DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a verdict; docs/peers.md says how."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -141,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
     board.add_argument("--split", metavar="NAME", help="only this split")
     _add_results(board)
 
-    _add_bench(command("bench", "training speed beside other projects, on the same rows, in turn"))
+    _add_bench(command("bench", "speed or quality beside other projects, on the same rows", BENCH_HELP))
     return parser
 
 
@@ -193,19 +202,31 @@ def _add_predict(predict: _Parser) -> None:
 
 
 def _add_bench(bench: _Parser) -> None:
-    bench.add_argument("against", choices=("peers",), help="peers: DIN and HSTU beside deepctr-torch's DIN under its own trainer")
+    bench.add_argument("against", choices=("peers", "quality"), help="peers: speed, deepctr-torch; quality: FuxiCTR")
     bench.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
-    bench.add_argument("--history-length", type=_positive, default=50, metavar="L", help="events of history (default: 50)")
-    bench.add_argument("--rounds", type=_positive, default=3, metavar="N", help="epochs of each, in turn (default: 3)")
     bench.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
+    speed = bench.add_argument_group("peers")
+    speed.add_argument("--history-length", type=_positive, default=50, metavar="L", help="events of history (default: 50)")
+    speed.add_argument("--rounds", type=_positive, default=3, metavar="N", help="epochs of each, in turn (default: 3)")
+    quality = bench.add_argument_group("quality")
+    quality.add_argument("--models-from", type=Path, metavar="DIR", help="folder model_zoo of a FuxiCTR checkout")
+    quality.add_argument("--python", default=sys.executable, metavar="FILE", help="Python that has fuxictr (default: this one)")
+    quality.add_argument("--models", default="din,dien,bst", metavar="NAMES", help="some of them (default: din,dien,bst)")
+    quality.add_argument(
+        "--dropout", type=_share, nargs="+", default=[0.0], metavar="P", help="of FuxiCTR's (default: 0, as shipped)"
+    )
+    quality.add_argument("--split", default="chrono-rank", metavar="NAME", help="(default: chrono-rank)")
+    quality.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
+    quality.add_argument("--jobs", type=_positive, metavar="N", help="runs at a time (default: one a core)")
     _add_roots(bench)
+    _add_results(quality)
 
 
 def _add_roots(parser: _Parser) -> None:
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="published data, a folder each (default: RANKBENCH_DATA)")
 
 
-def _add_results(parser: _Parser) -> None:
+def _add_results(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results/local"), metavar="DIR", help="records and boards (default: results/local)"
     )
@@ -215,6 +236,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to below 1, not {text!r}")
+    return value
 
 
 def _style(command: str) -> dict[str, Any]:
