@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.recurrence import recurrence
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 from .din import segment_softmax
@@ -48,8 +49,6 @@ class Steps(NamedTuple):
     """int64 [T]: which token stands at each packed place; within a step, rows with more tokens come first."""
     sizes: Tensor
     """int64 [steps] on the CPU: rows that have such a token, falling."""
-    row: Tensor
-    """int64 [n]: which row is the r-th longest."""
 
 
 def steps_of(offsets: Tensor, row: Tensor) -> Steps:
@@ -58,11 +57,11 @@ def steps_of(offsets: Tensor, row: Tensor) -> Steps:
     rank = torch.empty_like(by_length).scatter_(0, by_length, torch.arange(len(by_length), device=row.device))
     step = torch.arange(len(row), device=row.device) - offsets.index_select(0, row)
     token = torch.argsort(step * len(by_length) + rank.index_select(0, row))
-    return Steps(token, torch.bincount(step).cpu(), by_length)
+    return Steps(token, torch.bincount(step).cpu())
 
 
-class AUGRU(nn.Module):
-    """GRU whose update gate is scaled by the attention of the step."""
+class Recurrent(nn.Module):
+    """A GRU over rows that are packed by steps; with attention the paper's AUGRU."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -71,18 +70,9 @@ class AUGRU(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(width**-0.5), width**-0.5)
 
-    def forward(self, x: Tensor, attention: Tensor, sizes: list[int]) -> Tensor:
-        """x [T, inputs] and attention [T] packed by steps of `sizes` rows -> last state of each row [sizes[0], width]."""
-        state, ended = x.new_zeros(sizes[0], self.width), []
-        for gate, weight in zip(self.input(x).split(sizes), attention.unsqueeze(1).split(sizes), strict=True):
-            if len(gate) < len(state):
-                ended.append(state[len(gate) :])
-                state = state[: len(gate)]
-            old = self.state(state)
-            reset, update = (gate[:, : -self.width] + old[:, : -self.width]).sigmoid().chunk(2, dim=1)
-            candidate = torch.addcmul(gate[:, -self.width :], reset, old[:, -self.width :]).tanh()
-            state = torch.lerp(state, candidate, update * weight)
-        return torch.cat([state, *reversed(ended)])
+    def forward(self, x: Tensor, sizes: Tensor, attention: Tensor | None = None) -> Tensor:
+        """x [T, inputs] and attention [T] packed by steps of `sizes` rows -> states [T, width]."""
+        return recurrence(self.input(x), sizes, self.state.weight, self.state.bias, attention)
 
 
 class DIEN(Ranker):
@@ -93,9 +83,9 @@ class DIEN(Ranker):
         self.weight = config.auxiliary
         self.inputs = EventInputs(spec, config.embedding_dim)
         self.item_width = len(spec.item) * config.embedding_dim
-        self.extractor = nn.GRU(self.inputs.key_width, config.state)
+        self.extractor = Recurrent(self.inputs.key_width, config.state)
         self.attention = nn.Linear(self.inputs.query_width, config.state, bias=False)
-        self.evolution = AUGRU(config.state, config.state)
+        self.evolution = Recurrent(config.state, config.state)
         self.next = nn.Linear(config.state, self.item_width) if config.auxiliary > 0 else None
         self.mlp = MLP(self.inputs.example_width + config.state, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec)
@@ -120,21 +110,18 @@ class DIEN(Ranker):
             return last
         steps = steps_of(history.offsets, row)
         key = self.inputs.keys(history)
-        state = self.extract(key, history, row).index_select(0, steps.token)
+        state = self.extractor(key.index_select(0, steps.token), steps.sizes)
         row = row.index_select(0, steps.token)
         score = (state * self.attention(query).index_select(0, row)).sum(1)
         attention = segment_softmax(score, row, len(query))
-        evolved = self.evolution(state, attention, steps.sizes.tolist())
+        evolved = self.evolution(state, steps.sizes, attention)
         if self.training and self.next is not None:
             self.auxiliary = self.weight * self.next_event_loss(state, key, history, steps)
-        return last.index_copy(0, steps.row[: len(evolved)], evolved)
-
-    def extract(self, key: Tensor, history: History, row: Tensor) -> Tensor:
-        """State of the extractor after each event: key [T, K] -> [T, width]."""
-        n, longest = len(history.offsets) - 1, int(history.offsets.diff().max())
-        step = torch.arange(len(row), device=row.device) - history.offsets.index_select(0, row)
-        padded = key.new_zeros(longest * n, key.shape[1]).index_copy(0, step * n + row, key)
-        return self.extractor(padded.unflatten(0, (longest, n)))[0].flatten(0, 1).index_select(0, step * n + row)
+        # In the order of the batch, where a row's last event is the one before the next row's first.
+        place = torch.empty_like(steps.token).scatter_(0, steps.token, torch.arange(len(steps.token), device=row.device))
+        full = history.offsets.diff().nonzero().squeeze(1)
+        ends = place.index_select(0, history.offsets[1:].index_select(0, full) - 1)
+        return last.index_copy(0, full, evolved.index_select(0, ends))
 
     def next_event_loss(self, state: Tensor, key: Tensor, history: History, steps: Steps) -> Tensor:
         """Mean over events that have a next one: is the next item told from that of a random past event of the batch?

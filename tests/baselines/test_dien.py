@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rankbench.baselines._inputs import example_of_event
-from rankbench.baselines.dien import AUGRU, DIEN, Config, steps_of
+from rankbench.baselines.dien import DIEN, Config, Recurrent, steps_of
 from rankbench.bench.contract import DataSpec, PointwiseBatch
 
 MakeSpec = Callable[..., DataSpec]
@@ -26,29 +26,31 @@ def gru_step(gates_x: Tensor, gates_h: Tensor, state: Tensor, scale: Tensor | fl
     return (1 - update) * state + update * candidate
 
 
-def augru(module: AUGRU, x: Tensor, attention: Tensor, offsets: Tensor) -> Tensor:
-    last = []
-    for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+def states_of(module: Recurrent, x: Tensor, attention: Tensor | None, offsets: Tensor) -> Tensor:
+    """States after each event, in the order of the batch."""
+    states = []
+    for begin, end in pairwise(offsets.tolist()):
         state = x.new_zeros(module.width)
         for at in range(begin, end):
-            state = gru_step(module.input(x[at]), module.state(state), state, attention[at])
-        last.append(state)
-    return torch.stack(last)
+            state = gru_step(module.input(x[at]), module.state(state), state, 1.0 if attention is None else attention[at])
+            states.append(state)
+    return torch.stack(states)
 
 
-def test_augru_equals_a_loop_over_rows_with_gradients() -> None:
+@pytest.mark.parametrize("attended", [False, True])
+def test_recurrence_equals_a_loop_over_rows_with_gradients(attended: bool) -> None:
     lengths = torch.tensor([3, 0, 1, 6, 3, 0, 2])
     offsets = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
     row = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    module = AUGRU(5, 4).double()
+    module = Recurrent(5, 4).double()
     x = torch.randn(len(row), 5, dtype=torch.float64, requires_grad=True)
-    attention = torch.rand(len(row), dtype=torch.float64, requires_grad=True)
+    attention = torch.rand(len(row), dtype=torch.float64, requires_grad=True) if attended else None
     steps = steps_of(offsets, row)
-    last = module(x[steps.token], attention[steps.token], steps.sizes.tolist())
-    ours = torch.zeros(len(lengths), 4, dtype=torch.float64).index_copy(0, steps.row[: len(last)], last)
-    expected = augru(module, x, attention, offsets)
-    assert torch.allclose(ours, expected, atol=1e-13) and (ours[lengths > 0] != 0).all()
-    leaves = (x, attention, *module.parameters())
+    packed = module(x[steps.token], steps.sizes, None if attention is None else attention[steps.token])
+    ours = torch.zeros_like(packed).index_copy(0, steps.token, packed)
+    expected = states_of(module, x, attention, offsets)
+    assert torch.allclose(ours, expected, atol=1e-13)
+    leaves = [leaf for leaf in (x, attention, *module.parameters()) if leaf is not None]
     by = torch.randn_like(ours)
     for found, wanted in zip(
         torch.autograd.grad((ours * by).sum(), leaves), torch.autograd.grad((expected * by).sum(), leaves), strict=True
@@ -60,21 +62,14 @@ def scores_row_by_row(model: DIEN, batch: PointwiseBatch) -> Tensor:
     """Extractor, softmax attention and evolution of one example after the other."""
     example, query = model.inputs(batch)
     key, offsets = model.inputs.keys(batch.history), batch.history.offsets.tolist()
-    gru, logits = model.extractor, []
+    logits = []
     for at, (begin, end) in enumerate(pairwise(offsets)):
-        state, states = key.new_zeros(gru.hidden_size), []
-        for event in range(begin, end):
-            # torch's GRU keeps the share z of the old state where the paper keeps 1 - u, which is a sign of its weights.
-            gates = gru.weight_ih_l0 @ key[event] + gru.bias_ih_l0, gru.weight_hh_l0 @ state + gru.bias_hh_l0
-            size = gru.hidden_size
-            reset = torch.sigmoid(gates[0][:size] + gates[1][:size])
-            kept = torch.sigmoid(gates[0][size : 2 * size] + gates[1][size : 2 * size])
-            state = kept * state + (1 - kept) * torch.tanh(gates[0][2 * size :] + reset * gates[1][2 * size :])
-            states.append(state)
         interest = key.new_zeros(model.evolution.width)
-        if states:
-            attention = torch.softmax(torch.stack(states) @ (model.attention.weight @ query[at]), dim=0)
-            interest = augru(model.evolution, torch.stack(states), attention, torch.tensor([0, len(states)]))[0]
+        if end > begin:
+            whole = torch.tensor([0, end - begin])
+            states = states_of(model.extractor, key[begin:end], None, whole)
+            attention = torch.softmax(states @ (model.attention.weight @ query[at]), dim=0)
+            interest = states_of(model.evolution, states, attention, whole)[-1]
         logits.append(model.out(model.mlp(torch.cat([example[at], interest]).unsqueeze(0))).squeeze())
     return torch.stack(logits)
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from rankbench.kernels import dropout, lookup, native, target_attention
+from rankbench.kernels import dropout, lookup, native, recurrence, target_attention
 from rankbench.kernels.hstu_attention import fused
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
@@ -111,7 +111,7 @@ def test_a_broken_library_says_what_to_do(source: Path, own_cache: Path) -> None
         native.build((source,))
 
 
-@pytest.mark.parametrize("module", [fused, dropout, lookup, target_attention], ids=lambda module: module.__name__.split(".")[-1])
+@pytest.mark.parametrize("module", [fused, dropout, lookup, recurrence, target_attention], ids=lambda module: module.__name__.split(".")[-1])
 def test_everything_that_is_included_is_listed(module: ModuleType) -> None:
     """A header that is missing from the list would not be part of the hash."""
     found, left = set(), {module.SOURCES[0].resolve()}
