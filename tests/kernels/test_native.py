@@ -111,7 +111,10 @@ def test_a_broken_library_says_what_to_do(source: Path, own_cache: Path) -> None
         native.build((source,))
 
 
-@pytest.mark.parametrize("module", [fused, dropout, lookup, recurrence, target_attention], ids=lambda module: module.__name__.split(".")[-1])
+MODULES = (fused, dropout, lookup, recurrence, target_attention)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[-1])
 def test_everything_that_is_included_is_listed(module: ModuleType) -> None:
     """A header that is missing from the list would not be part of the hash."""
     found, left = set(), {module.SOURCES[0].resolve()}
