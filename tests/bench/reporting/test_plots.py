@@ -112,3 +112,16 @@ def test_a_row_without_measurable_time_has_a_place(board: Board) -> None:
 def test_a_single_row_can_be_drawn(board: Board, tmp_path: Path) -> None:
     alone = dataclasses.replace(board, rows=board.rows[:1])
     assert len(plots.write(alone, tmp_path)) == 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"test_history": "live"}, True),
+        ({"test_history": "frozen"}, False),
+        ({"test_history": "live", "test_negatives": "uniform"}, False),
+    ],
+)
+def test_figures_of_gauc_warn_where_users_are_selected_by_their_labels(board: Board, settings: dict, warned: bool) -> None:
+    figure, _ = plots._figure(dataclasses.replace(board, headline="gauc", settings=settings), "GAUC", 3)
+    assert ("punishes" in figure.get_suptitle()) == warned
