@@ -8,7 +8,6 @@ that `torch.manual_seed` and checkpoints decide the masks as ever.
 from __future__ import annotations
 
 import ctypes
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -45,29 +44,17 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     return choose("dropout", x.device, x.dtype).run(x, rate)
 
 
-SOURCES = (Path(__file__).with_suffix(".cpp"),)
-
-
-@functools.cache
-def _library() -> ctypes.CDLL | str:
-    try:
-        library = native.build(SOURCES)
-    except native.BuildError as error:
-        return str(error)
+def _declare(library: ctypes.CDLL) -> None:
     number, address = ctypes.c_int64, ctypes.c_void_p
     library.dropout.argtypes = [number, address, address, ctypes.c_uint64, number, ctypes.c_float, number]
     library.dropout.restype = None
-    return library
 
 
-def _unavailable() -> str | None:
-    library = _library()
-    return library if isinstance(library, str) else None
+LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), declare=_declare)
 
 
 def _masked(x: Tensor, seed: int, threshold: int) -> Tensor:
-    library = _library()
-    assert not isinstance(library, str)
+    library = LIBRARY()
     x = x.contiguous()
     y, scale = torch.empty_like(x), _STEPS / (_STEPS - threshold)
     library.dropout(x.numel(), x.data_ptr(), y.data_ptr(), seed, threshold, scale, torch.get_num_threads())
@@ -94,6 +81,6 @@ def _counter_based(x: Tensor, rate: float) -> Tensor:
 
 register(
     "dropout",
-    Implementation("cpu", _counter_based, device="cpu", dtypes=(torch.float32,), probe=_unavailable),
+    Implementation("cpu", _counter_based, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
     Implementation("torch", lambda x, rate: F.dropout(x, rate)),
 )

@@ -9,7 +9,6 @@ it is one loop without intermediate tensors, forward and backward; elsewhere, an
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,21 +93,15 @@ class _Part(ctypes.Structure):
     ]
 
 
-SOURCES = (Path(__file__).with_suffix(".cpp"),)
-
-
-@functools.cache
-def _library() -> ctypes.CDLL | str:
-    try:
-        library = native.build(SOURCES)
-    except native.BuildError as error:
-        return str(error)
+def _declare(library: ctypes.CDLL) -> None:
     number, address = ctypes.c_int64, ctypes.c_void_p
     library.lookup_forward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
     library.lookup_forward.restype = number
     library.lookup_backward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
     library.lookup_backward.restype = None
-    return library
+
+
+LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), declare=_declare)
 
 
 def _address(tensor: Tensor | None) -> int | None:
@@ -124,8 +117,7 @@ class _Lookup(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, slots: Slots, rows: int, *tables: Tensor) -> Tensor:
-        library = _library()
-        assert not isinstance(library, str)
+        library = LIBRARY()
         dim = tables[0].shape[1]
         unique = {id(table): table for table in tables}
         order = {key: at for at, key in enumerate(unique)}
@@ -154,8 +146,7 @@ class _Lookup(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        library, grad = _library(), grads[0].contiguous()
-        assert not isinstance(library, str)
+        library, grad = LIBRARY(), grads[0].contiguous()
         slots, dim = ctx.shape
         gradients = [torch.zeros(shape) if wanted else None for _, shape, wanted in ctx.tables]
         library.lookup_backward(
@@ -177,13 +168,8 @@ def _compiled(slots: Slots, rows: int) -> Tensor:
     return _Lookup.apply(slots, rows, *(part.table for parts in slots for part in parts))  # type: ignore[no-any-return]
 
 
-def _unavailable() -> str | None:
-    library = _library()
-    return library if isinstance(library, str) else None
-
-
 register(
     "lookup",
-    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=_unavailable),
+    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
     Implementation("torch", _in_parts),
 )

@@ -15,7 +15,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _SECONDS = 300
@@ -24,6 +24,41 @@ _SECONDS = 300
 
 class BuildError(Exception):
     """One line: why there is no library."""
+
+
+class Library:
+    """C++ of one operation, built when it is first asked for and then kept, or the reason why there is none."""
+
+    def __init__(self, *sources: Path, declare: Callable[[ctypes.CDLL], None]) -> None:
+        """
+        Args:
+            sources: the file that is compiled, then those that it includes.
+            declare: says which arguments and results the functions have; a BuildError is a reason too.
+        """
+        self.sources, self._declare = sources, declare
+        self._built: ctypes.CDLL | str | None = None
+
+    def why_unavailable(self) -> str | None:
+        """None if it can be used here; builds it if need be."""
+        if self._built is None:
+            try:
+                library = build(self.sources)
+                self._declare(library)
+                self._built = library
+            except BuildError as error:
+                self._built = str(error)
+        return self._built if isinstance(self._built, str) else None
+
+    def __call__(self) -> ctypes.CDLL:
+        """The library.
+
+        Raises:
+            RuntimeError: there is none, with the reason.
+        """
+        reason = self.why_unavailable()
+        if reason is not None or not isinstance(self._built, ctypes.CDLL):
+            raise RuntimeError(f"{self.sources[0].name} is not available: {reason}")
+        return self._built
 
 
 def build(sources: Sequence[Path]) -> ctypes.CDLL:

@@ -11,7 +11,6 @@ second ones, rows with more tokens first. On a CPU a compiled loop takes blocks 
 from __future__ import annotations
 
 import ctypes
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ from torch.nn import functional as F
 
 from . import native
 from .dispatch import Implementation, choose, register
-
-SOURCES = (Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"))
 
 
 def recurrence(x: Tensor, sizes: Tensor, weight: Tensor, bias: Tensor, attention: Tensor | None = None) -> Tensor:
@@ -67,17 +64,14 @@ class _Gradients(ctypes.Structure):
     _fields_ = [(name, ctypes.c_void_p) for name in ("state", "x", "attention", "weight", "bias")]
 
 
-@functools.cache
-def _library() -> ctypes.CDLL | str:
-    try:
-        library = native.build(SOURCES)
-    except native.BuildError as error:
-        return str(error)
+def _declare(library: ctypes.CDLL) -> None:
     problem, number = ctypes.POINTER(_Problem), ctypes.c_int64
     library.recurrence_forward.argtypes = [problem, number]
     library.recurrence_backward.argtypes = [problem, ctypes.POINTER(_Gradients), number]
     library.recurrence_forward.restype = library.recurrence_backward.restype = None
-    return library
+
+
+LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"), declare=_declare)
 
 
 def _problem(begin: Tensor, weight: Tensor, *tensors: Tensor | None) -> _Problem:
@@ -89,8 +83,7 @@ def _problem(begin: Tensor, weight: Tensor, *tensors: Tensor | None) -> _Problem
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, sizes: Tensor, weight: Tensor, bias: Tensor, attention: Tensor | None) -> Tensor:
-        library = _library()
-        assert not isinstance(library, str)
+        library = LIBRARY()
         begin = F.pad(sizes.cumsum(0), (1, 0))
         x, weight, bias = x.contiguous(), weight.contiguous(), bias.contiguous()
         attention = None if attention is None else attention.contiguous()
@@ -105,8 +98,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        library = _library()
-        assert not isinstance(library, str)
+        library = LIBRARY()
         begin, x, weight, bias, attention, state, saved = ctx.saved_tensors
         grad, d_x = grads[0].contiguous(), torch.empty_like(x)
         d_attention = None if attention is None else torch.empty_like(attention)
@@ -121,13 +113,8 @@ def _compiled(x: Tensor, sizes: Tensor, weight: Tensor, bias: Tensor, attention:
     return _Recurrence.apply(x, sizes, weight, bias, attention)  # type: ignore[no-any-return]
 
 
-def _unavailable() -> str | None:
-    library = _library()
-    return library if isinstance(library, str) else None
-
-
 register(
     "recurrence",
-    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=_unavailable),
+    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
     Implementation("torch", _in_parts),
 )

@@ -7,7 +7,6 @@ keep an example in the caches; elsewhere, and without a compiler, they are made 
 from __future__ import annotations
 
 import ctypes
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,15 +92,7 @@ class _Gradients(ctypes.Structure):
     ]  # fmt: skip
 
 
-SOURCES = (Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"))
-
-
-@functools.cache
-def _library() -> ctypes.CDLL | str:
-    try:
-        library = native.build(SOURCES)
-    except native.BuildError as error:
-        return str(error)
+def _declare(library: ctypes.CDLL) -> None:
     number, address, unit = ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(_Unit)
     library.activation_unit_lanes.restype = number
     library.activation_unit_forward.argtypes = [unit, address, address, address, number]
@@ -110,7 +101,9 @@ def _library() -> ctypes.CDLL | str:
     library.weighted_sum_backward.argtypes = [number, number, *[address] * 6]
     for name in ("activation_unit_forward", "activation_unit_backward", "weighted_sum_forward", "weighted_sum_backward"):
         getattr(library, name).restype = None
-    return library
+
+
+LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"), declare=_declare)
 
 
 def _unit(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, layers: Layers) -> tuple[_Unit, tuple[Tensor, ...]]:
@@ -137,8 +130,7 @@ def _unit(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, layers: La
 class _ActivationUnit(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, *weights: Tensor | None) -> Tensor:
-        library, layers = _library(), Layers(*weights)  # type: ignore[arg-type]
-        assert not isinstance(library, str)
+        library, layers = LIBRARY(), Layers(*weights)  # type: ignore[arg-type]
         unit, _ = _unit(query, key, offsets, start, layers)
         lanes = library.activation_unit_lanes()
         first, second = (key.new_empty(len(key), -(-size // lanes) * lanes) for size in (unit.first, unit.second))
@@ -150,8 +142,7 @@ class _ActivationUnit(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        library = _library()
-        assert not isinstance(library, str)
+        library = LIBRARY()
         query, key, offsets, start, *weights, first, second = ctx.saved_tensors
         layers = Layers(*weights)
         unit, kept = _unit(query, key, offsets, start, layers)
@@ -174,8 +165,7 @@ class _ActivationUnit(torch.autograd.Function):
 class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, value: Tensor, row: Tensor, rows: int) -> Tensor:
-        library = _library()
-        assert not isinstance(library, str)
+        library = LIBRARY()
         out = value.new_zeros(rows, value.shape[1])
         library.weighted_sum_forward(*value.shape, value.data_ptr(), weight.data_ptr(), row.data_ptr(), out.data_ptr())
         ctx.save_for_backward(weight, value, row)
@@ -184,8 +174,7 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        library = _library()
-        assert not isinstance(library, str)
+        library = LIBRARY()
         weight, value, row = ctx.saved_tensors
         grad, d_weight, d_value = grads[0].contiguous(), torch.empty_like(weight), torch.empty_like(value)
         library.weighted_sum_backward(*value.shape, *(t.data_ptr() for t in (value, weight, row, grad, d_value, d_weight)))
@@ -201,12 +190,7 @@ def _compiled_sum(weight: Tensor, value: Tensor, row: Tensor, rows: int) -> Tens
     return _WeightedSum.apply(weight.contiguous(), value.contiguous(), row, rows)  # type: ignore[no-any-return]
 
 
-def _unavailable() -> str | None:
-    library = _library()
-    return library if isinstance(library, str) else None
-
-
-_CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": _unavailable}
+_CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": LIBRARY.why_unavailable}
 
 register("activation_unit", Implementation("cpu", _compiled_unit, **_CPU), Implementation("torch", _unit_in_parts))
 register("weighted_sum", Implementation("cpu", _compiled_sum, **_CPU), Implementation("torch", _sum_in_parts))

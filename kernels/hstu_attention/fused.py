@@ -8,7 +8,6 @@ found once a batch and shared by all layers. Results do not depend on the number
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,17 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..native import BuildError, build
+from ..native import BuildError, Library
 from ..time_buckets import borders
 from .plan import AttentionPlan
-
-_HERE = Path(__file__).parent
-
-SOURCES = (
-    *(_HERE / name for name in ("fused.cpp", "fused_worker.h", "fused_problem.h", "fused_bias.h")),
-    _HERE.parent / "simd.h",
-)
-"""The one that is compiled, then what it includes."""
 
 _ACTIVATIONS = {"silu": 0, "softmax": 1, "bias alone": 2}
 
@@ -64,13 +55,7 @@ class _Problem(ctypes.Structure):
     ]
 
 
-@functools.cache
-def _library() -> ctypes.CDLL | str:
-    """The library, or the reason why there is none; asked once a process."""
-    try:
-        library = build(SOURCES)
-    except BuildError as error:
-        return str(error)
+def _declare(library: ctypes.CDLL) -> None:
     library.rankbench_problem_bytes.argtypes = []
     library.rankbench_problem_bytes.restype = ctypes.c_int64
     for function in (library.rankbench_forward, library.rankbench_backward):
@@ -80,21 +65,16 @@ def _library() -> ctypes.CDLL | str:
     library.rankbench_buckets.argtypes = [number, *(pointer,) * 5, number, *(pointer,) * 2]
     library.rankbench_buckets.restype = None
     if library.rankbench_problem_bytes() != ctypes.sizeof(_Problem):
-        return "fused.cpp and fused.py do not agree about the arguments"
-    return library
+        raise BuildError("fused.cpp and fused.py do not agree about the arguments")
 
 
-def why_unavailable() -> str | None:
-    """None if it can run here; compiles it if need be."""
-    library = _library()
-    return library if isinstance(library, str) else None
+_HERE = Path(__file__).parent
 
-
-def _loaded() -> ctypes.CDLL:
-    library = _library()
-    if isinstance(library, str):
-        raise RuntimeError(f"hstu_attention=cpu is not available: {library}")
-    return library
+LIBRARY = Library(
+    *(_HERE / name for name in ("fused.cpp", "fused_worker.h", "fused_problem.h", "fused_bias.h")),
+    _HERE.parent / "simd.h",
+    declare=_declare,
+)
 
 
 class _Geometry(NamedTuple):
@@ -123,7 +103,7 @@ def _geometry(plan: AttentionPlan, timed: bool) -> _Geometry:
         bucket = torch.zeros(int(pairs[-1]) + 2 * _AIR, dtype=torch.uint8)
         bucket_offset = pairs[:-1] + _AIR
         query_time, key_time, border = plan.query_time.contiguous(), plan.key_time.contiguous(), borders()
-        _loaded().rankbench_buckets(
+        LIBRARY().rankbench_buckets(
             len(lo), *_pointers(lo, hi, query_time, key_time, border), len(border), *_pointers(bucket_offset, bucket)
         )
     geometry = _Geometry(offsets, lo, hi, position, bucket, bucket_offset)
@@ -218,7 +198,7 @@ class _Fused(torch.autograd.Function):
         keep: list[Any] = []
         problem = _problem(geometry, q, k, v, tables, inverse, alpha, activation, lse, keep)
         problem.out = _tokens(out)
-        _call(_loaded().rankbench_forward, problem)
+        _call(LIBRARY().rankbench_forward, problem)
         ctx.save_for_backward(q, k, v, position, time, inverse, lse)
         ctx.geometry, ctx.alpha, ctx.activation = geometry, alpha, activation
         return out.to(v.dtype)
@@ -242,7 +222,7 @@ class _Fused(torch.autograd.Function):
         gradients = [torch.empty_like(table.rows) if wanted else None for table in tables]
         for lookup, gradient in zip(problem.lookup, gradients, strict=False):
             lookup.gradient = None if gradient is None else gradient.data_ptr()
-        _call(_loaded().rankbench_backward, problem)
+        _call(LIBRARY().rankbench_backward, problem)
         d_position, d_time = _table_gradients(position, time, gradients, tables)
         if q is not None and k is not None and dq is not None and dk is not None:
             dq, dk = dq.to(q.dtype), dk.to(k.dtype)

@@ -13,7 +13,7 @@ from .plan import AttentionPlan
 
 Activation = Literal["silu", "softmax"]
 
-_FUSED = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": fused.why_unavailable}
+_FUSED = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": fused.LIBRARY.why_unavailable}
 
 register(
     "hstu_attention",

@@ -15,7 +15,7 @@ from torch import Tensor
 from rankbench.kernels.hstu_attention import IMPLEMENTATIONS, AttentionPlan, bias_mixing, fused, hstu_attention, plan_attention
 from rankbench.kernels.time_buckets import GAP_BUCKETS
 
-NO_FUSED = fused.why_unavailable()
+NO_FUSED = fused.LIBRARY.why_unavailable()
 FAST = [
     pytest.param(name, marks=pytest.mark.skipif(name == "cpu" and NO_FUSED is not None, reason=str(NO_FUSED)))
     for name in IMPLEMENTATIONS

@@ -117,19 +117,19 @@ MODULES = (fused, dropout, lookup, recurrence, target_attention)
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[-1])
 def test_everything_that_is_included_is_listed(module: ModuleType) -> None:
     """A header that is missing from the list would not be part of the hash."""
-    found, left = set(), {module.SOURCES[0].resolve()}
+    found, left = set(), {module.LIBRARY.sources[0].resolve()}
     while left:
         path = left.pop()
         found.add(path)
         names = re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
         left |= {(path.parent / name).resolve() for name in names} - found
-    assert {path.resolve() for path in module.SOURCES} == found and module.SOURCES[0].suffix == ".cpp"
+    assert {path.resolve() for path in module.LIBRARY.sources} == found and module.LIBRARY.sources[0].suffix == ".cpp"
 
 
 def test_no_compiler_is_a_reason_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "false")
-    fused._library.cache_clear()
-    try:
-        assert fused.why_unavailable() == "the C++ compiler false does not work: --version ends with 1"
-    finally:
-        fused._library.cache_clear()
+    library = native.Library(*fused.LIBRARY.sources, declare=lambda built: None)
+    reason = "the C++ compiler false does not work: --version ends with 1"
+    assert library.why_unavailable() == reason
+    with pytest.raises(RuntimeError, match=re.escape(f"fused.cpp is not available: {reason}")):
+        library()
