@@ -87,7 +87,7 @@ def outcome(
 
 
 def assert_near(actual: list[Tensor], expected: list[Tensor], relative: float = 1e-5) -> None:
-    """In the norm of each output and gradient; of a gradient that is what is left of larger terms, in a hundredth of the others'."""
+    """In the norm of each output and gradient; of what is left of larger terms, in a hundredth of theirs."""
     largest = max((two.double().norm().item() for two in expected), default=0.0)
     for one, two in zip(actual, expected, strict=True):
         assert one.shape == two.shape and torch.isfinite(one).all()
