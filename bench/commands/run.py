@@ -36,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     failed = [record for record in records if record.status == "failed"]
     for record in failed:
         print(f"failed: {record.identity.model} seed {record.identity.seed}: {record.error}", file=sys.stderr)
-    if len(failed) < len(records):
+    if records and all(record.simulated for record in records):
+        print(f"a simulated device: results enter no board; their records are in {store.root / 'runs'}")
+    elif len(failed) < len(records):
         publish(store, records[0].identity.dataset, records[0].identity.split)
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")

@@ -1,0 +1,126 @@
+"""The whole path on a simulated npu: runs, records, mixed precision, checkpoints, and what an NPU would refuse or wait for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.tables import click_table
+
+SCRIPT = Path(__file__).resolve().parents[1] / "support" / "on_npu.py"
+
+
+def on_npu(folder: Path, task: str, *arguments: str) -> Any:
+    environment = {**os.environ, "RANKBENCH_CACHE": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("RANKBENCH_DATA", None)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), task, str(folder), *arguments], capture_output=True, text=True, cwd=folder, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout.splitlines()[-1]), "shown": done.stdout}
+
+
+def records(folder: Path) -> dict[str, Any]:
+    found = [json.loads(path.read_text()) for path in (folder / "results/local/runs").rglob("seed-0.json")]
+    return {record["identity"]["model"]: record for record in found}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """Every model, two epochs, on a small table."""
+    folder = tmp_path_factory.mktemp("npu")
+    table = click_table(folder, rows=600)
+    arguments = ("run", "--dataset", str(table), "--models", "all", "--device", "npu", "--seeds", "1", "--quiet")
+    return folder, on_npu(folder, "command", *arguments, "--set", "train.epochs=2")
+
+
+def test_every_model_runs_and_its_record_says_where(run: tuple[Path, Any]) -> None:
+    from rankbench.bench.registry import MODELS
+
+    folder, result = run
+    made = records(folder)
+    assert result["code"] == 0 and result["operations"] > 1000
+    assert set(made) == set(MODELS)
+    for name, record in made.items():
+        assert (record["status"], record["device"], record["simulated"]) == ("ok", "npu", True), (name, record["error"])
+        assert set(record["kernels"].values()) <= {"torch"}, name
+    assert made["hstu"]["kernels"]["hstu_attention"] == "torch"
+
+
+def test_results_of_a_simulated_device_enter_no_board(run: tuple[Path, Any]) -> None:
+    folder, result = run
+    assert "a simulated device: results enter no board" in result["shown"]
+    assert not (folder / "results/local/boards").exists()
+
+
+def test_numbers_are_those_of_the_cpu(run: tuple[Path, Any], tmp_path: Path) -> None:
+    """Without the masks of dropout, which are drawn by another generator there."""
+    folder, table = run[0], str(run[0] / "clicks.yaml")
+    models = ("din", "hstu", "dien", "deepfm")
+    without = [word for name in models for word in ("--set", f"{name}.dropout=0")]
+    common = (
+        "run",
+        "--dataset",
+        table,
+        "--models",
+        ",".join(models),
+        "--seeds",
+        "1",
+        "--quiet",
+        "--set",
+        "train.epochs=2",
+        *without,
+    )
+    found = {}
+    for device in ("npu", "cpu"):
+        place = tmp_path / device
+        place.mkdir()
+        assert on_npu(place, "command", *common, "--device", device, "--set", "train.epochs=2")["code"] == 0
+        found[device] = {name: record["metrics"]["test"]["all"]["logloss"] for name, record in records(place).items()}
+    assert found["npu"] == pytest.approx(found["cpu"], abs=1e-4)
+    assert set(found["npu"]) == set(models) and folder.exists()
+
+
+def test_mixed_precision(run: tuple[Path, Any], tmp_path: Path) -> None:
+    arguments = (
+        "run",
+        "--dataset",
+        str(run[0] / "clicks.yaml"),
+        "--models",
+        "din,hstu,llama,bst",
+        "--device",
+        "npu",
+        "--seeds",
+        "1",
+    )
+    assert (
+        on_npu(tmp_path, "command", *arguments, "--quiet", "--set", "train.epochs=1", "--set", "train.precision=bf16")["code"]
+        == 0
+    )
+    assert {record["precision"] for record in records(tmp_path).values()} == {"bf16"}
+
+
+@pytest.mark.parametrize("name", ["din", "hstu"])
+def test_a_resumed_run_is_the_uninterrupted_one(name: str, tmp_path: Path) -> None:
+    result = on_npu(tmp_path, "resume", name)
+    assert result["resumed"] == result["straight"] and len(result["straight"]) > 10
+    assert result["devices"] == ["npu"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("dnn", 2), ("din", 2), ("sasrec", 12), ("hstu", 12)])
+def test_the_host_seldom_waits_in_a_step(name: str, most: int, tmp_path: Path) -> None:
+    """The loss that the trainer reads is one wait more."""
+    steps = on_npu(tmp_path, "waits", name)["steps"]
+    assert all(sum(step.values()) <= most for step in steps), steps
+
+
+def test_mistakes_are_seen(tmp_path: Path) -> None:
+    refused = on_npu(tmp_path, "mistakes")
+    assert refused["float64"] == "an npu has no float64"
+    assert "mixed" in refused

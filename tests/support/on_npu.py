@@ -1,0 +1,110 @@
+"""What tests run on the simulated npu, in a process of its own: `python on_npu.py TASK FOLDER [ARGUMENTS]`.
+
+A task prints one JSON line last.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+
+from rankbench.bench import cli, registry
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.contract import to_device
+from rankbench.bench.data.batches import make_batches
+from rankbench.bench.evaluation import evaluator
+from rankbench.bench.training.progress import Quiet
+from rankbench.bench.training.trainer import train
+from support import simulated_npu
+from support.logs import make_data
+
+NPU = torch.device("privateuseone")
+"""Its name before `install` renames it."""
+
+
+class KillAt(Quiet):
+    """The power goes off at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def step(self, loss: float, examples: int) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def command(folder: Path, *arguments: str) -> object:
+    """The command line."""
+    return {"code": cli.main(arguments), "operations": sum(simulated_npu.OPERATIONS.values())}
+
+
+def resume(folder: Path, name: str) -> object:
+    """Test scores of a run without a break, and of one that was stopped within an epoch."""
+    data = make_data(folder / "log", DataConfig("tiny", history_length=6), users=40, longest=60)
+    config = TrainConfig(epochs=3, patience=3, batch_size=128, batch_events=300, checkpoint_seconds=1e-9)
+    info = registry.info(name)
+
+    def fit(file: Path, progress: Quiet) -> list[float]:
+        torch.manual_seed(0)
+        model = info.build(info.config(), data.spec).to(NPU)
+        train(model, info, data, config, 0, NPU, file, progress)
+        return evaluator.predictions(model, info, data, "test", NPU, "fp32")["score"].tolist()
+
+    straight = fit(folder / "straight.pt", Quiet())
+    try:
+        fit(folder / "broken.pt", KillAt(5))
+    except KeyboardInterrupt:
+        saved = torch.load(folder / "broken.pt", map_location="npu", weights_only=True)
+    return {
+        "straight": straight,
+        "resumed": fit(folder / "broken.pt", Quiet()),
+        "devices": sorted({value.device.type for value in saved["model"].values()}),
+    }
+
+
+def waits(folder: Path, name: str) -> object:
+    """How often the host waits for the device in one training step, by operation."""
+    data = make_data(folder / "log", DataConfig("tiny", history_length=6), users=40, longest=60)
+    info, config = registry.info(name), TrainConfig()
+    model = info.build(info.config(), data.spec).to(NPU)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batches = make_batches(data, info.view, "train", 128, 300)
+    steps = []
+    for plan in batches.plans(0)[:3]:
+        simulated_npu.SYNCS.clear()
+        batch = to_device(batches.assemble(plan, None), NPU)
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch), batch.label)
+        auxiliary = model.auxiliary_loss()
+        (loss if auxiliary is None else loss + auxiliary).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+        steps.append(dict(simulated_npu.SYNCS))
+    return {"steps": steps}
+
+
+def mistakes(folder: Path) -> object:
+    """What the device refuses."""
+    refused = {}
+    for what, wrong in {
+        "float64": lambda: torch.ones(2, dtype=torch.float64).to(NPU),
+        "mixed": lambda: torch.ones(2, device=NPU) + torch.ones(2),
+    }.items():
+        try:
+            wrong()
+        except (TypeError, RuntimeError) as error:
+            refused[what] = str(error).splitlines()[0]
+    return refused
+
+
+if __name__ == "__main__":
+    simulated_npu.install()
+    task, folder, *arguments = sys.argv[1:]
+    result = {"command": command, "resume": resume, "waits": waits, "mistakes": mistakes}[task](Path(folder), *arguments)
+    print(json.dumps(result))
