@@ -42,6 +42,7 @@ EXAMPLES = {
         "rankbench bench peers",
         "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5",
         "rankbench bench quality --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",
+        "rankbench bench kernels --rounds 5",
     ),
 }
 """Command -> lines that work as they stand (once the files that they name exist); shown below its help."""
@@ -58,7 +59,8 @@ computes the history once for all candidates."""
 
 BENCH_HELP = """\
 peers: training speed of DIN and HSTU beside deepctr-torch's DIN under its own trainer, in turn. quality: AUC, GAUC and logloss of
-DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a verdict; docs/peers.md says how."""
+DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a verdict; docs/peers.md says how. kernels: speed and
+errors of attention's implementations on this device, beside torch's own."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -202,12 +204,16 @@ def _add_predict(predict: _Parser) -> None:
 
 
 def _add_bench(bench: _Parser) -> None:
-    bench.add_argument("against", choices=("peers", "quality"), help="peers: speed, deepctr-torch; quality: FuxiCTR")
+    bench.add_argument(
+        "against",
+        choices=("peers", "quality", "kernels"),
+        help="peers: speed, deepctr-torch; quality: FuxiCTR; kernels: implementations of attention",
+    )
     bench.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
     bench.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
     speed = bench.add_argument_group("peers")
     speed.add_argument("--history-length", type=_positive, default=50, metavar="L", help="events of history (default: 50)")
-    speed.add_argument("--rounds", type=_positive, default=3, metavar="N", help="epochs of each, in turn (default: 3)")
+    speed.add_argument("--rounds", type=_positive, default=3, metavar="N", help="of each, in turn, also for kernels (default: 3)")
     quality = bench.add_argument_group("quality")
     quality.add_argument("--models-from", type=Path, metavar="DIR", help="folder model_zoo of a FuxiCTR checkout")
     quality.add_argument("--python", default=sys.executable, metavar="FILE", help="Python that has fuxictr (default: this one)")
@@ -218,8 +224,11 @@ def _add_bench(bench: _Parser) -> None:
     quality.add_argument("--split", default="chrono-rank", metavar="NAME", help="(default: chrono-rank)")
     quality.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
     quality.add_argument("--jobs", type=_positive, metavar="N", help="runs at a time (default: one a core)")
+    kernels = bench.add_argument_group("kernels")
+    kernels.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
+    kernels.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32", help="(default: fp32)")
     _add_roots(bench)
-    _add_results(quality)
+    _add_results(bench)
 
 
 def _add_roots(parser: _Parser) -> None:

@@ -1,8 +1,10 @@
-"""`rankbench bench`: our models beside those of other projects, by speed (peers) or by quality (quality)."""
+"""`rankbench bench`: beside other projects, by speed (peers) or quality (quality); and operations by themselves (kernels)."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
 import sys
 
@@ -11,7 +13,7 @@ from .roots import data_roots
 
 
 def run(args: argparse.Namespace) -> int:
-    return _quality(args) if args.against == "quality" else _peers(args)
+    return {"quality": _quality, "peers": _peers, "kernels": _kernels}[args.against](args)
 
 
 def _peers(args: argparse.Namespace) -> int:
@@ -58,4 +60,34 @@ def _quality(args: argparse.Namespace) -> int:
         return 1
     print(*quality.lines(record), sep="\n")
     print(f"\nrecord: {quality.write(record, store.root)}")
+    return 0
+
+
+def _kernels(args: argparse.Namespace) -> int:
+    """Speeds are printed and kept, never judged."""
+    roots = data_roots(args.data_root)
+    import torch
+
+    from .. import device as devices
+    from ..benchmarks import attention
+    from ..records import provenance
+    from ..records.store import Store
+
+    torch.set_num_threads(args.threads)
+    device = devices.resolve(args.device)
+    store = Store(args.results)
+    store.check_writable()
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
+    rows = []
+    for shape in (*attention.shapes(), attention.shape_of(args.dataset, roots)):
+        print(f"{shape.name} ...", file=sys.stderr, flush=True)
+        rows += attention.measure(shape, device, dtype, args.rounds)
+    environment = provenance.environment(device)
+    print(f"{environment.accelerator or environment.cpu}, {args.threads} thread(s), {args.dtype}, {args.rounds} round(s)\n")
+    print(*attention.lines(rows), sep="\n")
+    record = {"environment": dataclasses.asdict(environment), "device": str(device), "dtype": args.dtype}
+    record |= {"simulated": devices.is_simulated(device), "rows": [dataclasses.asdict(row) for row in rows]}
+    path = store.root / f"attention-{device.type}-{args.dtype}-{args.threads}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"\nrecord: {path}")
     return 0
