@@ -43,6 +43,7 @@ EXAMPLES = {
         "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5",
         "rankbench bench quality --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",
         "rankbench bench kernels --rounds 5",
+        "rankbench bench train --models din,hstu,llama --dataset ml-1m",
     ),
 }
 """Command -> lines that work as they stand (once the files that they name exist); shown below its help."""
@@ -60,7 +61,8 @@ computes the history once for all candidates."""
 BENCH_HELP = """\
 peers: training speed of DIN and HSTU beside deepctr-torch's DIN under its own trainer, in turn. quality: AUC, GAUC and logloss of
 DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a verdict; docs/peers.md says how. kernels: speed and
-errors of attention's implementations on this device, beside torch's own."""
+errors of attention's implementations on this device, beside torch's own. train: training speed of our models with the kernels of this
+machine and with torch's operations alone."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -206,8 +208,8 @@ def _add_predict(predict: _Parser) -> None:
 def _add_bench(bench: _Parser) -> None:
     bench.add_argument(
         "against",
-        choices=("peers", "quality", "kernels"),
-        help="peers: speed, deepctr-torch; quality: FuxiCTR; kernels: implementations of attention",
+        choices=("peers", "quality", "kernels", "train"),
+        help="peers: speed, deepctr-torch; quality: FuxiCTR; kernels: implementations of attention; train: our models",
     )
     bench.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
     bench.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
@@ -217,16 +219,19 @@ def _add_bench(bench: _Parser) -> None:
     quality = bench.add_argument_group("quality")
     quality.add_argument("--models-from", type=Path, metavar="DIR", help="folder model_zoo of a FuxiCTR checkout")
     quality.add_argument("--python", default=sys.executable, metavar="FILE", help="Python that has fuxictr (default: this one)")
-    quality.add_argument("--models", default="din,dien,bst", metavar="NAMES", help="some of them (default: din,dien,bst)")
+    quality.add_argument(
+        "--models", metavar="NAMES", help="some of din, dien, bst (default: all three); train: any (default: din,hstu)"
+    )
     quality.add_argument(
         "--dropout", type=_share, nargs="+", default=[0.0], metavar="P", help="of FuxiCTR's (default: 0, as shipped)"
     )
     quality.add_argument("--split", default="chrono-rank", metavar="NAME", help="(default: chrono-rank)")
     quality.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
     quality.add_argument("--jobs", type=_positive, metavar="N", help="runs at a time (default: one a core)")
-    kernels = bench.add_argument_group("kernels")
+    kernels = bench.add_argument_group("kernels and train")
     kernels.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
-    kernels.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32", help="(default: fp32)")
+    kernels.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32", help="of kernels (default: fp32)")
+    kernels.add_argument("--seconds", type=_positive, default=5, metavar="N", help="of training in a turn (default: 5)")
     _add_roots(bench)
     _add_results(bench)
 

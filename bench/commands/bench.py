@@ -1,4 +1,4 @@
-"""`rankbench bench`: beside other projects, by speed (peers) or quality (quality); and operations by themselves (kernels)."""
+"""`rankbench bench`: beside other projects, by speed (peers) or quality (quality); by ourselves: attention (kernels), models (train)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import dataclasses
 import json
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
+from .. import registry
 from ..errors import UserError
 from .roots import data_roots
 
+if TYPE_CHECKING:
+    import torch
+
+    from ..records.store import Store
+
 
 def run(args: argparse.Namespace) -> int:
-    return {"quality": _quality, "peers": _peers, "kernels": _kernels}[args.against](args)
+    return {"quality": _quality, "peers": _peers, "kernels": _kernels, "train": _train}[args.against](args)
 
 
 def _peers(args: argparse.Namespace) -> int:
@@ -37,7 +44,7 @@ def _quality(args: argparse.Namespace) -> int:
     from ..benchmarks import fuxictr_cells, quality
     from ..records.store import Store
 
-    models = tuple(dict.fromkeys(args.models.split(",")))
+    models = tuple(dict.fromkeys((args.models or "din,dien,bst").split(",")))
     peer = fuxictr_cells.find_peer(args.python, args.models_from, models)
     jobs = args.jobs or max(1, (os.cpu_count() or 1) // args.threads)
     store = Store(args.results)
@@ -70,7 +77,6 @@ def _kernels(args: argparse.Namespace) -> int:
 
     from .. import device as devices
     from ..benchmarks import attention
-    from ..records import provenance
     from ..records.store import Store
 
     torch.set_num_threads(args.threads)
@@ -82,12 +88,48 @@ def _kernels(args: argparse.Namespace) -> int:
     for shape in (*attention.shapes(), attention.shape_of(args.dataset, roots)):
         print(f"{shape.name} ...", file=sys.stderr, flush=True)
         rows += attention.measure(shape, device, dtype, args.rounds)
+    said = f"{args.dtype}, {args.rounds} round(s)"
+    _keep(store, f"attention-{device.type}-{args.dtype}-{args.threads}", device, said, attention.lines(rows), rows)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    """Speeds are printed and kept, never judged."""
+    models = registry.select(args.models or "din,hstu")
+    roots = data_roots(args.data_root)
+    import torch
+
+    from .. import device as devices
+    from ..benchmarks import training
+    from ..config import DataConfig
+    from ..data.dataset import prepare
+    from ..records.store import Store
+
+    torch.set_num_threads(args.threads)
+    device = devices.resolve(args.device)
+    store = Store(args.results)
+    store.check_writable()
+    data = prepare(DataConfig(args.dataset), roots)
+    speeds = []
+    for model in models:
+        print(f"{model} ...", file=sys.stderr, flush=True)
+        speeds += training.measure(model, data, device, args.seconds, args.rounds)
+    said = f"{data.log.meta.name}, {args.rounds} round(s) of {args.seconds} s"
+    name = f"training-{data.log.meta.name}-{device.type}-{args.threads}"
+    _keep(store, name, device, said, training.lines(speeds), speeds)
+    return 0
+
+
+def _keep(store: Store, name: str, device: torch.device, said: str, lines: list[str], rows: list[Any]) -> None:
+    """Show a table, and write its numbers with the environment they were measured in."""
+    from .. import device as devices
+    from ..records import provenance
+
     environment = provenance.environment(device)
-    print(f"{environment.accelerator or environment.cpu}, {args.threads} thread(s), {args.dtype}, {args.rounds} round(s)\n")
-    print(*attention.lines(rows), sep="\n")
-    record = {"environment": dataclasses.asdict(environment), "device": str(device), "dtype": args.dtype}
+    print(f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s), {said}\n")
+    print(*lines, sep="\n")
+    record = {"environment": dataclasses.asdict(environment), "device": str(device), "said": said}
     record |= {"simulated": devices.is_simulated(device), "rows": [dataclasses.asdict(row) for row in rows]}
-    path = store.root / f"attention-{device.type}-{args.dtype}-{args.threads}.json"
+    path = store.root / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"\nrecord: {path}")
-    return 0
