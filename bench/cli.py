@@ -61,8 +61,8 @@ computes the history once for all candidates."""
 BENCH_HELP = """\
 peers: training speed of DIN and HSTU beside deepctr-torch's DIN under its own trainer, in turn. quality: AUC, GAUC and logloss of
 DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a verdict; docs/peers.md says how. kernels: speed and
-errors of attention's implementations on this device, beside torch's own. train: training speed of our models with the kernels of this
-machine and with torch's operations alone."""
+errors of attention's implementations on this device, beside torch's own. train: training speed of our models with the kernels of
+this machine and with torch's operations alone."""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,7 +1,7 @@
 """Training speed of our models with the kernels of this machine and with torch's operations alone, in turn.
 
-Each turn trains a fresh model for some seconds with the one training loop, batch assembly included, validation left out. Ratios are
-taken round by round, because the speed of a shared machine drifts.
+Each turn trains a fresh model for some seconds with the one training loop, batch assembly included, validation left out. Ratios
+are taken round by round, because the speed of a shared machine drifts.
 """
 
 from __future__ import annotations

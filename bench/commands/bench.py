@@ -1,4 +1,4 @@
-"""`rankbench bench`: beside other projects, by speed (peers) or quality (quality); by ourselves: attention (kernels), models (train)."""
+"""`rankbench bench`: beside other projects, by speed (peers) or quality; by ourselves, attention (kernels) or models (train)."""
 
 from __future__ import annotations
 
