@@ -37,7 +37,11 @@ LIBRARIES = {
 }
 """What models may import besides the standard library."""
 
-MORE_LIBRARIES = {"baselines/_deepctr.py": {"deepctr_torch"}, "baselines/gbdt.py": {"sklearn", "threadpoolctl"}}
+MORE_LIBRARIES = {
+    "baselines/_deepctr.py": {"deepctr_torch"},
+    "baselines/gbdt.py": {"sklearn", "threadpoolctl"},
+    "kernels/hstu_attention/triton_kernels.py": {"triton"},
+}
 """What single files may import besides."""
 
 FILES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]

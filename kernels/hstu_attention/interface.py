@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 
 from ..dispatch import Implementation, choose, names, register
-from . import blocked, fused, reference
+from . import blocked, fused, reference, tiled
 from .plan import AttentionPlan
 
 Activation = Literal["silu", "softmax"]
 
 _FUSED = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": fused.LIBRARY.why_unavailable}
 
+_TRITON = {"device": "cuda", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": tiled.why_unavailable}
+
 register(
     "hstu_attention",
     Implementation("cpu", fused.attention, **_FUSED),
+    Implementation("triton", tiled.attention, **_TRITON),
     Implementation("torch", blocked.attention),
     Implementation("reference", reference.attention, automatic=False),
 )
@@ -29,8 +32,8 @@ register(
 )
 
 IMPLEMENTATIONS = names("hstu_attention")
-"""`cpu`: fused C++, float32 and smaller. `torch`: blocks of queries against the range of keys that they can see, on any device.
-`reference`: the definition in loops and float64, for tests."""
+"""`cpu`: fused C++, float32 and smaller. `triton`: the same on a GPU. `torch`: blocks of queries against the range of keys that
+they can see, on any device. `reference`: the definition in loops and float64, for tests."""
 
 
 def hstu_attention(

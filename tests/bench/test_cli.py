@@ -218,7 +218,7 @@ def test_kernels_are_listed_with_what_is_chosen(capsys: pytest.CaptureFixture[st
     assert rows[0] == ["operation", "implementation", "device", "cpu", "state"]
     for operation in ("hstu_attention", "bias_mixing"):
         states = {row[1]: row[3] for row in rows if row[0] == operation}
-        assert states.keys() == {"cpu", "torch", "reference"} and list(states.values()).count("chosen") == 1
+        assert states.keys() >= {"cpu", "torch", "reference"} and list(states.values()).count("chosen") == 1
 
 
 def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: Path) -> None:

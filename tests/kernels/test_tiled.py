@@ -1,0 +1,154 @@
+"""Triton's programs against the definition: on a GPU where there is one, else in Triton's interpreter, small shapes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the programs are imported
+
+from torch import Tensor
+
+from rankbench.kernels import dispatch
+from rankbench.kernels.hstu_attention import AttentionPlan, blocked, plan_attention, tiled
+from rankbench.kernels.time_buckets import GAP_BUCKETS, borders
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+REASON = None if importlib.util.find_spec("triton") else "triton is not installed"
+pytestmark = pytest.mark.skipif(REASON is not None, reason=f"{REASON}: make triton installs it")
+
+
+def plan_of(lengths: list[int], window: int, seed: int = 0, two_way: bool = False) -> AttentionPlan:
+    """Ties, windows, tokens that see nothing, gaps on the very borders of buckets; two_way: everything of the segment."""
+    rng = np.random.default_rng(seed)
+    offsets = np.cumsum([0, *lengths])
+    exact = borders().numpy()
+    lo, hi, position, time = [], [], [], []
+    for begin, n in zip(offsets[:-1], lengths, strict=True):
+        now, edge = 10**12, 0
+        for i in range(n):
+            if i == 0 or rng.random() > 0.3:
+                edge, now = i, now + int(exact[rng.integers(len(exact))]) - int(rng.integers(2))
+            lo.append(begin if two_way else begin + max(0, edge - window))
+            hi.append(begin + n if two_way else begin + edge)
+            position.append(0 if two_way else edge)
+            time.append(now)
+    to = lambda values: torch.tensor(np.asarray(values, dtype=np.int64), device=DEVICE)  # noqa: E731
+    return plan_attention(to(offsets), to(lo), to(hi), to(position), to(time), to(time))
+
+
+def results(
+    run: object, plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int]
+) -> list[Tensor]:
+    """Output and the gradients of q, k, v and the tables; the same numbers for every dtype."""
+    heads, size, value = sizes
+    tokens, generator = len(plan.lo), torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(torch.bfloat16).to(DEVICE, dtype).requires_grad_()
+
+    q, k, v = draw(tokens, heads, size), draw(tokens, heads, size), draw(tokens, heads, value)
+    of_head = (heads,) if "heads" in tables else ()
+    position = draw(9, *of_head) if "position" in tables or "both" in tables else None
+    time = draw(GAP_BUCKETS, *of_head) if "time" in tables or "both" in tables else None
+    divisor = (plan.hi - plan.lo + 1).to(dtype)
+    out = run(q, k, v, plan, 0.4, position, time, activation, divisor)  # type: ignore[operator]
+    grad = torch.randn(out.shape, generator=generator).to(torch.bfloat16).to(DEVICE, dtype)
+    leaves = [one for one in (q, k, v, position, time) if one is not None]
+    return [one.detach().double() for one in (out, *torch.autograd.grad(out, leaves, grad))]
+
+
+def assert_near(plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int]) -> None:
+    found = results(tiled.attention, plan, dtype, activation, tables, sizes)
+    fresh = plan_attention(plan.offsets, plan.lo, plan.hi, plan.position, plan.query_time, plan.key_time)
+    expected = results(blocked.attention, fresh, torch.float64, activation, tables, sizes)
+    largest = max(float(one.norm()) for one in expected)
+    relative = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}[dtype]
+    for one, two in zip(found, expected, strict=True):
+        assert one.shape == two.shape and torch.isfinite(one).all()
+        assert (one - two).norm() <= relative * max(float(two.norm()), 0.01 * largest)
+
+
+@pytest.mark.parametrize("activation", ["silu", "softmax"])
+@pytest.mark.parametrize("tables", ["none", "position", "time", "both", "both of heads"])
+@pytest.mark.parametrize("lengths", [[1], [2, 0, 7], [63, 1, 65]], ids=["one", "empty-segment", "odd"])
+def test_equals_the_definition(lengths: list[int], tables: str, activation: str) -> None:
+    assert_near(plan_of(lengths, window=10), torch.float32, activation, tables, (2, 5, 3))
+
+
+@pytest.mark.parametrize("activation", ["silu", "softmax"])
+def test_wide_heads_have_smaller_blocks(activation: str) -> None:
+    assert_near(plan_of([40, 30], window=50), torch.float32, activation, "both", (1, 72, 65))
+
+
+INTERPRETER_LACKS_IT = pytest.mark.skipif(
+    DEVICE.type == "cpu", reason="Triton's interpreter multiplies matrices of bfloat16 as if their bits were whole numbers"
+)
+
+
+@pytest.mark.parametrize("dtype", [pytest.param(torch.bfloat16, marks=INTERPRETER_LACKS_IT), torch.float16])
+@pytest.mark.parametrize("activation", ["silu", "softmax"])
+def test_half_precision(activation: str, dtype: torch.dtype) -> None:
+    assert_near(plan_of([70, 9], window=30), dtype, activation, "both", (2, 16, 16))
+
+
+@pytest.mark.parametrize("activation", ["silu", "softmax"])
+def test_tokens_may_see_what_follows_and_themselves_once(activation: str) -> None:
+    assert_near(plan_of([70, 0, 3], window=0, two_way=True), torch.float32, activation, "none", (2, 4, 4))
+
+
+def test_candidates_far_from_what_they_see() -> None:
+    """First what is seen, then many that see all of it: blocks of queries and keys meet far from the diagonal."""
+    at = torch.arange(300, device=DEVICE)
+    edge = at.clamp(max=100)
+    plan = plan_attention(torch.tensor([0, 300], device=DEVICE), torch.zeros_like(at), edge, edge)
+    assert_near(plan, torch.float32, "silu", "position", (1, 4, 4))
+
+
+def test_nothing_to_do() -> None:
+    empty = torch.zeros(0, 2, 4, device=DEVICE)
+    nothing = torch.zeros(0, dtype=torch.int64, device=DEVICE)
+    plan = plan_attention(torch.zeros(1, dtype=torch.int64, device=DEVICE), nothing, nothing, nothing)
+    assert tiled.attention(empty, empty, empty, plan, 1.0, None, None, "silu", 1.0).shape == (0, 2, 4)
+
+
+def test_ranges_cover_every_pair_and_little_more() -> None:
+    plan = plan_of([30, 0, 50, 7], window=9)
+    found, size = tiled.ranges(plan, 16), 16
+    for i in range(len(plan.lo)):
+        for j in range(int(plan.lo[i]), int(plan.hi[i])):
+            assert found.first_key[i // size] <= j < found.last_key[i // size]
+            assert found.first_query[j // size] <= i // size < found.last_query[j // size]
+    assert int((found.last_key - found.first_key).max()) <= size + 9 + size
+
+
+def test_it_is_for_gpus_alone() -> None:
+    one = dispatch.find("hstu_attention", "triton")
+    assert one.refusal(torch.device("cpu")) == "it runs on cuda alone, not on cpu"
+    assert one.refusal(torch.device("cuda"), torch.float64) == "it does not take float64"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("softmax", [False, True])
+@pytest.mark.parametrize(("dtype", "size"), [("fp32", 64), ("bf16", 128)])
+def test_programs_compile_for_a_gpu_and_fit_it(dtype: str, size: int, softmax: bool) -> None:
+    """No GPU is needed: registers, shared memory and types are the compiler's business. In a process without the interpreter."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    script = Path(__file__).resolve().parents[1] / "support" / "compile_triton.py"
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, str(script), dtype, str(size), str(softmax)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    shared = [int(word) for word in done.stdout.split()]
+    # What an A100 has for a block of threads.
+    assert len(shared) == 3 and max(shared) <= 166_912

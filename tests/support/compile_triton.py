@@ -1,0 +1,44 @@
+"""Compiles the programs for a GPU, without one: `python compile_triton.py DTYPE SIZE SOFTMAX`; prints their shared memory."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from rankbench.kernels.hstu_attention import tiled, triton_kernels
+
+A100 = GPUTarget("cuda", 80, 32)
+ROWS = ("q", "k", "v", "out", "grad", "dq", "dk", "dv")
+NUMBERS = ("T", "H", "R", "POSITION_HEADS", "BUCKETS", "TIME_HEADS")
+INTEGERS = ("lo", "hi", "position", "query_time", "key_time", "first", "last", "borders")
+
+
+def shared_memory(program: Any, dtype: str, size: int, softmax: bool) -> int:
+    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    block = tiled._block(size, kind)
+    fixed = {
+        "BORDERS": 71, "POSITION": True, "TIME": True, "SOFTMAX": softmax, "D": size, "DV": size, "BD": size, "BDV": size,
+        "BM": block, "BN": block, "PRECISION": "ieee", "COPIES": tiled._COPIES,
+    }  # fmt: skip
+    absent = ("inverse",) if softmax else ("lse", "delta")
+    signature, constants = {}, {}
+    for at, name in enumerate(program.arg_names):
+        if name in fixed or name in absent:
+            signature[name], constants[(at,)] = "constexpr", fixed.get(name)
+        elif name in NUMBERS or name == "alpha":
+            signature[name] = "fp32" if name == "alpha" else "i32"
+        else:
+            signature[name] = "*" + (dtype if name in ROWS else "i64" if name in INTEGERS else "fp32")
+    options = {"num_stages": 1 if kind == torch.float32 else 2}
+    return triton.compile(ASTSource(program, signature, constants), target=A100, options=options).metadata.shared
+
+
+if __name__ == "__main__":
+    asked = (sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True")
+    programs = (triton_kernels.forward, triton_kernels.backward_queries, triton_kernels.backward_keys)
+    print(*(shared_memory(program, *asked) for program in programs))
