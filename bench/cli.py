@@ -145,13 +145,17 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_run(command("run", "train, test and compare models", RUN_HELP))
 
-    _add_results(command("score", "recompute metrics from stored predictions"))
+    score = command("score", "recompute metrics from stored scores")
+    score.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or a YAML file for your own table")
+    _add_roots(score)
+    _add_results(score)
 
     _add_predict(command("predict", "score candidates for a user with trained weights", PREDICT_HELP))
 
     board = command("board", "leaderboard and figures from stored runs")
-    board.add_argument("--dataset", metavar="NAME", help="only this data set")
+    board.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or a YAML file for your own table")
     board.add_argument("--split", metavar="NAME", help="only this split")
+    _add_roots(board)
     _add_results(board)
 
     _add_bench(command("bench", "speed or quality beside other projects, on the same rows", BENCH_HELP))

@@ -107,7 +107,7 @@ def test_other_models_predict_the_main_label_alone(name: str, data: RankingData)
         for plan in batches.plans(None):
             model.observe(batches.assemble(plan, None))
         model.finish()
-    assert not [column for column in evaluator.predictions(model, info, data, "test", CPU, "fp32") if "." in str(column)]
+    assert not metrics.evaluate_labels(evaluator.predictions(model, info, data, "test", CPU, "fp32"))
 
 
 def test_labels_are_part_of_an_experiment_only_where_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""`rankbench board`: tables and figures from stored records and predictions; nothing is trained."""
+"""`rankbench board`: tables and figures from stored records and scores; nothing is trained."""
 
 from __future__ import annotations
 
@@ -8,35 +8,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from .roots import data_roots
 
 if TYPE_CHECKING:
+    from ..data.sources.schema import DataRoots
     from ..records.store import Store
 
 
 def run(args: argparse.Namespace) -> int:
+    roots = data_roots(args.data_root)
     from ..records.store import Store
 
     store = Store(args.results)
     known = store.boards()
-    chosen = [(dataset, split) for dataset, split in known if args.dataset in (None, dataset) and args.split in (None, split)]
+    name = args.dataset and Path(args.dataset).stem
+    chosen = [(dataset, split) for dataset, split in known if name in (None, dataset) and args.split in (None, split)]
     if not chosen:
         held = ", ".join(f"{dataset}@{split}" for dataset, split in known) or "no run at all"
         raise UserError(f"no run matches in {store.root} (it holds {held}); start with: rankbench run")
     for dataset, split in chosen:
-        publish(store, dataset, split)
+        publish(store, args.dataset or dataset, split, roots)
     return 0
 
 
-def publish(store: Store, dataset: str, split: str) -> Path:
+def publish(store: Store, dataset: str, split: str, roots: DataRoots) -> Path:
     """Show the board of one data set and split, write it with its figures, and say where.
+
+    Args:
+        dataset: a name, or the YAML file of one's own table.
 
     Returns:
         The folder that was written.
     """
     from rich.console import Console
 
+    from .. import rows
     from ..reporting import leaderboard, plots, tables
 
+    rows.restore(store, roots, dataset, split)
+    dataset = Path(dataset).stem
     board = leaderboard.build(store, dataset, split)
     console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
     tables.show(board, console)

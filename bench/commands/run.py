@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if records and all(record.simulated for record in records):
         print(f"a simulated device: results enter no board; their records are in {store.root / 'runs'}")
     elif len(failed) < len(records):
-        publish(store, records[0].identity.dataset, records[0].identity.split)
+        publish(store, settings.data.get("dataset", records[0].identity.dataset), records[0].identity.split, roots)
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0

@@ -14,6 +14,7 @@ from ..contract import ModelInfo, Ranker, to_device
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..data.requests import request_batch, request_of
+from ..records import scores
 
 
 def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
@@ -52,12 +53,19 @@ def predict_labels(model: Ranker, batches: Batches, data: RankingData, device: t
 def predictions(
     model: Ranker, info: ModelInfo, data: RankingData, role: str, device: torch.device, precision: str, batch_size: int = 4096
 ) -> pd.DataFrame:
-    """One row per example of `role`: example, user, item (codes of the log), time (ms), label, score, warm_user, warm_item.
-
-    Of each further label that the model predicts also `label.<name>` and `score.<name>`.
-    """
+    """`rows` with scores, rounded as they are kept; of each further label that the model predicts also `score.<name>`."""
     batches = make_batches(data, info.view, role, batch_size, batch_size * 2)
-    probability, examples = predict_labels(model, batches, data, device, precision), batches.examples
+    probability = scores.rounded(predict_labels(model, batches, data, device, precision))
+    names = ["score", *(f"score.{name}" for name in data.config.labels)]
+    return rows(data, role).assign(**dict(zip(names, probability.T, strict=False)))
+
+
+def rows(data: RankingData, role: str) -> pd.DataFrame:
+    """One row per example of `role`: example, user, item (codes of the log), time (ms), label, warm_user, warm_item.
+
+    Of each further label also `label.<name>`.
+    """
+    examples = data.examples(role)
     user = data.log.user_of(examples.event)
     table = pd.DataFrame(
         {
@@ -66,14 +74,11 @@ def predictions(
             "item": examples.item.astype(np.asarray(data.log.item).dtype),
             "time": data.log.time[examples.event],
             "label": examples.label,
-            "score": probability[:, 0],
             "warm_user": data.split.warm_user[user],
             "warm_item": data.split.warm_item[examples.item],
         }
     )
-    for name, score in zip(data.config.labels, probability[:, 1:].T, strict=False):
-        table[f"label.{name}"], table[f"score.{name}"] = data.log.further_label(name)[examples.event], score
-    return table
+    return table.assign(**{f"label.{name}": data.log.further_label(name)[examples.event] for name in data.config.labels})
 
 
 def candidate_latency_ms(

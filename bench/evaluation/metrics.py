@@ -239,7 +239,7 @@ def evaluate(predictions: pd.DataFrame) -> Slices:
 
 def evaluate_labels(predictions: pd.DataFrame) -> dict[str, Slices]:
     """`evaluate` for every further label that the table holds as `label.<name>` and `score.<name>`."""
-    names = [column.removeprefix("label.") for column in predictions if str(column).startswith("label.")]
+    names = [column.removeprefix("score.") for column in predictions if str(column).startswith("score.")]
     return {
         name: evaluate(predictions.assign(label=predictions[f"label.{name}"], score=predictions[f"score.{name}"]))
         for name in names

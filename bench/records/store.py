@@ -1,7 +1,8 @@
 """Where records lie and how they get there whole: temporary file, fsync, rename.
 
 - <root>/runs/<dataset>@<split>/<model>/<config hash>/seed-<n>.json: the record, committed
-- the same with .predictions.parquet: its test predictions; with .safetensors: its weights; both not committed
+- the same with .scores.npz: its scores of the test rows, committed too; with .safetensors: its weights, not committed
+- <root>/rows/<dataset>@<split>/<hash>.parquet: test rows, shared by runs; not committed, because they are the data's
 - <root>/checkpoints/, the same path with .pt: while a cell runs
 - <root>/boards/<dataset>@<split>/: tables and figures
 """
@@ -14,17 +15,17 @@ import hashlib
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..errors import UserError
+from . import scores
 from .schema import Identity, OtherVersion, RunRecord, from_json, to_json
-
-COLUMNS = ("example", "user", "item", "time", "label", "score", "warm_user", "warm_item")
-"""Of a table of predictions; see evaluation/evaluator.py."""
 
 
 def _safe(name: str) -> str:
@@ -42,8 +43,11 @@ class Store:
     def record_path(self, identity: Identity) -> Path:
         return self.root / "runs" / self._folder(identity) / f"seed-{identity.seed}.json"
 
-    def predictions_path(self, identity: Identity) -> Path:
-        return self.record_path(identity).with_suffix(".predictions.parquet")
+    def scores_path(self, identity: Identity) -> Path:
+        return self.record_path(identity).with_suffix(".scores.npz")
+
+    def rows_path(self, identity: Identity, rows_hash: str) -> Path:
+        return self.root / "rows" / f"{_safe(identity.dataset)}@{_safe(identity.split)}" / f"{_safe(rows_hash)}.parquet"
 
     def weights_path(self, identity: Identity) -> Path:
         return self.record_path(identity).with_suffix(".safetensors")
@@ -69,10 +73,13 @@ class Store:
     def write(self, record: RunRecord, predictions: pd.DataFrame | None, weights: bytes | None = None) -> None:
         """Store a run: the record last, so that one that exists is complete and belongs to the files beside it.
 
+        Args:
+            predictions: see evaluation/evaluator.py; scores are `scores.rounded`.
+
         Raises:
             UserError: the folder cannot be written (full disk, no rights); nothing half-written stays behind.
         """
-        path, table = self.record_path(record.identity), self.predictions_path(record.identity)
+        path, table = self.record_path(record.identity), self.scores_path(record.identity)
         model = self.weights_path(record.identity)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +90,10 @@ class Store:
             ):
                 new_record.write_text(to_json(record), encoding="utf-8")
                 if predictions is not None:
-                    predictions.to_parquet(new_table, index=False)
+                    rows, kept = scores.split(predictions)
+                    rows_hash = self.keep_rows(record.identity, rows)
+                    with new_table.open("wb") as file:
+                        np.savez_compressed(file, allow_pickle=False, rows=np.array(rows_hash), **kept)
                 new_model.write_bytes(weights or b"")
                 _sync(new_record, new_table, new_model)
                 # An older record must at no moment stand beside newer files.
@@ -96,6 +106,18 @@ class Store:
                 os.replace(new_record, path)
         except OSError as error:
             raise _unwritable(path.parent, error) from None
+
+    def keep_rows(self, identity: Identity, rows: pd.DataFrame) -> str:
+        """Store the test rows of a run unless another run did; their hash."""
+        rows_hash = scores.rows_hash(rows)
+        path = self.rows_path(identity, rows_hash)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _temporary(path.parent) as new:
+                rows.to_parquet(new, index=False)
+                _sync(new)
+                os.replace(new, path)
+        return rows_hash
 
     def records(self, dataset: str | None = None, split: str | None = None) -> list[RunRecord]:
         """All records, or those of a data set, a split or both; ordered by identity, seeds by number.
@@ -127,26 +149,53 @@ class Store:
         """The (data set, split) pairs that have records."""
         return sorted({(record.identity.dataset, record.identity.split) for record in self.records()})
 
+    def has_scores(self, identity: Identity) -> bool:
+        return self.scores_path(identity).exists()
+
+    def missing_rows(self, identity: Identity) -> str | None:
+        """The hash of the test rows that the scores of a run are about, where these rows are not here."""
+        rows_hash, _ = self._scores(identity)
+        return None if self.rows_path(identity, rows_hash).exists() else rows_hash
+
     def predictions(self, identity: Identity) -> pd.DataFrame:
-        """The stored predictions of a run, with the columns COLUMNS.
+        """The test predictions of a run: its rows with its scores; see evaluation/evaluator.py for the columns.
 
         Raises:
-            UserError: they are not there, cannot be read, or lack a column.
+            UserError: a part is not there, cannot be read, or does not belong to the other.
         """
-        path = self.predictions_path(identity)
-        if not path.exists():
-            raise UserError(f"predictions {path} are missing (they are not committed); run {identity.model} again to make them")
+        rows_hash, kept = self._scores(identity)
+        path = self.rows_path(identity, rows_hash)
         try:
-            table = pd.read_parquet(path)
+            rows = pd.read_parquet(path)
+        except FileNotFoundError:
+            raise UserError(
+                f"test rows {path} are missing (data is not committed); rankbench board makes them again from the data set"
+            ) from None
         except (OSError, ValueError) as error:
             reason = str(error).partition("\n")[0]
-            raise UserError(f"predictions {path} cannot be read ({reason}); delete them and run again") from None
-        if missing := [name for name in COLUMNS if name not in table]:
-            raise UserError(f"predictions {path} lack the columns {', '.join(missing)}; delete them and run again")
-        return table
+            raise UserError(f"test rows {path} cannot be read ({reason}); delete the file and call again") from None
+        if missing := [name for name in scores.ROW if name not in rows]:
+            raise UserError(f"test rows {path} lack the columns {', '.join(missing)}; delete the file and call again")
+        if len(rows) != len(kept["score"]) or scores.rows_hash(rows) != rows_hash:
+            raise UserError(f"test rows {path} are not what their name says; delete the file and call again")
+        return scores.join(rows, kept)
+
+    def _scores(self, identity: Identity) -> tuple[str, dict[str, np.ndarray]]:
+        path = self.scores_path(identity)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                kept = {name: file[name] for name in file.files if scores.is_score(name)}
+                if "score" in kept:
+                    return str(file["rows"]), kept
+                reason = "there is no score in it"
+        except FileNotFoundError:
+            raise UserError(f"scores {path} are missing; run {identity.model} again to make them") from None
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            reason = str(error).partition("\n")[0]
+        raise UserError(f"scores {path} cannot be read ({reason}); delete them and run again")
 
     def finished(self, identity: Identity, split_hash: str) -> RunRecord | None:
-        """The record of a cell that need not run again: status ok, same configuration, split, schema, predictions there.
+        """The record of a cell that need not run again: status ok, same configuration, split, schema, scores there.
 
         Raises:
             UserError: there is a record but it is broken.
@@ -158,7 +207,7 @@ class Store:
             record = self._load(path)
         except OtherVersion:
             return None
-        whole = record.status == "ok" and self.predictions_path(identity).exists()
+        whole = record.status == "ok" and self.has_scores(identity)
         return record if whole and record.identity == identity and record.data.split_hash == split_hash else None
 
 

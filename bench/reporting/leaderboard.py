@@ -103,13 +103,13 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
     """The board of all real (not simulated) records of a data set and split.
 
     Raises:
-        UserError: there are none, their splits or data settings differ, or predictions are missing.
+        UserError: there are none, their splits or data settings differ, or scores or test rows are missing.
     """
     records = [record for record in store.records(dataset, split) if not record.simulated]
     every = [record for record in records if record.status == "ok"]
-    finished = [record for record in every if store.predictions_path(record.identity).exists()]
+    finished = [record for record in every if store.has_scores(record.identity)]
     if not finished:
-        what = "finished run" if not every else "run with predictions (they are not committed)"
+        what = "finished run" if not every else "run with scores"
         raise UserError(f"no {what} of {dataset}@{split} in {store.root}; start with: rankbench run --dataset {dataset}")
     _refuse_mixture(finished)
     groups = _groups(finished)
@@ -146,7 +146,7 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         ),
         failures=(
             *(f"{_name(r)}: {r.error}" for r in records if r.status == "failed"),
-            *(f"{_name(r)}: left out, its predictions are not here" for r in every if r not in finished),
+            *(f"{_name(r)}: left out, its scores are not here" for r in every if r not in finished),
         ),
         gauc_users=gauc_users,
         gauc_users_dropped=int(whole["gauc_users_dropped"] or 0),

@@ -8,15 +8,15 @@ from ..records.schema import Slices
 from ..records.store import Store
 
 
-def rescore(store: Store) -> list[str]:
-    """One line per finished run whose stored metrics equal those of its predictions; runs without predictions are passed over.
+def rescore(store: Store, dataset: str | None = None) -> list[str]:
+    """One line per finished run whose stored metrics equal those of its predictions; runs without scores are passed over.
 
     Raises:
         UserError: a stored metric differs from the recomputed one, or there is nothing to recompute.
     """
     lines = []
-    for record in store.records():
-        if record.status != "ok" or record.metrics is None or not store.predictions_path(record.identity).exists():
+    for record in store.records(dataset):
+        if record.status != "ok" or record.metrics is None or not store.has_scores(record.identity):
             continue
         where = f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
         table = store.predictions(record.identity)
@@ -34,7 +34,7 @@ def rescore(store: Store) -> list[str]:
         test = record.metrics.test["all"]
         lines.append(f"{where}: gauc {test['gauc']}, auc {test['auc']}, logloss {test['logloss']}: as recorded")
     if not lines:
-        raise UserError(f"no run with predictions in {store.root} (they are not committed); start with: rankbench run")
+        raise UserError(f"no run with scores in {store.root}; start with: rankbench run")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,7 +131,7 @@ def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
         (("bench", "quality", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
         (("bench", "quality", "--dropout", "1"), "argument --dropout: must be a number from 0 to below 1, not '1'"),
         (("board",), "no run matches in results/local (it holds no run at all); start with: rankbench run"),
-        (("score",), "no run with predictions in results/local (they are not committed); start with: rankbench run"),
+        (("score",), "no run with scores in results/local; start with: rankbench run"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
@@ -164,6 +165,16 @@ def test_a_whole_benchmark(table: Path, capsys: pytest.CaptureFixture[str], tmp_
     assert "6 runs recomputed" in capsys.readouterr().out
     assert cli.main(["board", "--dataset", "clicks"]) == 0
     assert capsys.readouterr().out == first.out
+    shutil.rmtree(tmp_path / "results/local/rows")
+    assert "give the YAML file of the table: --dataset FILE.yaml" in refused(capsys, "board")
+    assert cli.main(["board", "--dataset", str(table)]) == 0, "rows that were not copied along are made again from the data set"
+    assert capsys.readouterr().out == first.out
+    shutil.rmtree(tmp_path / "results/local/rows")
+    events = table.with_suffix(".csv")
+    events.write_text("\n".join(events.read_text().splitlines()[:-50]))
+    assert "gives other test rows than those that the runs in results/local scored" in refused(
+        capsys, "score", "--dataset", str(table)
+    )
     assert "it holds clicks@global-time" in refused(capsys, "board", "--dataset", "ml-100k")
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rankbench.bench.config import DataConfig, Experiment, TrainConfig
 from rankbench.bench.evaluation import metrics
+from rankbench.bench.records import scores
 from rankbench.bench.records.schema import (
     SCHEMA_VERSION,
     Cost,
@@ -37,9 +38,9 @@ def predictions(skill: float, seed: int = 0, users: int = 80, rows: int = 30, ce
             "item": world.integers(0, 50, n),
             "time": np.arange(n) * 1000,
             "label": label,
-            "score": np.round(score, 1) if cells else score,
             "warm_user": user < users // 2,
             "warm_item": world.random(n) < 0.9,
+            "score": scores.rounded(np.round(score, 1) if cells else score),
         }
     )
 

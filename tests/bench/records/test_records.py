@@ -61,7 +61,7 @@ def test_finished_means_record_and_predictions_of_the_same_cell(tmp_path: Path) 
     assert store.finished(dataclasses.replace(made.identity, seed=1), made.data.split_hash) is None
     assert store.finished(dataclasses.replace(made.identity, config_hash="ba" * 6), made.data.split_hash) is None
     pd.testing.assert_frame_equal(store.predictions(made.identity), predictions(1.0))
-    store.predictions_path(made.identity).unlink()
+    store.scores_path(made.identity).unlink()
     assert store.finished(made.identity, made.data.split_hash) is None
     with pytest.raises(UserError, match="are missing"):
         store.predictions(made.identity)

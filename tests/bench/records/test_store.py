@@ -3,7 +3,9 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,7 +20,8 @@ def _as(made: RunRecord, **identity: object) -> RunRecord:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """All but test rows, which runs share and no run takes away."""
+    return [path for path in folder.rglob("*") if path.is_file() and "rows" not in path.parts]
 
 
 def test_a_full_disk_keeps_the_earlier_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,11 +29,11 @@ def test_a_full_disk_keeps_the_earlier_run(tmp_path: Path, monkeypatch: pytest.M
     store.write(made, frame)
     before = {path: path.read_bytes() for path in _files(tmp_path)}
 
-    def full(self: pd.DataFrame, path: Path, **options: object) -> None:
-        Path(path).write_bytes(b"PAR1 begun")
+    def full(file: BinaryIO, **arrays: object) -> None:
+        file.write(b"PK begun")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(UserError, match=r"0123456789ab cannot be written \(No space left on device\)"):
         store.write(made, predictions(0.5))
     assert {path: path.read_bytes() for path in _files(tmp_path)} == before
@@ -49,7 +52,7 @@ def test_a_kill_between_the_two_files_leaves_no_record(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         store.write(made, predictions(0.5))
-    assert _files(tmp_path) == [store.predictions_path(made.identity)]
+    assert _files(tmp_path) == [store.scores_path(made.identity)]
     assert store.finished(made.identity, made.data.split_hash) is None
 
 
@@ -112,7 +115,7 @@ def test_a_corrupted_record_is_named_with_or_without_predictions(tmp_path: Path,
     for _ in range(2):
         with pytest.raises(UserError, match=r"record .*seed-0\.json .*; delete it and run the cell again"):
             store.finished(made.identity, made.data.split_hash)
-        store.predictions_path(made.identity).unlink(missing_ok=True)
+        store.scores_path(made.identity).unlink(missing_ok=True)
 
 
 def test_a_record_of_another_version_is_run_again(tmp_path: Path) -> None:
@@ -123,11 +126,36 @@ def test_a_record_of_another_version_is_run_again(tmp_path: Path) -> None:
     assert store.finished(made.identity, made.data.split_hash) is None
 
 
-def test_predictions_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+def test_test_rows_are_kept_once_for_all_runs(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for model in ("din", "hstu"):
+        store.write(record(model, predictions(1.0)), predictions(1.0))
+    store.write(record("dnn", predictions(1.0, rows=20)), predictions(1.0, rows=20))
+    assert len(list((tmp_path / "rows").rglob("*.parquet"))) == 2
+
+
+def test_scores_or_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     store, made = Store(tmp_path), record("din", predictions(1.0))
-    store.write(made, predictions(1.0).drop(columns=["score", "user"]))
-    with pytest.raises(UserError, match="lack the columns user, score; delete them"):
+    store.write(made, predictions(1.0))
+    (path,) = (tmp_path / "rows").rglob("*.parquet")
+    rows = pd.read_parquet(path)
+    for table, message in (
+        (rows.drop(columns=["label", "user"]), "lack the columns user, label; delete"),
+        (rows.assign(label=1 - rows["label"]), "are not what their name says; delete"),
+        (rows[1:], "are not what their name says; delete"),
+    ):
+        table.to_parquet(path)
+        with pytest.raises(UserError, match=message):
+            store.predictions(made.identity)
+    path.write_bytes(b"PAR1 torn")
+    with pytest.raises(UserError, match=r"test rows .*\.parquet cannot be read"):
         store.predictions(made.identity)
-    store.predictions_path(made.identity).write_bytes(b"PAR1 torn")
-    with pytest.raises(UserError, match=r"predictions\.parquet cannot be read"):
+    assert store.missing_rows(made.identity) is None
+    path.unlink()
+    assert store.missing_rows(made.identity) == path.stem
+    with pytest.raises(UserError, match=r"test rows .* are missing .*; rankbench board makes them again"):
         store.predictions(made.identity)
+    for content in (b"", b"PK torn", b"no zip"):
+        store.scores_path(made.identity).write_bytes(content)
+        with pytest.raises(UserError, match=r"scores .*seed-0\.scores\.npz cannot be read"):
+            store.predictions(made.identity)

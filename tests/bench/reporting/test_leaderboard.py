@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from rankbench.bench.errors import UserError
+from rankbench.bench.records import scores
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots
 from rankbench.bench.reporting.leaderboard import Board
@@ -54,7 +55,7 @@ def test_without_gauc_the_board_is_by_auc(store: Store) -> None:
 def test_live_histories_are_compared_by_auc_and_the_board_says_why(store: Store) -> None:
     """The better GAUC is the worse AUC; which of them decides depends on what test examples see."""
     shifted = predictions(1.0)
-    shifted["score"] = 0.001 * shifted["score"] + 0.01 * (shifted["user"] % 50)
+    shifted["score"] = scores.rounded(0.01 * shifted["score"] + 0.019 * (shifted["user"] % 50))
     live = {**record("dnn", shifted).config}
     live["data"] = {**live["data"], "test_history": "live"}
     for model, family, frame in (("dnn", "classical", shifted), ("own-rate", "floor", predictions(0.3))):
@@ -75,7 +76,7 @@ def test_live_histories_are_compared_by_auc_and_the_board_says_why(store: Store)
 def test_a_model_between_the_floors_of_two_metrics_is_named_for_one(store: Store) -> None:
     """Scores that order all rows but shift by user: a better GAUC than AUC."""
     shifted = predictions(1.0)
-    shifted["score"] = 0.001 * shifted["score"] + 0.01 * (shifted["user"] % 50)
+    shifted["score"] = scores.rounded(0.01 * shifted["score"] + 0.019 * (shifted["user"] % 50))
     _put(store, "dnn", shifted)
     _put(store, "ctr", predictions(0.3), family="floor")
     lines = [line for line in _build(store).statements if "NOT above" in line]
@@ -151,6 +152,6 @@ def test_the_bayes_auc_of_simulated_data_is_named(store: Store) -> None:
 
 def test_a_gauc_of_zero_is_a_number(store: Store) -> None:
     frame = predictions(1.0)
-    frame["score"] = 0.9 - 0.8 * frame["label"]
+    frame["score"] = scores.rounded(0.9 - 0.8 * frame["label"])
     _put(store, "din", frame)
     assert _build(store).rows[0].gauc_seeds == (0.0,)

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from rankbench.bench.errors import UserError
+from rankbench.bench.records import scores
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots, rescore, tables
 from support.records import predictions, record
@@ -132,7 +133,7 @@ def test_rescore_confirms_and_catches(store: Store) -> None:
     assert len(rescore.rescore(store)) == 8
     frame = predictions(0.6, 0)
     made = record("dnn", frame)
-    frame["score"] = frame["score"] ** 2
+    frame["score"] = scores.rounded(frame["score"] ** 2)
     store.write(made, frame)
     with pytest.raises(UserError, match=r"logloss of all is .* in the record and .* from its predictions"):
         rescore.rescore(store)

@@ -104,7 +104,7 @@ def test_the_best_epoch_is_restored_and_patience_ends_training(data: RankingData
     frame = evaluator.predictions(model, info, data, "valid", CPU, "fp32")
     from rankbench.bench.evaluation.metrics import logloss
 
-    assert logloss(frame["label"].to_numpy(), frame["score"].to_numpy()) == pytest.approx(min(losses), abs=1e-6)
+    assert logloss(frame["label"].to_numpy(), frame["score"].to_numpy()) == pytest.approx(min(losses), abs=1e-4)
 
 
 def test_a_budget_in_seconds_ends_within_an_epoch(data: RankingData, tmp_path: Path) -> None:
