@@ -14,7 +14,7 @@ from ..contract import ModelInfo, Ranker, to_device
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..data.requests import request_batch, request_of
-from ..records import scores
+from . import scores
 
 
 def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from . import scores
+from ..evaluation import scores
 from .schema import Identity, OtherVersion, RunRecord, from_json, to_json
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rankbench.bench.config import DataConfig, Experiment, TrainConfig
-from rankbench.bench.evaluation import metrics
-from rankbench.bench.records import scores
+from rankbench.bench.evaluation import metrics, scores
 from rankbench.bench.records.schema import (
     SCHEMA_VERSION,
     Cost,

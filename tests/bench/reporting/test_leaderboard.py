@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rankbench.bench.errors import UserError
-from rankbench.bench.records import scores
+from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots
 from rankbench.bench.reporting.leaderboard import Board

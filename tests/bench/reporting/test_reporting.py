@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from rankbench.bench.errors import UserError
-from rankbench.bench.records import scores
+from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots, rescore, tables
 from support.records import predictions, record

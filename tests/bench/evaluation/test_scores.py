@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rankbench.bench.evaluation import metrics
-from rankbench.bench.records import scores
+from rankbench.bench.evaluation import metrics, scores
 from support.records import predictions
 
 PROBABILITIES = arrays.arrays(np.float64, st.integers(1, 50), elements=st.floats(0, 1))
