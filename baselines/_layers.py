@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import SHARED_SPACE, Choice, DataSpec, SearchSpace
 from ..kernels.dropout import Dropout
+from ..kernels.linear import Linear
 
 Activation = Literal["relu", "dice", "prelu", "sigmoid"]
 
@@ -98,14 +99,14 @@ class MLP(nn.Sequential):
     def __init__(self, inputs: int, hidden: tuple[int, ...], activation: Activation, dropout: float) -> None:
         layers: list[nn.Module] = []
         for narrow, wide in zip((inputs, *hidden), hidden, strict=False):
-            layers += [nn.Linear(narrow, wide), make_activation(activation, wide), Dropout(dropout)]
+            layers += [Linear(narrow, wide), make_activation(activation, wide), Dropout(dropout)]
         super().__init__(*layers)
         self.width = hidden[-1] if hidden else inputs
 
 
-def output_layer(width: int, spec: DataSpec) -> nn.Linear:
+def output_layer(width: int, spec: DataSpec) -> Linear:
     """width -> one logit a label, which starts at the label's base rate in training."""
-    layer = nn.Linear(width, len(spec.rates))
+    layer = Linear(width, len(spec.rates))
     with torch.no_grad():
         layer.bias.copy_(torch.tensor([logit(rate) for rate in spec.rates]))
     return layer

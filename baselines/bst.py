@@ -20,6 +20,7 @@ from ..bench.contract import Choice, DataSpec, Field, History, ModelInfo, Pointw
 from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
+from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
@@ -56,12 +57,12 @@ class Block(nn.Module):
         if width % config.heads:
             raise ValueError(f"width {width} cannot be divided among {config.heads} heads")
         self.heads = config.heads
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.qkv, self.out = Linear(width, 3 * width), Linear(width, width)
         # As torch starts its own attention.
         nn.init.xavier_uniform_(self.qkv.weight)
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.out.bias)
-        self.inner, self.outer = nn.Linear(width, config.inner), nn.Linear(config.inner, width)
+        self.inner, self.outer = Linear(width, config.inner), Linear(config.inner, width)
         self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.dropout = Dropout(config.block_dropout)
 
@@ -82,7 +83,7 @@ class BST(Ranker):
         """Without time information: how many events back, 2 for the latest; the gap says it otherwise."""
         self.order = FieldEmbeddings((order,), config.embedding_dim) if spec.time == "none" else None
         width = self.inputs.key_width + (config.embedding_dim if self.order is not None else 0)
-        self.token = nn.Linear(width, config.width)
+        self.token = Linear(width, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.mlp = MLP(self.inputs.example_width + 2 * config.width, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec)

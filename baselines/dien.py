@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.linear import Linear
 from ..kernels.recurrence import recurrence
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
@@ -66,7 +67,7 @@ class Recurrent(nn.Module):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.width = width
-        self.input, self.state = nn.Linear(inputs, 3 * width), nn.Linear(width, 3 * width)
+        self.input, self.state = Linear(inputs, 3 * width), Linear(width, 3 * width)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(width**-0.5), width**-0.5)
 
@@ -84,9 +85,9 @@ class DIEN(Ranker):
         self.inputs = EventInputs(spec, config.embedding_dim)
         self.item_width = len(spec.item) * config.embedding_dim
         self.extractor = Recurrent(self.inputs.key_width, config.state)
-        self.attention = nn.Linear(self.inputs.query_width, config.state, bias=False)
+        self.attention = Linear(self.inputs.query_width, config.state, bias=False)
         self.evolution = Recurrent(config.state, config.state)
-        self.next = nn.Linear(config.state, self.item_width) if config.auxiliary > 0 else None
+        self.next = Linear(config.state, self.item_width) if config.auxiliary > 0 else None
         self.mlp = MLP(self.inputs.example_width + config.state, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec)
         self.auxiliary: Tensor | None = None

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..kernels.linear import Linear
 from ..kernels.target_attention import Layers, activation_unit, weighted_sum
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
@@ -49,11 +50,11 @@ class ActivationUnit(nn.Module):
     def __init__(self, query: int, key: int, hidden: tuple[int, ...], activation: Activation) -> None:
         super().__init__()
         first, *rest = hidden
-        self.query = nn.Linear(query, first)
-        self.event = nn.Linear(key + query, first, bias=False)
+        self.query = Linear(query, first)
+        self.event = Linear(key + query, first, bias=False)
         self.activation = make_activation(activation, first)
         self.rest = MLP(first, tuple(rest), activation, dropout=0.0)
-        self.out = nn.Linear(self.rest.width, 1)
+        self.out = Linear(self.rest.width, 1)
         self.one_operation = activation == "relu" and len(hidden) <= 2
 
     def layers(self) -> Layers:

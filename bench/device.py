@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 import sys
@@ -55,6 +56,19 @@ def resolve(name: str) -> torch.device:
     if index and kind != "cpu" and int(index) >= _module(kind).device_count():
         raise UserError(f"device {name} is not available: there are {_module(kind).device_count()} of kind {kind}")
     return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, where it can (glibc): training asks for the same large blocks at every step.
+
+    By default blocks above 32 MB go back to the system each time, and every page that comes again is cleared first: 4 to 14%
+    of the steps of DIN and DIEN.
+    """
+    trim_threshold, mmap_max = -1, -4
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 def supports(device: torch.device, precision: str) -> str | None:

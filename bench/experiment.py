@@ -171,6 +171,7 @@ def _prepared(config: DataConfig, roots: DataRoots) -> RankingData:
 
 
 def _run_job(job: _Job, send: Send) -> RunRecord:
+    devices.keep_freed_memory()
     data = _prepared(job.cell.experiment.data, job.roots)
     progress = Reporter(job.cell.name, send)
     with dispatch.forced(job.kernels):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import DataSpec
+from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import SequenceConfig
 
@@ -16,10 +17,10 @@ class ProjectedAttention(nn.Module):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec, bias: bool) -> None:
         super().__init__()
-        self.qkv = nn.Linear(config.width, 3 * config.width, bias=bias)
-        self.gate = nn.Linear(config.width, config.width, bias=False) if config.gate else None
+        self.qkv = Linear(config.width, 3 * config.width, bias=bias)
+        self.gate = Linear(config.width, config.width, bias=False) if config.gate else None
         self.attention = SelfAttention(config, spec, alpha=(config.width // config.heads) ** -0.5)
-        self.out = nn.Linear(config.width, config.width, bias=bias)
+        self.out = Linear(config.width, config.width, bias=bias)
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """x [T, D], normalised -> [T, D]"""
@@ -34,7 +35,7 @@ class SwiGLU(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.gate_up, self.down = Linear(width, 2 * hidden, bias=False), Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, dim=1)

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import bias_mixing
+from ..kernels.linear import Linear
 from ._blocks import SwiGLU, rms_norm
 from .attention import Geometry, RelativeBias, SelfAttention
 from .config import FEED_FORWARD, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
@@ -51,12 +52,12 @@ class FuXiLayer(nn.Module):
         self.channels = RelativeBias(config.channels, config, spec)
         count = 1 + sum(table is not None for table in (self.channels.position, self.channels.time))
         self.gate_size = count * width
-        self.uvqk = nn.Linear(width, (count + 3) * width, bias=False)
+        self.uvqk = Linear(width, (count + 3) * width, bias=False)
         # Only a softmax needs logits of unit size; the authors do not scale.
         self.attention = SelfAttention(
             config, spec, alpha=(width // config.heads) ** -0.5 if config.attention == "softmax" else 1.0
         )
-        self.out = nn.Linear(count * width, width)
+        self.out = Linear(count * width, width)
         self.feed = SwiGLU(width, round(width * config.feed_forward))
         self.dropout = Dropout(config.dropout)
         nn.init.normal_(self.uvqk.weight, std=0.02)

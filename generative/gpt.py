@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
+from ..kernels.linear import Linear
 from ._blocks import ProjectedAttention
 from .attention import Geometry
 from .config import FEED_FORWARD, GENERATIVE_SPACE, RelativeBiasKind, SequenceConfig
@@ -39,7 +40,7 @@ class GPTBlock(nn.Module):
         self.clean = config.residual == "clean"
         self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = ProjectedAttention(config, spec, bias=True)
-        self.feed = nn.Sequential(nn.Linear(width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, width))
+        self.feed = nn.Sequential(Linear(width, hidden), nn.GELU(approximate="tanh"), Linear(hidden, width))
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ..bench.contract import DataSpec
 from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention
+from ..kernels.linear import Linear
 from ..kernels.mixture import MultiGateMixture
 from .config import SequenceConfig
 from .tokens import Tokens
@@ -38,9 +39,9 @@ class Head(nn.Module):
         """[n, width] twice -> [n] or [n, 1 + K]"""
         raise TypeError(f"{type(self).__name__} must define score(state, candidate) -> logits")
 
-    def output(self, width: int) -> nn.Linear:
+    def output(self, width: int) -> Linear:
         """The last layer."""
-        out = nn.Linear(width, len(self.base_rate_logits))
+        out = Linear(width, len(self.base_rate_logits))
         with torch.no_grad():
             out.bias.copy_(self.base_rate_logits)
         return out
@@ -56,7 +57,7 @@ class MLPHead(Head):
         self.norm, self.candidate_norm = nn.LayerNorm(width), None
         if self.kind == "hadamard-mlp":
             self.candidate_norm = nn.LayerNorm(width)
-        self.hidden, self.dropout = nn.Linear(width, config.head_hidden), Dropout(config.dropout)
+        self.hidden, self.dropout = Linear(width, config.head_hidden), Dropout(config.dropout)
         self.out = self.output(config.head_hidden)
 
     def score(self, state: Tensor, candidate: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ class FeedForwardHead(Head):
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__(spec)
         self.norm, self.dropout = nn.LayerNorm(config.width), Dropout(config.dropout)
-        self.up, self.down = nn.Linear(config.width, 4 * config.width), nn.Linear(4 * config.width, config.width)
+        self.up, self.down = Linear(config.width, 4 * config.width), Linear(4 * config.width, config.width)
         self.out = self.output(config.width)
 
     def score(self, state: Tensor, candidate: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ class DotHead(Head):
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__(spec)
         self.norm, self.candidate_norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
-        self.matrix = nn.Linear(config.width, config.width, bias=False) if config.head == "bilinear" else None
+        self.matrix = Linear(config.width, config.width, bias=False) if config.head == "bilinear" else None
         self.bias = nn.Parameter(self.base_rate_logits[0].clone())
 
     def score(self, state: Tensor, candidate: Tensor) -> Tensor:
@@ -105,10 +106,10 @@ class TargetAttentionHead(Head):
         super().__init__(spec)
         self.heads, self.size = config.heads, config.width // config.heads
         self.norm, self.candidate_norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
-        self.query = nn.Linear(config.width, config.width, bias=False)
-        self.key = nn.Linear(config.width, config.width, bias=False)
-        self.value = nn.Linear(config.width, config.width, bias=False)
-        self.hidden, self.dropout = nn.Linear(3 * config.width, config.head_hidden), Dropout(config.dropout)
+        self.query = Linear(config.width, config.width, bias=False)
+        self.key = Linear(config.width, config.width, bias=False)
+        self.value = Linear(config.width, config.width, bias=False)
+        self.hidden, self.dropout = Linear(3 * config.width, config.head_hidden), Dropout(config.dropout)
         self.out = self.output(config.head_hidden)
 
     def forward(self, states: Tensor, tokens: Tokens, plan: AttentionPlan) -> Tensor:

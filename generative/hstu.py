@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
+from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import DIVISOR, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
@@ -40,8 +41,8 @@ class HSTULayer(nn.Module):
         super().__init__()
         width = config.width
         self.gate, self.clean = config.gate, config.residual == "clean"
-        self.uvqk = nn.Linear(width, (4 if config.gate else 3) * width, bias=False)
-        self.out = nn.Linear(width, width)
+        self.uvqk = Linear(width, (4 if config.gate else 3) * width, bias=False)
+        self.out = Linear(width, width)
         # A softmax needs logits of unit size; SiLU weights are not scaled in the released code.
         self.attention = SelfAttention(
             config, spec, alpha=(width // config.heads) ** -0.5 if config.attention == "softmax" else 1.0

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
+from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import GENERATIVE_SPACE, Attention, Layout, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
@@ -54,11 +55,11 @@ class MTGRLayer(nn.Module):
         width, kinds = config.width, 2 if config.group_norm else 1
         self.gate, self.clean = config.gate, config.residual == "clean"
         self.input_norm, self.output_norm = GroupLayerNorm(width, kinds), GroupLayerNorm(width, kinds)
-        self.uvqk = nn.Linear(width, (4 if config.gate else 3) * width, bias=False)
+        self.uvqk = Linear(width, (4 if config.gate else 3) * width, bias=False)
         self.attention = SelfAttention(
             config, spec, alpha=(width // config.heads) ** -0.5 if config.attention == "softmax" else 1.0
         )
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
         self.dropout = Dropout(config.dropout)
         nn.init.normal_(self.uvqk.weight, std=0.02)
         nn.init.xavier_uniform_(self.out.weight)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
+from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import GENERATIVE_SPACE, Residual, SequenceConfig
 from .ranker import SequenceRanker
@@ -37,11 +38,11 @@ class SASRecBlock(nn.Module):
         width = config.width
         self.clean = config.residual == "clean"
         self.attention_norm, self.feed_norm = nn.LayerNorm(width, eps=1e-8), nn.LayerNorm(width, eps=1e-8)
-        self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
-        self.gate = nn.Linear(width, width, bias=False) if config.gate else None
+        self.query, self.key, self.value = Linear(width, width), Linear(width, width), Linear(width, width)
+        self.gate = Linear(width, width, bias=False) if config.gate else None
         self.attention = SelfAttention(config, spec, alpha=(width // config.heads) ** -0.5)
         self.feed = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), Dropout(config.dropout), nn.Linear(width, width), Dropout(config.dropout)
+            Linear(width, width), nn.ReLU(), Dropout(config.dropout), Linear(width, width), Dropout(config.dropout)
         )
         self.dropout = Dropout(config.dropout)
 

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
+from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import DIVISOR, GENERATIVE_SPACE, Attention, Layout, SequenceConfig
 from .ranker import SequenceRanker
@@ -42,9 +43,9 @@ class STULayer(nn.Module):
         width = config.width
         self.clean = config.residual == "clean"
         self.input_norm, self.output_norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.uvqk = nn.Linear(width, 4 * width)
+        self.uvqk = Linear(width, 4 * width)
         self.attention = SelfAttention(config, spec, alpha=(width // config.heads) ** -0.5)
-        self.out = nn.Linear(3 * width, width, bias=False)
+        self.out = Linear(3 * width, width, bias=False)
         self.dropout = Dropout(config.dropout)
         nn.init.xavier_uniform_(self.uvqk.weight)
         nn.init.xavier_uniform_(self.out.weight)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import UNKNOWN, DataSpec, Field, SequenceBatch
 from ..kernels.embedding import FieldEmbeddings
+from ..kernels.linear import Linear
 from .config import READS_CANDIDATE, SequenceConfig
 
 
@@ -64,7 +65,7 @@ class TokenLayout(nn.Module):
         if config.actions:
             self.outcomes = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3)), dim)
         self.actions = config.actions
-        self.candidate = nn.Linear(self.item_size, config.width) if config.head in READS_CANDIDATE else None
+        self.candidate = Linear(self.item_size, config.width) if config.head in READS_CANDIDATE else None
 
     def items(self, batch: SequenceBatch) -> Tensor:
         """[E, item_size]"""
@@ -97,8 +98,8 @@ class InterleavedTokens(TokenLayout):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.item_token = nn.Linear(self.item_size + self.request_size, config.width)
-        self.action_token = nn.Linear(self.item_size + config.embedding_dim, config.width) if config.actions else None
+        self.item_token = Linear(self.item_size + self.request_size, config.width)
+        self.action_token = Linear(self.item_size + config.embedding_dim, config.width) if config.actions else None
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, device = self.items(batch), batch.lo.device
@@ -141,10 +142,10 @@ class CandidateTokens(TokenLayout):
         super().__init__(config, spec)
         self.late = config.layout == "late"
         outcome = config.embedding_dim if config.actions else 0
-        self.event_token = nn.Linear(self.item_size + self.request_size + outcome, config.width)
+        self.event_token = Linear(self.item_size + self.request_size + outcome, config.width)
         if config.actions and not self.late:
             self.mask = nn.Parameter(torch.randn(outcome) * 0.02)
-        self.query_token = nn.Linear(self.request_size or 1, config.width) if self.late else None
+        self.query_token = Linear(self.request_size or 1, config.width) if self.late else None
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, requests, device = self.items(batch), self.requests(batch), batch.lo.device

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .dropout import Dropout
+from .linear import Linear
 
 
 class MultiGateMixture(nn.Module):
@@ -22,11 +23,11 @@ class MultiGateMixture(nn.Module):
     def __init__(self, width: int, experts: int, hidden: int, rates: Sequence[float], dropout: float) -> None:
         super().__init__()
         self.experts, self.labels = experts, len(rates)
-        self.expert = nn.Linear(width, experts * hidden)
-        self.gate = nn.Linear(width, len(rates) * experts)
+        self.expert = Linear(width, experts * hidden)
+        self.gate = Linear(width, len(rates) * experts)
         self.dropout = Dropout(dropout)
         tower = max(hidden // 2, 1)
-        self.towers = nn.ModuleList(nn.Sequential(nn.Linear(hidden, tower), nn.ReLU(), nn.Linear(tower, 1)) for _ in rates)
+        self.towers = nn.ModuleList(nn.Sequential(Linear(hidden, tower), nn.ReLU(), Linear(tower, 1)) for _ in rates)
         for module, rate in zip(self.towers, rates, strict=True):
             assert isinstance(module, nn.Sequential)
             last = module[-1]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rankbench.baselines._layers import MLP, Dice, logit, make_activation, output_layer
 from rankbench.bench.contract import DataSpec, Field
 from rankbench.kernels.dropout import Dropout
+from rankbench.kernels.linear import Linear
 
 
 def formula(x: Tensor, mean: Tensor, variance: Tensor, alpha: Tensor, eps: float) -> Tensor:
@@ -63,7 +64,7 @@ def test_dice_without_a_variance_falls_back_to_its_averages(rows: int) -> None:
 
 def test_mlp_is_linear_activation_dropout() -> None:
     mlp = MLP(6, (5, 3), "relu", dropout=0.5)
-    assert [type(layer) for layer in mlp] == [nn.Linear, nn.ReLU, Dropout] * 2
+    assert [type(layer) for layer in mlp] == [Linear, nn.ReLU, Dropout] * 2
     assert mlp.width == 3 and mlp(torch.randn(4, 6)).shape == (4, 3)
     empty = MLP(6, (), "dice", dropout=0.5)
     x = torch.randn(4, 6)

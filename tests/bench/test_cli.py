@@ -251,7 +251,9 @@ def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: P
     assert not (tmp_path / "results").exists(), "refused before anything ran"
     assert shell(*run, CXX="false").returncode == 0
     (record,) = (tmp_path / "results/local/runs").rglob("seed-*.json")
-    assert json.loads(record.read_text())["kernels"] == {"lookup": "torch", "dropout": "torch", "hstu_attention": "torch"}
+    assert json.loads(record.read_text())["kernels"] == {
+        operation: "torch" for operation in ("lookup", "linear", "dropout", "hstu_attention")
+    }
 
 
 def test_a_forced_kernel_reaches_the_workers(table: Path, tmp_path: Path) -> None:
