@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -22,6 +22,13 @@ class FieldLike(Protocol):
     def multi(self) -> bool: ...
 
 
+class Table(nn.Embedding):
+    """The rows of one field."""
+
+    before_read: Callable[[Tensor], None] | None = None
+    """Called with the ids that are about to be read: an optimiser that leaves rows alone meanwhile brings them up to date."""
+
+
 class FieldEmbeddings(nn.Module):
     """One table a field; a multi-valued field is the mean of its values' rows.
 
@@ -32,10 +39,10 @@ class FieldEmbeddings(nn.Module):
         super().__init__()
         self.dim = dim
         # A list, because a ModuleDict refuses names such as `type` or `a.b`, which users' columns may have.
-        self.tables = nn.ModuleList(nn.Embedding(field.size, dim) for field in fields)
+        self.tables = nn.ModuleList(Table(field.size, dim) for field in fields)
         self.index = {field.name: at for at, field in enumerate(fields)}
         for table in self.tables:
-            assert isinstance(table, nn.Embedding)
+            assert isinstance(table, Table)
             nn.init.normal_(table.weight, std=std)
             with torch.no_grad():
                 table.weight[:2] = 0
@@ -45,8 +52,10 @@ class FieldEmbeddings(nn.Module):
     ) -> Part:
         """One field for `lookup`: ids int64 [n], or (values, offsets) of n jagged rows."""
         table = self.tables[self.index[name]]
-        assert isinstance(table, nn.Embedding)
+        assert isinstance(table, Table)
         values, offsets = (ids, None) if isinstance(ids, Tensor) else ids
+        if table.before_read is not None:
+            table.before_read(values)
         return Part(table.weight, values, offsets, row, weight)
 
     def lookup(self, name: str, ids: Tensor | tuple[Tensor, Tensor]) -> Tensor:

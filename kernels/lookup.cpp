@@ -70,16 +70,18 @@ int64_t forward(const Part* part, int64_t parts, const float* const* tables, flo
   return -1;
 }
 
-// Gradients of tables [from, to); one without a gradient is null.
+// Gradients of tables [from, to); one without a gradient is null. Of a table with places, row id is at place[id].
 template <int DIM>
-void backward(const Part* part, int64_t parts, const float* grad, float* const* d_tables, int64_t width, int dim, int64_t from, int64_t to) {
+void backward(const Part* part, int64_t parts, const float* grad, float* const* d_tables, const int32_t* const* places, int64_t width, int dim,
+              int64_t from, int64_t to) {
   for (int64_t block = 0; block < longest(part, parts); block += BLOCK)
     for (int64_t p = 0; p < parts; p++) {
       float* table = d_tables[part[p].table];
       if (part[p].table < from || part[p].table >= to || !table) continue;
       const float* column = grad + part[p].column;
+      const int32_t* place = places[part[p].table];
       each(part[p], block, block + BLOCK, [&](int64_t row, int64_t id, float weight) {
-        add<DIM>(table + id * dim, column + row * width, weight, dim);
+        add<DIM>(table + (place ? place[id] : id) * dim, column + row * width, weight, dim);
       });
     }
 }
@@ -114,13 +116,26 @@ int64_t lookup_forward(int64_t parts, const Part* part, const float* const* tabl
   return bad;
 }
 
-// d_tables [count] hold zeros; a table belongs to one thread, so that its sums keep their order.
-void lookup_backward(int64_t parts, const Part* part, const float* grad, float* const* d_tables, int64_t count, int64_t width, int64_t dim, int64_t threads) {
+// Writes the ids that the parts read of a table to `ids`, each once, and gives each a place, which was -1; returns their number.
+int64_t lookup_rows(int64_t parts, const Part* part, int64_t table, int32_t* place, int64_t* ids) {
+  int64_t count = 0;
+  for (int64_t p = 0; p < parts; p++)
+    if (part[p].table == table)
+      each(part[p], 0, part[p].tokens, [&](int64_t, int64_t id, float) {
+        if (place[id] < 0) place[id] = static_cast<int32_t>(count), ids[count++] = id;
+      });
+  return count;
+}
+
+// d_tables [count] hold zeros; a table belongs to one thread, so that its sums keep their order. places: null of a table whose
+// gradient has all rows.
+void lookup_backward(int64_t parts, const Part* part, const float* grad, float* const* d_tables, const int32_t* const* places, int64_t count,
+                     int64_t width, int64_t dim, int64_t threads) {
   const int64_t shares = std::min(threads, count);
 #pragma omp parallel for num_threads(shares) if (shares > 1) schedule(static)
   for (int64_t share = 0; share < shares; share++)
     sized(dim, [&](auto size) {
-      backward<size.value>(part, parts, grad, d_tables, width, static_cast<int>(dim), count * share / shares, count * (share + 1) / shares);
+      backward<size.value>(part, parts, grad, d_tables, places, width, static_cast<int>(dim), count * share / shares, count * (share + 1) / shares);
       return 0;
     });
 }

@@ -25,7 +25,7 @@ class Part(NamedTuple):
     """T tokens that take rows of one table."""
 
     table: Tensor
-    """[V, dim]"""
+    """[V, dim]; if `of_rows` says so, its gradient is sparse."""
     ids: Tensor
     """int64 [T], or the values of T jagged rows."""
     offsets: Tensor | None = None
@@ -34,6 +34,15 @@ class Part(NamedTuple):
     """int64 [T]: to which row of the result a token belongs; None: the token's own place."""
     weight: Tensor | None = None
     """float32 [T]; None: 1."""
+
+
+PLACES = "places"
+"""Attribute of a table that makes its gradient sparse: int32 [V], all -1 between calls, where rows are numbered meanwhile."""
+
+
+def of_rows(table: Tensor, places: Tensor | None) -> None:
+    """From now on the gradient of a table, on a CPU, holds the rows alone that were read; None: all rows again."""
+    setattr(table, PLACES, places)
 
 
 Slots = Sequence[Sequence[Part]]
@@ -97,8 +106,10 @@ def _declare(library: ctypes.CDLL) -> None:
     number, address = ctypes.c_int64, ctypes.c_void_p
     library.lookup_forward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
     library.lookup_forward.restype = number
-    library.lookup_backward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
+    library.lookup_backward.argtypes = [number, ctypes.POINTER(_Part), address, address, address, number, number, number, number]
     library.lookup_backward.restype = None
+    library.lookup_rows.argtypes = [number, ctypes.POINTER(_Part), number, address, address]
+    library.lookup_rows.restype = number
 
 
 LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), declare=_declare)
@@ -139,7 +150,7 @@ class _Lookup(torch.autograd.Function):
             low, high = int(kept[bad].ids.min()), int(kept[bad].ids.max())
             raise IndexError(f"ids {low} to {high} for a table of {len(kept[bad].table)} rows")
         ctx.parts, ctx.kept, ctx.shape = array, kept, (len(slots), dim)  # `kept` keeps the addresses alive
-        ctx.tables = [(key, table.shape, table.requires_grad) for key, table in unique.items()]
+        ctx.tables = [(key, table.shape, table.requires_grad, getattr(table, PLACES, None)) for key, table in unique.items()]
         ctx.order = [id(table) for table in tables]
         return out
 
@@ -148,20 +159,34 @@ class _Lookup(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         library, grad = LIBRARY(), grads[0].contiguous()
         slots, dim = ctx.shape
-        gradients = [torch.zeros(shape) if wanted else None for _, shape, wanted in ctx.tables]
+        gradients: list[Tensor | None] = []
+        read: dict[int, Tensor] = {}
+        for at, (_, shape, wanted, places) in enumerate(ctx.tables):
+            if wanted and places is not None:
+                read[at] = _rows_read(library, ctx.parts, ctx.kept, at, places)
+                shape = (len(read[at]), dim)
+            gradients.append(torch.zeros(shape) if wanted else None)
+        places = _addresses([ctx.tables[at][3] if at in read else None for at in range(len(gradients))])
+        pointers, threads = _addresses(gradients), torch.get_num_threads()
         library.lookup_backward(
-            len(ctx.parts),
-            ctx.parts,
-            grad.data_ptr(),
-            _addresses(gradients),
-            len(gradients),
-            slots * dim,
-            dim,
-            torch.get_num_threads(),
+            len(ctx.parts), ctx.parts, grad.data_ptr(), pointers, places, len(gradients), slots * dim, dim, threads
         )
+        for at, ids in read.items():
+            _, shape, _, own = ctx.tables[at]
+            own[ids] = -1
+            values = gradients[at]
+            assert values is not None
+            gradients[at] = torch.sparse_coo_tensor(ids.unsqueeze(0), values, shape, check_invariants=False)
         # A table that is an input several times gets its whole gradient once.
-        left = {key: gradient for (key, _, _), gradient in zip(ctx.tables, gradients, strict=True)}
+        left = {table[0]: gradient for table, gradient in zip(ctx.tables, gradients, strict=True)}
         return (None, None, *(left.pop(key, None) for key in ctx.order))
+
+
+def _rows_read(library: ctypes.CDLL, array: Any, parts: list[Part], table: int, places: Tensor) -> Tensor:
+    """int64 ids that the parts read of the table, each once; `places` numbers them."""
+    most = sum(len(part.ids) for part, own in zip(parts, array, strict=True) if own.table == table)
+    ids = torch.empty(min(most, len(places)), dtype=torch.int64)
+    return ids[: library.lookup_rows(len(array), array, table, places.data_ptr(), ids.data_ptr())]
 
 
 def _compiled(slots: Slots, rows: int) -> Tensor:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from .. import device as devices
@@ -22,6 +21,7 @@ from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..evaluation import evaluator, metrics
 from . import checkpoint
+from .optimizer import Optimizer
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,11 @@ def train(
             loop.step(batches, plan, progress)
             if loop.out_of_time():
                 break
+        loop.optimizer.settle()
         point = _validate(model, valid, data, config, device, state)
         loop.end_epoch(point)
         progress.epoch_finished(point, config.epochs, state.trained / max(state.seconds, 1e-9))
+    loop.optimizer.release()
     model.load_state_dict(loop.best)
     return state
 
@@ -138,8 +140,7 @@ class _Loop:
 
     def __init__(self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Path) -> None:
         self.model, self.config, self.seed, self.device, self.resume_file = model, config, seed, device, resume_file
-        groups = list(_parameter_groups(model, config))
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        self.optimizer = Optimizer(model, config, device)
         self.scaler = devices.grad_scaler(device, config.precision)
         self.state = TrainState()
         self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
@@ -168,17 +169,9 @@ class _Loop:
         total = loss if auxiliary is None else loss + auxiliary.float()
         if further is not None and batch.further is not None:  # the losses of all labels weigh the same
             total = total + F.binary_cross_entropy_with_logits(further.float(), batch.further) * further.shape[1]
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         (total if self.scaler is None else self.scaler.scale(total)).backward()
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
-        if config.clip_norm > 0:
-            nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+        self.optimizer.step(self.scaler)
         value = loss.item()
         if not np.isfinite(value):
             raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
@@ -226,14 +219,3 @@ class _Loop:
         self.best = saved["best"]
         self.state = TrainState(**saved["state"])
         devices.set_random_state(self.device, saved["random"])
-
-
-def _parameter_groups(model: nn.Module, config: TrainConfig) -> Iterator[dict[str, Any]]:
-    """Embedding tables, matrices and the rest: biases and norms are never decayed."""
-    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    groups: dict[float, list[nn.Parameter]] = {}
-    for parameter in model.parameters():
-        decay = config.embedding_decay if id(parameter) in embeddings else config.weight_decay if parameter.dim() > 1 else 0.0
-        groups.setdefault(decay, []).append(parameter)
-    for decay, parameters in groups.items():
-        yield {"params": parameters, "weight_decay": decay}

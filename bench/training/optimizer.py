@@ -1,0 +1,91 @@
+"""AdamW over all parameters of a model; tables with very many rows are stepped row by row, with the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...kernels.dispatch import choose
+from ...kernels.embedding import Table
+from ...kernels.row_adam import RowAdamW
+from ..config import TrainConfig
+
+MANY_ROWS = 50_000
+"""From so many on, visiting the rows that a batch reads costs less than a pass over the table."""
+
+
+class Optimizer:
+    """Gradients are clipped by their common norm, then stepped."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig, device: torch.device) -> None:
+        self.clip_norm = config.clip_norm
+        large = [module for module in model.modules() if isinstance(module, Table) and module.num_embeddings >= MANY_ROWS]
+        by_rows = bool(large) and choose("table_update", device, torch.float32).name == "cpu"
+        self.rows = RowAdamW(large, config.lr, config.embedding_decay) if by_rows else None
+        apart = {id(parameter) for parameter in self.rows.parameters} if self.rows is not None else set()
+        groups = list(_groups(model, config, apart))
+        self.dense = torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
+
+    def zero_grad(self) -> None:
+        self.dense.zero_grad(set_to_none=True)
+        if self.rows is not None:
+            self.rows.zero_grad()
+
+    def step(self, scaler: torch.amp.GradScaler | None) -> None:
+        """Clip and step. `scaler` has scaled the loss; it leaves out a step whose gradients overflowed."""
+        if scaler is not None:
+            scaler.unscale_(self.dense)
+        gradients = [parameter.grad for group in self.dense.param_groups for parameter in group["params"]]
+        present = [gradient for gradient in gradients if gradient is not None]
+        if self.rows is not None:
+            present += self.rows.gather()
+        if self.clip_norm > 0:
+            clip(present, self.clip_norm)
+        if self.rows is not None:
+            self.rows.step()
+        if scaler is None:
+            self.dense.step()
+        else:
+            scaler.step(self.dense)
+            scaler.update()
+
+    def settle(self) -> None:
+        """Make the weights what they are after the last step; between steps some rows may be behind."""
+        if self.rows is not None:
+            self.rows.settle()
+
+    def release(self) -> None:
+        """Leave the model as it was before: weights alone."""
+        if self.rows is not None:
+            self.rows.release()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"dense": self.dense.state_dict(), "rows": self.rows.state_dict() if self.rows is not None else None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.dense.load_state_dict(state["dense"])
+        if self.rows is not None:
+            self.rows.load_state_dict(state["rows"])
+
+
+def clip(gradients: list[Tensor], norm: float) -> None:
+    """Scale gradients in place so that their common norm is at most `norm`, as torch.nn.utils.clip_grad_norm_ does."""
+    if not gradients:
+        return
+    total = nn.utils.get_total_norm(gradients)
+    torch._foreach_mul_(gradients, torch.clamp(norm / (total + 1e-6), max=1.0))  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _groups(model: nn.Module, config: TrainConfig, apart: set[int]) -> Iterator[dict[str, Any]]:
+    """Embedding tables, matrices and the rest: biases and norms are never decayed. Parameters `apart` are left out."""
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if id(parameter) not in apart:
+            decay = config.embedding_decay if id(parameter) in embeddings else config.weight_decay if parameter.dim() > 1 else 0.0
+            groups.setdefault(decay, []).append(parameter)
+    for decay, parameters in groups.items():
+        yield {"params": parameters, "weight_decay": decay}

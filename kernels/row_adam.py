@@ -1,0 +1,192 @@
+"""AdamW for embedding tables of which a step reads few rows: its cost grows with the rows that are read, not with the table.
+
+The numbers are those of AdamW over whole tables (Loshchilov & Hutter 2019, arXiv:1711.05101), up to rounding. A row without a
+gradient would still move, by its momentum and its decay; here it is left alone until it is next read, and then moved at once by
+all that it missed, which is a geometric series (row_adam.cpp). Other "lazy" or "sparse" Adams leave that out, so that what they
+train depends on how often a row comes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import native
+from .dispatch import Implementation, register
+from .embedding import Table
+from .lookup import LIBRARY as LOOKUP
+from .lookup import of_rows
+
+_TAIL = 4_000
+"""Terms after which a series of powers of beta1 / sqrt(beta2) has ended."""
+
+
+class _Table(ctypes.Structure):
+    """As in row_adam.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("weight", "mean", "square", "last")),
+        ("rows", ctypes.c_int64),
+        ("dim", ctypes.c_int64),
+    ]
+
+
+class _Rule(ctypes.Structure):
+    """As in row_adam.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_double) for name in ("lr", "decay", "beta1", "beta2", "eps")),
+        *((name, ctypes.c_void_p) for name in ("series", "beta1_power", "beta2_power", "decay_power", "ratio_power")),
+    ]
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    number, address = ctypes.c_int64, ctypes.c_void_p
+    table, rule = ctypes.POINTER(_Table), ctypes.POINTER(_Rule)
+    library.row_adam_catch_up.argtypes = [table, rule, number, address, number]
+    library.row_adam_catch_up_all.argtypes = [table, rule, number]
+    library.row_adam_coalesce.argtypes = [number, number, address, address, address, address, address]
+    library.row_adam_step.argtypes = [table, rule, number, address, address, number]
+    for name in ("catch_up", "catch_up_all", "step"):
+        getattr(library, f"row_adam_{name}").restype = None
+    library.row_adam_coalesce.restype = number
+
+
+LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"), declare=_declare)
+
+
+class RowAdamW:
+    """Steps tables from the gradients of the rows that were read; between steps, reading a table brings its rows up to date."""
+
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        lr: float,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        """
+        Args:
+            tables: of float32 on the CPU. From here on their gradients hold the rows alone that were read.
+        """
+        self.tables = tuple(tables)
+        self.lr, self.decay, self.betas, self.eps = lr, 1 - lr * weight_decay, betas, eps
+        self.steps = 0
+        self.mean = [torch.zeros_like(table.weight) for table in self.tables]
+        self.square = [torch.zeros_like(table.weight) for table in self.tables]
+        self.last = [torch.zeros(table.num_embeddings, dtype=torch.int32) for table in self.tables]
+        self.places = [torch.full((table.num_embeddings,), -1, dtype=torch.int32) for table in self.tables]
+        self._grow(1 << 12)
+        for at, table in enumerate(self.tables):
+            of_rows(table.weight, self.places[at])
+            table.before_read = lambda ids, at=at: self._read(at, ids)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [cast(nn.Parameter, table.weight) for table in self.tables]
+
+    def gather(self) -> list[Tensor]:
+        """Sum up what several lookups gave to the same rows; the values of all gradients, to be clipped in place."""
+        library, values = LIBRARY(), []
+        for weight, place in zip(self.parameters, self.places, strict=True):
+            if weight.grad is None:
+                continue
+            if not weight.grad.is_sparse:
+                raise ValueError("a table was read in another way than by lookup: its gradient has all rows")
+            rows, parts = weight.grad._indices()[0].contiguous(), weight.grad._values().contiguous()
+            unique, sums = torch.empty_like(rows), torch.empty_like(parts)
+            count = library.row_adam_coalesce(
+                len(rows), parts.shape[1], rows.data_ptr(), parts.data_ptr(), place.data_ptr(), unique.data_ptr(), sums.data_ptr()
+            )
+            weight.grad = torch.sparse_coo_tensor(unique[:count].unsqueeze(0), sums[:count], weight.shape, check_invariants=False)
+            values.append(weight.grad._values())
+        return values
+
+    def step(self) -> None:
+        """After `gather`."""
+        self.steps += 1
+        if self.steps + 1 >= len(self.series):
+            self._grow(2 * len(self.series))
+        for at, weight in enumerate(self.parameters):
+            if weight.grad is not None:
+                rows, values = weight.grad._indices()[0], weight.grad._values()
+                LIBRARY().row_adam_step(self._table(at), self._rule(), len(rows), rows.data_ptr(), values.data_ptr(), self.steps)
+
+    def zero_grad(self) -> None:
+        for weight in self.parameters:
+            weight.grad = None
+
+    def settle(self) -> None:
+        """Bring every row up to date, before tables are read in another way than by a lookup, compared or stored as a result."""
+        for at in range(len(self.tables)):
+            LIBRARY().row_adam_catch_up_all(self._table(at), self._rule(), self.steps)
+
+    def release(self) -> None:
+        """Let go of the tables, up to date."""
+        self.settle()
+        for table in self.tables:
+            of_rows(table.weight, None)
+            table.before_read = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, "mean": self.mean, "square": self.square, "last": self.last}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+        for own, saved in ((self.mean, state["mean"]), (self.square, state["square"]), (self.last, state["last"])):
+            for to, given in zip(own, saved, strict=True):
+                to.copy_(given)
+        while self.steps + 1 >= len(self.series):
+            self._grow(2 * len(self.series))
+
+    def _read(self, at: int, ids: Tensor) -> None:
+        if self.steps and len(ids):
+            ids = ids.contiguous()
+            LIBRARY().row_adam_catch_up(self._table(at), self._rule(), len(ids), ids.data_ptr(), self.steps)
+
+    def _table(self, at: int) -> _Table:
+        weight = self.tables[at].weight
+        tensors = (weight, self.mean[at], self.square[at], self.last[at])
+        return _Table(*(tensor.data_ptr() for tensor in tensors), *weight.shape)
+
+    def _rule(self) -> _Rule:
+        arrays = (self.series, *self.powers)
+        return _Rule(self.lr, self.decay, *self.betas, self.eps, *(array.ctypes.data for array in arrays))
+
+    def _grow(self, steps: int) -> None:
+        """Tables of the series and the powers for so many steps."""
+        beta1, beta2 = self.betas
+        ratio = beta1 / (math.sqrt(beta2) * self.decay)
+        if not 0 <= ratio < 1:
+            raise ValueError(f"betas {self.betas} with this decay: what momentum does has no end")
+        at = np.arange(steps + _TAIL + 1, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            correction = np.sqrt(1 - beta2**at) / (1 - beta1**at)
+        # F(s) = r (c(s + 1) + F(s + 1)), from where c hardly changes any more.
+        series = np.empty(steps + _TAIL + 1)
+        value = ratio / (1 - ratio) * correction[-1]
+        series[-1] = value
+        for s in range(len(series) - 2, -1, -1):
+            value = ratio * (correction[s + 1] + value)
+            series[s] = value
+        self.series = series[:steps].copy()
+        self.powers = tuple(np.power(base, at[:steps]) for base in (beta1, beta2, self.decay, ratio))
+
+
+def _why_unavailable() -> str | None:
+    return LIBRARY.why_unavailable() or LOOKUP.why_unavailable()
+
+
+register(
+    "table_update",
+    Implementation("cpu", RowAdamW, device="cpu", dtypes=(torch.float32,), probe=_why_unavailable),
+    Implementation("torch", torch.optim.AdamW),
+)

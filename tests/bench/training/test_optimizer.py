@@ -1,0 +1,98 @@
+"""Clipping as torch does it, and large tables whose steps change nothing but the time they take."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.training import optimizer
+from rankbench.bench.training.optimizer import Optimizer, clip
+from rankbench.kernels import dispatch
+from rankbench.kernels.embedding import FieldEmbeddings, Table
+from support.logs import make_data
+
+from .test_trainer import CONFIG, KillAt, Killed, fit, without_seconds
+
+UNAVAILABLE = dispatch.find("table_update", "cpu").refusal(torch.device("cpu"), torch.float32)
+by_rows = pytest.mark.skipif(UNAVAILABLE is not None, reason=f"no compiled row updates: {UNAVAILABLE}")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", DataConfig("tiny", history_length=6), users=40, longest=80)
+
+
+@by_rows
+@pytest.mark.parametrize("name", ["dnn", "fm", "din", "hstu", "deepfm", "sim"])
+def test_large_tables_train_to_the_same_model(
+    name: str, data: RankingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(CONFIG, embedding_decay=0.05, epochs=2)
+    _, dense, expected = fit(name, data, tmp_path / "dense.pt", config)
+    monkeypatch.setattr(optimizer, "MANY_ROWS", 1)
+    with dispatch.watching() as ran:
+        model, rows, scores = fit(name, data, tmp_path / "rows.pt", config)
+    assert ran["table_update"] == "cpu"
+    assert all(module.before_read is None for module in model.modules() if isinstance(module, Table)), "nothing stays behind"
+    for one, two in zip(rows.curve, dense.curve, strict=True):
+        assert one["train_loss"] == pytest.approx(two["train_loss"], rel=1e-4)
+        assert one["valid_logloss"] == pytest.approx(two["valid_logloss"], rel=1e-3)
+    assert scores == pytest.approx(expected, abs=5e-3)
+
+
+@by_rows
+@pytest.mark.parametrize("name", ["deepfm", "hstu"])
+def test_large_tables_resume_exactly(name: str, data: RankingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizer, "MANY_ROWS", 1)
+    _, straight, expected = fit(name, data, tmp_path / "straight.pt")
+    config = dataclasses.replace(CONFIG, checkpoint_seconds=1e-9)
+    with pytest.raises(Killed):
+        fit(name, data, tmp_path / "x.pt", config, progress=KillAt(17))
+    _, resumed, scores = fit(name, data, tmp_path / "x.pt", config)
+    assert scores == expected and without_seconds(resumed) == without_seconds(straight)
+
+
+def test_small_tables_and_a_forced_choice_are_stepped_whole(data: RankingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rankbench.bench import registry
+
+    info = registry.info("dnn")
+    model = info.build(info.config(), data.spec)
+    assert Optimizer(model, TrainConfig(), torch.device("cpu")).rows is None
+    monkeypatch.setattr(optimizer, "MANY_ROWS", 1)
+    with dispatch.forced({"table_update": "torch"}):
+        assert Optimizer(model, TrainConfig(), torch.device("cpu")).rows is None
+
+
+def test_clipping_is_torchs() -> None:
+    torch.manual_seed(0)
+    parameters = [nn.Parameter(torch.randn(shape)) for shape in ((4, 3), (5,), (2, 2, 2))]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter) * 3
+    gradients = [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
+    for norm in (100.0, 1.0):
+        clip(gradients, norm)
+        nn.utils.clip_grad_norm_(parameters, norm)
+        for mine, parameter in zip(gradients, parameters, strict=True):
+            assert parameter.grad is not None and torch.allclose(mine, parameter.grad)
+    clip([], 1.0)
+
+
+@by_rows
+def test_rows_are_clipped_by_the_norm_of_their_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that is read twice has one gradient; its norm is not that of two."""
+    from rankbench.bench.contract import Field
+
+    monkeypatch.setattr(optimizer, "MANY_ROWS", 1)
+    model = FieldEmbeddings((Field("item", 10),), 4)
+    both = Optimizer(nn.ModuleList([model, nn.Linear(1, 1)]), TrainConfig(clip_norm=1.0), torch.device("cpu"))
+    assert both.rows is not None
+    (model.lookup("item", torch.tensor([3])).sum() + model.lookup("item", torch.tensor([3])).sum()).backward()
+    both.step(None)
+    gradient = both.rows.parameters[0].grad
+    assert gradient is not None and gradient._values().norm().item() == pytest.approx(1.0, rel=1e-4)
