@@ -25,9 +25,15 @@ template <int DIM> inline void add(float* __restrict to, const float* __restrict
   for (int i = 0; i < (DIM ? DIM : dim); i++) to[i] += weight * from[i];
 }
 
+constexpr int64_t AHEAD = 12, LARGE = 1 << 15;  // rows of a large table lie anywhere in memory, where the processor does not guess them
+
 // Calls visit(row of the output, row of the table, weight) for every value of tokens [from, to); false if an id is not in the table.
-template <class Visit> inline bool each(const Part& p, int64_t from, int64_t to, Visit visit) {
+// Of a large table with one value a token, `rows` [table_rows][dim] at tokens to come is fetched.
+template <class Visit> inline bool each(const Part& p, int64_t from, int64_t to, const float* rows, int64_t dim, Visit visit) {
+  const bool fetch = rows && !p.offsets && p.table_rows > LARGE;
   for (int64_t t = from; t < std::min(to, p.tokens); t++) {
+    if (fetch && t + AHEAD < p.tokens)
+      for (int64_t at = 0; at < dim; at += 16) __builtin_prefetch(rows + p.ids[t + AHEAD] * dim + at);
     const int64_t row = p.row ? p.row[t] : t, first = p.offsets ? p.offsets[t] : t, end = p.offsets ? p.offsets[t + 1] : t + 1;
     if (first == end) continue;
     const float weight = (p.weight ? p.weight[t] : 1.f) / static_cast<float>(end - first);
@@ -61,7 +67,7 @@ int64_t forward(const Part* part, int64_t parts, const float* const* tables, flo
       if (part[p].column < from || part[p].column >= to) continue;
       const float* table = tables[part[p].table];
       float* column = out + part[p].column;
-      const bool valid = each(part[p], block, block + BLOCK, [&](int64_t row, int64_t id, float weight) {
+      const bool valid = each(part[p], block, block + BLOCK, table, dim, [&](int64_t row, int64_t id, float weight) {
         add<DIM>(column + row * width, table + id * dim, weight, dim);
       });
       if (!valid) return p;
@@ -80,7 +86,7 @@ void backward(const Part* part, int64_t parts, const float* grad, float* const* 
       if (part[p].table < from || part[p].table >= to || !table) continue;
       const float* column = grad + part[p].column;
       const int32_t* place = places[part[p].table];
-      each(part[p], block, block + BLOCK, [&](int64_t row, int64_t id, float weight) {
+      each(part[p], block, block + BLOCK, place ? nullptr : table, dim, [&](int64_t row, int64_t id, float weight) {
         add<DIM>(table + (place ? place[id] : id) * dim, column + row * width, weight, dim);
       });
     }
@@ -121,7 +127,7 @@ int64_t lookup_rows(int64_t parts, const Part* part, int64_t table, int32_t* pla
   int64_t count = 0;
   for (int64_t p = 0; p < parts; p++)
     if (part[p].table == table)
-      each(part[p], 0, part[p].tokens, [&](int64_t, int64_t id, float) {
+      each(part[p], 0, part[p].tokens, nullptr, 0, [&](int64_t, int64_t id, float) {
         if (place[id] < 0) place[id] = static_cast<int32_t>(count), ids[count++] = id;
       });
   return count;

@@ -25,7 +25,7 @@ class Part(NamedTuple):
     """T tokens that take rows of one table."""
 
     table: Tensor
-    """[V, dim]; if `of_rows` says so, its gradient is sparse."""
+    """[V, dim]; see also `of_rows`."""
     ids: Tensor
     """int64 [T], or the values of T jagged rows."""
     offsets: Tensor | None = None
@@ -36,13 +36,30 @@ class Part(NamedTuple):
     """float32 [T]; None: 1."""
 
 
-PLACES = "places"
-"""Attribute of a table that makes its gradient sparse: int32 [V], all -1 between calls, where rows are numbered meanwhile."""
+class RowGradient(NamedTuple):
+    """The gradient of some rows of a table; that of the others is zero."""
+
+    rows: Tensor
+    """int64 [n], each once."""
+    values: Tensor
+    """[n, dim]"""
 
 
-def of_rows(table: Tensor, places: Tensor | None) -> None:
-    """From now on the gradient of a table, on a CPU, holds the rows alone that were read; None: all rows again."""
-    setattr(table, PLACES, places)
+class Places(NamedTuple):
+    """What a table needs whose gradient is made row by row, outside of autograd: nothing in it is as long as the table."""
+
+    number: Tensor
+    """int32 [V], all -1 between calls, where rows are numbered meanwhile."""
+    given: list[RowGradient]
+    """Where the backward pass of each lookup leaves its gradient."""
+
+
+_PLACES = "row_places"
+
+
+def of_rows(table: Tensor, places: Places | None) -> None:
+    """From now on lookups leave the gradient of a table, on a CPU, in `places` instead of its `grad`; None: as ever again."""
+    setattr(table, _PLACES, places)
 
 
 Slots = Sequence[Sequence[Part]]
@@ -150,7 +167,7 @@ class _Lookup(torch.autograd.Function):
             low, high = int(kept[bad].ids.min()), int(kept[bad].ids.max())
             raise IndexError(f"ids {low} to {high} for a table of {len(kept[bad].table)} rows")
         ctx.parts, ctx.kept, ctx.shape = array, kept, (len(slots), dim)  # `kept` keeps the addresses alive
-        ctx.tables = [(key, table.shape, table.requires_grad, getattr(table, PLACES, None)) for key, table in unique.items()]
+        ctx.tables = [(key, table.shape, table.requires_grad, getattr(table, _PLACES, None)) for key, table in unique.items()]
         ctx.order = [id(table) for table in tables]
         return out
 
@@ -163,30 +180,30 @@ class _Lookup(torch.autograd.Function):
         read: dict[int, Tensor] = {}
         for at, (_, shape, wanted, places) in enumerate(ctx.tables):
             if wanted and places is not None:
-                read[at] = _rows_read(library, ctx.parts, ctx.kept, at, places)
+                read[at] = _rows_read(library, ctx.parts, ctx.kept, at, places.number)
                 shape = (len(read[at]), dim)
             gradients.append(torch.zeros(shape) if wanted else None)
-        places = _addresses([ctx.tables[at][3] if at in read else None for at in range(len(gradients))])
+        numbers = _addresses([ctx.tables[at][3].number if at in read else None for at in range(len(gradients))])
         pointers, threads = _addresses(gradients), torch.get_num_threads()
         library.lookup_backward(
-            len(ctx.parts), ctx.parts, grad.data_ptr(), pointers, places, len(gradients), slots * dim, dim, threads
+            len(ctx.parts), ctx.parts, grad.data_ptr(), pointers, numbers, len(gradients), slots * dim, dim, threads
         )
-        for at, ids in read.items():
-            _, shape, _, own = ctx.tables[at]
-            own[ids] = -1
-            values = gradients[at]
+        for at, rows in read.items():
+            places, values = ctx.tables[at][3], gradients[at]
             assert values is not None
-            gradients[at] = torch.sparse_coo_tensor(ids.unsqueeze(0), values, shape, check_invariants=False)
+            places.number[rows] = -1
+            places.given.append(RowGradient(rows, values))
+            gradients[at] = None
         # A table that is an input several times gets its whole gradient once.
         left = {table[0]: gradient for table, gradient in zip(ctx.tables, gradients, strict=True)}
         return (None, None, *(left.pop(key, None) for key in ctx.order))
 
 
-def _rows_read(library: ctypes.CDLL, array: Any, parts: list[Part], table: int, places: Tensor) -> Tensor:
-    """int64 ids that the parts read of the table, each once; `places` numbers them."""
+def _rows_read(library: ctypes.CDLL, array: Any, parts: list[Part], table: int, number: Tensor) -> Tensor:
+    """int64 ids that the parts read of the table, each once; `number` numbers them."""
     most = sum(len(part.ids) for part, own in zip(parts, array, strict=True) if own.table == table)
-    ids = torch.empty(min(most, len(places)), dtype=torch.int64)
-    return ids[: library.lookup_rows(len(array), array, table, places.data_ptr(), ids.data_ptr())]
+    ids = torch.empty(min(most, len(number)), dtype=torch.int64)
+    return ids[: library.lookup_rows(len(array), array, table, number.data_ptr(), ids.data_ptr())]
 
 
 def _compiled(slots: Slots, rows: int) -> Tensor:

@@ -25,7 +25,7 @@ struct Rule {
   const double *beta1_power, *beta2_power, *decay_power, *ratio_power;  // [k]
 };
 
-constexpr int64_t EARLY = 500, ONE_BY_ONE = 64;  // steps of training; missed steps of a row
+constexpr int64_t EARLY = 100, ONE_BY_ONE = 64;  // steps of training; missed steps of a row
 
 // What AdamW does at one step, with gradient `g` or, if it is null, none.
 void one_step(const Table& t, const Rule& rule, int64_t row, const float* g, int64_t step) {
@@ -65,26 +65,37 @@ void catch_up(const Table& t, const Rule& rule, int64_t row, int64_t step) {
   }
 }
 
+constexpr int64_t AHEAD = 12;  // rows: they lie anywhere in memory, where the processor does not guess them
+
+void fetch(const Table& t, int64_t row) {
+  __builtin_prefetch(t.last + row);
+  for (const float* of : {t.weight, t.mean, t.square})
+    for (int64_t at = 0; at < t.dim; at += 16) __builtin_prefetch(of + row * t.dim + at);
+}
+
 }  // namespace
 
 extern "C" {
 
 // A row that is not in the table is left to the lookup that follows, which names it.
 void row_adam_catch_up(const Table* t, const Rule* rule, int64_t count, const int64_t* rows, int64_t step) {
-  for (int64_t i = 0; i < count; i++)
-    if (rows[i] >= 0 && rows[i] < t->rows) catch_up(*t, *rule, rows[i], step);
+  const auto inside = [&](int64_t i) { return rows[i] >= 0 && rows[i] < t->rows; };
+  for (int64_t i = 0; i < count; i++) {
+    if (i + AHEAD < count && inside(i + AHEAD)) fetch(*t, rows[i + AHEAD]);
+    if (inside(i)) catch_up(*t, *rule, rows[i], step);
+  }
 }
 
 void row_adam_catch_up_all(const Table* t, const Rule* rule, int64_t step) {
   for (int64_t row = 0; row < t->rows; row++) catch_up(*t, *rule, row, step);
 }
 
-// Sums gradients [count][dim] of rows that may come several times into `sums`, whose rows belong to `unique`; returns their number.
-// place: [rows of the table], -1 before and after.
-int64_t row_adam_coalesce(int64_t count, int64_t dim, const int64_t* rows, const float* gradients, int32_t* place, int64_t* unique, float* sums) {
-  int64_t found = 0;
+// Adds gradients [count][dim] of rows, each once, to `sums`, whose `found` rows belong to `unique`; returns the new number of rows.
+// place: [rows of the table], where a row stands in `sums`, else -1.
+int64_t row_adam_collect(int64_t count, int64_t dim, const int64_t* rows, const float* gradients, int32_t* place, int64_t* unique, float* sums, int64_t found) {
   for (int64_t i = 0; i < count; i++) {
     const float* from = gradients + i * dim;
+    if (i + AHEAD < count) __builtin_prefetch(place + rows[i + AHEAD], 1);
     if (place[rows[i]] < 0) {
       copy(sums + found * dim, from, static_cast<int>(dim));
       place[rows[i]] = static_cast<int32_t>(found), unique[found++] = rows[i];
@@ -92,12 +103,18 @@ int64_t row_adam_coalesce(int64_t count, int64_t dim, const int64_t* rows, const
       add_scaled(sums + place[rows[i]] * dim, from, 1.f, static_cast<int>(dim));
     }
   }
-  for (int64_t i = 0; i < found; i++) place[unique[i]] = -1;
   return found;
+}
+
+void row_adam_forget(int64_t count, const int64_t* rows, int32_t* place) {
+  for (int64_t i = 0; i < count; i++) place[rows[i]] = -1;
 }
 
 // Step `step` (1, 2, ...) of rows that are current up to the step before, each once.
 void row_adam_step(const Table* t, const Rule* rule, int64_t count, const int64_t* rows, const float* gradients, int64_t step) {
-  for (int64_t i = 0; i < count; i++) one_step(*t, *rule, rows[i], gradients + i * t->dim, step);
+  for (int64_t i = 0; i < count; i++) {
+    if (i + AHEAD < count) fetch(*t, rows[i + AHEAD]);
+    one_step(*t, *rule, rows[i], gradients + i * t->dim, step);
+  }
 }
 }

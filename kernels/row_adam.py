@@ -22,7 +22,7 @@ from . import native
 from .dispatch import Implementation, register
 from .embedding import Table
 from .lookup import LIBRARY as LOOKUP
-from .lookup import of_rows
+from .lookup import Places, RowGradient, of_rows
 
 _TAIL = 4_000
 """Terms after which a series of powers of beta1 / sqrt(beta2) has ended."""
@@ -52,11 +52,12 @@ def _declare(library: ctypes.CDLL) -> None:
     table, rule = ctypes.POINTER(_Table), ctypes.POINTER(_Rule)
     library.row_adam_catch_up.argtypes = [table, rule, number, address, number]
     library.row_adam_catch_up_all.argtypes = [table, rule, number]
-    library.row_adam_coalesce.argtypes = [number, number, address, address, address, address, address]
+    library.row_adam_collect.argtypes = [number, number, *[address] * 5, number]
+    library.row_adam_forget.argtypes = [number, address, address]
     library.row_adam_step.argtypes = [table, rule, number, address, address, number]
-    for name in ("catch_up", "catch_up_all", "step"):
+    for name in ("catch_up", "catch_up_all", "forget", "step"):
         getattr(library, f"row_adam_{name}").restype = None
-    library.row_adam_coalesce.restype = number
+    library.row_adam_collect.restype = number
 
 
 LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"), declare=_declare)
@@ -84,9 +85,11 @@ class RowAdamW:
         self.square = [torch.zeros_like(table.weight) for table in self.tables]
         self.last = [torch.zeros(table.num_embeddings, dtype=torch.int32) for table in self.tables]
         self.places = [torch.full((table.num_embeddings,), -1, dtype=torch.int32) for table in self.tables]
+        self.given: list[list[RowGradient]] = [[] for _ in self.tables]
+        self.gradients: list[RowGradient | None] = [None] * len(self.tables)
         self._grow(1 << 12)
         for at, table in enumerate(self.tables):
-            of_rows(table.weight, self.places[at])
+            of_rows(table.weight, Places(self.places[at], self.given[at]))
             table.before_read = lambda ids, at=at: self._read(at, ids)
 
     @property
@@ -94,35 +97,40 @@ class RowAdamW:
         return [cast(nn.Parameter, table.weight) for table in self.tables]
 
     def gather(self) -> list[Tensor]:
-        """Sum up what several lookups gave to the same rows; the values of all gradients, to be clipped in place."""
-        library, values = LIBRARY(), []
-        for weight, place in zip(self.parameters, self.places, strict=True):
-            if weight.grad is None:
-                continue
-            if not weight.grad.is_sparse:
+        """Sum up what the lookups of a step gave to the same rows; the values of all gradients, to be clipped in place."""
+        for at, parts in enumerate(self.given):
+            if self.parameters[at].grad is not None:
                 raise ValueError("a table was read in another way than by lookup: its gradient has all rows")
-            rows, parts = weight.grad._indices()[0].contiguous(), weight.grad._values().contiguous()
-            unique, sums = torch.empty_like(rows), torch.empty_like(parts)
-            count = library.row_adam_coalesce(
-                len(rows), parts.shape[1], rows.data_ptr(), parts.data_ptr(), place.data_ptr(), unique.data_ptr(), sums.data_ptr()
-            )
-            weight.grad = torch.sparse_coo_tensor(unique[:count].unsqueeze(0), sums[:count], weight.shape, check_invariants=False)
-            values.append(weight.grad._values())
-        return values
+            self.gradients[at] = parts[0] if len(parts) == 1 else self._sum(at, parts) if parts else None
+            parts.clear()
+        return [gradient.values for gradient in self.gradients if gradient is not None]
 
     def step(self) -> None:
         """After `gather`."""
         self.steps += 1
         if self.steps + 1 >= len(self.series):
             self._grow(2 * len(self.series))
-        for at, weight in enumerate(self.parameters):
-            if weight.grad is not None:
-                rows, values = weight.grad._indices()[0], weight.grad._values()
+        for at, gradient in enumerate(self.gradients):
+            if gradient is not None:
+                rows, values = gradient
                 LIBRARY().row_adam_step(self._table(at), self._rule(), len(rows), rows.data_ptr(), values.data_ptr(), self.steps)
 
     def zero_grad(self) -> None:
-        for weight in self.parameters:
-            weight.grad = None
+        for parts in self.given:
+            parts.clear()
+        self.gradients = [None] * len(self.tables)
+
+    def _sum(self, at: int, parts: list[RowGradient]) -> RowGradient:
+        """One gradient of several, each of which has a row once at most."""
+        library, place, dim, found = LIBRARY(), self.places[at], self.tables[at].embedding_dim, 0
+        most = sum(len(part.rows) for part in parts)
+        unique, sums = torch.empty(most, dtype=torch.int64), torch.empty(most, dim)
+        for rows, values in parts:
+            found = library.row_adam_collect(
+                len(rows), dim, rows.data_ptr(), values.data_ptr(), place.data_ptr(), unique.data_ptr(), sums.data_ptr(), found
+            )
+        library.row_adam_forget(found, unique.data_ptr(), place.data_ptr())
+        return RowGradient(unique[:found], sums[:found])
 
     def settle(self) -> None:
         """Bring every row up to date, before tables are read in another way than by a lookup, compared or stored as a result."""
