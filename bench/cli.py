@@ -43,6 +43,7 @@ EXAMPLES = {
         "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5",
         "rankbench bench quality --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",
         "rankbench bench kernels --rounds 5",
+        "rankbench bench stack --rounds 5 --threads 2",
         "rankbench bench train --models din,hstu,llama --dataset ml-1m",
     ),
 }
@@ -61,8 +62,9 @@ computes the history once for all candidates."""
 BENCH_HELP = """\
 peers: training speed of DIN and HSTU beside deepctr-torch's DIN under its own trainer, in turn. quality: AUC, GAUC and logloss of
 DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a verdict; docs/peers.md says how. kernels: speed and
-errors of attention's implementations on this device, beside torch's own. train: training speed of our models with the kernels of
-this machine and with torch's operations alone."""
+errors of attention's implementations on this device, beside torch's own. stack: HSTU's layers beside the same mathematics as
+padded tensors, on the CPU. train: training speed of our models with the kernels of this machine and with torch's operations
+alone."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -212,14 +214,14 @@ def _add_predict(predict: _Parser) -> None:
 def _add_bench(bench: _Parser) -> None:
     bench.add_argument(
         "against",
-        choices=("peers", "quality", "kernels", "train"),
-        help="peers: speed, deepctr-torch; quality: FuxiCTR; kernels: implementations of attention; train: our models",
+        choices=("peers", "quality", "kernels", "stack", "train"),
+        help="peers: speed, deepctr-torch; quality: FuxiCTR; kernels: attention; stack: HSTU layers; train: our models",
     )
     bench.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
     bench.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
     speed = bench.add_argument_group("peers")
     speed.add_argument("--history-length", type=_positive, default=50, metavar="L", help="events of history (default: 50)")
-    speed.add_argument("--rounds", type=_positive, default=3, metavar="N", help="of each, in turn, also for kernels (default: 3)")
+    speed.add_argument("--rounds", type=_positive, default=3, metavar="N", help="of each, in turn (default: 3)")
     quality = bench.add_argument_group("quality")
     quality.add_argument("--models-from", type=Path, metavar="DIR", help="folder model_zoo of a FuxiCTR checkout")
     quality.add_argument("--python", default=sys.executable, metavar="FILE", help="Python that has fuxictr (default: this one)")

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -167,7 +166,7 @@ class RowAdamW:
 
     def _rule(self) -> _Rule:
         arrays = (self.series, *self.powers)
-        return _Rule(self.lr, self.decay, *self.betas, self.eps, *(array.ctypes.data for array in arrays))
+        return _Rule(self.lr, self.decay, *self.betas, self.eps, *(array.data_ptr() for array in arrays))
 
     def _grow(self, steps: int) -> None:
         """Tables of the series and the powers for so many steps."""
@@ -175,18 +174,14 @@ class RowAdamW:
         ratio = beta1 / (math.sqrt(beta2) * self.decay)
         if not 0 <= ratio < 1:
             raise ValueError(f"betas {self.betas} with this decay: what momentum does has no end")
-        at = np.arange(steps + _TAIL + 1, dtype=np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            correction = np.sqrt(1 - beta2**at) / (1 - beta1**at)
+        at = torch.arange(steps + _TAIL + 1, dtype=torch.float64)
+        correction = (torch.sqrt(1 - beta2**at) / (1 - beta1**at)).tolist()
         # F(s) = r (c(s + 1) + F(s + 1)), from where c hardly changes any more.
-        series = np.empty(steps + _TAIL + 1)
-        value = ratio / (1 - ratio) * correction[-1]
-        series[-1] = value
-        for s in range(len(series) - 2, -1, -1):
-            value = ratio * (correction[s + 1] + value)
-            series[s] = value
-        self.series = series[:steps].copy()
-        self.powers = tuple(np.power(base, at[:steps]) for base in (beta1, beta2, self.decay, ratio))
+        series = [ratio / (1 - ratio) * correction[-1]]
+        for later in reversed(correction[1:]):
+            series.append(ratio * (later + series[-1]))
+        self.series = torch.tensor(series[::-1][:steps], dtype=torch.float64)
+        self.powers = tuple(base ** at[:steps] for base in (beta1, beta2, self.decay, ratio))
 
 
 def _why_unavailable() -> str | None:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...generative.attention import Geometry
-from ...generative.hstu import Config, HSTULayer
 from ...kernels.hstu_attention import AttentionPlan, plan_attention
 from ...kernels.time_buckets import GAP_BUCKETS, time_buckets
+from .. import registry
 from ..contract import DataSpec, Field
 
 _DAY_MS = 86_400_000
@@ -67,9 +68,9 @@ class Measured:
 class _Padded(nn.Module):
     """The same layers over [B, N, D], with the weights of `layers`."""
 
-    def __init__(self, layers: nn.ModuleList, heads: int, length: int) -> None:
+    def __init__(self, layers: Any, heads: int) -> None:
         super().__init__()
-        self.layers, self.heads, self.length = layers, heads, length
+        self.layers, self.heads = layers, heads
 
     def forward(self, x: Tensor, time: Tensor, divisor: float) -> Tensor:
         batch, length, width = x.shape
@@ -78,9 +79,7 @@ class _Padded(nn.Module):
         seen = (distance.new_ones(length, length).tril()).to(x.dtype)
         bucket = time_buckets(time.unsqueeze(2) - time.unsqueeze(1))
         for layer in self.layers:
-            assert isinstance(layer, HSTULayer)
             bias = layer.attention.bias
-            assert bias.position is not None and bias.time is not None
             normed = F.layer_norm(x, (width,), eps=1e-6)
             u, v, q, k = F.silu(F.linear(normed, layer.uvqk.weight)).chunk(4, dim=2)
             q, k, v = (one.unflatten(2, (self.heads, -1)).transpose(1, 2) for one in (q, k, v))
@@ -97,7 +96,8 @@ class _Padded(nn.Module):
 class _Case:
     """Inputs of both stacks."""
 
-    layers: nn.ModuleList
+    layers: Any
+    """The registry's HSTU layers: modules of tokens and geometry."""
     padded: _Padded
     packed_x: Tensor
     padded_x: Tensor
@@ -119,14 +119,15 @@ def _case(shape: Shape) -> _Case:
     )
     field = (Field("id", 3),)
     spec = DataSpec(field, field, (), Field("action", 3), shape.length, "request", GAP_BUCKETS, 0.5)
-    config = Config(width=shape.width, heads=shape.heads, layers=shape.layers, dropout=0.0, layout="candidate")
-    layers = nn.ModuleList(HSTULayer(config, spec) for _ in range(shape.layers))
+    info = registry.info("hstu")
+    config = info.config(width=shape.width, heads=shape.heads, layers=shape.layers, dropout=0.0, layout="candidate")
+    model: Any = info.build(config, spec)
     real = torch.arange(shape.length) < lengths.unsqueeze(1)
     x, grad = torch.randn(2, shape.batch, shape.length, shape.width)
     time = torch.randint(30 * _DAY_MS, (shape.batch, shape.length)).sort(1).values
     return _Case(
-        layers,
-        _Padded(layers, shape.heads, shape.length),
+        model.blocks,
+        _Padded(model.blocks, shape.heads),
         x[real].requires_grad_(),
         (x * real.unsqueeze(2)).requires_grad_(),
         grad[real],
@@ -149,7 +150,7 @@ def _plan(case: _Case) -> AttentionPlan:
 def _packed(case: _Case) -> list[Tensor]:
     """Output, then gradients of the input and of all weights."""
     plan, x = _plan(case), case.packed_x
-    geometry = Geometry(plan, None, case.divisor, torch.zeros(0))
+    geometry = SimpleNamespace(plan=plan, turn=None, divisor=case.divisor)
     for layer in case.layers:
         x = layer(x, geometry)
     return [x, *torch.autograd.grad(x, [case.packed_x, *case.layers.parameters()], case.packed_grad)]

@@ -1,4 +1,5 @@
-"""`rankbench bench`: beside other projects, by speed (peers) or quality; by ourselves, attention (kernels) or models (train)."""
+"""`rankbench bench`: beside other projects, by speed (peers) or quality; by ourselves, attention (kernels), layers (stack)
+or models (train)."""
 
 from __future__ import annotations
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     import torch
 
     from ..records.store import Store
+    from ..reporting.speed import Cases
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"quality": _quality, "peers": _peers, "kernels": _kernels, "train": _train}[args.against](args)
+    return {"quality": _quality, "peers": _peers, "kernels": _kernels, "stack": _stack, "train": _train}[args.against](args)
 
 
 def _peers(args: argparse.Namespace) -> int:
@@ -89,7 +91,36 @@ def _kernels(args: argparse.Namespace) -> int:
         print(f"{shape.name} ...", file=sys.stderr, flush=True)
         rows += attention.measure(shape, device, dtype, args.rounds)
     said = f"{args.dtype}, {args.rounds} round(s)"
-    _keep(store, f"attention-{device.type}-{args.dtype}-{args.threads}", device, said, attention.lines(rows), rows)
+    cases: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        cases.setdefault(row.shape, {})[row.contender] = [1e3 * one for one in row.seconds]
+    name = f"attention-{device.type}-{args.dtype}-{args.threads}"
+    _keep(store, name, device, said, attention.lines(rows), rows, ("Attention, forward and backward", "ms", cases))
+    return 0
+
+
+def _stack(args: argparse.Namespace) -> int:
+    """Speeds are printed and kept, never judged."""
+    import torch
+
+    from .. import device as devices
+    from ..benchmarks import stack
+    from ..records.store import Store
+
+    torch.set_num_threads(args.threads)
+    devices.keep_freed_memory()
+    device = torch.device("cpu")
+    store = Store(args.results)
+    store.check_writable()
+    rows = []
+    for shape in stack.SHAPES:
+        print(f"{shape.name} ...", file=sys.stderr, flush=True)
+        rows += stack.measure(shape, args.rounds)
+    cases: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        cases.setdefault(row.shape, {})[row.stack] = [1e3 * one for one in row.wall]
+    said, title = f"fp32, {args.rounds} round(s)", "HSTU layers, forward and backward"
+    _keep(store, f"stack-cpu-{args.threads}", device, said, stack.lines(rows), rows, (title, "ms", cases))
     return 0
 
 
@@ -116,14 +147,21 @@ def _train(args: argparse.Namespace) -> int:
         speeds += training.measure(model, data, device, args.seconds, args.rounds)
     said = f"{data.log.meta.name}, {args.rounds} round(s) of {args.seconds} s"
     name = f"training-{data.log.meta.name}-{device.type}-{args.threads}"
-    _keep(store, name, device, said, training.lines(speeds), speeds)
+    cases: dict[str, dict[str, list[float]]] = {}
+    for one in speeds:
+        cases.setdefault(one.model, {})[one.kernels] = one.cpu
+    title = f"Training on {data.log.meta.name}"
+    _keep(store, name, device, said, training.lines(speeds), speeds, (title, "examples per second of CPU time", cases))
     return 0
 
 
-def _keep(store: Store, name: str, device: torch.device, said: str, lines: list[str], rows: list[Any]) -> None:
-    """Show a table, and write its numbers with the environment they were measured in."""
+def _keep(
+    store: Store, name: str, device: torch.device, said: str, lines: list[str], rows: list[Any], drawn: tuple[str, str, Cases]
+) -> None:
+    """Show a table, write its numbers with the environment they were measured in, and draw them: title, unit, cases."""
     from .. import device as devices
     from ..records import provenance
+    from ..reporting import plots, speed
 
     environment = provenance.environment(device)
     print(f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s), {said}\n")
@@ -132,4 +170,7 @@ def _keep(store: Store, name: str, device: torch.device, said: str, lines: list[
     record |= {"simulated": devices.is_simulated(device), "rows": [dataclasses.asdict(row) for row in rows]}
     path = store.root / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"\nrecord: {path}")
+    title, unit, cases = drawn
+    where = f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s)"
+    figures = plots.save(speed.figure(f"{title}: {where}, {said}", unit, cases), store.root / name)
+    print(f"\nrecord: {path}, figure: {', '.join(str(one) for one in figures)}")

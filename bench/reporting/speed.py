@@ -1,0 +1,56 @@
+"""The figure of a benchmark: how long each contender takes in each case, with the range over rounds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from .plots import DPI, STYLE
+
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#595959", "#E69F00")
+MARKERS = "o^sDvP"
+
+Cases = Mapping[str, Mapping[str, Sequence[float]]]
+"""Case -> contender -> a value a round."""
+
+
+def figure(title: str, unit: str, cases: Cases) -> Figure:
+    """One line a case, one point a contender (the median), a bar from its smallest to its largest value; log axis."""
+    names = list(dict.fromkeys(name for values in cases.values() for name in values))
+    with matplotlib.rc_context(STYLE):
+        drawn = Figure(figsize=(7.2, 1.3 + 0.42 * len(cases)), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(drawn)
+        drawn.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        axes = drawn.add_subplot()
+        for at, name in enumerate(names):
+            apart = 0.6 * ((at + 0.5) / len(names) - 0.5)
+            places = [(row, values[name]) for row, values in enumerate(cases.values()) if name in values]
+            middle = [statistics.median(values) for _, values in places]
+            around = [
+                [one - min(values) for one, (_, values) in zip(middle, places, strict=True)],
+                [max(values) - one for one, (_, values) in zip(middle, places, strict=True)],
+            ]
+            axes.errorbar(
+                middle,
+                [row + apart for row, _ in places],
+                xerr=around,
+                fmt=MARKERS[at % len(MARKERS)],
+                color=COLOURS[at % len(COLOURS)],
+                markersize=5,
+                linewidth=1,
+                label=name,
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_yticks(range(len(cases)), list(cases))
+        axes.set_ylim(len(cases) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel(unit)
+        drawn.legend(loc="outside lower center", ncols=len(names))
+    return drawn
