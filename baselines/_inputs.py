@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..bench.contract import UNKNOWN, DataSpec, Field, History, Ids, Jagged, PointwiseBatch
 from ..kernels.embedding import FieldEmbeddings
 from ..kernels.lookup import Part, lookup
+from ..kernels.target_attention import Events
 
 _REQUEST_TIME = ("hour", "weekday", "since_last")
 """Context fields that are derived from the time of the request; past events have none."""
@@ -49,7 +50,8 @@ class OutcomeEmbeddings(nn.Module):
         super().__init__()
         gap = (Field("gap", spec.gap_buckets),) if spec.time != "none" else ()
         self.fields = 1 + len(gap)
-        self.tables = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3), *gap), dim)
+        # DIN's attention reads these tables as a whole.
+        self.tables = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3), *gap), dim, by_rows=False)
 
     def slots(self, history: History, row: Tensor | None = None, weight: Tensor | None = None) -> list[list[Part]]:
         """`fields` slots of the T past events: outcome, then gap."""
@@ -113,8 +115,14 @@ class EventInputs(nn.Module):
         example = self.embeddings(batch.fields, self.example_names)
         return example.flatten(1), example[:, self.shared].flatten(1)
 
+    def events(self, history: History) -> Events:
+        """T past events for attention: keys that match the query, then outcome and gap, whose tables are small."""
+        keys = [[self.embeddings.part(name, history.fields[name])] for name in self.event_names]
+        slots = [[(part.table, part.ids) for part in slot] for slot in self.outcomes.slots(history)]
+        return Events(lookup(keys, len(history.action)).flatten(1), slots)
+
     def keys(self, history: History) -> Tensor:
-        """[T, K], of which the first Q columns match the query's."""
+        """[T, K], of which the first Q columns match the query's: the same as one tensor."""
         events = [[self.embeddings.part(name, history.fields[name])] for name in self.event_names]
         return lookup([*events, *self.outcomes.slots(history)], len(history.action)).flatten(1)
 

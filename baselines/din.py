@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.linear import Linear
-from ..kernels.target_attention import Layers, activation_unit, weighted_sum
+from ..kernels.target_attention import Events, Layers, activation_unit, weighted_sum
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
 
@@ -47,11 +47,11 @@ class Config:
 class ActivationUnit(nn.Module):
     """Weight of each past event for its example's candidate."""
 
-    def __init__(self, query: int, key: int, hidden: tuple[int, ...], activation: Activation) -> None:
+    def __init__(self, query: int, event: int, hidden: tuple[int, ...], activation: Activation) -> None:
         super().__init__()
         first, *rest = hidden
         self.query = Linear(query, first)
-        self.event = Linear(key + query, first, bias=False)
+        self.event = Linear(event + query, first, bias=False)
         self.activation = make_activation(activation, first)
         self.rest = MLP(first, tuple(rest), activation, dropout=0.0)
         self.out = Linear(self.rest.width, 1)
@@ -63,14 +63,15 @@ class ActivationUnit(nn.Module):
         hidden = (None, None) if second is None else (second.weight, second.bias)
         return Layers(self.event.weight, *hidden, self.out.weight, self.out.bias)
 
-    def forward(self, query: Tensor, key: Tensor, offsets: Tensor) -> Tensor:
-        """query [n, Q], key [T, K] whose first Q columns match the query's, offsets int64 [n + 1] of the events; weights [T]."""
+    def forward(self, query: Tensor, events: Events, offsets: Tensor) -> Tensor:
+        """query [n, Q], T events whose keys match it, offsets int64 [n + 1] of the events; weights [T]."""
         start = self.query(query)
         if self.one_operation:
-            return activation_unit(query, key, offsets, start, self.layers())
+            return activation_unit(query, events, offsets, start, self.layers())
+        key = events.key
         row = torch.repeat_interleave(torch.arange(len(query), device=key.device), offsets.diff(), output_size=len(key))
-        product = query.index_select(0, row) * key[:, : query.shape[1]]
-        first = self.event(torch.cat([key, product], dim=1)).add_(start.index_select(0, row))
+        product = query.index_select(0, row) * key
+        first = self.event(torch.cat([events.whole(), product], dim=1)).add_(start.index_select(0, row))
         return self.out(self.rest(self.activation(first))).squeeze(1)
 
 
@@ -94,16 +95,16 @@ class DIN(Ranker):
     def interest(self, query: Tensor, batch: PointwiseBatch) -> Tensor:
         """query [n, Q] -> weighted sums of each example's past events [n, pools * K]; zeros for an empty pool."""
         history, row = batch.history, example_of_event(batch.history)
-        key = self.inputs.keys(history)
-        weight = self.unit(query, key, history.offsets)
-        # The key holds the label, so that each pool has weights of its own.
+        events = self.inputs.events(history)
+        weight = self.unit(query, events, history.offsets)
+        # An event's vector holds the label, so that each pool has weights of its own.
         pool = row if self.pools == 1 else 2 * row + history.label.long()
-        return pooled(weight, key, pool, self.pools * len(query), self.softmax).view(len(query), -1)
+        return pooled(weight, events, pool, self.pools * len(query), self.softmax).view(len(query), -1)
 
 
-def pooled(weight: Tensor, value: Tensor, row: Tensor, rows: int, softmax: bool) -> Tensor:
-    """Sums of weight [T] * value [T, K] over the tokens of each row [rows, K]; `softmax` normalises the weights of a row."""
-    return weighted_sum(segment_softmax(weight, row, rows) if softmax else weight, value, row, rows)
+def pooled(weight: Tensor, events: Events, row: Tensor, rows: int, softmax: bool) -> Tensor:
+    """Sums of weight [T] times event over the events of each row [rows, K]; `softmax` normalises the weights of a row."""
+    return weighted_sum(segment_softmax(weight, row, rows) if softmax else weight, events, row, rows)
 
 
 def segment_softmax(score: Tensor, row: Tensor, rows: int) -> Tensor:

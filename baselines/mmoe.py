@@ -51,8 +51,8 @@ class MMoE(Ranker):
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)
-        row, key = example_of_event(batch.history), self.inputs.keys(batch.history)
-        interest = weighted_sum(self.unit(query, key, batch.history.offsets), key, row, len(query))
+        row, events = example_of_event(batch.history), self.inputs.events(batch.history)
+        interest = weighted_sum(self.unit(query, events, batch.history.offsets), events, row, len(query))
         return self.mixture(self.mlp(torch.cat([example, interest], dim=1))).squeeze(1)
 
 

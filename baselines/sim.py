@@ -75,8 +75,8 @@ class SIM(Ranker):
 
     def interest(self, unit: ActivationUnit, query: Tensor, history: History) -> Tensor:
         """query [n, Q] -> weighted sum of the given events [n, K]; zeros where there are none."""
-        row, key = example_of_event(history), self.inputs.keys(history)
-        return pooled(unit(query, key, history.offsets), key, row, len(query), self.softmax)
+        row, events = example_of_event(history), self.inputs.events(history)
+        return pooled(unit(query, events, history.offsets), events, row, len(query), self.softmax)
 
 
 INFO = ModelInfo(

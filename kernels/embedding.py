@@ -25,6 +25,8 @@ class FieldLike(Protocol):
 class Table(nn.Embedding):
     """The rows of one field."""
 
+    by_rows = True
+    """Read by lookups alone, so that an optimiser may leave rows alone that no lookup reads."""
     before_read: Callable[[Tensor], None] | None = None
     """Called with the ids that are about to be read: an optimiser that leaves rows alone meanwhile brings them up to date."""
 
@@ -35,7 +37,7 @@ class FieldEmbeddings(nn.Module):
     Rows start at N(0, std); padding and unknown start at zero, so that an id never seen says nothing rather than noise.
     """
 
-    def __init__(self, fields: tuple[FieldLike, ...], dim: int, std: float = 0.02) -> None:
+    def __init__(self, fields: tuple[FieldLike, ...], dim: int, std: float = 0.02, by_rows: bool = True) -> None:
         super().__init__()
         self.dim = dim
         # A list, because a ModuleDict refuses names such as `type` or `a.b`, which users' columns may have.
@@ -43,6 +45,7 @@ class FieldEmbeddings(nn.Module):
         self.index = {field.name: at for at, field in enumerate(fields)}
         for table in self.tables:
             assert isinstance(table, Table)
+            table.by_rows = by_rows
             nn.init.normal_(table.weight, std=std)
             with torch.no_grad():
                 table.weight[:2] = 0

@@ -22,7 +22,8 @@ class Optimizer:
 
     def __init__(self, model: nn.Module, config: TrainConfig, device: torch.device) -> None:
         self.clip_norm = config.clip_norm
-        large = [module for module in model.modules() if isinstance(module, Table) and module.num_embeddings >= MANY_ROWS]
+        tables = [module for module in model.modules() if isinstance(module, Table) and module.by_rows]
+        large = [table for table in tables if table.num_embeddings >= MANY_ROWS]
         by_rows = bool(large) and choose("table_update", device, torch.float32).name == "cpu"
         self.rows = RowAdamW(large, config.lr, config.embedding_decay) if by_rows else None
         apart = {id(parameter) for parameter in self.rows.parameters} if self.rows is not None else set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,73 +11,102 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rankbench.kernels import dispatch
-from rankbench.kernels.target_attention import Layers, activation_unit, weighted_sum
+from rankbench.kernels.target_attention import Events, Layers, activation_unit, weighted_sum
 
 UNAVAILABLE = dispatch.find("activation_unit", "cpu").refusal(torch.device("cpu"), torch.float32)
 compiled = pytest.mark.skipif(UNAVAILABLE is not None, reason=f"no compiled target attention: {UNAVAILABLE}")
 
-Inputs = tuple[Tensor, Tensor, Tensor, Layers]
+VALUES, DIM = (3, 9), 4
+"""Rows of the tables: two that share a slot and one of its own, D numbers each."""
 
 
-def inputs_of(lengths: list[int], key: int, query: int, hidden: tuple[int, ...], seed: int) -> tuple[Inputs, Tensor]:
-    """Query, key, start and layers; and the offsets of the events."""
+class Inputs(NamedTuple):
+    """What a unit reads; all but ids and offsets have gradients."""
+
+    query: Tensor
+    key: Tensor
+    start: Tensor
+    layers: Layers
+    tables: list[Tensor]
+    ids: list[Tensor]
+    offsets: Tensor
+
+    def events(self) -> Events:
+        """Tables and ids in two slots, or none."""
+        pairs = list(zip(self.tables, self.ids, strict=True))
+        return Events(self.key, [pairs[:2], pairs[2:]] if pairs else [])
+
+    def weights(self) -> Tensor:
+        return activation_unit(self.query, self.events(), self.offsets, self.start, self.layers)
+
+    def leaves(self) -> list[Tensor]:
+        weights = [tensor for tensor in self.layers if tensor is not None]
+        return [self.query, self.key, self.start, *weights, *self.tables]
+
+    def doubled(self) -> Inputs:
+        def copy(tensor: Tensor) -> Tensor:
+            return tensor.detach().double().requires_grad_()
+
+        layers = Layers(*(None if one is None else copy(one) for one in self.layers))  # type: ignore[arg-type]
+        query, key, start = map(copy, self[:3])
+        return Inputs(query, key, start, layers, [copy(table) for table in self.tables], self.ids, self.offsets)
+
+
+def inputs_of(lengths: list[int], size: int, tables: bool, hidden: tuple[int, ...], seed: int) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> Tensor:
         return (torch.randn(shape, generator=generator) * 0.4).requires_grad_()
 
-    offsets = torch.tensor([0, *lengths]).cumsum(0)
     first, *rest = hidden
     second = (random(rest[0], first), random(rest[0])) if rest else (None, None)
-    layers = Layers(random(first, key + query), *second, random(1, hidden[-1]), random(1))
-    return (random(len(lengths), query), random(sum(lengths), key), random(len(lengths), first), layers), offsets
+    sizes = (*VALUES, 5) if tables else ()
+    layers = Layers(random(first, 2 * size + (2 * DIM if tables else 0)), *second, random(1, hidden[-1]), random(1))
+    ids = [torch.randint(rows, (sum(lengths),), generator=generator) for rows in sizes]
+    offsets = torch.tensor([0, *lengths]).cumsum(0)
+    query, key, start = random(len(lengths), size), random(sum(lengths), size), random(len(lengths), first)
+    return Inputs(query, key, start, layers, [random(rows, DIM) for rows in sizes], ids, offsets)
 
 
-def leaves(inputs: Inputs) -> list[Tensor]:
-    return [*inputs[:3], *(tensor for tensor in inputs[3] if tensor is not None)]
-
-
-def doubled(inputs: Inputs) -> Inputs:
-    def copy(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.detach().double().requires_grad_()
-
-    query, key, start = (tensor.detach().double().requires_grad_() for tensor in inputs[:3])
-    return query, key, start, Layers(*map(copy, inputs[3]))  # type: ignore[arg-type]
-
-
-def literal(query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
+def literal(inputs: Inputs) -> Tensor:
     """Zhou et al. 2018, figure 2, one event at a time."""
-    weights = []
-    for r in range(len(query)):
-        for t in range(int(offsets[r]), int(offsets[r + 1])):
-            product = query[r] * key[t, : query.shape[1]]
-            x = (layers.event @ torch.cat([key[t], product]) + start[r]).clamp(min=0)
+    weights, layers = [], inputs.layers
+    for r in range(len(inputs.query)):
+        for t in range(int(inputs.offsets[r]), int(inputs.offsets[r + 1])):
+            parts = [inputs.key[t]]
+            if inputs.tables:
+                one, two, three = (table[ids[t]] for table, ids in zip(inputs.tables, inputs.ids, strict=True))
+                parts += [one + two, three]
+            x = (layers.event @ torch.cat([*parts, inputs.query[r] * inputs.key[t]]) + inputs.start[r]).clamp(min=0)
             if layers.hidden is not None and layers.hidden_bias is not None:
                 x = (layers.hidden @ x + layers.hidden_bias).clamp(min=0)
             weights.append((layers.out @ x + layers.out_bias)[0])
-    return torch.stack(weights) if weights else key.new_zeros(0)
+    return torch.stack(weights) if weights else inputs.key.new_zeros(0)
 
 
 @compiled
 @pytest.mark.parametrize("threads", [1, 2])
 @given(
     lengths=st.lists(st.sampled_from([0, 1, 2, 7, 13]), min_size=1, max_size=6),
-    sizes=st.sampled_from([(5, 3, (7,)), (16, 16, (16, 16)), (37, 20, (33, 17)), (8, 0, (4, 3))]),
+    size=st.sampled_from([3, 16, 20, 37]),
+    tables=st.booleans(),
+    hidden=st.sampled_from([(7,), (16, 16), (33, 17), (4, 3)]),
     seed=st.integers(0, 99),
 )
-def test_unit_against_its_equations(threads: int, lengths: list[int], sizes: tuple[int, int, tuple[int, ...]], seed: int) -> None:
-    inputs, offsets = inputs_of(lengths, *sizes, seed)
-    exact = doubled(inputs)
+def test_unit_against_its_equations(
+    threads: int, lengths: list[int], size: int, tables: bool, hidden: tuple[int, ...], seed: int
+) -> None:
+    inputs = inputs_of(lengths, size, tables, hidden, seed)
+    exact = inputs.doubled()
     torch.set_num_threads(threads)
     try:
-        weights = activation_unit(*inputs[:2], offsets, *inputs[2:])
-        expected = literal(*exact[:2], offsets, *exact[2:])
+        weights, expected = inputs.weights(), literal(exact)
         assert torch.allclose(weights.double(), expected, rtol=1e-5, atol=1e-5)
         if not len(weights):
             return
         grad = torch.randn(len(weights))
-        got = torch.autograd.grad(weights, leaves(inputs), grad, allow_unused=True)
-        wanted = torch.autograd.grad(expected, leaves(exact), grad.double(), allow_unused=True)
+        got = torch.autograd.grad(weights, inputs.leaves(), grad, allow_unused=True)
+        wanted = torch.autograd.grad(expected, exact.leaves(), grad.double(), allow_unused=True)
     finally:
         torch.set_num_threads(1)
     for one, two in zip(got, wanted, strict=True):
@@ -87,42 +118,50 @@ def test_unit_against_its_equations(threads: int, lengths: list[int], sizes: tup
 @pytest.mark.parametrize("hidden", [(9,), (16, 5)])
 def test_long_pasts_pass_in_blocks(hidden: tuple[int, ...]) -> None:
     """More events than go through the layers together, beside torch's parts."""
-    inputs, offsets = inputs_of([200, 0, 64, 65], 20, 12, hidden, 3)
-    exact = doubled(inputs)
-    weights, expected = (activation_unit(*one[:2], offsets, *one[2:]) for one in (inputs, exact))
+    inputs = inputs_of([200, 0, 64, 65], 12, True, hidden, 3)
+    exact = inputs.doubled()
+    weights, expected = inputs.weights(), exact.weights()
     assert weights.dtype == torch.float32 and expected.dtype == torch.float64
     assert torch.allclose(weights.double(), expected, rtol=1e-5, atol=1e-5)
-    got, wanted = (torch.autograd.grad(x.square().sum(), leaves(one)) for x, one in ((weights, inputs), (expected, exact)))
+    got, wanted = (torch.autograd.grad(x.square().sum(), one.leaves()) for x, one in ((weights, inputs), (expected, exact)))
     for one, two in zip(got, wanted, strict=True):
         assert torch.allclose(one.double(), two, rtol=1e-4, atol=1e-3)
 
 
 @compiled
 def test_the_same_gradients_every_time() -> None:
-    inputs, offsets = inputs_of([30] * 50, 20, 12, (16, 8), 5)
+    inputs = inputs_of([30] * 50, 12, True, (16, 8), 5)
     torch.set_num_threads(2)
     try:
-        first, second = (
-            torch.autograd.grad(activation_unit(*inputs[:2], offsets, *inputs[2:]).square().sum(), leaves(inputs))
-            for _ in range(2)
-        )
+        first, second = (torch.autograd.grad(inputs.weights().square().sum(), inputs.leaves()) for _ in range(2))
     finally:
         torch.set_num_threads(1)
     assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
 
 
-@given(tokens=st.integers(0, 40), width=st.sampled_from([1, 5, 16, 33]), seed=st.integers(0, 99))
-def test_weighted_sum(tokens: int, width: int, seed: int) -> None:
+@compiled
+def test_an_id_outside_its_table_is_refused() -> None:
+    inputs = inputs_of([3, 2], 4, True, (8,), 0)
+    inputs.ids[1][2] = VALUES[1]
+    with pytest.raises(IndexError, match=r"ids .* to 9 for a table of 9 rows"):
+        inputs.weights()
+    with pytest.raises(IndexError, match=r"ids .* to 9 for a table of 9 rows"):
+        weighted_sum(torch.ones(5), inputs.events(), torch.zeros(5, dtype=torch.int64), 1)
+
+
+@given(events=st.integers(0, 40), size=st.sampled_from([1, 5, 16, 33]), tables=st.booleans(), seed=st.integers(0, 99))
+def test_weighted_sum(events: int, size: int, tables: bool, seed: int) -> None:
+    inputs = inputs_of([events], size, tables, (4,), seed)
+    exact = inputs.doubled()
     generator = torch.Generator().manual_seed(seed)
-    weight = torch.randn(tokens, generator=generator, requires_grad=True)
-    value = torch.randn(tokens, width, generator=generator, requires_grad=True)
-    row = torch.randint(4, (tokens,), generator=generator)
-    out = weighted_sum(weight, value, row, 4)
-    expected = torch.zeros(4, width, dtype=torch.float64)
-    for t in range(tokens):
-        expected[row[t]] += weight[t].detach().double() * value[t].detach().double()
-    assert torch.allclose(out.double(), expected, atol=1e-5)
-    grad = torch.randn(4, width, generator=generator)
-    d_weight, d_value = torch.autograd.grad(out, (weight, value), grad)
-    assert torch.allclose(d_weight, (value * grad[row]).sum(1), atol=1e-5)
-    assert torch.allclose(d_value, weight.unsqueeze(1) * grad[row], atol=1e-6)
+    weight = torch.randn(events, generator=generator, requires_grad=True)
+    row = torch.randint(4, (events,), generator=generator)
+    vectors, double = exact.events().whole(), weight.detach().double().requires_grad_()
+    expected = torch.zeros(4, vectors.shape[1], dtype=torch.float64).index_add(0, row, vectors * double.unsqueeze(1))
+    out = weighted_sum(weight, inputs.events(), row, 4)
+    assert out.shape == expected.shape and torch.allclose(out.double(), expected, atol=1e-5)
+    grad = torch.randn(out.shape, generator=generator)
+    got = torch.autograd.grad(out, [weight, inputs.key, *inputs.tables], grad)
+    wanted = torch.autograd.grad(expected, [double, exact.key, *exact.tables], grad.double())
+    for one, two in zip(got, wanted, strict=True):
+        assert torch.allclose(one.double(), two, atol=1e-5)
