@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..dispatch import Implementation, choose, names, register
-from . import blocked, fused, reference, tiled
+from . import ascend, blocked, fused, reference, tiled
 from .plan import AttentionPlan
 
 Activation = Literal["silu", "softmax"]
@@ -17,10 +17,13 @@ _FUSED = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float
 
 _TRITON = {"device": "cuda", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": tiled.why_unavailable}
 
+_ASCEND = {"device": "npu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": ascend.why_unavailable}
+
 register(
     "hstu_attention",
     Implementation("cpu", fused.attention, **_FUSED),
     Implementation("triton", tiled.attention, **_TRITON),
+    Implementation("npu", ascend.attention, **_ASCEND),
     Implementation("torch", blocked.attention),
     Implementation("reference", reference.attention, automatic=False),
 )
@@ -32,7 +35,8 @@ register(
 )
 
 IMPLEMENTATIONS = names("hstu_attention")
-"""`cpu`: fused C++, float32 and smaller. `triton`: the same on a GPU. `torch`: blocks of queries against the range of keys that
+"""`cpu`: fused C++, float32 and smaller. `triton`: the same on a GPU. `npu`: Huawei's operator, where it is
+loaded. `torch`: blocks of queries against the range of keys that
 they can see, on any device. `reference`: the definition in loops and float64, for tests."""
 
 

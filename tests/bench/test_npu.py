@@ -53,6 +53,14 @@ def test_every_model_runs_and_its_record_says_where(run: tuple[Path, Any]) -> No
     assert made["hstu"]["kernels"]["hstu_attention"] == "torch"
 
 
+def test_huaweis_operator_runs_where_it_is_loaded(tmp_path: Path) -> None:
+    table = click_table(tmp_path, rows=300)
+    arguments = ("run", "--dataset", str(table), "--models", "hstu,llama", "--device", "npu", "--seeds", "1", "--quiet")
+    assert on_npu(tmp_path, "fused", *arguments, "--set", "train.epochs=1")["code"] == 0
+    for record in records(tmp_path).values():
+        assert record["status"] == "ok" and record["kernels"]["hstu_attention"] == "npu", record["error"]
+
+
 def test_results_of_a_simulated_device_enter_no_board(run: tuple[Path, Any]) -> None:
     folder, result = run
     assert "a simulated device: results enter no board" in result["shown"]

@@ -19,7 +19,7 @@ NO_FUSED = fused.LIBRARY.why_unavailable()
 FAST = [
     pytest.param(name, marks=pytest.mark.skipif(name == "cpu" and NO_FUSED is not None, reason=str(NO_FUSED)))
     for name in IMPLEMENTATIONS
-    if name not in ("reference", "triton")  # test_tiled.py
+    if name not in ("reference", "triton", "npu")  # test_tiled.py, test_ascend.py
 ]
 
 

@@ -20,7 +20,7 @@ from rankbench.bench.data.batches import make_batches
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
-from support import simulated_npu
+from support import fake_mxrec, simulated_npu
 from support.logs import make_data
 
 NPU = torch.device("privateuseone")
@@ -42,6 +42,12 @@ class KillAt(Quiet):
 def command(folder: Path, *arguments: str) -> object:
     """The command line."""
     return {"code": cli.main(arguments), "operations": sum(simulated_npu.OPERATIONS.values())}
+
+
+def fused(folder: Path, *arguments: str) -> object:
+    """The command line, where Huawei's operator is loaded."""
+    fake_mxrec.install()
+    return command(folder, *arguments)
 
 
 def resume(folder: Path, name: str) -> object:
@@ -106,5 +112,6 @@ def mistakes(folder: Path) -> object:
 if __name__ == "__main__":
     simulated_npu.install()
     task, folder, *arguments = sys.argv[1:]
-    result = {"command": command, "resume": resume, "waits": waits, "mistakes": mistakes}[task](Path(folder), *arguments)
+    tasks = (command, fused, resume, waits, mistakes)
+    result = {one.__name__: one for one in tasks}[task](Path(folder), *arguments)
     print(json.dumps(result))

@@ -1,0 +1,95 @@
+"""The path to Huawei's operator, with a stand-in that computes what its documentation says: padding, masks, biases, check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rankbench.kernels import dispatch
+from rankbench.kernels.hstu_attention import ascend, blocked
+from rankbench.kernels.time_buckets import GAP_BUCKETS
+from support import fake_mxrec
+
+from .test_hstu_attention import geometry
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def operator() -> Iterator[None]:
+    fake_mxrec.install()
+    yield
+    fake_mxrec.remove()
+
+
+@pytest.mark.usefixtures("operator")
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    window=st.sampled_from([0, 3, 50]),
+    tie=st.sampled_from([0.0, 0.4]),
+    biases=st.sampled_from([(True, True), (True, False), (False, True), (False, False)]),
+    heads=st.sampled_from([1, 2]),
+    size=st.sampled_from([5, 16]),
+    per_head=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_against_torchs_path(
+    lengths: list[int], window: int, tie: float, biases: tuple[bool, bool], heads: int, size: int, per_head: bool, seed: int
+) -> None:
+    plan = geometry(lengths, window, tie, seed)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    tokens = len(plan.lo)
+    q, k, v = (draw(tokens, heads, size) for _ in range(3))
+    shape = (heads,) if per_head else ()
+    tables = [draw(rows, *shape) if wanted else None for rows, wanted in zip((12, GAP_BUCKETS), biases, strict=True)]
+    divisor = torch.rand(tokens, generator=generator, dtype=torch.float64) + 1
+    leaves = [one for one in (q, k, v, *tables) if one is not None]
+    grad = torch.randn(tokens, heads, size, generator=generator, dtype=torch.float64)
+    results = []
+    for run in (ascend.attention, blocked.attention):
+        out = run(q, k, v, plan, 0.3, *tables, "silu", divisor)
+        results.append([out, *torch.autograd.grad(out, leaves, grad)])
+    for own, wanted in zip(*results, strict=True):
+        assert torch.allclose(own, wanted, atol=1e-9)
+
+
+@pytest.mark.usefixtures("operator")
+def test_lengths_are_padded_to_few() -> None:
+    assert {ascend._padded(geometry([n], 9, 0.0, 0), 0, 0).length for n in range(1, 65)} == {16, 32, 64}
+
+
+@pytest.mark.usefixtures("operator")
+def test_an_operator_that_does_what_it_should_passes_the_check() -> None:
+    assert ascend._differs(CPU) is None
+
+
+def test_an_operator_that_computes_something_else_is_refused() -> None:
+    fake_mxrec.install(wrong=True)
+    try:
+        reason = ascend._differs(CPU)
+    finally:
+        fake_mxrec.remove()
+    assert reason is not None and "computes something else: relative error" in reason
+
+
+def test_without_the_operator_the_reason_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "is not loaded; build RecSDK's operators and let RANKBENCH_MXREC name the library" in str(ascend.why_unavailable())
+    monkeypatch.setenv("RANKBENCH_MXREC", "/no/such/library.so")
+    assert "RANKBENCH_MXREC names /no/such/library.so, which cannot be loaded" in str(ascend.why_unavailable())
+    assert "it runs on npu alone" in str(dispatch.find("hstu_attention", "npu").refusal(CPU))
+
+
+def test_a_softmax_goes_the_way_of_torch() -> None:
+    plan = geometry([9, 4], 5, 0.2, 1)
+    q, k, v = torch.randn(3, 13, 2, 8)
+    expected = blocked.attention(q, k, v, plan, 0.3, None, None, "softmax", 1.0)
+    assert torch.equal(ascend.attention(q, k, v, plan, 0.3, None, None, "softmax", 1.0), expected)
