@@ -75,6 +75,15 @@ class Row:
     device: str
     """Of its runs; several are joined by a comma."""
 
+    @property
+    def on_cpu(self) -> bool:
+        return self.device == "cpu"
+
+    @property
+    def training_cost(self) -> float:
+        """Seconds: CPU time of all threads on a CPU, which other work on the machine hardly changes; wall time elsewhere."""
+        return self.train_cpu_seconds if self.on_cpu else self.train_seconds
+
 
 @dataclass(frozen=True)
 class Board:

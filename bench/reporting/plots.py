@@ -159,7 +159,7 @@ def against_time(board: Board) -> Figure:
                 front.append(row)
         corners = _corners([(_seconds(row), _interval(board, row).point) for row in front])
         axes.plot(*zip(*corners, strict=True), color="black", linewidth=0.9, alpha=0.45, zorder=1)
-        axes.set_xlabel("training time in seconds, mean over seeds, log scale (lower is better)")
+        axes.set_xlabel(f"training time in seconds{_clock(board)}, mean over seeds, log scale (lower is better)")
         axes.set_ylabel(f"test {metric} (higher is better)")
         times = [_seconds(row) for row in board.rows]
         widen = max((max(times) / min(times)) ** 0.15, math.sqrt(20 * min(times) / max(times)))
@@ -184,7 +184,11 @@ def _corners(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _seconds(row: Row) -> float:
-    return row.train_seconds if row.train_seconds > SECONDS_FLOOR else SECONDS_FLOOR
+    return max(row.training_cost, SECONDS_FLOOR)
+
+
+def _clock(board: Board) -> str:
+    return " of CPU time" if all(row.on_cpu for row in board.rows) else ""
 
 
 def _name_points(

@@ -69,7 +69,7 @@ def _cells(row: Row, best: bool, headline: str) -> tuple[str, ...]:
         _number(row.means["ece"]),
         _number(row.means["ndcg@10"]),
         f"{_count(row.parameters_embedding)} + {_count(row.parameters_dense)}",
-        f"{row.train_seconds:.1f}",
+        f"{row.training_cost:.1f}",
         f"{row.examples_per_second:,.0f}",
         f"{row.latency_ms:.1f}",
         f"{row.peak_memory_mb:.0f}",
@@ -96,7 +96,9 @@ INTERVALS = (
     "(sampling noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best."
 )
 LEGEND = (
-    f"{INTERVALS} Parameters are embedding + dense. Times and memory are of this run's machine; MB is the process peak on a CPU."
+    f"{INTERVALS} Parameters are embedding + dense. `train s` is CPU time of all "
+    "threads on a CPU, which other work on the machine hardly changes, and wall time on an accelerator; other times are wall time. "
+    "Times and memory are of this run's machine; MB is the process peak on a CPU."
 )
 
 
