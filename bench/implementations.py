@@ -66,5 +66,5 @@ def table(device: torch.device) -> Iterator[Row]:
     for operation, implementations in OPERATIONS.items():
         chosen = choose(operation, device)
         for one in implementations:
-            reason = one.refusal(torch.device(one.device or device.type))
+            reason = one.why_unavailable()
             yield Row(operation, one.name, one.device or "any", reason or "available", one is chosen)

@@ -36,6 +36,10 @@ class Implementation:
             return f"it runs on {self.device} alone, not on {device.type}"
         if self.dtypes is not None and dtype is not None and dtype not in self.dtypes:
             return f"it does not take {str(dtype).removeprefix('torch.')}"
+        return self.why_unavailable()
+
+    def why_unavailable(self) -> str | None:
+        """Why this machine cannot run it on its own device; None if it can."""
         return _probed(self)
 
 

@@ -96,8 +96,8 @@ INTERVALS = (
     "(sampling noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best."
 )
 LEGEND = (
-    f"{INTERVALS} Parameters are embedding + dense. `train s` is CPU time of all "
-    "threads on a CPU, which other work on the machine hardly changes, and wall time on an accelerator; other times are wall time. "
+    f"{INTERVALS} Parameters are embedding + dense. `train s` is CPU time of all threads on a CPU, "
+    "which other work on the machine hardly changes, and wall time on an accelerator; other times are wall time. "
     "Times and memory are of this run's machine; MB is the process peak on a CPU."
 )
 
