@@ -1,8 +1,9 @@
 """The attention operation alone, forward and backward: every implementation that works here, beside what torch offers.
 
 One round measures each contender once, in turn, and a matrix product of this device with them: ratios and shares are taken round
-by round, because the speed of a shared machine drifts. Two yardsticks compute on padded tensors: `eager`, the same mathematics as
-dense tensors with the position bias read by one index, and `sdpa`, torch's own softmax attention, causal and without a bias.
+by round, because the speed of a shared machine drifts. Three yardsticks compute on padded tensors: `eager`, the same mathematics as
+dense tensors, with the position bias as one writes it first, table[distance]; `eager-select`, the same with index_select, whose
+gradient is much cheaper; and `sdpa`, torch's own softmax attention, causal and without a bias.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from ..config import DataConfig
 from ..data.batches import make_batches
 from ..data.dataset import prepare
 from ..data.sources.schema import DataRoots
+
+YARDSTICKS = ("eager", "eager-select", "sdpa")
 
 GEMM = 1024
 """Rows, columns and depth of the matrix product whose speed is the peak: torch's or ours (`linear`), whichever is faster."""
@@ -176,14 +179,20 @@ def _contenders(case: _Case, shape: Shape, device: torch.device, dtype: torch.dt
     distance = (at.unsqueeze(1) - at).clamp(min=0)
     seen = (distance.new_ones(longest, longest).tril().bool() & real[:, None, None, :]).to(dtype)
 
-    def eager() -> object:
-        logits = q @ k.transpose(2, 3) * shape.size**-0.5 + case.bias.index_select(0, distance.flatten()).view_as(distance)
+    def dense(bias: Tensor) -> object:
+        logits = q @ k.transpose(2, 3) * shape.size**-0.5 + bias
         return torch.autograd.grad(F.silu(logits) / longest * seen @ v, (q, k, v, case.bias), grad)
+
+    def eager() -> object:
+        return dense(case.bias[distance])
+
+    def eager_select() -> object:
+        return dense(case.bias.index_select(0, distance.flatten()).view_as(distance))
 
     def sdpa() -> object:
         return torch.autograd.grad(F.scaled_dot_product_attention(q, k, v, is_causal=True), (q, k, v), grad)
 
-    return {**found, "eager": eager, "sdpa": sdpa}
+    return {**found, "eager": eager, "eager-select": eager_select, "sdpa": sdpa}
 
 
 def _error(shape: Shape, device: torch.device, dtype: torch.dtype, name: str) -> float:
@@ -226,7 +235,7 @@ def measure(shape: Shape, device: torch.device, dtype: torch.dtype, rounds: int)
     return [
         Measured(
             shape.name, name, tokens, pairs, flop, seconds[name], gemm,
-            None if name in ("eager", "sdpa") else _error(shape, device, dtype, name),
+            None if name in YARDSTICKS else _error(shape, device, dtype, name),
         )
         for name in contenders
     ]  # fmt: skip

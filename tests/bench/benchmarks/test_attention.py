@@ -22,24 +22,25 @@ AVAILABLE = [one.name for one in OPERATIONS["hstu_attention"] if one.automatic a
 
 def test_what_is_measured() -> None:
     rows = measure(SMALL, CPU, torch.float32, rounds=2)
-    assert [row.contender for row in rows] == [*AVAILABLE, "eager", "sdpa"]
+    assert [row.contender for row in rows] == [*AVAILABLE, *attention.YARDSTICKS]
     for row in rows:
         assert row.tokens == 15 and row.pairs == sum(n * (n + 1) // 2 for n in SMALL.lengths)
         assert row.flop == 2 * row.pairs * 2 * 7 * 4
         assert len(row.seconds) == len(row.gemm_flops) == 2 and min(row.seconds) > 0 < min(row.gemm_flops)
     errors = {row.contender: row.error for row in rows}
     assert all(errors[name] is not None and errors[name] < 1e-5 for name in AVAILABLE)  # type: ignore[operator]
-    assert errors["eager"] is errors["sdpa"] is None
+    assert all(errors[name] is None for name in attention.YARDSTICKS)
 
 
 def test_the_dense_yardstick_is_the_same_mathematics() -> None:
     case = attention._case(SMALL, CPU, torch.float64)
     gradients = torch.autograd.grad(attention._attend(case, SMALL.size, "torch"), (case.q, case.bias), case.grad)
-    dense = attention._contenders(case, SMALL, CPU, torch.float64)["eager"]()
-    assert isinstance(dense, tuple)
-    assert torch.allclose(dense[3], gradients[1], atol=1e-12)
     real = torch.arange(max(SMALL.lengths)) < torch.tensor(SMALL.lengths).unsqueeze(1)
-    assert torch.allclose(dense[0].transpose(1, 2)[real], gradients[0], atol=1e-12)
+    for name in ("eager", "eager-select"):
+        dense = attention._contenders(case, SMALL, CPU, torch.float64)[name]()
+        assert isinstance(dense, tuple)
+        assert torch.allclose(dense[3], gradients[1], atol=1e-12)
+        assert torch.allclose(dense[0].transpose(1, 2)[real], gradients[0], atol=1e-12)
 
 
 def test_half_empty_batches_are_the_same_every_time() -> None:
