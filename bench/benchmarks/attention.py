@@ -2,8 +2,8 @@
 
 One round measures each contender once, in turn, and a matrix product of this device with them: ratios and shares are taken round
 by round, because the speed of a shared machine drifts. Three yardsticks compute on padded tensors: `eager`, the same mathematics
-as dense tensors, with the position bias as one writes it first, table[distance]; `eager-select`, the same with index_select, whose
-gradient is another operation; and `sdpa`, torch's own softmax attention, causal and without a bias.
+as dense tensors, with the position bias as one writes it first, table[distance]; `eager-select`, the same with index_select, of
+which the gradient is another operation; and `sdpa`, torch's own softmax attention, causal and without a bias.
 """
 
 from __future__ import annotations
