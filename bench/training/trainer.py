@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,12 +20,15 @@ from torch.nn import functional as F
 
 from .. import device as devices
 from ..config import TrainConfig
-from ..contract import ModelInfo, Ranker, to_device
+from ..contract import ModelInfo, PointwiseBatch, Ranker, SequenceBatch, to_device
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..evaluation import evaluator, metrics
 from . import checkpoint
 from .optimizer import Optimizer
+
+AHEAD = 2
+"""Batches that another thread assembles while an accelerator computes. On a CPU it would take the model's own time."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +95,16 @@ def train(
     valid = make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
     if info.fit == "counts":
         return _count(model, batches, device)
-    loop = _Loop(model, config, seed, device, resume_file)
+    loop = _Loop(model, config, device, resume_file)
     state = loop.state
     while not loop.finished():
         plans = batches.plans(state.epoch)
         progress.epoch_started(state.epoch + 1, config.epochs, len(plans), state.step)
-        for plan in plans[state.step :]:
-            loop.step(batches, plan, progress)
-            if loop.out_of_time():
-                break
+        with contextlib.closing(_assembled(batches, plans, state, seed, 0 if device.type == "cpu" else AHEAD)) as source:
+            for _ in plans[state.step :]:
+                loop.step(source, progress)
+                if loop.out_of_time():
+                    break
         loop.optimizer.settle()
         point = _validate(model, valid, data, config, device, state)
         loop.end_epoch(point)
@@ -104,6 +112,30 @@ def train(
     loop.optimizer.release()
     model.load_state_dict(loop.best)
     return state
+
+
+def _assembled(
+    batches: Batches, plans: list[np.ndarray], state: TrainState, seed: int, ahead: int
+) -> Generator[PointwiseBatch | SequenceBatch, None, None]:
+    """The rest of an epoch's batches in their order, up to `ahead` of them assembled by another thread beforehand."""
+    epoch, steps = state.epoch, range(state.step, len(plans))
+
+    def assemble(step: int) -> PointwiseBatch | SequenceBatch:
+        # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
+        return batches.assemble(plans[step], np.random.default_rng([seed, epoch, step]))
+
+    if ahead == 0:
+        yield from map(assemble, steps)
+        return
+    pool = ThreadPoolExecutor(1)
+    try:
+        waiting = deque(pool.submit(assemble, step) for step in steps[:ahead])
+        for step in steps:
+            if step + ahead < len(plans):
+                waiting.append(pool.submit(assemble, step + ahead))
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
@@ -138,8 +170,8 @@ def _validate(
 class _Loop:
     """Optimiser, scaler, best weights and checkpoints around one model."""
 
-    def __init__(self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Path) -> None:
-        self.model, self.config, self.seed, self.device, self.resume_file = model, config, seed, device, resume_file
+    def __init__(self, model: Ranker, config: TrainConfig, device: torch.device, resume_file: Path) -> None:
+        self.model, self.config, self.device, self.resume_file = model, config, device, resume_file
         self.optimizer = Optimizer(model, config, device)
         self.scaler = devices.grad_scaler(device, config.precision)
         self.state = TrainState()
@@ -155,12 +187,11 @@ class _Loop:
     def out_of_time(self) -> bool:
         return 0 < self.config.max_seconds <= self.state.seconds
 
-    def step(self, batches: Batches, plan: np.ndarray, progress: Progress) -> None:
+    def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress) -> None:
         begin, begin_cpu = time.perf_counter(), time.process_time()
         state, config = self.state, self.config
         self.model.train()
-        # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
-        batch = to_device(batches.assemble(plan, np.random.default_rng([self.seed, state.epoch, state.step])), self.device)
+        batch = to_device(next(source), self.device)
         with devices.autocast(self.device, config.precision):
             logits = self.model(batch)
             auxiliary = self.model.auxiliary_loss()

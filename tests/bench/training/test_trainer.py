@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.contract import Ranker
+from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
-from rankbench.bench.training import checkpoint
+from rankbench.bench.training import checkpoint, trainer
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import EpochPoint, TrainState, train
 from support.logs import make_data
@@ -77,6 +79,29 @@ def test_resuming_equals_never_stopping(name: str, when: int, data: RankingData,
         assert scores == expected
         assert without_seconds(resumed) == without_seconds(straight)
         assert (resumed.steps, resumed.best_epoch) == (straight.steps, straight.best_epoch)
+
+
+@pytest.mark.parametrize("name", ["din", "hstu"])
+def test_batches_that_a_thread_assembles_ahead_are_the_same(
+    name: str, data: RankingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for an accelerator; also where training stops within an epoch and the thread still has work."""
+    _, straight, expected = fit(name, data, tmp_path / "straight.pt")
+    own = trainer._assembled
+    monkeypatch.setattr(trainer, "_assembled", lambda *arguments: own(*arguments[:4], 3))
+    with pytest.raises(Killed):
+        fit(name, data, tmp_path / "x.pt", dataclasses.replace(CONFIG, checkpoint_seconds=1e-9), progress=KillAt(17))
+    _, resumed, scores = fit(name, data, tmp_path / "x.pt")
+    assert scores == expected and without_seconds(resumed) == without_seconds(straight)
+
+
+def test_an_error_of_the_thread_is_raised(data: RankingData) -> None:
+    batches = make_batches(data, "pointwise", "train", 128, 300)
+    plans = [*batches.plans(0)[:2], np.array([10**9])]
+    source = trainer._assembled(batches, plans, TrainState(), 0, 2)
+    next(source), next(source)
+    with pytest.raises(IndexError):
+        next(source)
 
 
 def test_the_auxiliary_loss_is_descended_and_not_reported(data: RankingData, tmp_path: Path) -> None:
