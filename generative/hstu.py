@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
+from ..kernels.gating import gated_norm, silu_split
 from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import DIVISOR, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
@@ -53,11 +54,9 @@ class HSTULayer(nn.Module):
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         normed = F.layer_norm(x, x.shape[1:], eps=1e-6)
-        *gate, v, q, k = F.silu(self.uvqk(normed)).split(x.shape[1], dim=1)
+        *gate, v, q, k = silu_split(self.uvqk(normed), 4 if self.gate else 3)
         attended = self.attention(q, k, v, geometry)
-        attended = F.layer_norm(attended, attended.shape[1:], eps=1e-6)
-        if gate:
-            attended = gate[0] * attended
+        attended = gated_norm(gate[0], attended, 1e-6) if gate else F.layer_norm(attended, attended.shape[1:], eps=1e-6)
         return (x if self.clean else normed) + self.out(self.dropout(attended))
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
+from ..kernels.gating import silu_split
 from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import GENERATIVE_SPACE, Attention, Layout, RelativeBiasKind, SequenceConfig
@@ -66,7 +67,7 @@ class MTGRLayer(nn.Module):
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         normed = self.input_norm(x, geometry.kind)
-        *gate, v, q, k = F.silu(self.uvqk(normed)).split(x.shape[1], dim=1)
+        *gate, v, q, k = silu_split(self.uvqk(normed), 4 if self.gate else 3)
         attended = self.output_norm(self.attention(q, k, v, geometry), geometry.kind)
         if gate:
             attended = gate[0] * attended
