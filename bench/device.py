@@ -62,13 +62,14 @@ def keep_freed_memory() -> None:
     """Let the C library keep what is freed, where it can (glibc): training asks for the same large blocks at every step.
 
     By default blocks above 32 MB go back to the system each time, and every page that comes again is cleared first: 4 to 14%
-    of the steps of DIN and DIEN.
+    of the steps of DIN and DIEN. What an earlier run of this process left is given back first, so that peaks are each run's own.
     """
     trim_threshold, mmap_max = -1, -4
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 2**31 - 1)
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+        library.mallopt(mmap_max, 0)
+        library.mallopt(trim_threshold, 2**31 - 1)
 
 
 def supports(device: torch.device, precision: str) -> str | None:

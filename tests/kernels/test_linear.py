@@ -34,7 +34,8 @@ def results(tensors: list[Tensor | None], dtype: torch.dtype = torch.float32) ->
 
 
 def error(found: Tensor, exact: Tensor) -> float:
-    return float((found.double() - exact).detach().norm() / exact.norm().clamp(min=1e-30))
+    found, exact = found.detach(), exact.detach()
+    return float((found.double() - exact).norm() / exact.norm().clamp(min=1e-30))
 
 
 @compiled

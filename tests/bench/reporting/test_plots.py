@@ -104,7 +104,8 @@ def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: 
 
 
 def test_a_row_without_measurable_time_has_a_place(board: Board) -> None:
-    instant = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], train_seconds=0.0), *board.rows[1:]))
+    first = dataclasses.replace(board.rows[0], train_seconds=0.0, train_cpu_seconds=0.0)
+    instant = dataclasses.replace(board, rows=(first, *board.rows[1:]))
     low, _ = plots.against_time(instant).axes[0].get_xlim()
     assert 0 < low < plots.SECONDS_FLOOR
 
