@@ -55,7 +55,8 @@ def test_against_float64(threads: int, rows: int, inputs: int, outputs: int, bia
     finally:
         torch.set_num_threads(1)
     for one, exact in zip(found, results(tensors, torch.float64), strict=True):
-        assert one.shape == exact.shape and error(one, exact) < 1e-5
+        # Of few numbers, terms may cancel to nothing: what counts is their size, about 10.
+        assert one.shape == exact.shape and torch.allclose(one.detach().double(), exact.detach(), rtol=1e-5, atol=1e-4)
 
 
 @compiled
