@@ -48,17 +48,13 @@ def _declare(library: ctypes.CDLL) -> None:
 LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"), declare=_declare)
 
 
-def _addresses(tensors: list[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(tensors))(*(None if one is None else one.data_ptr() for one in tensors))
-
-
 class _SiluSplit(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, parts: int) -> tuple[Tensor, ...]:
         z = z.contiguous()
         rows, width = len(z), z.shape[1] // parts
         out = [z.new_empty(rows, width) for _ in range(parts)]
-        LIBRARY().silu_split_forward(rows, width, parts, z.data_ptr(), _addresses([*out]), torch.get_num_threads())
+        LIBRARY().silu_split_forward(rows, width, parts, z.data_ptr(), native.addresses([*out]), torch.get_num_threads())
         ctx.save_for_backward(z)
         ctx.set_materialize_grads(False)
         return tuple(out)
@@ -70,7 +66,7 @@ class _SiluSplit(torch.autograd.Function):
         dense = [None if one is None else one.contiguous() for one in grads]
         d_z = torch.empty_like(z)
         sizes = (len(z), z.shape[1] // len(grads), len(grads))
-        LIBRARY().silu_split_backward(*sizes, z.data_ptr(), _addresses(dense), d_z.data_ptr(), torch.get_num_threads())
+        LIBRARY().silu_split_backward(*sizes, z.data_ptr(), native.addresses(dense), d_z.data_ptr(), torch.get_num_threads())
         return d_z, None
 
 

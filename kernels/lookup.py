@@ -136,10 +136,6 @@ def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(tensors))(*(_address(tensor) for tensor in tensors))
-
-
 class _Lookup(torch.autograd.Function):
     """The compiled loop. The tables are those of the parts, in their order; one that stands there twice is one table."""
 
@@ -161,7 +157,7 @@ class _Lookup(torch.autograd.Function):
         out = torch.empty(rows, len(slots), dim)
         dense = [table.detach().contiguous() for table in unique.values()]
         bad = library.lookup_forward(
-            len(parts), array, _addresses(dense), out.data_ptr(), rows, len(slots) * dim, dim, torch.get_num_threads()
+            len(parts), array, native.addresses(dense), out.data_ptr(), rows, len(slots) * dim, dim, torch.get_num_threads()
         )
         if bad >= 0:
             low, high = int(kept[bad].ids.min()), int(kept[bad].ids.max())
@@ -183,8 +179,8 @@ class _Lookup(torch.autograd.Function):
                 read[at] = _rows_read(library, ctx.parts, ctx.kept, at, places.number)
                 shape = (len(read[at]), dim)
             gradients.append(torch.zeros(shape) if wanted else None)
-        numbers = _addresses([ctx.tables[at][3].number if at in read else None for at in range(len(gradients))])
-        pointers, threads = _addresses(gradients), torch.get_num_threads()
+        numbers = native.addresses([ctx.tables[at][3].number if at in read else None for at in range(len(gradients))])
+        pointers, threads = native.addresses(gradients), torch.get_num_threads()
         library.lookup_backward(
             len(ctx.parts), ctx.parts, grad.data_ptr(), pointers, numbers, len(gradients), slots * dim, dim, threads
         )

@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 _SECONDS = 300
 """A compiler that takes longer hangs."""
 
@@ -151,6 +153,11 @@ def _compile(compiler: tuple[str, ...], source: Path, target: Path) -> None:
         raise BuildError(f"{compiler[0]} cannot compile {source.name}: {_line(str(error))}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
+    """Where tensors begin, as an array of pointers; null for None. Whoever calls keeps the tensors alive."""
+    return (ctypes.c_void_p * len(tensors))(*(None if one is None else one.data_ptr() for one in tensors))
 
 
 def _line(text: str) -> str:

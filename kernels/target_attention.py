@@ -144,7 +144,7 @@ class _Tables:
     def __init__(self, tables: Sequence[Tensor], ids: Sequence[Tensor]) -> None:
         self.tensors = [*tables, *ids]
         self.count = len(tables)
-        self.table, self.ids = _addresses(tables), _addresses(ids)
+        self.table, self.ids = native.addresses(tables), native.addresses(ids)
         self.rows = (_NUMBER * len(tables))(*(len(table) for table in tables))
 
     def check(self, tokens: int) -> None:
@@ -152,10 +152,6 @@ class _Tables:
         if (bad := LIBRARY().outside(tokens, self.count, self.ids, self.rows)) >= 0:
             ids = self.tensors[self.count + bad]
             raise IndexError(f"ids {int(ids.min())} to {int(ids.max())} for a table of {self.rows[bad]} rows")
-
-
-def _addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    return (_ADDRESS * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 def _unit(
@@ -219,7 +215,7 @@ class _ActivationUnit(torch.autograd.Function):
         d_event, d_interaction, d_hidden, d_bias, d_out = (torch.zeros_like(kept[at]) for at in (4, 5, 6, 7, 8))
         d_added = [torch.zeros_like(one) for one in added]
         gradients = (d_key, d_query, d_start, d_event, d_interaction, d_hidden, d_bias, d_out)
-        pointers, grad = _addresses(d_added), grads[0].contiguous()
+        pointers, grad = native.addresses(d_added), grads[0].contiguous()
         library.activation_unit_backward(
             unit,
             grad.data_ptr(),
@@ -269,7 +265,7 @@ class _WeightedSum(torch.autograd.Function):
         weight, value, row, *tables = ctx.saved_tensors
         grad, d_weight, d_value = grads[0].contiguous(), torch.empty_like(weight), torch.empty_like(value)
         d_tables = [torch.zeros_like(table) for table in tables]
-        known, pointers = _Tables(tables, ctx.ids), _addresses(d_tables)
+        known, pointers = _Tables(tables, ctx.ids), native.addresses(d_tables)
         values, _kept = _values(value, row, ctx.columns, ctx.width, known, ctx.dim)
         LIBRARY().weighted_sum_backward(
             values, weight.data_ptr(), grad.data_ptr(), d_value.data_ptr(), pointers, d_weight.data_ptr()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..time_buckets import time_buckets
 from . import blocked
 from .plan import AttentionPlan, plan_attention
 
@@ -145,7 +146,7 @@ def _padded(plan: AttentionPlan, positions: int, buckets: int) -> Padded:
                 assert plan.query_time is not None and plan.key_time is not None
                 gap = spread(plan.query_time, 0) - spread(plan.key_time, 0).transpose(1, 2)
                 # A token's own key has the first row, whatever the time from which it looks back.
-                bias += blocked.time_buckets(gap).clamp(max=buckets - 1) * (at.unsqueeze(1) != at)
+                bias += time_buckets(gap).clamp(max=buckets - 1) * (at.unsqueeze(1) != at)
         plan.cache[key] = Padded(place, length, mask & real & real.transpose(1, 2), bias)
     return plan.cache[key]  # type: ignore[no-any-return]
 
