@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..time_buckets import time_buckets
 from . import blocked
-from .plan import AttentionPlan, plan_attention
+from .plan import AttentionPlan, Inputs, plan_attention
 
 LIBRARY = "RANKBENCH_MXREC"
 """Environment variable: the shared library that defines torch.ops.mxrec, as RecSDK builds it."""
@@ -73,7 +73,7 @@ def _differs(device: torch.device) -> str | None:
     for run in (attention, blocked.attention):
         q, k, v, bias = (one.clone().requires_grad_() for one in tensors)
         try:
-            out = run(q, k, v, plan, 0.5, bias, None, "silu", 10.0)
+            out = run(Inputs(q, k, v, plan, 0.5, bias, None, "silu", 10.0))
             results.append([out.detach(), *torch.autograd.grad(out, (q, k, v, bias), grad)])
         except (RuntimeError, TypeError, KeyError) as error:
             return f"torch.ops.mxrec.hstu_dense fails ({' '.join(str(error).split())[:160]})"
@@ -84,20 +84,11 @@ def _differs(device: torch.device) -> str | None:
     return None
 
 
-def attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    plan: AttentionPlan,
-    alpha: float,
-    position_bias: Tensor | None,
-    time_bias: Tensor | None,
-    activation: str,
-    divisor: Tensor | float,
-) -> Tensor:
+def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`."""
+    q, k, v, plan, alpha, position_bias, time_bias, activation, divisor = inputs
     if activation != "silu" or len(q) == 0:
-        return blocked.attention(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)
+        return blocked.attention(inputs)
     positions, buckets = (0 if table is None else len(table) for table in (position_bias, time_bias))
     padded = _padded(plan, positions, buckets)
     batch, heads = len(padded.mask), q.shape[1]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..time_buckets import time_buckets
-from .plan import AttentionPlan
+from .plan import AttentionPlan, Inputs
 
 BLOCK = 64
 """Queries in a block."""
@@ -228,18 +228,9 @@ def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, t
     return out.index_add(0, rows[inside], values[inside])
 
 
-def attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    plan: AttentionPlan,
-    alpha: float,
-    position_bias: Tensor | None,
-    time_bias: Tensor | None,
-    activation: str,
-    divisor: Tensor | float,
-) -> Tensor:
+def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`."""
+    q, k, v, plan, alpha, position_bias, time_bias, activation, divisor = inputs
     if len(q) == 0:
         return v.clone()
     groups = _groups(plan, 0 if position_bias is None else len(position_bias), 0 if time_bias is None else len(time_bias))

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..native import BuildError, Library
 from ..time_buckets import borders
-from .plan import AttentionPlan
+from .plan import AttentionPlan, Inputs
 
 _ACTIVATIONS = {"silu": 0, "softmax": 1, "bias alone": 2}
 
@@ -260,23 +260,10 @@ def _problem(
     return problem
 
 
-def attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    plan: AttentionPlan,
-    alpha: float,
-    position_bias: Tensor | None,
-    time_bias: Tensor | None,
-    activation: str,
-    divisor: Tensor | float,
-) -> Tensor:
+def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`."""
-    inverse = None
-    if activation == "silu":
-        per_query = divisor.detach().float() if isinstance(divisor, Tensor) else torch.full((len(q),), float(divisor))
-        inverse = per_query.reciprocal().contiguous()
-    return _Fused.apply(q, k, v, position_bias, time_bias, inverse, plan, alpha, activation)
+    q, k, v, plan, alpha, position_bias, time_bias, activation, _ = inputs
+    return _Fused.apply(q, k, v, position_bias, time_bias, inputs.inverse_divisor(), plan, alpha, activation)
 
 
 def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, time_table: Tensor | None) -> Tensor:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from ..dispatch import Implementation, choose, names, register
 from . import ascend, blocked, fused, reference, tiled
-from .plan import AttentionPlan
-
-Activation = Literal["silu", "softmax"]
+from .plan import Activation, AttentionPlan, Inputs
 
 _FUSED = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": fused.LIBRARY.why_unavailable}
 
@@ -71,13 +67,13 @@ def hstu_attention(
     if plan.record is not None:
         plan.record.append((k, v))
     if plan.after is None:
-        return run(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)
+        return run(Inputs(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor))
     past = plan.after.length
     k, v = plan.after.take(k, v)
     q = torch.cat([q.new_zeros(past, *q.shape[1:]), q])
     if isinstance(divisor, Tensor):
         divisor = torch.cat([divisor.new_ones(past), divisor])
-    return run(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor)[past:]
+    return run(Inputs(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor))[past:]
 
 
 def bias_mixing(

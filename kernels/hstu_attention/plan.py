@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from .prefix import After
+
+
+Activation = Literal["silu", "softmax"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,28 @@ class AttentionPlan:
     """Where operations leave their keys and values, see prefix.py."""
     after: After | None = None
     """If set, operations get the rows of the last tokens alone; those of the tokens before were recorded."""
+
+
+class Inputs(NamedTuple):
+    """What an implementation of `hstu_attention` is given; see there."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    plan: AttentionPlan
+    alpha: float
+    position_bias: Tensor | None
+    time_bias: Tensor | None
+    activation: Activation
+    divisor: Tensor | float
+
+    def inverse_divisor(self) -> Tensor | None:
+        """float32 [T] of SiLU weights; None for a softmax, which has a normaliser of its own."""
+        if self.activation != "silu":
+            return None
+        if isinstance(self.divisor, Tensor):
+            return self.divisor.detach().float().reciprocal().contiguous()
+        return torch.full((len(self.q),), 1 / self.divisor, device=self.q.device)
 
 
 def plan_attention(

@@ -6,21 +6,12 @@ import torch
 from torch import Tensor
 
 from ..time_buckets import time_buckets
-from .plan import AttentionPlan
+from .plan import AttentionPlan, Inputs
 
 
-def attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    plan: AttentionPlan,
-    alpha: float,
-    position_bias: Tensor | None,
-    time_bias: Tensor | None,
-    activation: str,
-    divisor: Tensor | float,
-) -> Tensor:
+def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`; every gradient comes from autograd over these lines."""
+    q, k, v, plan, alpha, position_bias, time_bias, activation, divisor = inputs
     dtype = q.dtype
     q, k, v = q.double(), k.double(), v.double()
     rows = []

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..time_buckets import borders
-from .plan import AttentionPlan
+from .plan import AttentionPlan, Inputs
 
 _COPIES = 32
 """Of the bias tables' gradients."""
@@ -174,25 +174,10 @@ def _arguments(
     return (position, time, limits), options
 
 
-def attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    plan: AttentionPlan,
-    alpha: float,
-    position_bias: Tensor | None,
-    time_bias: Tensor | None,
-    activation: str,
-    divisor: Tensor | float,
-) -> Tensor:
+def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`."""
+    q, k, v, plan, alpha, position_bias, time_bias, *_ = inputs
     if len(q) == 0:
         return v.clone()
-    inverse = None
-    if activation == "silu":
-        per_query = (
-            divisor.detach().float() if isinstance(divisor, Tensor) else torch.full((len(q),), float(divisor), device=q.device)
-        )
-        inverse = per_query.reciprocal().contiguous()
     tables = (None if table is None else table.contiguous() for table in (position_bias, time_bias))
-    return _Attention.apply(q, k, v, *tables, inverse, plan, alpha)  # type: ignore[no-any-return]
+    return _Attention.apply(q, k, v, *tables, inputs.inverse_divisor(), plan, alpha)  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rankbench.kernels import dispatch
 from rankbench.kernels.hstu_attention import ascend, blocked
+from rankbench.kernels.hstu_attention.plan import Inputs
 from rankbench.kernels.time_buckets import GAP_BUCKETS
 from support import fake_mxrec
 
@@ -56,7 +57,7 @@ def test_against_torchs_path(
     grad = torch.randn(tokens, heads, size, generator=generator, dtype=torch.float64)
     results = []
     for run in (ascend.attention, blocked.attention):
-        out = run(q, k, v, plan, 0.3, *tables, "silu", divisor)
+        out = run(Inputs(q, k, v, plan, 0.3, *tables, "silu", divisor))
         results.append([out, *torch.autograd.grad(out, leaves, grad)])
     for own, wanted in zip(*results, strict=True):
         assert torch.allclose(own, wanted, atol=1e-9)
@@ -91,5 +92,5 @@ def test_without_the_operator_the_reason_says_what_to_do(monkeypatch: pytest.Mon
 def test_a_softmax_goes_the_way_of_torch() -> None:
     plan = geometry([9, 4], 5, 0.2, 1)
     q, k, v = torch.randn(3, 13, 2, 8)
-    expected = blocked.attention(q, k, v, plan, 0.3, None, None, "softmax", 1.0)
-    assert torch.equal(ascend.attention(q, k, v, plan, 0.3, None, None, "softmax", 1.0), expected)
+    inputs = Inputs(q, k, v, plan, 0.3, None, None, "softmax", 1.0)
+    assert torch.equal(ascend.attention(inputs), blocked.attention(inputs))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rankbench.kernels import dispatch
 from rankbench.kernels.hstu_attention import AttentionPlan, blocked, plan_attention, tiled
+from rankbench.kernels.hstu_attention.plan import Inputs
 from rankbench.kernels.time_buckets import GAP_BUCKETS, borders
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -114,7 +115,7 @@ def test_nothing_to_do() -> None:
     empty = torch.zeros(0, 2, 4, device=DEVICE)
     nothing = torch.zeros(0, dtype=torch.int64, device=DEVICE)
     plan = plan_attention(torch.zeros(1, dtype=torch.int64, device=DEVICE), nothing, nothing, nothing)
-    assert tiled.attention(empty, empty, empty, plan, 1.0, None, None, "silu", 1.0).shape == (0, 2, 4)
+    assert tiled.attention(Inputs(empty, empty, empty, plan, 1.0, None, None, "silu", 1.0)).shape == (0, 2, 4)
 
 
 def test_ranges_cover_every_pair_and_little_more() -> None:
