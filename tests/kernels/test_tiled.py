@@ -58,7 +58,7 @@ def results(
     position = draw(9, *of_head) if "position" in tables or "both" in tables else None
     time = draw(GAP_BUCKETS, *of_head) if "time" in tables or "both" in tables else None
     divisor = (plan.hi - plan.lo + 1).to(dtype)
-    out = run(q, k, v, plan, 0.4, position, time, activation, divisor)  # type: ignore[operator]
+    out = run(Inputs(q, k, v, plan, 0.4, position, time, activation, divisor))  # type: ignore[operator, arg-type]
     grad = torch.randn(out.shape, generator=generator).to(torch.bfloat16).to(DEVICE, dtype)
     leaves = [one for one in (q, k, v, position, time) if one is not None]
     return [one.detach().double() for one in (out, *torch.autograd.grad(out, leaves, grad))]
