@@ -58,6 +58,27 @@ def resolve(name: str) -> torch.device:
     return torch.device(name)
 
 
+def of_process(name: str, local_rank: int) -> torch.device:
+    """The device of one of the processes on this machine that train together; accelerators have one process each.
+
+    Raises:
+        UserError: it does not exist, or `name` gives every process the same one.
+    """
+    device = resolve(name)
+    if device.type == "cpu":
+        return device
+    if device.index is not None:
+        raise UserError(f"device {name} is one device, but each of the processes needs its own; use --device {device.type}")
+    device = resolve(f"{device.type}:{local_rank}")
+    _module(device.type).set_device(device)
+    return device
+
+
+def collectives(device: torch.device) -> str:
+    """Backends of torch.distributed: the vendor's for tensors on the device, gloo for the host."""
+    return {"cpu": "cpu:gloo", "cuda": "cpu:gloo,cuda:nccl", "npu": "cpu:gloo,npu:hccl"}[device.type]
+
+
 def keep_freed_memory() -> None:
     """Let the C library keep what is freed, where it can (glibc): training asks for the same large blocks at every step.
 

@@ -1,7 +1,9 @@
-"""The one exception that users are meant to see."""
+"""The one exception that users are meant to see, and others in one line."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -14,3 +16,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return UserError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names)})")
+
+
+def in_one_line(error: Exception) -> str:
+    """Type, message and place of an error that nobody expected."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split())[:400]
+    return f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"

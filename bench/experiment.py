@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 import os
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,13 +26,14 @@ from .contract import ModelInfo, Ranker
 from .data.dataset import RankingData, prepare
 from .data.sources.schema import DataRoots
 from .data.splits import ROLES
-from .errors import UserError
+from .errors import UserError, in_one_line
 from .evaluation import evaluator, metrics
 from .records import provenance, weights
 from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord
 from .records.store import Store
-from .training.progress import Display, Reporter, Send
-from .training.trainer import TrainState, train
+from .training.progress import Display, Quiet, Reporter, Send
+from .training.team import ALONE, ProcessFailed, Team
+from .training.trainer import Progress, TrainState, train
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,20 @@ def run_all(
     jobs: int | None = None,
     threads: int = 1,
     kernels: Mapping[str, str] | None = None,
+    team: Team = ALONE,
 ) -> list[RunRecord]:
     """Run every cell that is not finished; a cell that fails becomes a failed record and the others go on.
 
     Args:
+        device: in a team, the process's own.
         jobs: cells at a time; by default one per core on the CPU and one on an accelerator.
         threads: of each cell on the CPU. One by default, so that a cell's numbers do not depend on how many run beside it.
         kernels: operation -> the implementation to use, instead of the best one here.
+        team: the processes that train each cell together, all of which call this.
 
     Returns:
-        One record per cell, finished earlier or now, in the order of `models` and seeds.
+        One record per cell, finished earlier or now, in the order of `models` and seeds. A process that does not lead its team
+        has none to give.
 
     Raises:
         UserError: settings, data set, device or kernels are wrong; raised before any training.
@@ -121,26 +126,35 @@ def run_all(
     kernels = dict(kernels or {})
     implementations.check(kernels, chosen)
     implementations.make_ready(chosen)
-    store.check_writable()
+    team.from_leader(store.check_writable)
     data = prepare(cells[0].experiment.data, roots)
     cells = [cell.resolved(data.log.positive_only) for cell in cells]
     _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
-    processes = jobs or (max(1, (os.cpu_count() or 1) // threads) if chosen.type == "cpu" else 1)
     records: dict[tuple[str, int], RunRecord] = {}
-    with Display(quiet) as display:
+    with Display(quiet or not team.leads) as display:
         missing = []
         for cell in cells:
-            done = store.finished(_identity(cell, data), data.split.hash)
+            identity = _identity(cell, data)
+            done = team.from_leader(lambda identity=identity: store.finished(identity, data.split.hash))
             if done is None:
-                missing.append(_Job(cell, str(chosen), roots, store, resume, kernels))
+                missing.append(_Job(cell, str(chosen), roots, store, resume, kernels, team))
             else:
                 records[cell.key] = done
         if records:
             display.line(f"{len(records)} of {len(cells)} cells were finished before")
-        for job, record in workers.run(_run_job, missing, processes, threads, display):
-            records[job.cell.key] = record
-            display.line(_summary(job.cell.name, record))
-    return [records[cell.key] for cell in cells]
+        for job, record in workers.run(_run_job, missing, _at_a_time(jobs, threads, chosen, team), threads, display):
+            if record is not None:
+                records[job.cell.key] = record
+                display.line(_summary(job.cell.name, record))
+    return [records[cell.key] for cell in cells] if team.leads else []
+
+
+def _at_a_time(jobs: int | None, threads: int, device: torch.device, team: Team) -> int:
+    if team.size > 1 and jobs not in (None, 1):
+        raise UserError(f"--jobs {jobs} does not go with {team.size} processes, which train one cell after the other together")
+    if jobs is None and device.type == "cpu" and team.size == 1:
+        return max(1, (os.cpu_count() or 1) // threads)
+    return jobs or 1
 
 
 def _check_monitor(monitors: set[str], data: RankingData) -> None:
@@ -163,6 +177,7 @@ class _Job:
     store: Store
     resume: bool
     kernels: dict[str, str]
+    team: Team
 
 
 @functools.lru_cache(maxsize=1)
@@ -170,12 +185,17 @@ def _prepared(config: DataConfig, roots: DataRoots) -> RankingData:
     return prepare(config, roots)
 
 
-def _run_job(job: _Job, send: Send) -> RunRecord:
+def _run_job(job: _Job, send: Send) -> RunRecord | None:
     devices.keep_freed_memory()
     data = _prepared(job.cell.experiment.data, job.roots)
-    progress = Reporter(job.cell.name, send)
+    device = devices.resolve(job.device)
     with dispatch.forced(job.kernels):
-        return _run_cell(job.cell, data, devices.resolve(job.device), job.store, job.resume, progress)
+        if job.team.leads:
+            return _run_cell(job, data, device, Reporter(job.cell.name, send))
+        # What fails in all processes is recorded by the leader.
+        with contextlib.suppress(ProcessFailed, FloatingPointError):
+            _fit(job.cell, data, device, job.store.checkpoint_path(_identity(job.cell, data)), Quiet(), job.team)
+        return None
 
 
 def _summary(name: str, record: RunRecord) -> str:
@@ -221,11 +241,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store, resume: bool, progress: Reporter) -> RunRecord:
+def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Reporter) -> RunRecord:
     """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
+    cell, store = job.cell, job.store
     identity = _identity(cell, data)
     checkpoint = store.checkpoint_path(identity)
-    if not resume:
+    if not job.resume:
         checkpoint.unlink(missing_ok=True)
     record = RunRecord(
         schema_version=SCHEMA_VERSION,
@@ -250,33 +271,38 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
     predictions, trained, ran = None, None, {}
     try:
         with dispatch.watching() as ran:
-            measured, predictions, model = _measure(cell, data, device, checkpoint, progress)
+            measured, predictions, model = _measure(cell, data, device, checkpoint, progress, job.team)
         trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
         raise
+    except ProcessFailed as error:
+        record = dataclasses.replace(record, error=str(error))
     except Exception as error:  # a model may fail in any way; the other cells must go on
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        message = " ".join(str(error).split())[:400]
-        record = dataclasses.replace(
-            record, error=f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
-        )
+        record = dataclasses.replace(record, error=in_one_line(error))
     record = dataclasses.replace(record, kernels=ran, finished=_now())
     store.write(record, predictions, trained)
     checkpoint.unlink(missing_ok=True)
     return record
 
 
+def _fit(
+    cell: Cell, data: RankingData, device: torch.device, checkpoint: Path, progress: Progress, team: Team
+) -> tuple[Ranker, TrainState]:
+    """The model of a cell, trained."""
+    torch.manual_seed(cell.seed)
+    np.random.seed(cell.seed)
+    model = team.together(lambda: cell.info.build(cell.experiment.params, data.spec).to(device))
+    return model, train(model, cell.info, data, cell.experiment.train, cell.seed, device, checkpoint, progress, team)
+
+
 def _measure(
-    cell: Cell, data: RankingData, device: torch.device, checkpoint: Path, progress: Reporter
+    cell: Cell, data: RankingData, device: torch.device, checkpoint: Path, progress: Reporter, team: Team
 ) -> tuple[dict[str, Any], pd.DataFrame, Ranker]:
     """Metrics, cost and curve of a cell, its test predictions, and the trained model."""
     experiment, info = cell.experiment, cell.info
     memory, load = devices.PeakMemory(device), provenance.load_average()
-    torch.manual_seed(cell.seed)
-    np.random.seed(cell.seed)
-    model = info.build(experiment.params, data.spec).to(device)
-    state = train(model, info, data, experiment.train, cell.seed, device, checkpoint, progress)
+    model, state = _fit(cell, data, device, checkpoint, progress, team)
     memory.sample()
     precision = experiment.train.precision
     valid = evaluator.predictions(model, info, data, "valid", device, precision)

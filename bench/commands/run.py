@@ -18,21 +18,26 @@ def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
     from .. import experiment, implementations
     from ..records.store import Store
+    from ..training.team import assembled
 
     store = Store(args.results)
-    records = experiment.run_all(
-        models=models,
-        settings=settings,
-        seeds=args.seeds,
-        device=args.device,
-        roots=roots,
-        store=store,
-        resume=args.resume,
-        quiet=args.quiet,
-        jobs=args.jobs,
-        threads=args.threads,
-        kernels=implementations.parse(args.kernel),
-    )
+    with assembled(args.device) as (team, device):
+        records = experiment.run_all(
+            models=models,
+            settings=settings,
+            seeds=args.seeds,
+            device=str(device),
+            roots=roots,
+            store=store,
+            resume=args.resume,
+            quiet=args.quiet,
+            jobs=args.jobs,
+            threads=args.threads,
+            kernels=implementations.parse(args.kernel),
+            team=team,
+        )
+    if not team.leads:
+        return 0
     failed = [record for record in records if record.status == "failed"]
     for record in failed:
         print(f"failed: {record.identity.model} seed {record.identity.seed}: {record.error}", file=sys.stderr)

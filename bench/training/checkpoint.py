@@ -31,8 +31,8 @@ def save(state: dict[str, Any], path: Path) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state in `path`, None if there is none.
+def load(path: Path) -> dict[str, Any] | None:
+    """The state in `path` with tensors on the CPU, None if there is none.
 
     Raises:
         UserError: the file is there but is not a whole checkpoint.
@@ -41,6 +41,6 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
         return None
     try:
         # weights_only: nothing but tensors and plain values is ever unpickled.
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
         raise UserError(f"checkpoint {path} is corrupted; delete it, or start over with --no-resume") from None

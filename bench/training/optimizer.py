@@ -12,6 +12,7 @@ from ...kernels.dispatch import choose
 from ...kernels.embedding import Table
 from ...kernels.row_adam import RowAdamW
 from ..config import TrainConfig
+from .team import ALONE, Team
 
 MANY_ROWS = 50_000
 """From so many on, visiting the rows that a batch reads costs less than a pass over the table."""
@@ -20,11 +21,12 @@ MANY_ROWS = 50_000
 class Optimizer:
     """Gradients are clipped by their common norm, then stepped."""
 
-    def __init__(self, model: nn.Module, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, model: nn.Module, config: TrainConfig, device: torch.device, team: Team = ALONE) -> None:
         self.clip_norm = config.clip_norm
         tables = [module for module in model.modules() if isinstance(module, Table) and module.by_rows]
         large = [table for table in tables if table.num_embeddings >= MANY_ROWS]
-        by_rows = bool(large) and choose("table_update", device, torch.float32).name == "cpu"
+        # Processes that train together read different rows, and sum up gradients of whole tables.
+        by_rows = bool(large) and team.size == 1 and choose("table_update", device, torch.float32).name == "cpu"
         self.rows = RowAdamW(large, config.lr, config.embedding_decay) if by_rows else None
         apart = {id(parameter) for parameter in self.rows.parameters} if self.rows is not None else set()
         groups = list(_groups(model, config, apart))

@@ -23,9 +23,11 @@ from ..config import TrainConfig
 from ..contract import ModelInfo, PointwiseBatch, Ranker, SequenceBatch, to_device
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
+from ..errors import UserError
 from ..evaluation import evaluator, metrics
 from . import checkpoint
 from .optimizer import Optimizer
+from .team import ALONE, Team
 
 AHEAD = 2
 """Batches that another thread assembles while an accelerator computes. On a CPU it would take the model's own time."""
@@ -86,53 +88,59 @@ def train(
     device: torch.device,
     resume_file: Path,
     progress: Progress,
+    team: Team = ALONE,
 ) -> TrainState:
     """Train `model` in place until validation stops improving, and leave it with its best weights.
 
-    A run that finds `resume_file` continues from it and ends with the numbers of an uninterrupted run.
+    A run that finds `resume_file` continues from it and ends with the numbers of an uninterrupted run. A team trains as one
+    process would whose steps are the batches of all.
     """
     batches = make_batches(data, info.view, "train", config.batch_size, config.batch_events, seed)
     valid = make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
-    if info.fit == "counts":
-        return _count(model, batches, device)
-    loop = _Loop(model, config, device, resume_file)
-    state = loop.state
-    while not loop.finished():
-        plans = batches.plans(state.epoch)
-        progress.epoch_started(state.epoch + 1, config.epochs, len(plans), state.step)
-        with contextlib.closing(_assembled(batches, plans, state, seed, 0 if device.type == "cpu" else AHEAD)) as source:
-            for _ in plans[state.step :]:
-                loop.step(source, progress)
-                if loop.out_of_time():
-                    break
-        loop.optimizer.settle()
-        point = _validate(model, valid, data, config, device, state)
-        loop.end_epoch(point)
-        progress.epoch_finished(point, config.epochs, state.trained / max(state.seconds, 1e-9))
+    if info.fit == "counts":  # once through the data: what the leader counts, nobody else needs to
+        return _count(model, batches, device) if team.leads else TrainState()
+    with team.in_step():
+        loop = _Loop(model, config, seed, device, resume_file, team)
+        state = loop.state
+        while not loop.finished():
+            plans = batches.plans(state.epoch)
+            steps = len(plans[:: team.size])
+            progress.epoch_started(state.epoch + 1, config.epochs, steps, state.step)
+            ahead = 0 if device.type == "cpu" else AHEAD
+            with contextlib.closing(_assembled(batches, plans, state, seed, ahead, team)) as source:
+                for _ in range(state.step, steps):
+                    loop.step(source, progress)
+                    if loop.out_of_time():
+                        break
+            loop.optimizer.settle()
+            point = team.from_leader(lambda: _validate(model, valid, data, config, device, state))
+            loop.end_epoch(point)
+            progress.epoch_finished(point, config.epochs, state.trained / max(state.seconds, 1e-9))
     loop.optimizer.release()
     model.load_state_dict(loop.best)
     return state
 
 
 def _assembled(
-    batches: Batches, plans: list[np.ndarray], state: TrainState, seed: int, ahead: int
+    batches: Batches, plans: list[np.ndarray], state: TrainState, seed: int, ahead: int, team: Team = ALONE
 ) -> Generator[PointwiseBatch | SequenceBatch, None, None]:
-    """The rest of an epoch's batches in their order, up to `ahead` of them assembled by another thread beforehand."""
-    epoch, steps = state.epoch, range(state.step, len(plans))
+    """The rest of the process's batches of an epoch in their order, up to `ahead` of them assembled by another thread
+    beforehand."""
+    epoch, places = state.epoch, range(state.step * team.size + team.rank, len(plans), team.size)
 
-    def assemble(step: int) -> PointwiseBatch | SequenceBatch:
+    def assemble(place: int) -> PointwiseBatch | SequenceBatch:
         # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
-        return batches.assemble(plans[step], np.random.default_rng([seed, epoch, step]))
+        return batches.assemble(plans[place], np.random.default_rng([seed, epoch, place]))
 
     if ahead == 0:
-        yield from map(assemble, steps)
+        yield from map(assemble, places)
         return
     pool = ThreadPoolExecutor(1)
     try:
-        waiting = deque(pool.submit(assemble, step) for step in steps[:ahead])
-        for step in steps:
-            if step + ahead < len(plans):
-                waiting.append(pool.submit(assemble, step + ahead))
+        waiting = deque(pool.submit(assemble, place) for place in places[:ahead])
+        for at in range(len(places)):
+            if at + ahead < len(places):
+                waiting.append(pool.submit(assemble, places[at + ahead]))
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
@@ -170,11 +178,16 @@ def _validate(
 class _Loop:
     """Optimiser, scaler, best weights and checkpoints around one model."""
 
-    def __init__(self, model: Ranker, config: TrainConfig, device: torch.device, resume_file: Path) -> None:
-        self.model, self.config, self.device, self.resume_file = model, config, device, resume_file
-        self.optimizer = Optimizer(model, config, device)
+    def __init__(
+        self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Path, team: Team
+    ) -> None:
+        self.model, self.config, self.seed, self.device = model, config, seed, device
+        self.resume_file, self.team = resume_file, team
+        self.optimizer = Optimizer(model, config, device, team)
         self.scaler = devices.grad_scaler(device, config.precision)
         self.state = TrainState()
+        if team.size > 1:
+            model.load_state_dict(team.from_leader(lambda: {name: value.cpu() for name, value in model.state_dict().items()}))
         self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
         self._resume()
         self.saved_at = time.perf_counter()
@@ -185,14 +198,40 @@ class _Loop:
         return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time()))
 
     def out_of_time(self) -> bool:
-        return 0 < self.config.max_seconds <= self.state.seconds
+        limit = self.config.max_seconds
+        return limit > 0 and self.team.from_leader(lambda: limit <= self.state.seconds)
 
     def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress) -> None:
         begin, begin_cpu = time.perf_counter(), time.process_time()
         state, config = self.state, self.config
+        self.team.seed(self.seed, state.epoch, state.step)
+        if self.team.size == 1:
+            loss, examples = self._gradients(source)
+            self.optimizer.step(self.scaler)
+            value = loss.item()
+        else:
+            value, examples = self.team.average(self.model, lambda: self._gradients(source))
+            self.optimizer.step(self.scaler)
+        if not np.isfinite(value):
+            raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
+        state.step, state.steps = state.step + 1, state.steps + 1
+        state.loss_sum += value * examples
+        state.seen, state.trained = state.seen + examples, state.trained + examples
+        state.seconds += time.perf_counter() - begin
+        state.cpu_seconds += time.process_time() - begin_cpu
+        progress.step(state.loss_sum / state.seen, examples)
+        if time.perf_counter() - self.saved_at > config.checkpoint_seconds:
+            self.save()
+
+    def _gradients(self, source: Iterator[PointwiseBatch | SequenceBatch]) -> tuple[Tensor, int]:
+        """Gradients of the next batch; the mean logloss of its main label and how many examples it has."""
+        batch = next(source, None)
+        if batch is None:  # the last step of an epoch may have fewer batches than there are processes
+            self.optimizer.zero_grad()
+            return torch.zeros(()), 0
         self.model.train()
-        batch = to_device(next(source), self.device)
-        with devices.autocast(self.device, config.precision):
+        batch = to_device(batch, self.device)
+        with devices.autocast(self.device, self.config.precision):
             logits = self.model(batch)
             auxiliary = self.model.auxiliary_loss()
         main, further = (logits[:, 0], logits[:, 1:]) if logits.dim() == 2 else (logits, None)
@@ -202,18 +241,7 @@ class _Loop:
             total = total + F.binary_cross_entropy_with_logits(further.float(), batch.further) * further.shape[1]
         self.optimizer.zero_grad()
         (total if self.scaler is None else self.scaler.scale(total)).backward()
-        self.optimizer.step(self.scaler)
-        value = loss.item()
-        if not np.isfinite(value):
-            raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
-        state.step, state.steps = state.step + 1, state.steps + 1
-        state.loss_sum += value * len(batch)
-        state.seen, state.trained = state.seen + len(batch), state.trained + len(batch)
-        state.seconds += time.perf_counter() - begin
-        state.cpu_seconds += time.process_time() - begin_cpu
-        progress.step(state.loss_sum / state.seen, len(batch))
-        if time.perf_counter() - self.saved_at > config.checkpoint_seconds:
-            self.save()
+        return loss, len(batch)
 
     def end_epoch(self, point: EpochPoint) -> None:
         state = self.state
@@ -226,23 +254,30 @@ class _Loop:
         self.save()
 
     def save(self) -> None:
-        checkpoint.save(
-            {
-                "model": self.model.state_dict(),
-                "best": self.best,
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict() if self.scaler is not None else None,
-                "random": devices.random_state(self.device),
-                "state": dataclasses.asdict(self.state),
-            },
-            self.resume_file,
-        )
+        if self.team.leads:
+            checkpoint.save(
+                {
+                    "model": self.model.state_dict(),
+                    "best": self.best,
+                    "optimizer": self.optimizer.state_dict(),
+                    "scaler": self.scaler.state_dict() if self.scaler is not None else None,
+                    "random": devices.random_state(self.device),
+                    "state": dataclasses.asdict(self.state),
+                    "processes": self.team.size,
+                },
+                self.resume_file,
+            )
         self.saved_at = time.perf_counter()
 
     def _resume(self) -> None:
-        saved = checkpoint.load(self.resume_file, self.device)
+        saved = self.team.from_leader(lambda: checkpoint.load(self.resume_file))
         if saved is None:
             return
+        if saved["processes"] != self.team.size:
+            raise UserError(
+                f"checkpoint {self.resume_file} was made by {saved['processes']} process(es), this run has {self.team.size}; "
+                f"run with {saved['processes']}, or start over with --no-resume"
+            )
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.scaler is not None and saved["scaler"] is not None:

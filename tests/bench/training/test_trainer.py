@@ -156,7 +156,7 @@ def test_a_corrupted_checkpoint_is_one_clear_line(content: bytes, tmp_path: Path
     path = tmp_path / "seed-0.pt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"checkpoint .*seed-0\.pt is corrupted; delete it, or start over with --no-resume"):
-        checkpoint.load(path, CPU)
+        checkpoint.load(path)
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
     with pytest.raises(UserError, match="No space left on device"):
         checkpoint.save({"at": 2}, path)
     monkeypatch.undo()
-    assert checkpoint.load(path, CPU) == {"at": 1}
+    assert checkpoint.load(path) == {"at": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
 
 
