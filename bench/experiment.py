@@ -28,8 +28,9 @@ from .data.sources.schema import DataRoots
 from .data.splits import ROLES
 from .errors import UserError
 from .evaluation import evaluator, metrics
+from .evaluation.flops import flops_per_example
 from .records import provenance, weights
-from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord
+from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord, Tuning
 from .records.store import Store
 from .training.progress import Display, Reporter, Send
 from .training.trainer import TrainState, train
@@ -44,6 +45,8 @@ class Cell:
     """The same model on the same data set, nothing else asked for."""
     info: ModelInfo
     seed: int
+    tuning: Tuning | None = None
+    """The sweep that found its settings."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -73,7 +76,7 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
         info = registry.info(name)
         experiment = resolve(name, info.config, dict(info.train), settings)
         default = resolve(name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
-        cells += [Cell(experiment, default, info, seed) for seed in range(seeds)]
+        cells += [Cell(experiment, default, info, seed, settings.tuning.get(name)) for seed in range(seeds)]
     return cells
 
 
@@ -234,6 +237,7 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
         error=None,
         config=cell.experiment.as_dict(),
         changed=cell.changed,
+        tuning=cell.tuning,
         data=_facts(data),
         metrics=None,
         cost=None,
@@ -251,6 +255,8 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
     try:
         with dispatch.watching() as ran:
             measured, predictions, model = _measure(cell, data, device, checkpoint, progress)
+        flops = flops_per_example(model, cell.info, data, cell.experiment.train)
+        measured["cost"] = dataclasses.replace(measured["cost"], flops_per_example=flops)
         trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
@@ -308,4 +314,5 @@ def _cost(model: torch.nn.Module, state: TrainState, eval_seconds: float, latenc
         best_epoch=state.best_epoch,
         steps=state.steps,
         load_average=load,
+        flops_per_example=math.nan,  # counted afterwards, by operations of which the record shall not speak
     )
