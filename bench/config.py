@@ -213,6 +213,22 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """The sweep that found a run's settings."""
+
+    study: str
+    """Its name in the storage."""
+    trials: int
+    """Finished, pruned ones included."""
+    seconds: float
+    """Wall time of all trials."""
+    metric: str
+    """Of validation, by which the best trial was chosen."""
+    value: float
+    """Its value in that trial."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the user asked for on top of the defaults: plain values by section, not yet checked against a model."""
 
@@ -220,20 +236,27 @@ class Settings:
     train: dict[str, Any] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Model name -> its own settings, where `train.<key>` is that model's training setting."""
+    tuning: dict[str, Tuning] = field(default_factory=dict)
+    """Model name -> the sweep that found all of these settings for it."""
 
     def changed(self, assignments: list[str], models: tuple[str, ...]) -> Settings:
         """These settings with `section.key=value` assignments on top; section is data, train or one of `models`."""
-        result = Settings(dict(self.data), dict(self.train), {name: dict(keys) for name, keys in self.models.items()})
+        own = {name: dict(keys) for name, keys in self.models.items()}
+        result = Settings(dict(self.data), dict(self.train), own, dict(self.tuning))
         for assignment in assignments:
             path, separator, text = assignment.partition("=")
             section, dot, key = path.partition(".")
             if not (separator and dot and key):
                 raise UserError(f"--set {assignment}: write section.key=value, for example train.lr=1e-3 or din.dropout=0.2")
             value = yaml.safe_load(text)
-            if section in ("data", "train"):
-                getattr(result, section)[key] = value
+            if section == "data":
+                result.data[key] = value
+            elif section == "train":
+                result.train[key] = value
+                result.tuning.clear()
             elif section in models:
                 result.models.setdefault(section, {})[key] = value
+                result.tuning.pop(section, None)
             else:
                 raise unknown_name("section in --set", section, ("data", "train", *models))
         return result

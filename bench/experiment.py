@@ -28,8 +28,9 @@ from .data.sources.schema import DataRoots
 from .data.splits import ROLES
 from .errors import UserError, in_one_line
 from .evaluation import evaluator, metrics
+from .evaluation.flops import flops_per_example
 from .records import provenance, weights
-from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord
+from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord, Tuning
 from .records.store import Store
 from .training.progress import Display, Quiet, Reporter, Send
 from .training.team import ALONE, ProcessFailed, Team
@@ -45,6 +46,8 @@ class Cell:
     """The same model on the same data set, nothing else asked for."""
     info: ModelInfo
     seed: int
+    tuning: Tuning | None = None
+    """The sweep that found its settings."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -74,7 +77,7 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
         info = registry.info(name)
         experiment = resolve(name, info.config, dict(info.train), settings)
         default = resolve(name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
-        cells += [Cell(experiment, default, info, seed) for seed in range(seeds)]
+        cells += [Cell(experiment, default, info, seed, settings.tuning.get(name)) for seed in range(seeds)]
     return cells
 
 
@@ -255,6 +258,7 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
         error=None,
         config=cell.experiment.as_dict(),
         changed=cell.changed,
+        tuning=cell.tuning,
         data=_facts(data),
         metrics=None,
         cost=None,
@@ -272,6 +276,8 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
     try:
         with dispatch.watching() as ran:
             measured, predictions, model = _measure(cell, data, device, checkpoint, progress, job.team)
+        flops = flops_per_example(model, cell.info, data, cell.experiment.train)
+        measured["cost"] = dataclasses.replace(measured["cost"], flops_per_example=flops)
         trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
@@ -334,4 +340,5 @@ def _cost(model: torch.nn.Module, state: TrainState, eval_seconds: float, latenc
         best_epoch=state.best_epoch,
         steps=state.steps,
         load_average=load,
+        flops_per_example=math.nan,  # counted afterwards, by operations of which the record shall not speak
     )

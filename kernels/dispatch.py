@@ -108,6 +108,18 @@ def forced(choices: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def replaced(operation: str, run: Callable[..., Any]) -> Iterator[None]:
+    """An operation that `run` computes meanwhile, in this process, whatever is chosen or forced."""
+    before = OPERATIONS[operation]
+    OPERATIONS[operation] = (Implementation("replaced", run),)
+    try:
+        with forced({operation: "replaced"}):
+            yield
+    finally:
+        OPERATIONS[operation] = before
+
+
+@contextlib.contextmanager
 def watching() -> Iterator[dict[str, str]]:
     """Fills a dict, operation -> implementation, with what is chosen meanwhile, for run records."""
     ran: dict[str, str] = {}

@@ -27,6 +27,7 @@ def environment(device: torch.device) -> Environment:
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         accelerator=devices.accelerator_name(device),
         versions={package: _version(package) for package in PACKAGES},

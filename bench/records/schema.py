@@ -14,9 +14,10 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..config import Tuning
 from ..errors import UserError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SLICES = ("all", "warm_user", "cold_user", "warm_item", "cold_item")
 """Parts of the examples; warm: the user (the item) has training events."""
@@ -138,6 +139,9 @@ class Cost:
     """The epoch whose weights were kept, counted from 1."""
     steps: int
     """Optimiser steps, all epochs; 0 for a model that only counts."""
+    flops_per_example: float
+    """Floating point operations of products and attention in a forward pass over training batches, for each example of
+    them, see evaluation/flops.py; training takes about three times that. 0 for a model that only counts."""
     load_average: float
     """Processes that wanted to run in the minute before training began; above the cores, times are not comparable."""
 
@@ -173,6 +177,8 @@ class Environment:
     """Logical processors of the machine."""
     threads: int
     """Of torch, within one operation."""
+    processes: int
+    """That trained together, each with a share of every step's examples."""
     memory_gb: float
     """Memory of the machine, GiB."""
     accelerator: str | None
@@ -201,6 +207,8 @@ class RunRecord:
     """The fully resolved experiment: data, train, params."""
     changed: dict[str, Any]
     """Settings that differ from the model's defaults, by dotted key; empty for a default run."""
+    tuning: Tuning | None
+    """Null if no sweep found the settings, or if some were changed afterwards."""
     data: DataFacts
     metrics: Metrics | None
     """Null if failed, as are cost and curve."""

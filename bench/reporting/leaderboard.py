@@ -65,6 +65,7 @@ class Row:
     """Not distinguishable from the best by the board's headline metric."""
     parameters_embedding: int
     parameters_dense: int
+    flops_per_example: float
     train_seconds: float
     train_cpu_seconds: float
     examples_per_second: float
@@ -207,10 +208,12 @@ def _common(records: list[RunRecord]) -> dict[str, object]:
 
 
 def _label(record: RunRecord, common: dict[str, object]) -> str:
-    """The model and what sets this row apart: settings that all rows share do not name a row."""
+    """The model and what sets this row apart: settings that all rows share, or that a sweep found, do not name a row."""
     shared = {f"data.{key}" for key in SHARED} | common.keys()
-    changed = [f"{key.removeprefix('params.')}={value}" for key, value in record.changed.items() if key not in shared]
-    return record.identity.model + (f" [{', '.join(changed)}]" if changed else "")
+    shown = [key for key in record.changed if key not in shared and (record.tuning is None or key.startswith("data."))]
+    changed = [f"{key.removeprefix('params.')}={record.changed[key]}" for key in shown]
+    tuned = " (tuned)" if record.tuning is not None else ""
+    return record.identity.model + tuned + (f" [{', '.join(changed)}]" if changed else "")
 
 
 def _test(record: RunRecord) -> Slices:
@@ -299,6 +302,7 @@ def _row(label: str, group: list[RunRecord], results: dict[Metric, BootstrapResu
         tied=tied,
         parameters_embedding=costs[0].parameters_embedding,
         parameters_dense=costs[0].parameters_dense,
+        flops_per_example=costs[0].flops_per_example,
         train_seconds=statistics.fmean(cost.train_seconds for cost in costs),
         train_cpu_seconds=statistics.fmean(cost.train_cpu_seconds for cost in costs),
         examples_per_second=statistics.fmean(cost.examples_per_second for cost in costs),

@@ -23,14 +23,14 @@ def _columns(headline: str) -> tuple[str, ...]:
     main, other = headline.upper(), "AUC" if headline == "gauc" else "GAUC"
     return (
         "model", "family", "seeds", main, f"95% of {main}", "to the best", other, f"95% of {other}", "logloss", "NE", "ECE",
-        "NDCG@10", "parameters", "train s", "examples/s", "ms / 100 candidates", "MB",
+        "NDCG@10", "parameters", "FLOPs", "train s", "examples/s", "ms / 100 candidates", "MB",
     )  # fmt: skip
 
 
-BRIEF = (0, 1, 3, 5, 6, 8, 13, 15)
+BRIEF = (0, 1, 3, 5, 6, 8, 14, 16)
 """Columns that a README has room for."""
 
-NARROW = (0, 3, 5, 6, 8, 13)
+NARROW = (0, 3, 5, 6, 8, 14)
 """Columns that a narrow terminal has room for."""
 
 
@@ -69,6 +69,7 @@ def _cells(row: Row, best: bool, headline: str) -> tuple[str, ...]:
         _number(row.means["ece"]),
         _number(row.means["ndcg@10"]),
         f"{_count(row.parameters_embedding)} + {_count(row.parameters_dense)}",
+        _count(round(row.flops_per_example)),
         f"{row.training_cost:.1f}",
         f"{row.examples_per_second:,.0f}",
         f"{row.latency_ms:.1f}",
@@ -96,7 +97,8 @@ INTERVALS = (
     "(sampling noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best."
 )
 LEGEND = (
-    f"{INTERVALS} Parameters are embedding + dense. `train s` is CPU time of all threads on a CPU, "
+    f"{INTERVALS} Parameters are embedding + dense. FLOPs are of products and attention in a forward pass, a training example. "
+    "`train s` is CPU time of all threads on a CPU, "
     "which other work on the machine hardly changes, and wall time on an accelerator; other times are wall time. "
     "Times and memory are of this run's machine; MB is the process peak on a CPU."
 )

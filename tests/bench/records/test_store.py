@@ -107,7 +107,7 @@ def test_a_copied_record_is_not_another_seed(tmp_path: Path) -> None:
         store.records()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema_version": 2}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema_version": 3}'])
 def test_a_corrupted_record_is_named_with_or_without_predictions(tmp_path: Path, content: bytes) -> None:
     store, made = Store(tmp_path), record("din", predictions(1.0))
     store.write(made, predictions(1.0))
@@ -122,7 +122,7 @@ def test_a_record_of_another_version_is_run_again(tmp_path: Path) -> None:
     store, made = Store(tmp_path), record("din", predictions(1.0))
     store.write(made, predictions(1.0))
     path = store.record_path(made.identity)
-    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 0'))
+    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 0'))
     assert store.finished(made.identity, made.data.split_hash) is None
 
 

@@ -1,0 +1,69 @@
+"""How much arithmetic a model does for an example: a cost that depends neither on the machine nor on what runs beside it.
+
+Counted are products of matrices (two operations a multiply-add), as torch's own counter does, and in attention the pairs of
+tokens that see each other: q . k and A v of each. Element-wise work, sorting and table lookups are not. Padding of attention is
+not counted, because not every implementation pads.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ...kernels import dispatch
+from ...kernels.hstu_attention.plan import AttentionPlan, Inputs
+from ..config import TrainConfig
+from ..contract import ModelInfo, Ranker, to_device
+from ..data.batches import make_batches
+from ..data.dataset import RankingData
+
+_BATCHES = 8
+
+
+def flops_per_example(model: Ranker, info: ModelInfo, data: RankingData, train: TrainConfig) -> float:
+    """Of a forward pass over training batches, spread over the epoch, for each of their examples."""
+    if info.fit == "counts":
+        return 0.0
+    device = next(model.parameters()).device
+    batches = make_batches(data, info.view, "train", train.batch_size, train.batch_events)
+    plans = batches.plans(None)
+    chosen = [plans[at] for at in sorted({round(at * (len(plans) - 1) / (_BATCHES - 1)) for at in range(_BATCHES)})]
+    pairs, examples = _Pairs(), 0
+    counter = FlopCounterMode(display=False)
+    model.eval()
+    torch_alone = {name: "torch" for name in dispatch.OPERATIONS if "torch" in dispatch.names(name)}
+    with (
+        torch.no_grad(),
+        dispatch.forced(torch_alone),
+        dispatch.replaced("hstu_attention", pairs.attention),
+        dispatch.replaced("bias_mixing", pairs.mixing),
+        counter,
+    ):
+        for plan in chosen:
+            batch = to_device(batches.assemble(plan, None), device)
+            model(batch)
+            examples += len(batch)
+    return (counter.get_total_flops() + pairs.flops) / examples
+
+
+class _Pairs:
+    """In place of attention: counts what it would do and gives what has its shape."""
+
+    def __init__(self) -> None:
+        self.flops = 0
+
+    def attention(self, inputs: Inputs) -> Tensor:
+        self.flops += 2 * _pairs(inputs.plan) * (inputs.q.shape[1] * inputs.q.shape[2] + inputs.v.shape[1] * inputs.v.shape[2])
+        return inputs.v
+
+    def mixing(self, v: Tensor, plan: AttentionPlan, *_: Tensor | None) -> Tensor:
+        self.flops += 2 * _pairs(plan) * v.shape[1] * v.shape[2]
+        return v
+
+
+def _pairs(plan: AttentionPlan) -> int:
+    """Of a token and one that it sees, itself included."""
+    token = torch.arange(len(plan.lo), device=plan.lo.device)
+    inside = (plan.lo <= token) & (token < plan.hi)
+    return int((plan.hi - plan.lo + (~inside).long()).sum())

@@ -1,0 +1,64 @@
+"""Arithmetic for an example, against what can be counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rankbench.bench import registry
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.data.batches import make_batches
+from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.evaluation.flops import flops_per_example
+from support.logs import make_data
+
+TRAIN = TrainConfig(batch_size=64, batch_events=200)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    return make_data(tmp_path_factory.mktemp("log"), DataConfig(history_length=6))
+
+
+def flops(name: str, data: RankingData, **params: object) -> float:
+    info = registry.info(name)
+    return flops_per_example(info.build(info.config(**params), data.spec), info, data, TRAIN)
+
+
+def test_of_an_mlp_every_weight_is_a_multiply_and_an_add(data: RankingData) -> None:
+    info = registry.info("dnn")
+    model = info.build(info.config(), data.spec)
+    weights = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
+    assert flops_per_example(model, info, data, TRAIN) == 2 * weights
+
+
+def test_of_attention_pairs_that_see_each_other_are_counted(data: RankingData) -> None:
+    """Between one layer and two lie a layer's products and the pairs of its tokens."""
+    width, batches = 32, make_batches(data, "sequence", "train", 64, 200)
+    pairs = tokens = examples = 0
+    plans = batches.plans(None)
+    assert len(plans) <= 8, "all of them are counted"
+    for plan in plans:
+        batch = batches.assemble(plan, None)
+        seen = 2 * (batch.hi - batch.lo)
+        # A token sees two tokens for each event, and itself; an event has an action token if anything sees it.
+        pairs += int((seen + 1).sum() + (seen + 1)[batch.observed].sum())
+        tokens, examples = tokens + len(seen) + int(batch.observed.sum()), examples + len(batch)
+    layer = 2 * (tokens * 5 * width * width + 2 * pairs * width)
+    options = {"width": width, "heads": 2, "relative_bias": "none"}
+    found = flops("hstu", data, layers=2, **options) - flops("hstu", data, layers=1, **options)
+    assert found == pytest.approx(layer / examples)
+
+
+@pytest.mark.parametrize("name", [name for name in registry.MODELS if name not in ("lr", "fm")])
+def test_every_network_counts_something_and_counting_leaves_no_trace(name: str, data: RankingData) -> None:
+    info = registry.info(name)
+    torch.manual_seed(0)
+    model = info.build(info.config(), data.spec)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    found = flops_per_example(model, info, data, TRAIN)
+    assert found == 0 if info.fit == "counts" else found > 1000
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert np.isfinite(found)
