@@ -69,7 +69,8 @@ def of_process(name: str, local_rank: int) -> torch.device:
         return device
     if device.index is not None:
         raise UserError(f"device {name} is one device, but each of the processes needs its own; use --device {device.type}")
-    device = resolve(f"{device.type}:{local_rank}")
+    # Some schedulers show each process its own device alone.
+    device = resolve(f"{device.type}:{local_rank if _module(device.type).device_count() > 1 else 0}")
     _module(device.type).set_device(device)
     return device
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.processes import torchrun
 from support.tables import click_table
 
 SCRIPT = Path(__file__).resolve().parents[1] / "support" / "on_npu.py"
@@ -132,3 +133,18 @@ def test_mistakes_are_seen(tmp_path: Path) -> None:
     refused = on_npu(tmp_path, "mistakes")
     assert refused["float64"] == "an npu has no float64"
     assert "mixed" in refused
+
+
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    """Gradients are summed on the device, by a stand-in for hccl, once a step."""
+    click_table(tmp_path, rows=300)
+    command = ("run", "--dataset", "clicks.yaml", "--models", "ctr,deepfm,hstu", "--device", "npu", "--seeds", "1", "--quiet")
+    small = ("--set", "train.epochs=2", "--set", "train.batch_size=64", "--set", "train.batch_events=200")
+    done = torchrun(tmp_path, str(SCRIPT), "together", str(tmp_path), *command, *small)
+    assert done.returncode == 0, done.stderr
+    leader, other = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    made = records(tmp_path)
+    assert leader == other == {"code": 0, "sums": {"npu": sum(record["cost"]["steps"] for record in made.values())}}
+    assert {name: record["status"] for name, record in made.items()} == {"ctr": "ok", "deepfm": "ok", "hstu": "ok"}
+    for record in made.values():
+        assert (record["device"], record["simulated"], record["environment"]["processes"]) == ("npu:0", True, 2)

@@ -20,7 +20,7 @@ from rankbench.bench.data.batches import make_batches
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
-from support import fake_mxrec, simulated_npu
+from support import fake_mxrec, simulated_hccl, simulated_npu
 from support.logs import make_data
 
 NPU = torch.device("privateuseone")
@@ -48,6 +48,12 @@ def fused(folder: Path, *arguments: str) -> object:
     """The command line, where Huawei's operator is loaded."""
     fake_mxrec.install()
     return command(folder, *arguments)
+
+
+def together(folder: Path, *arguments: str) -> object:
+    """The command line, in one of several processes."""
+    simulated_hccl.install()
+    return {"code": cli.main(arguments), "sums": dict(simulated_hccl.SUMS)}
 
 
 def resume(folder: Path, name: str) -> object:
@@ -112,6 +118,6 @@ def mistakes(folder: Path) -> object:
 if __name__ == "__main__":
     simulated_npu.install()
     task, folder, *arguments = sys.argv[1:]
-    tasks = (command, fused, resume, waits, mistakes)
+    tasks = (command, fused, together, resume, waits, mistakes)
     result = {one.__name__: one for one in tasks}[task](Path(folder), *arguments)
     print(json.dumps(result))

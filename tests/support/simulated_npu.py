@@ -198,6 +198,9 @@ class _Module(registration._DummyBackendModule):
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.float16, torch.bfloat16, torch.float32]
 
+    def set_device(self, device: torch.device) -> None:
+        assert device.index == 0, "a process sees one device"
+
     def synchronize(self, device: Any = None) -> None:
         SYNCS["synchronize"] += 1
 

@@ -1,0 +1,47 @@
+"""Several processes that train together, as torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from rankbench.kernels import native
+
+
+def pair(script: Path, *arguments: str) -> list[subprocess.Popen[str]]:
+    """Two processes of a script that find each other, without torchrun between them: it would end both when one ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [
+        subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            env={
+                **os.environ,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+
+
+def torchrun(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Two processes of a script or module with its arguments, in `folder`, with the kernels that are compiled already."""
+    kernels = native._cache()
+    kernels.mkdir(parents=True, exist_ok=True)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "kernels").symlink_to(kernels)
+    environment = {**os.environ, "RANKBENCH_CACHE": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("RANKBENCH_DATA", None)
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    return subprocess.run([*launcher, *command], capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
