@@ -51,7 +51,8 @@ EXAMPLES = {
 
 RUN_HELP = """\
 Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
-twice; one that was interrupted goes on from its last checkpoint."""
+twice; one that was interrupted goes on from its last checkpoint. Under torchrun
+(torchrun --nproc-per-node 2 -m rankbench run ...) all processes train each cell together."""
 
 
 PREDICT_HELP = """\

@@ -123,7 +123,7 @@ class Cost:
     train_seconds: float
     """Wall time of training steps, batch assembly included, validation left out."""
     train_cpu_seconds: float
-    """The same in CPU time of all threads, seconds."""
+    """The same in CPU time of all threads and processes, seconds."""
     examples_per_second: float
     """Training examples, all epochs, over train_seconds."""
     eval_seconds: float

@@ -403,6 +403,8 @@ def _about_runs(rows: list[Row], records: list[RunRecord]) -> Iterable[str]:
     if len(machines) > 1:
         names = sorted(f"{device} ({accelerator or cpu}, {threads} threads)" for device, accelerator, cpu, threads in machines)
         yield f"Times and memory of different machines are not comparable; these runs come from {'; '.join(names)}."
+    if len({r.environment.processes for r in records}) > 1:
+        yield "Runs differ in how many processes trained together, and with that in the examples of a step (docs/devices.md)."
     # A benchmark that uses every core itself has a load of one a core and a little more.
     busy = sum(r.cost is not None and r.cost.load_average > 1.25 * r.environment.cores for r in records)
     if busy:

@@ -77,6 +77,14 @@ class Team:
         self._raise_first(error)
         return result  # type: ignore[return-value]
 
+    def everyones(self, value: T) -> list[T]:
+        """The values of all processes."""
+        values = [value] * self.size
+        if self.size > 1:
+            with self._answering():
+                distributed.all_gather_object(values, value)
+        return values
+
     def average(self, model: nn.Module, gradients: Callable[[], tuple[Tensor, int]]) -> tuple[float, int]:
         """Gradients and moving averages of `model` over the examples of all processes; a single sum over the processes.
 
@@ -148,10 +156,7 @@ class Team:
 
     def _raise_first(self, error: Exception | None) -> None:
         """Raise the first error of any process, if there is one, in all of them."""
-        errors: list[Exception | None] = [None] * self.size
-        with self._answering():
-            distributed.all_gather_object(errors, error)
-        for one in errors:
+        for one in self.everyones(error):
             if one is not None:
                 raise one
 

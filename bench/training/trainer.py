@@ -73,7 +73,7 @@ class TrainState:
     seconds: float = 0.0
     """Wall time of training steps, batch assembly included, validation left out."""
     cpu_seconds: float = 0.0
-    """The same in CPU time of all threads."""
+    """The same in CPU time of all threads; while training, of this process."""
     best_epoch: int = 0
     best_value: float = -float("inf")
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -116,6 +116,7 @@ def train(
             point = team.from_leader(lambda: _validate(model, valid, data, config, device, state))
             loop.end_epoch(point)
             progress.epoch_finished(point, config.epochs, state.trained / max(state.seconds, 1e-9))
+        state.cpu_seconds = sum(team.everyones(state.cpu_seconds))
     loop.optimizer.release()
     model.load_state_dict(loop.best)
     return state

@@ -122,10 +122,8 @@ def failing(folder: Path, team: Team) -> dict[str, str | None]:
     cards = {"deepfm": dataclasses.replace(registry.info("deepfm"), build=breaks)}
     known = registry.info
     registry.info = lambda name: cards.get(name) or known(name)  # type: ignore[assignment]
-    settings = Settings(data={"dataset": str(folder / "clicks.yaml")}).changed(
-        ["train.epochs=1", "train.batch_size=64", "train.batch_events=200", "dnn.train.lr=1e30", "dnn.train.clip_norm=0"],
-        tuple(registry.MODELS),
-    )
+    changes = ["train.epochs=1", "train.batch_size=64", "train.batch_events=200", "dnn.train.lr=1e30", "dnn.train.clip_norm=0"]
+    settings = Settings(data={"dataset": str(folder / "clicks.yaml")}).changed(changes, tuple(registry.MODELS))
     models, store = ("ctr", "deepfm", "dnn", "hstu"), Store(folder / "results")
     made = experiment.run_all(models, settings, 1, "cpu", DataRoots(None, folder / "cache"), store, quiet=True, team=team)
     registry.info = known

@@ -138,5 +138,5 @@ def test_what_does_not_fit_several_processes_is_refused(monkeypatch: pytest.Monk
     with pytest.raises(UserError, match="WORLD_SIZE must be a whole number, not 'two'; start the processes with torchrun"):
         assembled("cpu").__enter__()
     monkeypatch.setattr(devices, "resolve", torch.device)
-    with pytest.raises(UserError, match="device cuda:1 is one device.*use --device cuda"):
+    with pytest.raises(UserError, match=r"device cuda:1 is one device.*use --device cuda"):
         devices.of_process("cuda:1", 0)
