@@ -21,9 +21,7 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store(args.results)
     records = experiment.run_all(
-        models=models,
-        settings=settings,
-        seeds=args.seeds,
+        experiment.plan(models, settings, args.seeds),
         device=args.device,
         roots=roots,
         store=store,
