@@ -191,12 +191,17 @@ class _Module(registration._DummyBackendModule):
     """torch.npu."""
 
     __name__ = "torch.npu"
+    compiles_for_each_shape = True
+    """torch_npu's default on some generations."""
 
     def is_bf16_supported(self) -> bool:
         return True
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.float16, torch.bfloat16, torch.float32]
+
+    def set_compile_mode(self, jit_compile: bool) -> None:
+        self.compiles_for_each_shape = jit_compile
 
     def synchronize(self, device: Any = None) -> None:
         SYNCS["synchronize"] += 1
