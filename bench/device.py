@@ -41,7 +41,7 @@ def why_absent(kind: str) -> str | None:
 
 
 def resolve(name: str) -> torch.device:
-    """The device of `auto`, cpu, cuda, npu, or one with an index such as cuda:1.
+    """The device of `auto`, cpu, cuda, npu, or one with an index such as cuda:1; an NPU is set up for batches of many lengths.
 
     Raises:
         UserError: it does not exist here.
@@ -55,6 +55,9 @@ def resolve(name: str) -> torch.device:
         raise UserError(f"device {name} is not available: {reason}")
     if index and kind != "cpu" and int(index) >= _module(kind).device_count():
         raise UserError(f"device {name} is not available: there are {_module(kind).device_count()} of kind {kind}")
+    if kind == "npu":
+        # Packed batches differ in length: operators that are compiled ahead take any shape, others are compiled for each.
+        torch.npu.set_compile_mode(jit_compile=False)  # type: ignore[attr-defined]
     return torch.device(name)
 
 

@@ -1,4 +1,4 @@
-"""One experiment from data to record, and a benchmark as a grid of experiments of which each finished cell runs once."""
+"""One experiment from data to record, and a benchmark as a list of experiments of which each finished one runs once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,10 +50,6 @@ class Cell:
     """The sweep that found its settings."""
 
     @property
-    def key(self) -> tuple[str, int]:
-        return self.info.name, self.seed
-
-    @property
     def name(self) -> str:
         return f"{self.info.name} seed {self.seed}"
 
@@ -92,9 +88,7 @@ def _difference(default: dict[str, Any], actual: dict[str, Any], prefix: str = "
 
 
 def run_all(
-    models: tuple[str, ...],
-    settings: Settings,
-    seeds: int,
+    cells: Sequence[Cell],
     device: str,
     roots: DataRoots,
     store: Store,
@@ -108,6 +102,7 @@ def run_all(
     """Run every cell that is not finished; a cell that fails becomes a failed record and the others go on.
 
     Args:
+        cells: of one data set or several, in any order.
         device: in a team, the process's own.
         jobs: cells at a time; by default one per core on the CPU and one on an accelerator.
         threads: of each cell on the CPU. One by default, so that a cell's numbers do not depend on how many run beside it.
@@ -115,13 +110,12 @@ def run_all(
         team: the processes that train each cell together, all of which call this.
 
     Returns:
-        One record per cell, finished earlier or now, in the order of `models` and seeds. A process that does not lead its team
-        has none to give.
+        One record per cell, finished earlier or now, in the order of `cells`. A process that does not lead its team has none to
+        give.
 
     Raises:
         UserError: settings, data set, device or kernels are wrong; raised before any training.
     """
-    cells = plan(models, settings, seeds)
     chosen = devices.resolve(device)
     for precision in {cell.experiment.train.precision for cell in cells}:
         if reason := devices.supports(chosen, precision):
@@ -130,26 +124,34 @@ def run_all(
     implementations.check(kernels, chosen)
     implementations.make_ready(chosen)
     team.from_leader(store.check_writable)
-    data = prepare(cells[0].experiment.data, roots)
-    cells = [cell.resolved(data.log.positive_only) for cell in cells]
-    _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
-    records: dict[tuple[str, int], RunRecord] = {}
+    records: list[RunRecord | None] = [None] * len(cells)
+    missing: list[_Job] = []
+    for config, places in _by_data(cells).items():
+        data = prepare(config, roots)
+        same = [cells[at].resolved(data.log.positive_only) for at in places]
+        _check_monitor({cell.experiment.train.monitor for cell in same}, data)
+        identities = [_identity(cell, data) for cell in same]
+        done = team.from_leader(lambda: [store.finished(one, data.split.hash) for one in identities])
+        for at, cell, record in zip(places, same, done, strict=True):
+            records[at] = record
+            if record is None:
+                missing.append(_Job(at, cell, str(chosen), roots, store, resume, kernels, team))
     with Display(quiet or not team.leads) as display:
-        missing = []
-        for cell in cells:
-            identity = _identity(cell, data)
-            done = team.from_leader(lambda identity=identity: store.finished(identity, data.split.hash))
-            if done is None:
-                missing.append(_Job(cell, str(chosen), roots, store, resume, kernels, team))
-            else:
-                records[cell.key] = done
-        if records:
-            display.line(f"{len(records)} of {len(cells)} cells were finished before")
+        if len(missing) < len(cells):
+            display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
         for job, record in workers.run(_run_job, missing, _at_a_time(jobs, threads, chosen, team), threads, display):
             if record is not None:
-                records[job.cell.key] = record
+                records[job.at] = record
                 display.line(_summary(job.cell.name, record))
-    return [records[cell.key] for cell in cells] if team.leads else []
+    return [record for record in records if record is not None] if team.leads else []
+
+
+def _by_data(cells: Sequence[Cell]) -> dict[DataConfig, list[int]]:
+    """Positions of the cells that share their data settings, so that these are prepared once."""
+    found: dict[DataConfig, list[int]] = {}
+    for at, cell in enumerate(cells):
+        found.setdefault(cell.experiment.data, []).append(at)
+    return found
 
 
 def _at_a_time(jobs: int | None, threads: int, device: torch.device, team: Team) -> int:
@@ -174,6 +176,8 @@ def _check_monitor(monitors: set[str], data: RankingData) -> None:
 class _Job:
     """A cell with all that a fresh process needs to run it."""
 
+    at: int
+    """Among all cells."""
     cell: Cell
     device: str
     roots: DataRoots

@@ -155,14 +155,7 @@ def _ours(
     for variant, time in OURS.items():
         settings = Settings(data={"dataset": dataset, "split": split, "time": time})
         records = experiment.run_all(
-            models=tuple(models),
-            settings=settings,
-            seeds=seeds,
-            device="cpu",
-            roots=roots,
-            store=store,
-            jobs=jobs,
-            threads=threads,
+            experiment.plan(tuple(models), settings, seeds), "cpu", roots, store, jobs=jobs, threads=threads
         )
         for record in records:
             if record.status != "ok" or record.cost is None:

@@ -23,9 +23,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store(args.results)
     with assembled(args.device) as (team, device):
         records = experiment.run_all(
-            models=models,
-            settings=settings,
-            seeds=args.seeds,
+            experiment.plan(models, settings, args.seeds),
             device=str(device),
             roots=roots,
             store=store,

@@ -1,89 +1,20 @@
-"""The leaderboard of one data set and split, recomputed from records and predictions.
-
-A row is a model under one configuration. Its numbers are means over seeds; the spread over seeds (training noise) and the
-interval over test users (sampling noise) stand apart. Rows that a paired bootstrap over users cannot tell from the best
-are marked as tied with it.
-"""
+"""The leaderboard of one data set and split, recomputed from records and predictions, and the sentences that follow from it."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import UserError
-from ..evaluation.stats import BootstrapResult, Metric, ModelInterval, align, paired_bootstrap
-from ..records.schema import DataFacts, RunRecord, Slices
+from ..evaluation.stats import Metric, ModelInterval
+from ..records.schema import DataFacts, RunRecord
 from ..records.store import Store
+from .measured import Bootstrap, Row, difference, measure, sampled, test_slices
 
 SHARED = ("dataset", "split", "history_length", "time", "feedback_delay", "test_history", "test_negatives", "test_negative_rate")
 """Data settings that decide what a model may see and what it is asked; all rows of a board have the same."""
-
-METRICS: tuple[Metric, ...] = ("gauc", "auc", "logloss")
-"""With an interval over users."""
-
-Bootstrap = Callable[[Metric, Iterable[str]], BootstrapResult]
-"""Metric and labels of rows -> the paired bootstrap of these rows alone."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Quality on a part of the test examples, mean over seeds; None where undefined."""
-
-    n: int
-    auc: float | None
-    gauc: float | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model under one configuration."""
-
-    label: str
-    """The model's name, with the settings that differ from its defaults."""
-    model: str
-    family: str
-    config_hash: str
-    seeds: tuple[int, ...]
-    gauc: ModelInterval
-    auc: ModelInterval
-    logloss: ModelInterval
-    gauc_seeds: tuple[float, ...]
-    """One value per seed, NaN where undefined."""
-    auc_seeds: tuple[float, ...]
-    means: dict[str, float | None]
-    """gauc_unweighted, ne, ece, ndcg@10: mean over seeds."""
-    warm_user: Slice
-    cold_user: Slice
-    warm_item: Slice
-    cold_item: Slice
-    labels: dict[str, Slice]
-    """Further labels that it predicts, on all test examples."""
-    tied: bool
-    """Not distinguishable from the best by the board's headline metric."""
-    parameters_embedding: int
-    parameters_dense: int
-    flops_per_example: float
-    train_seconds: float
-    train_cpu_seconds: float
-    examples_per_second: float
-    latency_ms: float
-    peak_memory_mb: float
-    best_epochs: tuple[int, ...]
-    precision: str
-    device: str
-    """Of its runs; several are joined by a comma."""
-
-    @property
-    def on_cpu(self) -> bool:
-        return self.device == "cpu"
-
-    @property
-    def training_cost(self) -> float:
-        """Seconds: CPU time of all threads on a CPU, which other work on the machine hardly changes; wall time elsewhere."""
-        return self.train_cpu_seconds if self.on_cpu else self.train_seconds
 
 
 @dataclass(frozen=True)
@@ -96,8 +27,7 @@ class Board:
     settings: dict[str, object]
     """The shared data settings."""
     headline: Literal["gauc", "auc"]
-    """What orders the rows and decides ties. GAUC where two test users at least have both labels, and histories are frozen or
-    negatives sampled; else AUC: with live histories, GAUC punishes the use of a user's own past (docs/gauc.md)."""
+    """What orders the rows and decides ties, see Measured."""
     rows: tuple[Row, ...]
     """Best first."""
     statements: tuple[str, ...]
@@ -123,24 +53,11 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         raise UserError(f"no {what} of {dataset}@{split} in {store.root}; start with: rankbench run --dataset {dataset}")
     _refuse_mixture(finished)
     groups = _groups(finished)
-    frames = {name: [store.predictions(record.identity) for record in group] for name, group in groups.items()}
-    label, user, scores = align(frames)
-    whole = _test(finished[0])["all"]
-    gauc_users = int(whole["gauc_users"] or 0)
-    sampled = _sampled(finished[0])
+    found = measure(store, groups, draws)
+    headline, bootstrap = found.headline, found.bootstrap
+    rows = sorted(found.rows, key=lambda row: (-getattr(row, headline).point, row.label))
+    whole = test_slices(finished[0])["all"]
     frozen = finished[0].config["data"]["test_history"] == "frozen"
-    headline = "gauc" if gauc_users >= 2 and (frozen or sampled) else "auc"
-
-    def bootstrap(metric: Metric, names: Iterable[str]) -> BootstrapResult:
-        return paired_bootstrap(label, user, {name: scores[name] for name in names}, metric, draws)
-
-    results: dict[Metric, BootstrapResult] = {
-        metric: bootstrap(metric, groups) for metric in METRICS if gauc_users >= 2 or metric != "gauc"
-    }
-    results.setdefault("gauc", _undefined(groups))
-    _confirm(groups, results)
-    rows = [_row(name, group, results, name in results[headline].indistinguishable) for name, group in groups.items()]
-    rows.sort(key=lambda row: (-getattr(row, headline).point, row.label))
     return Board(
         dataset=dataset,
         split=split,
@@ -158,7 +75,7 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
             *(f"{_name(r)}: {r.error}" for r in records if r.status == "failed"),
             *(f"{_name(r)}: left out, its scores are not here" for r in every if r not in finished),
         ),
-        gauc_users=gauc_users,
+        gauc_users=int(whole["gauc_users"] or 0),
         gauc_users_dropped=int(whole["gauc_users_dropped"] or 0),
         draws=draws,
     )
@@ -189,12 +106,8 @@ def _groups(records: list[RunRecord]) -> dict[str, list[RunRecord]]:
 
 def _shared(record: RunRecord) -> dict[str, object]:
     """The settings SHARED of a run, beyond data set and split. Sampled test negatives are named only where there are any."""
-    named = SHARED[2:] if _sampled(record) else SHARED[2:-2]
+    named = SHARED[2:] if sampled(record) else SHARED[2:-2]
     return {key: record.config["data"][key] for key in named}
-
-
-def _sampled(record: RunRecord) -> bool:
-    return record.config["data"].get("test_negatives", "exposed") not in ("default", "exposed")
 
 
 def _common(records: list[RunRecord]) -> dict[str, object]:
@@ -214,29 +127,6 @@ def _label(record: RunRecord, common: dict[str, object]) -> str:
     changed = [f"{key.removeprefix('params.')}={record.changed[key]}" for key in shown]
     tuned = " (tuned)" if record.tuning is not None else ""
     return record.identity.model + tuned + (f" [{', '.join(changed)}]" if changed else "")
-
-
-def _test(record: RunRecord) -> Slices:
-    assert record.metrics is not None, "a record with status ok has metrics"
-    return record.metrics.test
-
-
-def _undefined(names: Iterable[str]) -> BootstrapResult:
-    """In place of a GAUC that no sample of users can give."""
-    nothing = ModelInterval(math.nan, math.nan, math.nan, None, math.nan, math.nan, math.nan, math.nan)
-    return BootstrapResult("gauc", "", dict.fromkeys(names, nothing), frozenset())
-
-
-def _confirm(groups: dict[str, list[RunRecord]], results: dict[Metric, BootstrapResult]) -> None:
-    """Refuse a record whose metrics are not those of the predictions beside it."""
-    for metric, result in results.items():
-        for name, group in groups.items():
-            stored, found = _mean(_test(record)["all"][metric] for record in group), result.models[name].point
-            if stored is not None and not math.isclose(stored, found, rel_tol=1e-9, abs_tol=1e-12):
-                raise UserError(
-                    f"{name}: {metric} is {stored} by its records and {found} by its predictions; "
-                    "find the run with rankbench score, delete it and run it again"
-                )
 
 
 def _refuse_mixture(records: list[RunRecord]) -> None:
@@ -260,73 +150,9 @@ def _name(record: RunRecord) -> str:
     return f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
 
 
-def _mean(values: Iterable[float | int | None]) -> float | None:
-    known = list(values)
-    return None if any(value is None for value in known) else statistics.fmean(known)  # type: ignore[arg-type]
-
-
-def _slice(seeds: list[dict[str, float | int | None]]) -> Slice:
-    return Slice(int(seeds[0]["n"] or 0), _mean(s["auc"] for s in seeds), _mean(s["gauc"] for s in seeds))
-
-
-def _row(label: str, group: list[RunRecord], results: dict[Metric, BootstrapResult], tied: bool) -> Row:
-    tests = [_test(record) for record in group]
-    costs = [record.cost for record in group if record.cost is not None]
-
-    further = [record.metrics.labels for record in group if record.metrics is not None]
-
-    def part(name: str) -> Slice:
-        return _slice([test[name] for test in tests])
-
-    def per_seed(metric: str) -> tuple[float, ...]:
-        values = (test["all"][metric] for test in tests)
-        return tuple(math.nan if value is None else float(value) for value in values)
-
-    return Row(
-        label=label,
-        model=group[0].identity.model,
-        family=group[0].identity.family,
-        config_hash=group[0].identity.config_hash,
-        seeds=tuple(record.identity.seed for record in group),
-        gauc=results["gauc"].models[label],
-        auc=results["auc"].models[label],
-        logloss=results["logloss"].models[label],
-        gauc_seeds=per_seed("gauc"),
-        auc_seeds=per_seed("auc"),
-        means={key: _mean(test["all"][key] for test in tests) for key in ("gauc_unweighted", "ne", "ece", "ndcg@10")},
-        warm_user=part("warm_user"),
-        cold_user=part("cold_user"),
-        warm_item=part("warm_item"),
-        cold_item=part("cold_item"),
-        labels={name: _slice([labels[name]["all"] for labels in further]) for name in further[0]},
-        tied=tied,
-        parameters_embedding=costs[0].parameters_embedding,
-        parameters_dense=costs[0].parameters_dense,
-        flops_per_example=costs[0].flops_per_example,
-        train_seconds=statistics.fmean(cost.train_seconds for cost in costs),
-        train_cpu_seconds=statistics.fmean(cost.train_cpu_seconds for cost in costs),
-        examples_per_second=statistics.fmean(cost.examples_per_second for cost in costs),
-        latency_ms=statistics.fmean(cost.latency_ms_100_candidates for cost in costs),
-        peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
-        best_epochs=tuple(cost.best_epoch for cost in costs),
-        precision=", ".join(sorted({record.precision for record in group})),
-        device=", ".join(sorted({record.device for record in group})),
-    )
-
-
-def _difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> tuple[float, float, float]:
-    """Metric of `one` minus that of `other`, with its 95% interval: on the same resampled users, one comparison."""
-    pair = bootstrap(metric, (one.label, other.label))
-    if pair.best == one.label:
-        found = pair.models[other.label]
-        return -found.difference, -found.difference_high, -found.difference_low
-    found = pair.models[one.label]
-    return found.difference, found.difference_low, found.difference_high
-
-
 def _about_sampling(record: RunRecord) -> Iterable[str]:
     data = record.config["data"]
-    if _sampled(record):
+    if sampled(record):
         yield (
             f"Test negatives are not impressions but sampled items ({data['test_negatives']}, {data['test_negative_rate']} a "
             "positive, the same for every row). Telling liked items from sampled ones is another task than telling them from "
@@ -366,7 +192,7 @@ def _about_quality(rows: list[Row], headline: Literal["gauc", "auc"], bootstrap:
         # Alike but for the model: both by default, or both with the same changes.
         din = by_label.get("din" + hstu.label.removeprefix("hstu"))
         if hstu.model == "hstu" and din is not None:
-            value, low, high = _difference(hstu, din, headline, bootstrap)
+            value, low, high = difference(hstu, din, headline, bootstrap)
             verdict = "holds zero: no difference is shown" if low <= 0 <= high else "leaves out zero"
             interval = f"{value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}] over test users"
             yield f"{shown} of {hstu.label} minus {din.label}: {interval}, which {verdict}."
@@ -383,7 +209,7 @@ def _about_floors(rows: list[Row], metrics: tuple[Metric, ...], bootstrap: Boots
             # Where even the two intervals are disjoint, the paired one leaves out zero.
             if row.family == "floor" or getattr(row, metric).low > getattr(floor, metric).high:
                 continue
-            value, low, high = _difference(row, floor, metric, bootstrap)
+            value, low, high = difference(row, floor, metric, bootstrap)
             if low <= 0:
                 interval = f"{metric.upper()} difference {value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}]"
                 verdict = "is NOT above" if value <= 0 else "is not shown to be above"

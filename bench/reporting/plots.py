@@ -17,7 +17,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from ..evaluation.stats import ModelInterval
-from .leaderboard import Board, Row, by_metric
+from .leaderboard import Board, by_metric
+from .measured import Row
 
 COLOURS = {"floor": "#595959", "classical": "#0072B2", "generative": "#D55E00"}
 MARKERS = {"floor": "s", "classical": "o", "generative": "^"}

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from ..evaluation.stats import ModelInterval
 from ..records.schema import finite
-from .leaderboard import Board, Row, Slice
+from .leaderboard import Board
+from .measured import Row, Slice
 
 
 def _columns(headline: str) -> tuple[str, ...]:

@@ -215,7 +215,7 @@ def test_a_data_set_is_fetched_and_described(table: Path, capsys: pytest.Capture
 
 
 def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(**_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(experiment, "run_all", interrupted)

@@ -125,7 +125,8 @@ def failing(folder: Path, team: Team) -> dict[str, str | None]:
     changes = ["train.epochs=1", "train.batch_size=64", "train.batch_events=200", "dnn.train.lr=1e30", "dnn.train.clip_norm=0"]
     settings = Settings(data={"dataset": str(folder / "clicks.yaml")}).changed(changes, tuple(registry.MODELS))
     models, store = ("ctr", "deepfm", "dnn", "hstu"), Store(folder / "results")
-    made = experiment.run_all(models, settings, 1, "cpu", DataRoots(None, folder / "cache"), store, quiet=True, team=team)
+    cells = experiment.plan(models, settings, 1)
+    made = experiment.run_all(cells, "cpu", DataRoots(None, folder / "cache"), store, quiet=True, team=team)
     registry.info = known
     return {record.identity.model: record.error for record in made}
 

@@ -41,7 +41,9 @@ class KillAt(Quiet):
 
 def command(folder: Path, *arguments: str) -> object:
     """The command line."""
-    return {"code": cli.main(arguments), "operations": sum(simulated_npu.OPERATIONS.values())}
+    code = cli.main(arguments)
+    any_shape = not torch.npu.compiles_for_each_shape  # type: ignore[attr-defined]
+    return {"code": code, "operations": sum(simulated_npu.OPERATIONS.values()), "any_shape": any_shape}
 
 
 def fused(folder: Path, *arguments: str) -> object:

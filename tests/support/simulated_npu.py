@@ -191,6 +191,8 @@ class _Module(registration._DummyBackendModule):
     """torch.npu."""
 
     __name__ = "torch.npu"
+    compiles_for_each_shape = True
+    """torch_npu's default on some generations."""
 
     def is_bf16_supported(self) -> bool:
         return True
@@ -200,6 +202,9 @@ class _Module(registration._DummyBackendModule):
 
     def set_device(self, device: torch.device) -> None:
         assert device.index == 0, "a process sees one device"
+
+    def set_compile_mode(self, jit_compile: bool) -> None:
+        self.compiles_for_each_shape = jit_compile
 
     def synchronize(self, device: Any = None) -> None:
         SYNCS["synchronize"] += 1

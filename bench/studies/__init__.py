@@ -1,0 +1,1 @@
+"""Questions that one run cannot answer: many experiments, read as one table and one figure."""
