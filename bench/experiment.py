@@ -130,8 +130,7 @@ def run_all(
         data = prepare(config, roots)
         same = [cells[at].resolved(data.log.positive_only) for at in places]
         _check_monitor({cell.experiment.train.monitor for cell in same}, data)
-        identities = [_identity(cell, data) for cell in same]
-        done = team.from_leader(lambda: [store.finished(one, data.split.hash) for one in identities])
+        done = team.from_leader(functools.partial(_finished, same, data, store))
         for at, cell, record in zip(places, same, done, strict=True):
             records[at] = record
             if record is None:
@@ -152,6 +151,11 @@ def _by_data(cells: Sequence[Cell]) -> dict[DataConfig, list[int]]:
     for at, cell in enumerate(cells):
         found.setdefault(cell.experiment.data, []).append(at)
     return found
+
+
+def _finished(cells: Sequence[Cell], data: RankingData, store: Store) -> list[RunRecord | None]:
+    """Records of those of the cells that need not run again."""
+    return [store.finished(_identity(cell, data), data.split.hash) for cell in cells]
 
 
 def _at_a_time(jobs: int | None, threads: int, device: torch.device, team: Team) -> int:
