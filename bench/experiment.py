@@ -258,7 +258,7 @@ def _run_cell(cell: Cell, data: RankingData, device: torch.device, store: Store,
     try:
         with dispatch.watching() as ran:
             measured, predictions, model = _measure(cell, data, device, checkpoint, progress)
-        flops = flops_per_example(model, cell.info, data, cell.experiment.train)
+        flops = flops_per_example(cell.experiment, cell.info, data)
         measured["cost"] = dataclasses.replace(measured["cost"], flops_per_example=flops)
         trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)
