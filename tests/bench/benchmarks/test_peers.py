@@ -17,6 +17,8 @@ from rankbench.bench.data.sources.schema import DataRoots
 from support.fuxictr import model_zoo, stand_in
 from support.tables import click_table
 
+ROOT = Path(__file__).resolve().parents[3]
+
 OF_FUXICTR = [Measured(name, 1, [10.0 + 5 * (at == 1)], [10.0 - at]) for at, name in enumerate(FUXICTR)]
 
 
@@ -99,6 +101,14 @@ def test_a_fuxictr_that_fails_is_one_line(tmp_path: Path, capsys: pytest.Capture
     assert command(click_table(tmp_path), *fuxictr) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "failed: FuxiCTR failed at an epoch of din: it broke"
     assert not list((tmp_path / "results/local").glob("peers*")), "nothing is half-written"
+
+
+def test_the_page_shows_the_committed_record() -> None:
+    shown = (ROOT / "docs" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1 -->\n")[2]
+    record = json.loads((ROOT / "results" / "peers" / "peers-ml-100k-1.json").read_text())
+    rows = [Measured(**row) for row in record["rows"]]
+    assert shown.partition("\n<!-- speed: end -->")[0] == "\n".join(lines(rows, record["load_average"]))
+    assert [row.contender for row in rows] == [DEEPCTR, *FUXICTR, *OURS]
 
 
 @pytest.mark.peers
