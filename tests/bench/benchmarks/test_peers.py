@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 OF_FUXICTR = [Measured(name, 1, [10.0 + 5 * (at == 1)], [10.0 - at]) for at, name in enumerate(FUXICTR)]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
@@ -36,7 +36,7 @@ def data(tmp_path: Path) -> RankingData:
 
 @pytest.fixture
 def no_deepctr(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its DIN takes a second for 100 examples."""
+    """A constant stands in for deepctr-torch, which need not be installed."""
     monkeypatch.setattr(peers, "_deepctr_din", lambda data: lambda: Speed(100, 1.0, 2.0))
 
 
@@ -79,7 +79,7 @@ def test_the_faster_loader_of_fuxictr_is_named() -> None:
     assert NOT_MEASURED not in text
 
 
-@pytest.mark.usefixtures("no_deepctr")
+@pytest.mark.usefixtures("own_folders", "no_deepctr")
 def test_the_command_prints_and_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = click_table(tmp_path)
     assert command(table) == 0
@@ -95,7 +95,7 @@ def test_the_command_prints_and_records(tmp_path: Path, capsys: pytest.CaptureFi
     assert str(tmp_path) not in kept.read_text() and kept.with_suffix(".png").stat().st_size > 5000
 
 
-@pytest.mark.usefixtures("no_deepctr")
+@pytest.mark.usefixtures("own_folders", "no_deepctr")
 def test_a_fuxictr_that_fails_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fuxictr = ["--models-from", str(model_zoo(tmp_path)), "--python", stand_in(tmp_path, broken=True)]
     assert command(click_table(tmp_path), *fuxictr) == 1
