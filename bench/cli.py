@@ -218,7 +218,9 @@ def _add_bench(bench: _Parser) -> None:
         choices=("peers", "quality", "kernels", "stack", "train"),
         help="peers: speed; quality: AUC, GAUC, logloss; kernels: attention; stack: HSTU layers; train: our models",
     )
-    bench.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
+    bench.add_argument(
+        "--dataset", default="ml-100k", metavar="NAME", help="a name or a YAML file; kernels: or several (default: ml-100k)"
+    )
     bench.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
     speed = bench.add_argument_group("peers")
     speed.add_argument("--history-length", type=_positive, default=50, metavar="L", help="events of history (default: 50)")

@@ -105,7 +105,7 @@ def _kernels(args: argparse.Namespace) -> int:
     store.check_writable()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
     rows = []
-    for shape in (*attention.shapes(), attention.shape_of(args.dataset, roots)):
+    for shape in (*attention.shapes(), *(attention.shape_of(name, roots) for name in args.dataset.split(","))):
         print(f"{shape.name} ...", file=sys.stderr, flush=True)
         rows += attention.measure(shape, device, dtype, args.rounds)
     said = f"{args.dtype}, {args.rounds} round(s)"
