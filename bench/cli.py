@@ -41,6 +41,7 @@ EXAMPLES = {
     "bench": (
         "rankbench bench peers",
         "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5",
+        "rankbench bench peers --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",
         "rankbench bench quality --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",
         "rankbench bench kernels --rounds 5",
         "rankbench bench stack --rounds 5 --threads 2",
@@ -61,11 +62,11 @@ computes the history once for all candidates."""
 
 
 BENCH_HELP = """\
-peers: training speed of DIN and HSTU beside deepctr-torch's DIN under its own trainer, in turn. quality: AUC, GAUC and logloss of
-DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a verdict; docs/peers.md says how. kernels: speed and
-errors of attention's implementations on this device, beside torch's own. stack: HSTU's layers beside the same mathematics as
-padded tensors, on the CPU. train: training speed of our models with the kernels of this machine and with torch's operations
-alone."""
+peers: training speed of DIN and HSTU beside the DIN of deepctr-torch and, with --models-from, of FuxiCTR, each under its own
+trainer, in turn. quality: AUC, GAUC and logloss of DIN, DIEN and BST beside FuxiCTR's under its own trainer, with intervals and a
+verdict; docs/peers.md says how. kernels: speed and errors of attention's implementations on this device, beside torch's own.
+stack: HSTU's layers beside the same mathematics as padded tensors, on the CPU. train: training speed of our models with the
+kernels of this machine and with torch's operations alone."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -216,16 +217,19 @@ def _add_bench(bench: _Parser) -> None:
     bench.add_argument(
         "against",
         choices=("peers", "quality", "kernels", "stack", "train"),
-        help="peers: speed, deepctr-torch; quality: FuxiCTR; kernels: attention; stack: HSTU layers; train: our models",
+        help="peers: speed; quality: AUC, GAUC, logloss; kernels: attention; stack: HSTU layers; train: our models",
     )
-    bench.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
+    bench.add_argument(
+        "--dataset", default="ml-100k", metavar="NAME", help="a name or a YAML file; kernels: or several (default: ml-100k)"
+    )
     bench.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
     speed = bench.add_argument_group("peers")
     speed.add_argument("--history-length", type=_positive, default=50, metavar="L", help="events of history (default: 50)")
     speed.add_argument("--rounds", type=_positive, default=3, metavar="N", help="of each, in turn (default: 3)")
+    fuxictr = bench.add_argument_group("peers and quality")
+    fuxictr.add_argument("--models-from", type=Path, metavar="DIR", help="folder model_zoo of a FuxiCTR checkout")
+    fuxictr.add_argument("--python", default=sys.executable, metavar="FILE", help="Python that has fuxictr (default: this one)")
     quality = bench.add_argument_group("quality")
-    quality.add_argument("--models-from", type=Path, metavar="DIR", help="folder model_zoo of a FuxiCTR checkout")
-    quality.add_argument("--python", default=sys.executable, metavar="FILE", help="Python that has fuxictr (default: this one)")
     quality.add_argument(
         "--models", metavar="NAMES", help="some of din, dien, bst (default: all three); train: any (default: din,hstu)"
     )

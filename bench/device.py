@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.util
+import itertools
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -155,6 +157,21 @@ class PeakMemory:
         if self.device.type == "cpu":
             return self.largest / 2**20
         return _module(self.device.type).max_memory_allocated(self.device) / 2**20
+
+
+def allocated(run: Callable[[], object], device: torch.device) -> int:
+    """Bytes of tensors that live at once at the most while `run` runs, beyond those that lived before."""
+    if device.type != "cpu":
+        before = _module(device.type).memory_allocated(device)
+        reset_peak_memory(device)
+        run()
+        synchronize(device)
+        return _module(device.type).max_memory_allocated(device) - before
+    profiler: Any = torch.autograd.profiler.profile(profile_memory=True)
+    with profiler:
+        run()
+    events = [event for event in profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda one: one.start_ns())), default=0)
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -284,7 +284,7 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
     try:
         with dispatch.watching() as ran:
             measured, predictions, model = _measure(cell, data, device, checkpoint, progress, job.team)
-        flops = flops_per_example(model, cell.info, data, cell.experiment.train)
+        flops = flops_per_example(cell.experiment, cell.info, data)
         measured["cost"] = dataclasses.replace(measured["cost"], flops_per_example=flops)
         trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)

@@ -103,6 +103,8 @@ class Measured:
     seconds: list[float]
     gemm_flops: list[float]
     """Of the matrix product, measured in the same round."""
+    megabytes: float
+    """Of tensors that live at once at the most, beyond its inputs."""
     error: float | None
     """Largest relative error of the output and all gradients against float64; None for yardsticks."""
 
@@ -234,18 +236,18 @@ def measure(shape: Shape, device: torch.device, dtype: torch.dtype, rounds: int)
     flop = 2.0 * pairs * shape.heads * 7 * shape.size
     return [
         Measured(
-            shape.name, name, tokens, pairs, flop, seconds[name], gemm,
+            shape.name, name, tokens, pairs, flop, seconds[name], gemm, devices.allocated(run, device) / 2**20,
             None if name in YARDSTICKS else _error(shape, device, dtype, name),
         )
-        for name in contenders
+        for name, run in contenders.items()
     ]  # fmt: skip
 
 
 def lines(rows: list[Measured]) -> list[str]:
     """A table: median ms with smallest and largest, speed, share of the matrix product's, how much faster the first one is."""
     result = [
-        "| shape | tokens | contender | ms (smallest, largest) | tokens/s | GFLOP/s | share of GEMM | first / this | error |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| shape | tokens | contender | ms (least, most) | tokens/s | GFLOP/s | share of GEMM | MB | first / this | error |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         first = next(one for one in rows if one.shape == row.shape)
@@ -260,6 +262,7 @@ def lines(rows: list[Measured]) -> list[str]:
             f"{row.tokens / median:,.0f}",
             f"{row.flop / median / 1e9:.1f}",
             f"{share:.0%}",
+            f"{row.megabytes:.1f}",
             "1" if row is first else f"{ratio:.2f}",
             "" if row.error is None else f"{row.error:.0e}",
         )

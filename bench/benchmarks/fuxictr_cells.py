@@ -195,7 +195,7 @@ def run_cells(
         if missing:
             say(f"FuxiCTR, {variant}: its own processor reads our rows, then {len(missing)} of {len(cells)} runs are to do")
             with tempfile.TemporaryDirectory() as work:
-                _prepare(peer, rows, Path(work))
+                prepare(peer, rows, Path(work))
                 with ThreadPoolExecutor(jobs) as pool:
                     waiting = [pool.submit(_train, peer, cell, threads, Path(work)) for cell in missing]
                     for one in as_completed(waiting):
@@ -231,11 +231,33 @@ def _kept(place: Path, data: RankingData) -> Trained:
     return Trained(table["score"].to_numpy(np.float64), facts["epochs"], facts["valid_auc"])
 
 
-def _prepare(peer: Peer, rows: PeerRows, work: Path) -> None:
+def prepare(peer: Peer, rows: PeerRows, work: Path) -> None:
+    """Let FuxiCTR's own processor read our rows into the folder `work`.
+
+    Raises:
+        PeerFailed: it failed.
+    """
     for role, table in rows.tables.items():
         table.to_parquet(work / f"{role}.parquet", index=False)
     job = {"do": "prepare", "columns": rows.columns, "rows": str(work), "data_root": str(work), "dataset_id": "data"}
     _checked(_call(peer.python, job, work / "prepare.json"), "its processor")
+
+
+def time_epoch(peer: Peer, model: str, params: dict[str, Any], threads: int, work: Path) -> dict[str, Any]:
+    """One epoch of FuxiCTR's trainer in a process of its own, over the training rows that `prepare` left in `work`.
+
+    Its loader is measured, its evaluation is not; an epoch over the validation rows warms up.
+
+    Returns:
+        `examples`, `wall_seconds` and `cpu_seconds`, the latter of all threads and of the loader's workers.
+
+    Raises:
+        PeerFailed: it failed.
+    """
+    job = {"do": "time", **_job(peer, model, f"{model}-timed", params, 0, threads, work)}
+    done = _call(peer.python, job, work / "time.json")
+    _checked(done, f"an epoch of {model}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _train(peer: Peer, cell: _Cell, threads: int, work: Path) -> str:
@@ -243,15 +265,7 @@ def _train(peer: Peer, cell: _Cell, threads: int, work: Path) -> str:
     name = f"{cell.model}-{cell.place.parent.name}-{cell.seed}"
     job = {
         "do": "train",
-        "model": MODELS[cell.model],
-        "model_file": str(model_file(peer.models, cell.model)),
-        "model_id": name,
-        "params": cell.params,
-        "seed": cell.seed,
-        "threads": threads,
-        "dataset_id": "data",
-        "data_root": str(work),
-        "model_root": str(work / "weights"),
+        **_job(peer, cell.model, name, cell.params, cell.seed, threads, work),
         "predictions": str(_scores(cell.place).absolute()),
         "facts": str(_facts(cell.place).absolute()),
     }
@@ -259,6 +273,21 @@ def _train(peer: Peer, cell: _Cell, threads: int, work: Path) -> str:
     _checked(_call(peer.python, job, work / f"{name}.json"), what)
     facts = json.loads(_facts(cell.place).read_text())
     return f"FuxiCTR {what}: valid auc {facts['valid_auc']:.4f}  {facts['epochs']} epochs in {facts['seconds']:.1f} s"
+
+
+def _job(peer: Peer, model: str, name: str, params: dict[str, Any], seed: int, threads: int, work: Path) -> dict[str, Any]:
+    """What training needs, in the runner's words."""
+    return {
+        "model": MODELS[model],
+        "model_file": str(model_file(peer.models, model)),
+        "model_id": name,
+        "params": params,
+        "seed": seed,
+        "threads": threads,
+        "dataset_id": "data",
+        "data_root": str(work),
+        "model_root": str(work / "weights"),
+    }
 
 
 def _call(python: str, job: dict[str, Any], file: Path) -> subprocess.CompletedProcess[str]:

@@ -4,12 +4,13 @@ FuxiCTR takes one table a role in which a history is a text of tokens, `12^7^40`
 value without training events is the same `unknown` for both sides; from them FuxiCTR's own processor makes its vocabularies,
 over the training table alone.
 
-Two variants of what its models see of the past:
+Three variants of what its models see of the past:
 
 - `liked`: its usual usage. The ids of the latest L items that the user liked before; the candidate's id looks at them.
 - `all`: what our models see without time information. The latest L events of either outcome, each with its item's fields,
   its logged context and its outcome; the candidate looks at them with the same fields and a constant in the outcome's place.
   A past event can have but one value a field in FuxiCTR, so that a set of genres is one value of its own there.
+- `ids`: the events of `all`, of each its item's id alone; for comparing speed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ..data.eventlog import Multi
 from ..data.splits import ROLES
 from ..data.vocabulary import FieldTable
 
-VARIANTS = ("liked", "all")
+VARIANTS = ("liked", "all", "ids")
 BETWEEN = "^"
 """Between the tokens of a sequence; FuxiCTR's usual separator."""
 
@@ -62,7 +63,7 @@ class PeerRows:
 def past_events(data: RankingData, event: np.ndarray, variant: str) -> tuple[np.ndarray, np.ndarray]:
     """The events that each of `event` sees in a variant, end to end and oldest first, and their offsets [n + 1]."""
     lo, hi = data.lo[event], data.hi[event]
-    if variant == "all":
+    if variant != "liked":
         return ranges(lo, hi - lo)
     liked = np.flatnonzero(np.asarray(data.log.label))
     begin = np.searchsorted(liked, data.log.user_offsets[data.log.user_of(event)])

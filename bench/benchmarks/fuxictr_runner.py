@@ -1,7 +1,8 @@
 """Runs FuxiCTR's own processor and trainer; a script for the Python that has FuxiCTR, which need not be ours.
 
 Called as `python fuxictr_runner.py JOB.json`. It imports nothing of this project: what FuxiCTR needs (numpy 1, polars 1) is not
-what we need. A job either makes FuxiCTR's vocabularies and tables from ours, or trains one model and scores the test table.
+what we need. A job makes FuxiCTR's vocabularies and tables from ours, trains one model and scores the test table, or times one
+epoch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import importlib.util
 import inspect
 import json
 import logging
+import os
 import platform
 import sys
 import time
@@ -27,7 +29,7 @@ def main(path: str) -> None:
     job = json.loads(Path(path).read_text())
     warnings.simplefilter("ignore")
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
-    {"check": check, "prepare": prepare, "train": train}[job["do"]](job)
+    {"check": check, "prepare": prepare, "train": train, "time": time_epoch}[job["do"]](job)
 
 
 def versions() -> dict[str, str]:
@@ -61,22 +63,10 @@ def train(job: dict[str, Any]) -> None:
     """FuxiCTR's fit with early stopping, its best weights, its prediction of the test table."""
     import numpy as np
     import pandas as pd
-    import torch
 
-    features = importlib.import_module("fuxictr.features")
-    loaders = importlib.import_module("fuxictr.pytorch.dataloaders")
-    torch.set_num_threads(job["threads"])
-    importlib.import_module("fuxictr.pytorch.torch_utils").seed_everything(seed=job["seed"])
-    params: dict[str, Any] = {key: _lists_to_pairs(key, value) for key, value in job["params"].items()}
-    params |= {"dataset_id": job["dataset_id"], "model_root": job["model_root"], "model_id": job["model_id"]}
-    (Path(job["model_root"]) / job["dataset_id"]).mkdir(parents=True, exist_ok=True)
-    folder = Path(job["data_root"]) / job["dataset_id"]
-    feature_map = features.FeatureMap(job["dataset_id"], str(folder))
-    feature_map.load(str(folder / "feature_map.json"), params)
-    model = _model_class(job["model_file"], job["model"], params)(feature_map, **params)
-    tables = {f"{role}_data": str(folder / role) for role in ("train", "valid", "test")}
-    loader = loaders.RankDataLoader(feature_map, stage="both", **tables, data_format="parquet", **params)
-    train_rows, valid_rows, test_rows = loader.make_iterator()
+    feature_map, params = _settings(job)
+    model = _model(job, feature_map, params)
+    train_rows, valid_rows, test_rows = _rows(job, feature_map, params)
     begin = time.perf_counter()
     model.fit(train_rows, validation_data=valid_rows, **params)
     seconds = time.perf_counter() - begin
@@ -90,6 +80,62 @@ def train(job: dict[str, Any]) -> None:
         "versions": versions(),
     }
     Path(job["facts"]).write_text(json.dumps(facts))
+
+
+def time_epoch(job: dict[str, Any]) -> None:
+    """Print what one epoch of FuxiCTR's fit takes: its loader and steps, no evaluation. An epoch of the small table warms up."""
+    feature_map, params = _settings(job)
+    train_rows, valid_rows, _ = _rows(job, feature_map, params)
+    facts = {}
+    for rows in (valid_rows, train_rows):
+        model = _model(job, feature_map, params)
+        model.save_weights(model.checkpoint)  # fit ends by reading the best weights, which evaluation would have written
+        model.eval_step = lambda: None
+        begin, begin_cpu = time.perf_counter(), _cpu_seconds()
+        model.fit(rows, **params | {"epochs": 1})
+        facts = {
+            "examples": rows.num_samples,
+            "wall_seconds": time.perf_counter() - begin,
+            "cpu_seconds": _cpu_seconds() - begin_cpu,
+        }
+    print(json.dumps(facts))
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its loader's workers that have ended, which they have at the end of an epoch."""
+    spent = os.times()
+    return time.process_time() + spent.children_user + spent.children_system
+
+
+def _settings(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """FuxiCTR's description of the columns and its parameters; seeds and limits threads on the way."""
+    import torch
+
+    torch.set_num_threads(job["threads"])
+    importlib.import_module("fuxictr.pytorch.torch_utils").seed_everything(seed=job["seed"])
+    params: dict[str, Any] = {key: _lists_to_pairs(key, value) for key, value in job["params"].items()}
+    params |= {"dataset_id": job["dataset_id"], "model_root": job["model_root"], "model_id": job["model_id"]}
+    folder = _folder(job)
+    feature_map = importlib.import_module("fuxictr.features").FeatureMap(job["dataset_id"], str(folder))
+    feature_map.load(str(folder / "feature_map.json"), params)
+    return feature_map, params
+
+
+def _model(job: dict[str, Any], feature_map: Any, params: dict[str, Any]) -> Any:
+    (Path(job["model_root"]) / job["dataset_id"]).mkdir(parents=True, exist_ok=True)
+    return _model_class(job["model_file"], job["model"], params)(feature_map, **params)
+
+
+def _rows(job: dict[str, Any], feature_map: Any, params: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """FuxiCTR's loaders of the training, validation and test table."""
+    loaders = importlib.import_module("fuxictr.pytorch.dataloaders")
+    tables = {f"{role}_data": str(_folder(job) / role) for role in ("train", "valid", "test")}
+    return loaders.RankDataLoader(feature_map, stage="both", **tables, data_format="parquet", **params).make_iterator()
+
+
+def _folder(job: dict[str, Any]) -> Path:
+    """Where FuxiCTR's processor put the tables."""
+    return Path(job["data_root"]) / job["dataset_id"]
 
 
 def _lists_to_pairs(key: str, value: Any) -> Any:

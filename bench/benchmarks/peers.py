@@ -1,4 +1,4 @@
-"""Training speed of DIN and HSTU beside deepctr-torch's own DIN under its own trainer, on the same rows, in turn.
+"""Training speed of DIN and HSTU beside deepctr-torch's and FuxiCTR's DIN under their own trainers, on the same rows, in turn.
 
 Everybody gets the user id, the item id and the L latest visible items; our models also read what the user did at each past
 event, so they do more. One round trains each contender for one epoch on the same rows; ratios are taken round by round,
@@ -13,7 +13,7 @@ import io
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -28,9 +28,33 @@ from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
 from ..training.progress import Quiet
 from ..training.trainer import train
+from . import fuxictr_cells
+from .fuxictr_cells import Arm, Peer
+from .fuxictr_rows import peer_rows
 
-BATCH, EMBEDDING, HIDDEN, ATTENTION = 1024, 16, (200, 80), (80, 40)
-PEER = "deepctr-torch DIN"
+BATCH, EMBEDDING, HIDDEN, ATTENTION, DROPOUT = 1024, 16, (200, 80), (80, 40), 0.2
+
+OURS: dict[str, tuple[str, dict[str, object]]] = {
+    "din": ("din", {"hidden": HIDDEN, "attention_hidden": ATTENTION, "dropout": DROPOUT}),
+    "din, Dice": ("din", {"hidden": HIDDEN, "attention_hidden": ATTENTION, "dropout": DROPOUT, "attention_activation": "dice"}),
+    "hstu": ("hstu", {}),
+}
+"""Contender -> model and settings. Our DIN's attention has ReLU by default, that of the peers Dice: it runs with both."""
+
+DEEPCTR = "deepctr-torch DIN"
+FUXICTR: dict[str, dict[str, object]] = {
+    "FuxiCTR DIN": {},
+    "FuxiCTR DIN, 1 worker": {"num_workers": 1},
+    "FuxiCTR DIN, ReLU": {"attention_hidden_activations": "ReLU"},
+}
+"""Contender -> parameters. One process that loads ahead is the default of its loader; ReLU is the default of our DIN."""
+
+LOADERS = ("FuxiCTR DIN", "FuxiCTR DIN, 1 worker")
+"""The same computation: the faster one counts."""
+
+NOT_MEASURED = (
+    "FuxiCTR's DIN was not measured: add --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python; docs/peers.md says how."
+)
 
 
 @dataclass(frozen=True)
@@ -42,41 +66,85 @@ class Speed:
     cpu_seconds: float
 
 
-def compare(roots: DataRoots, dataset: str, history_length: int, rounds: int) -> dict[str, list[Speed]]:
-    """Train every contender once a round; the first round warms up and is dropped."""
-    data = _ids_only(prepare(DataConfig(dataset, history_length=history_length, time="none", unknown_rate=0.0), roots))
-    contenders: dict[str, Callable[[], Speed]] = {
-        PEER: _deepctr_din(data),
-        "din": lambda: _ours(
-            registry.info("din"), {"embedding_dim": EMBEDDING, "hidden": HIDDEN, "attention_hidden": ATTENTION}, data
-        ),
-        "hstu": lambda: _ours(registry.info("hstu"), {"embedding_dim": EMBEDDING}, data),
-    }
-    measured: dict[str, list[Speed]] = {name: [] for name in contenders}
-    for at in range(rounds + 1):
-        for name, run in contenders.items():
-            speed = run()
-            if at:
-                measured[name].append(speed)
-    return measured
+@dataclass(frozen=True)
+class Measured:
+    """One contender; a value a round."""
+
+    contender: str
+    examples: int
+    """Of its epoch."""
+    wall: list[float]
+    """Examples a second of the wall clock."""
+    cpu: list[float]
+    """The same of CPU time, all threads."""
 
 
-def lines(measured: dict[str, list[Speed]]) -> list[str]:
-    """A table: examples/s by the wall clock and per CPU-second (median), and ratios to the peer (median, smallest, largest)."""
-    result = [f"{'contender':<20}{'examples/s':>12}{'per CPU-s':>12}   ratio of examples/s     ratio per CPU-second"]
-    for name, speeds in measured.items():
-        wall = [s.examples / s.wall_seconds for s in speeds]
-        cpu = [s.examples / s.cpu_seconds for s in speeds]
-        ratios = [
-            _ratio([one / (peer.examples / getattr(peer, key)) for one, peer in zip(mine, measured[PEER], strict=True)])
-            for mine, key in ((wall, "wall_seconds"), (cpu, "cpu_seconds"))
-        ]
-        result.append(f"{name:<20}{statistics.median(wall):>12,.0f}{statistics.median(cpu):>12,.0f}   {ratios[0]}   {ratios[1]}")
+def examples(roots: DataRoots, dataset: str, history_length: int) -> RankingData:
+    """What every contender trains on: ids alone, none of them hidden, no time information."""
+    data = prepare(DataConfig(dataset, history_length=history_length, time="none", unknown_rate=0.0), roots)
+    return _ids_only(data)
+
+
+def compare(data: RankingData, peer: Peer | None, threads: int, rounds: int, say: Callable[[str], None]) -> list[Measured]:
+    """Train every contender once a round; the first round warms up and is dropped. Without `peer` FuxiCTR is left out.
+
+    Raises:
+        PeerFailed: FuxiCTR failed.
+    """
+    measured: dict[str, list[Speed]] = {}
+    with tempfile.TemporaryDirectory() as work:
+        contenders = {DEEPCTR: _deepctr_din(data)}
+        if peer is not None:
+            contenders |= _fuxictr_din(data, peer, threads, Path(work))
+        contenders |= {name: _ours(registry.info(model), params, data) for name, (model, params) in OURS.items()}
+        for at in range(rounds + 1):
+            say(f"round {at} of {rounds} ..." if at else "warming up ...")
+            for name, run in contenders.items():
+                speed = run()
+                if at:
+                    measured.setdefault(name, []).append(speed)
+    return [_measured(name, speeds) for name, speeds in measured.items()]
+
+
+def _measured(name: str, speeds: Sequence[Speed]) -> Measured:
+    wall = [one.examples / one.wall_seconds for one in speeds]
+    return Measured(name, speeds[0].examples, wall, [one.examples / one.cpu_seconds for one in speeds])
+
+
+def lines(rows: Sequence[Measured], load: Sequence[float]) -> list[str]:
+    """Tables in Markdown: speeds (medians), and ours over each peer's (median, smallest and largest ratio of the rounds).
+
+    `load` holds load averages, the first from before the measurement.
+    """
+    result = ["| contender | examples/s | per CPU second |", "|---|---|---|"]
+    for row in rows:
+        result.append(f"| {row.contender} | {statistics.median(row.wall):,.0f} | {statistics.median(row.cpu):,.0f} |")
+    result += ["", *_ratios("per CPU second", {row.contender: row.cpu for row in rows})]
+    result += ["", *_ratios("by the wall clock", {row.contender: row.wall for row in rows}), ""]
+    loaders = [row for row in rows if row.contender in LOADERS]
+    result.append(_faster(loaders) if loaders else NOT_MEASURED)
+    return [*result, f"Load average {load[0]:.1f} before, {load[-1]:.1f} after; the benchmark itself makes about 1 a thread."]
+
+
+def _ratios(how: str, speeds: dict[str, list[float]]) -> list[str]:
+    """A row a peer, a column for each of ours."""
+    result = [f"| {how} | " + " | ".join(f"{name} over it" for name in OURS) + " |", "|---" * (1 + len(OURS)) + "|"]
+    for peer, theirs in speeds.items():
+        if peer not in OURS:
+            result.append("| " + " | ".join([peer, *(_ratio(speeds[name], theirs) for name in OURS)]) + " |")
     return result
 
 
-def _ratio(values: list[float]) -> str:
-    return f"{statistics.median(values):5.2f} [{min(values):5.2f}, {max(values):5.2f}]"
+def _ratio(mine: list[float], theirs: list[float]) -> str:
+    values = [one / other for one, other in zip(mine, theirs, strict=True)]
+    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
+
+
+def _faster(rows: Sequence[Measured]) -> str:
+    """Which of the same peer's ways of running is the fastest."""
+    wall = max(rows, key=lambda row: statistics.median(row.wall)).contender
+    cpu = max(rows, key=lambda row: statistics.median(row.cpu)).contender
+    return f"The faster loader of FuxiCTR: by the wall clock that of *{wall}*, per CPU second that of *{cpu}*."
 
 
 def _ids_only(data: RankingData) -> RankingData:
@@ -89,13 +157,29 @@ def _ids_only(data: RankingData) -> RankingData:
     )
 
 
-def _ours(info: ModelInfo, params: dict[str, object], data: RankingData) -> Speed:
-    torch.manual_seed(0)
-    model = info.build(dataclasses.replace(info.config(), **params), data.spec)  # type: ignore[type-var]
-    config = dataclasses.replace(from_dict(TrainConfig, dict(info.train), info.name), epochs=1, batch_size=BATCH)
-    with tempfile.TemporaryDirectory() as folder:
-        state = train(model, info, data, config, 0, torch.device("cpu"), Path(folder) / "resume.pt", Quiet())
-    return Speed(state.trained, state.seconds, state.cpu_seconds)
+def _ours(info: ModelInfo, params: dict[str, object], data: RankingData) -> Callable[[], Speed]:
+    def run() -> Speed:
+        torch.manual_seed(0)
+        model = info.build(dataclasses.replace(info.config(), embedding_dim=EMBEDDING, **params), data.spec)  # type: ignore[type-var]
+        config = dataclasses.replace(from_dict(TrainConfig, dict(info.train), info.name), epochs=1, batch_size=BATCH)
+        with tempfile.TemporaryDirectory() as folder:
+            state = train(model, info, data, config, 0, torch.device("cpu"), Path(folder) / "resume.pt", Quiet())
+        return Speed(state.trained, state.seconds, state.cpu_seconds)
+
+    return run
+
+
+def _fuxictr_din(data: RankingData, peer: Peer, threads: int, work: Path) -> dict[str, Callable[[], Speed]]:
+    """FuxiCTR's DIN through its own `fit` in its own Python, with each choice of parameters."""
+    rows = peer_rows(data, "ids")
+    fuxictr_cells.prepare(peer, rows, work)
+    widths = {"embedding_dim": EMBEDDING, "dnn_hidden_units": HIDDEN, "attention_hidden_units": ATTENTION, "batch_size": BATCH}
+    params = fuxictr_cells.parameters("din", Arm("ids", DROPOUT), rows) | widths
+
+    def with_params(own: dict[str, object]) -> Callable[[], Speed]:
+        return lambda: Speed(**fuxictr_cells.time_epoch(peer, "din", params | own, threads, work))
+
+    return {name: with_params(own) for name, own in FUXICTR.items()}
 
 
 def _deepctr_din(data: RankingData) -> Callable[[], Speed]:
@@ -125,7 +209,7 @@ def _deepctr_din(data: RankingData) -> Callable[[], Speed]:
 
     def run() -> Speed:
         torch.manual_seed(0)
-        model = DIN(columns, ["item"], dnn_hidden_units=HIDDEN, att_hidden_size=ATTENTION, device="cpu", dnn_dropout=0.2)  # type: ignore[arg-type]
+        model = DIN(columns, ["item"], dnn_hidden_units=HIDDEN, att_hidden_size=ATTENTION, device="cpu", dnn_dropout=DROPOUT)  # type: ignore[arg-type]
         model.compile("adam", "binary_crossentropy")
         begin, begin_cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):  # it prints whatever `verbose` says

@@ -26,16 +26,34 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _peers(args: argparse.Namespace) -> int:
-    """Speeds are printed, never judged."""
+    """Speeds are printed and kept, never judged."""
+    if args.models_from is None and args.python != sys.executable:
+        raise UserError("bench peers --python needs --models-from, the folder model_zoo of a FuxiCTR checkout; see docs/peers.md")
     roots = data_roots(args.data_root)
     import torch
 
-    from ..benchmarks import peers
+    from ..benchmarks import fuxictr_cells, peers
+    from ..records import provenance
+    from ..records.store import Store
 
     torch.set_num_threads(args.threads)
-    print(f"{args.dataset}, history {args.history_length}, batch {peers.BATCH}, embedding {peers.EMBEDDING}; ", end="")
-    print(f"{args.threads} thread(s) on the CPU, {args.rounds} round(s); median [smallest, largest] of the ratios per round")
-    print(*peers.lines(peers.compare(roots, args.dataset, args.history_length, args.rounds)), sep="\n")
+    peer = None if args.models_from is None else fuxictr_cells.find_peer(args.python, args.models_from, ["din"])
+    store = Store(args.results)
+    store.check_writable()
+    data = peers.examples(roots, args.dataset, args.history_length)
+    load = [provenance.load_average()]
+    try:
+        rows = peers.compare(data, peer, args.threads, args.rounds, say=lambda line: print(line, file=sys.stderr, flush=True))
+    except fuxictr_cells.PeerFailed as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    load.append(provenance.load_average())
+    name, title = data.log.meta.name, "Training beside others"
+    said = f"{name}, history {args.history_length}, {args.rounds} round(s)"
+    cases = {row.contender: {"of the wall clock": row.wall, "of CPU time": row.cpu} for row in rows}
+    more = {"load_average": load, "peer": peer and {"versions": peer.versions, "files": peer.files}}
+    device, drawn = torch.device("cpu"), (title, "examples per second", cases)
+    _keep(store, f"peers-{name}-{args.threads}", device, said, peers.lines(rows, load), rows, drawn, more)
     return 0
 
 
@@ -87,7 +105,7 @@ def _kernels(args: argparse.Namespace) -> int:
     store.check_writable()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
     rows = []
-    for shape in (*attention.shapes(), attention.shape_of(args.dataset, roots)):
+    for shape in (*attention.shapes(), *(attention.shape_of(name, roots) for name in args.dataset.split(","))):
         print(f"{shape.name} ...", file=sys.stderr, flush=True)
         rows += attention.measure(shape, device, dtype, args.rounds)
     said = f"{args.dtype}, {args.rounds} round(s)"
@@ -156,9 +174,16 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _keep(
-    store: Store, name: str, device: torch.device, said: str, lines: list[str], rows: list[Any], drawn: tuple[str, str, Cases]
+    store: Store,
+    name: str,
+    device: torch.device,
+    said: str,
+    lines: list[str],
+    rows: list[Any],
+    drawn: tuple[str, str, Cases],
+    more: dict[str, Any] | None = None,
 ) -> None:
-    """Show a table, write its numbers with the environment they were measured in, and draw them: title, unit, cases."""
+    """Show a table, keep its numbers (and `more`) with the environment they were measured in, draw them: title, unit, cases."""
     from .. import device as devices
     from ..records import provenance
     from ..reporting import plots, speed
@@ -167,7 +192,7 @@ def _keep(
     print(f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s), {said}\n")
     print(*lines, sep="\n")
     record = {"environment": dataclasses.asdict(environment), "device": str(device), "said": said}
-    record |= {"simulated": devices.is_simulated(device), "rows": [dataclasses.asdict(row) for row in rows]}
+    record |= {"simulated": devices.is_simulated(device), "rows": [dataclasses.asdict(row) for row in rows]} | (more or {})
     path = store.root / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     title, unit, cases = drawn

@@ -13,25 +13,29 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ...kernels import dispatch
 from ...kernels.hstu_attention.plan import AttentionPlan, Inputs
-from ..config import TrainConfig
-from ..contract import ModelInfo, Ranker, to_device
+from ..config import Experiment
+from ..contract import ModelInfo
 from ..data.batches import make_batches
 from ..data.dataset import RankingData
 
 _BATCHES = 8
 
 
-def flops_per_example(model: Ranker, info: ModelInfo, data: RankingData, train: TrainConfig) -> float:
-    """Of a forward pass over training batches, spread over the epoch, for each of their examples."""
+def flops_per_example(experiment: Experiment, info: ModelInfo, data: RankingData) -> float:
+    """Of a forward pass over training batches, spread over the epoch, for each of their examples.
+
+    Counted on the CPU with a model of its own: weights do not matter, and not every device lets torch look on.
+    """
     if info.fit == "counts":
         return 0.0
-    device = next(model.parameters()).device
+    with torch.random.fork_rng([]):
+        model = info.build(experiment.params, data.spec).eval()
+    train = experiment.train
     batches = make_batches(data, info.view, "train", train.batch_size, train.batch_events)
     plans = batches.plans(None)
     chosen = [plans[at] for at in sorted({round(at * (len(plans) - 1) / (_BATCHES - 1)) for at in range(_BATCHES)})]
     pairs, examples = _Pairs(), 0
     counter = FlopCounterMode(display=False)
-    model.eval()
     torch_alone = {name: "torch" for name in dispatch.OPERATIONS if "torch" in dispatch.names(name)}
     with (
         torch.no_grad(),
@@ -41,7 +45,7 @@ def flops_per_example(model: Ranker, info: ModelInfo, data: RankingData, train: 
         counter,
     ):
         for plan in chosen:
-            batch = to_device(batches.assemble(plan, None), device)
+            batch = batches.assemble(plan, None)
             model(batch)
             examples += len(batch)
     return (counter.get_total_flops() + pairs.flops) / examples
@@ -64,6 +68,6 @@ class _Pairs:
 
 def _pairs(plan: AttentionPlan) -> int:
     """Of a token and one that it sees, itself included."""
-    token = torch.arange(len(plan.lo), device=plan.lo.device)
+    token = torch.arange(len(plan.lo))
     inside = (plan.lo <= token) & (token < plan.hi)
     return int((plan.hi - plan.lo + (~inside).long()).sum())

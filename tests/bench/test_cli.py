@@ -129,6 +129,11 @@ def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
         (("data", "drop", "ml-100k"), "invalid choice: 'drop'"),
         (("bench", "quality"), "bench quality needs --models-from, the folder model_zoo of a FuxiCTR checkout"),
         (("bench", "quality", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
+        (
+            ("bench", "peers", "--python", "python3"),
+            "bench peers --python needs --models-from, the folder model_zoo of a",
+        ),
+        (("bench", "peers", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
         (("bench", "quality", "--dropout", "1"), "argument --dropout: must be a number from 0 to below 1, not '1'"),
         (("board",), "no run matches in results/local (it holds no run at all); start with: rankbench run"),
         (("score",), "no run with scores in results/local; start with: rankbench run"),

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rankbench.bench import cli
+from rankbench.bench import device as devices
 from rankbench.bench.benchmarks import attention
 from rankbench.bench.benchmarks.attention import Shape, lines, measure, shape_of, shapes
 from rankbench.bench.commands.roots import data_roots
@@ -27,6 +28,8 @@ def test_what_is_measured() -> None:
         assert row.tokens == 15 and row.pairs == sum(n * (n + 1) // 2 for n in SMALL.lengths)
         assert row.flop == 2 * row.pairs * 2 * 7 * 4
         assert len(row.seconds) == len(row.gemm_flops) == 2 and min(row.seconds) > 0 < min(row.gemm_flops)
+        # The output and the gradients of q, k, v live at the end.
+        assert row.megabytes * 2**20 >= 4 * 15 * 2 * 4 * 4
     errors = {row.contender: row.error for row in rows}
     assert all(errors[name] is not None and errors[name] < 1e-5 for name in AVAILABLE)  # type: ignore[operator]
     assert all(errors[name] is None for name in attention.YARDSTICKS)
@@ -41,6 +44,18 @@ def test_the_dense_yardstick_is_the_same_mathematics() -> None:
         assert isinstance(dense, tuple)
         assert torch.allclose(dense[3], gradients[1], atol=1e-12)
         assert torch.allclose(dense[0].transpose(1, 2)[real], gradients[0], atol=1e-12)
+
+
+def test_memory_is_what_lives_at_once() -> None:
+    x = torch.ones(1000)
+
+    def run() -> torch.Tensor:
+        y = x + 1
+        z = y + 1
+        del y
+        return z + 1
+
+    assert devices.allocated(run, CPU) == pytest.approx(2 * 4000, abs=100)
 
 
 def test_half_empty_batches_are_the_same_every_time() -> None:
@@ -62,17 +77,17 @@ def test_the_command_keeps_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(attention, "shape_of", lambda dataset, roots: Shape(f"{dataset} batch", (3, 2), 1, 4))
     before = torch.get_num_threads()
     try:
-        assert cli.main(["bench", "kernels", "--rounds", "1", "--device", "cpu"]) == 0
+        assert cli.main(["bench", "kernels", "--rounds", "1", "--device", "cpu", "--dataset", "ml-100k,a.yaml"]) == 0
     finally:
         torch.set_num_threads(before)
     shown = capsys.readouterr().out
     record = json.loads((tmp_path / "results/local/attention-cpu-fp32-1.json").read_text())
-    assert {row["shape"] for row in record["rows"]} == {"small", "ml-100k batch"}
+    assert {row["shape"] for row in record["rows"]} == {"small", "ml-100k batch", "a.yaml batch"}
     assert record["simulated"] is False and record["environment"]["threads"] == 1
     assert "| small | 15 |" in shown and "record: results/local/attention-cpu-fp32-1.json" in shown
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    make = lambda name, seconds: attention.Measured("s", name, 10, 10, 1e9, seconds, [1e9, 1e9, 1e9], None)  # noqa: E731
+    make = lambda name, seconds: attention.Measured("s", name, 10, 10, 1e9, seconds, [1e9, 1e9, 1e9], 1.0, None)  # noqa: E731
     table = lines([make("fast", [1.0, 2.0, 4.0]), make("slow", [3.0, 6.0, 12.0])])
     assert "| 3.00 |" in table[3] and "| 1 |" in table[2]

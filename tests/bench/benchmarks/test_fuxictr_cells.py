@@ -5,55 +5,40 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rankbench.bench import cli
-from rankbench.bench.benchmarks.fuxictr_cells import MODELS, Arm, Peer, PeerFailed, find_peer, model_file, run_cells
+from rankbench.bench.benchmarks.fuxictr_cells import (
+    MODELS,
+    Arm,
+    Peer,
+    PeerFailed,
+    find_peer,
+    model_file,
+    parameters,
+    prepare,
+    run_cells,
+    time_epoch,
+)
+from rankbench.bench.benchmarks.fuxictr_rows import peer_rows
 from rankbench.bench.benchmarks.quality import arms_of
 from rankbench.bench.config import DataConfig
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
+from support.fuxictr import model_zoo, stand_in
 from support.logs import make_data
 from support.tables import click_table
 
 ARMS = arms_of([0.0, 0.2])
 
-STAND_IN = """\
-#!{python}
-import json, sys
-from pathlib import Path
-import pandas as pd
-job = json.loads(Path(sys.argv[2]).read_text())
-if job["do"] == "check":
-    print("hello"); print(json.dumps({{"fuxictr": "0.0", "torch": "0.0"}}))
-if job["do"] == "train":
-    if {broken}:
-        sys.exit("first line\\nit broke")
-    table = pd.read_parquet(Path(job["data_root"]) / "test.parquet")
-    score = 0.2 + 0.6 * table["label"] + 0.01 * job["seed"]
-    pd.DataFrame({{"label": table["label"], "score": score}}).to_parquet(job["predictions"])
-    Path(job["facts"]).write_text(json.dumps({{"epochs": 3, "valid_auc": 0.7, "seconds": 1.0}}))
-"""
-
-
-def stand_in(folder: Path, broken: bool = False) -> str:
-    """A program that answers as the runner does in FuxiCTR's Python."""
-    file = folder / f"python-{broken}"
-    file.write_text(STAND_IN.format(python=sys.executable, broken=broken))
-    file.chmod(0o755)
-    return str(file)
-
 
 @pytest.fixture
 def zoo(tmp_path: Path) -> Path:
-    for model in MODELS:
-        file = model_file(tmp_path / "model_zoo", model)
-        file.parent.mkdir(parents=True)
-        file.write_text(f"# {model}")
-    return tmp_path / "model_zoo"
+    return model_zoo(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -151,13 +136,27 @@ def test_the_command_compares_prints_and_records(zoo: Path, tmp_path: Path, caps
     assert capsys.readouterr().err.splitlines()[-1].startswith("failed: FuxiCTR failed at din seed 0")
 
 
+def installed(models: Iterable[str]) -> Peer:
+    """FuxiCTR itself: RANKBENCH_FUXICTR_PYTHON and RANKBENCH_FUXICTR_MODELS say what --python and --models-from name."""
+    python, folder = os.environ.get("RANKBENCH_FUXICTR_PYTHON"), os.environ.get("RANKBENCH_FUXICTR_MODELS")
+    if not python or not folder:
+        pytest.skip("RANKBENCH_FUXICTR_PYTHON and RANKBENCH_FUXICTR_MODELS are not set")
+    return find_peer(python, Path(folder), models)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_epoch_of_fuxictr_itself_is_timed(data: RankingData, tmp_path: Path, workers: int) -> None:
+    peer, rows = installed(["din"]), peer_rows(data, "ids")
+    prepare(peer, rows, tmp_path)
+    facts = time_epoch(peer, "din", parameters("din", Arm("ids", 0.2), rows) | {"num_workers": workers}, 1, tmp_path)
+    assert facts["examples"] == len(data.split.examples("train"))
+    assert facts["wall_seconds"] > 0 and facts["cpu_seconds"] > 0
+
+
 @pytest.mark.peers
 def test_fuxictr_itself_trains_on_our_rows(data: RankingData, tmp_path: Path) -> None:
-    """Needs RANKBENCH_FUXICTR_PYTHON and RANKBENCH_FUXICTR_MODELS, what --python and --models-from name."""
-    python, models = os.environ.get("RANKBENCH_FUXICTR_PYTHON"), os.environ.get("RANKBENCH_FUXICTR_MODELS")
-    if not python or not models:
-        pytest.skip("RANKBENCH_FUXICTR_PYTHON and RANKBENCH_FUXICTR_MODELS are not set")
-    peer = find_peer(python, Path(models), MODELS)
+    peer = installed(MODELS)
     found = run_cells(peer, data, ARMS, 1, tmp_path, 1, 1, print)
     assert len(found) == len(ARMS) * len(MODELS)
     for (trained,) in found.values():

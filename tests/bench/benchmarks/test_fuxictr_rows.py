@@ -110,7 +110,7 @@ def test_columns_describe_the_tables_and_share_what_past_and_candidate_share(dat
     rows = peer_rows(data, variant)
     names = [column["name"] for column in rows.columns]
     assert sorted(names) == sorted(set(rows.tables["train"]) - {"label"})
-    assert len(rows.target) == len(rows.past) == (1 if variant == "liked" else 4)
+    assert len(rows.target) == len(rows.past) == (4 if variant == "all" else 1)
     for at, column in enumerate(rows.columns):
         if "share_embedding" in column:
             assert column["name"] == f"past_{column['share_embedding']}" and column["max_len"] == LENGTH
