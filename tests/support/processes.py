@@ -44,4 +44,4 @@ def torchrun(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "RANKBENCH_CACHE": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("RANKBENCH_DATA", None)
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    return subprocess.run([*launcher, *command], capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    return subprocess.run([*launcher, *command], capture_output=True, text=True, cwd=folder, env=environment, timeout=600)

@@ -52,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
     click_table(folder, rows=600)
     fit("deepfm", tiny(folder / "log"), folder / "alone.pt", ALONE, config=dataclasses.replace(CONFIG, epochs=1))
     processes = pair(SCRIPT, str(folder))
-    said = [process.communicate(timeout=240)[0] for process in processes]
+    said = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 9], "\n".join(said)
     return folder, [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
 
