@@ -81,13 +81,8 @@ def test_models_of_both_families_learn_every_label(name: str, data: RankingData,
 
     before = losses()
 
-    class Silent:
-        def epoch_started(self, *args: object) -> None: ...
-        def step(self, *args: object) -> None: ...
-        def epoch_finished(self, *args: object) -> None: ...
-
     config = TrainConfig(lr=5e-3, epochs=6, patience=6, monitor="logloss", batch_size=64, batch_events=256)
-    train(model, info, data, config, 0, CPU, tmp_path / "resume.pt", Silent())
+    train(model, info, data, config, 0, CPU, tmp_path / "resume.pt", Quiet())
     assert (losses() < before).all(), "the loss of every label falls"
     table = evaluator.predictions(model, info, data, "test", CPU, "fp32")
     assert {"label.love", "score.love", "label.hate", "score.hate"} <= set(table)

@@ -19,11 +19,14 @@ Send = Callable[[str, str, tuple[Any, ...]], None]
 
 
 class Quiet:
-    """Says nothing."""
+    """Says nothing, and lets training go on."""
 
     def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
     def step(self, loss: float, examples: int) -> None: ...
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None: ...
+
+    def enough(self, seconds: float) -> bool:
+        return False
 
 
 class Reporter(Quiet):

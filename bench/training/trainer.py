@@ -52,6 +52,10 @@ class Progress(Protocol):
     def step(self, loss: float, examples: int) -> None: ...
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None: ...
 
+    def enough(self, seconds: float) -> bool:
+        """Asked after each step: whether training shall end here, as it does at train.max_seconds."""
+        ...
+
 
 @dataclass
 class TrainState:
@@ -97,13 +101,13 @@ def train(
         return _count(model, batches, device)
     loop = _Loop(model, config, device, resume_file)
     state = loop.state
-    while not loop.finished():
+    while not loop.finished(progress):
         plans = batches.plans(state.epoch)
         progress.epoch_started(state.epoch + 1, config.epochs, len(plans), state.step)
         with contextlib.closing(_assembled(batches, plans, state, seed, 0 if device.type == "cpu" else AHEAD)) as source:
             for _ in plans[state.step :]:
                 loop.step(source, progress)
-                if loop.out_of_time():
+                if loop.out_of_time(progress):
                     break
         loop.optimizer.settle()
         point = _validate(model, valid, data, config, device, state)
@@ -179,13 +183,13 @@ class _Loop:
         self._resume()
         self.saved_at = time.perf_counter()
 
-    def finished(self) -> bool:
+    def finished(self, progress: Progress) -> bool:
         state, config = self.state, self.config
         stale = state.epoch - state.best_epoch
-        return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time()))
+        return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time(progress)))
 
-    def out_of_time(self) -> bool:
-        return 0 < self.config.max_seconds <= self.state.seconds
+    def out_of_time(self, progress: Progress) -> bool:
+        return 0 < self.config.max_seconds <= self.state.seconds or progress.enough(self.state.seconds)
 
     def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress) -> None:
         begin, begin_cpu = time.perf_counter(), time.process_time()
