@@ -59,7 +59,7 @@ class Cell:
     @property
     def changed(self) -> dict[str, Any]:
         """Settings that differ from the model's defaults."""
-        return _difference(self.default.as_dict(), self.experiment.as_dict())
+        return difference(self.default.as_dict(), self.experiment.as_dict())
 
     def resolved(self, positive_only: bool) -> Cell:
         """With the negatives that `default` means for the log at hand: part of the experiment's identity."""
@@ -80,11 +80,12 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
     return cells
 
 
-def _difference(default: dict[str, Any], actual: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def difference(default: dict[str, Any], actual: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of `actual` that `default` does not have, by dotted key."""
     result: dict[str, Any] = {}
     for key, value in actual.items():
         if isinstance(value, dict):
-            result |= _difference(default.get(key, {}), value, f"{prefix}{key}.")
+            result |= difference(default.get(key, {}), value, f"{prefix}{key}.")
         elif key not in default or value != default[key]:
             result[f"{prefix}{key}"] = value
     return result
@@ -116,18 +117,8 @@ def run_all(
     Raises:
         UserError: settings, data set, device or kernels are wrong; raised before any training.
     """
-    cells = plan(models, settings, seeds)
-    chosen = devices.resolve(device)
-    for precision in {cell.experiment.train.precision for cell in cells}:
-        if reason := devices.supports(chosen, precision):
-            raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
     kernels = dict(kernels or {})
-    implementations.check(kernels, chosen)
-    implementations.make_ready(chosen)
-    store.check_writable()
-    data = prepare(cells[0].experiment.data, roots)
-    cells = [cell.resolved(data.log.positive_only) for cell in cells]
-    _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
+    cells, data, chosen = make_ready(plan(models, settings, seeds), device, roots, store, kernels)
     processes = jobs or (max(1, (os.cpu_count() or 1) // threads) if chosen.type == "cpu" else 1)
     records: dict[tuple[str, int], RunRecord] = {}
     with Display(quiet) as display:
@@ -144,6 +135,30 @@ def run_all(
             records[job.cell.key] = record
             display.line(_summary(job.cell.name, record))
     return [records[cell.key] for cell in cells]
+
+
+def make_ready(
+    cells: list[Cell], device: str, roots: DataRoots, store: Store, kernels: dict[str, str]
+) -> tuple[list[Cell], RankingData, torch.device]:
+    """Check and prepare all that cells need, before any of them runs.
+
+    Returns:
+        The cells with resolved negatives, the data, and the device.
+
+    Raises:
+        UserError: data set, device, kernels or the folder of results are wrong.
+    """
+    chosen = devices.resolve(device)
+    for precision in {cell.experiment.train.precision for cell in cells}:
+        if reason := devices.supports(chosen, precision):
+            raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
+    implementations.check(kernels, chosen)
+    implementations.make_ready(chosen)
+    store.check_writable()
+    data = prepare(cells[0].experiment.data, roots)
+    cells = [cell.resolved(data.log.positive_only) for cell in cells]
+    _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
+    return cells, data, chosen
 
 
 def _check_monitor(monitors: set[str], data: RankingData) -> None:

@@ -18,6 +18,7 @@ from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.schema import Label
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator, metrics
+from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from support.logs import raw_log
 

@@ -96,6 +96,10 @@ class Display:
                 f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  valid gauc {point.valid_gauc:.4f}  "
                 f"auc {point.valid_auc:.4f}  {point.seconds:.1f} s  {rate:,.0f} examples/s"
             )
+        elif event == "ended":
+            result, seconds = values
+            self._end(name)
+            self.line(f"{name}: {result}  trained in {seconds:.1f} s")
         elif self.bars is None:
             return
         elif event == "epoch":

@@ -1,0 +1,1 @@
+"""Many experiments that answer one question: searches for the best settings."""
