@@ -29,6 +29,8 @@ LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 """Of the models of one family, in turn."""
 FORESTS = 8
 """Importances are means over so many random forests; bars show their range."""
+LETTERS = 55
+"""Of values that stand side by side on an axis; more of them stand above and below it in turn."""
 FEWEST = 8
 """Complete trials below which importances say nothing."""
 
@@ -63,7 +65,7 @@ def best_so_far(records: Sequence[SweepRecord]) -> Figure:
     """The best validation metric against trials and against training time, a line a model."""
     with matplotlib.rc_context(STYLE):
         first = records[0]
-        title = f"{first.study.rpartition('/')[0]}: the best validation {first.metric.upper()} so far"
+        title = f"{first.study.rpartition('/')[0]}: the best validation {first.metric.upper()} so far (one training seed a trial)"
         figure = _figure(title, 3.9)
         left, right = figure.subplots(1, 2, sharey=True)
         seen: dict[str, int] = {}
@@ -121,9 +123,11 @@ def parallel(record: SweepRecord) -> Figure:
                 _line(axes, record, trial, names, colours, norm)
         for row, (_, axis) in enumerate(record.space.items()):
             places = axis.values if axis.kind == "choice" else _ticks(axis)
-            for value in places:
+            crowded = sum(len(_shown(value)) + 2 for value in places) > LETTERS
+            for at, value in enumerate(places):
+                shift = -11 if crowded and at % 2 else 5
                 text = axes.annotate(
-                    _shown(value), (_height(axis, value), row), (0, 5), textcoords="offset points", ha="center", fontsize=7
+                    _shown(value), (_height(axis, value), row), (0, shift), textcoords="offset points", ha="center", fontsize=7
                 )
                 text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
                 axes.plot([_height(axis, value)], [row], "|", color="black", markersize=5)

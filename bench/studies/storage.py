@@ -77,10 +77,8 @@ def _database(url: str) -> BaseStorage:
         try:
             return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
         except ImportError as error:
-            raise UserError(
-                f"--storage {shown(url)} needs the package {error.name}: for PostgreSQL pip install 'rankbench[postgres]' and "
-                "write postgresql+psycopg://user@host/database"
-            ) from None
+            package = "'rankbench[postgres]'" if url.startswith("postgresql") else error.name
+            raise UserError(f"--storage {shown(url)} needs the package {error.name}: pip install {package}") from None
         except (sqlalchemy.exc.ArgumentError, ValueError):
             raise UserError(
                 f"--storage {shown(url)} is not the URL of a database; for PostgreSQL write postgresql+psycopg://user@host/database"
