@@ -77,8 +77,9 @@ def _database(url: str) -> BaseStorage:
         try:
             return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
         except ImportError as error:
-            package = "'rankbench[postgres]'" if url.startswith("postgresql") else error.name
-            raise UserError(f"--storage {shown(url)} needs the package {error.name}: pip install {package}") from None
+            name = getattr(error.__cause__ or error, "name", None)
+            package = "'rankbench[postgres]'" if url.startswith("postgresql") else name
+            raise UserError(f"--storage {shown(url)} needs the package {name}: pip install {package}") from None
         except (sqlalchemy.exc.ArgumentError, ValueError):
             raise UserError(
                 f"--storage {shown(url)} is not the URL of a database; for PostgreSQL write postgresql+psycopg://user@host/database"
