@@ -231,7 +231,7 @@ def check_complete(victim: FrozenTrial, output: str) -> None:
     assert Path("out/tuned/clicks@global-time/hstu.yaml").exists()
 
 
-@pytest.fixture(params=["journal", "postgresql"])
+@pytest.fixture(params=["journal", pytest.param("postgresql", marks=pytest.mark.slow)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "journal":
         yield str(tmp_path / "journal.log")
