@@ -27,7 +27,7 @@ from .plots import COLOURS, DPI, STYLE, save
 
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 """Of the models of one family, in turn."""
-FORESTS = 8
+FORESTS = 5
 """Importances are means over so many random forests; bars show their range."""
 LETTERS = 55
 """Of values that stand side by side on an axis; more of them stand above and below it in turn."""
@@ -223,6 +223,7 @@ def importances(record: SweepRecord) -> tuple[list[str], np.ndarray]:
         low, high = axis.values
         return IntDistribution(low, high) if axis.kind == "whole" else FloatDistribution(low, high, log=axis.kind == "log")
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     complete = [trial for trial in record.trials if trial.state == "complete"]
     varied = [name for name in record.space if len({json.dumps(trial.params[name]) for trial in complete}) > 1]
     kinds = {name: distribution(record.space[name]) for name in varied}

@@ -24,7 +24,14 @@ def drawn(figure: Figure) -> list[Text]:
     figure.canvas.draw()
     assert isinstance(figure.canvas, FigureCanvasAgg)
     renderer = figure.canvas.get_renderer()
-    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible() and text.get_text()]
+    # Matplotlib keeps tick labels beyond the ends of an axis without drawing them.
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
+    ticks = [(axis, tick) for axis in axes for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())]
+    ends = {axis: sorted(axis.get_view_interval()) for axis in axes}
+    beyond = [tick for axis, tick in ticks if not ends[axis][0] <= tick.get_loc() <= ends[axis][1]]
+    unseen = {text for tick in beyond for text in (tick.label1, tick.label2)}
+    found = [text for text in figure.findobj(Text) if isinstance(text, Text) and text not in unseen]
+    texts = [text for text in found if text.get_visible() and text.get_text()]
     for text in texts:
         box = text.get_window_extent(renderer)
         assert box.x0 >= -1 and box.x1 <= figure.bbox.width + 1 and box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, text
