@@ -31,6 +31,13 @@ EXAMPLES = {
         "rankbench run --models hstu --kernel hstu_attention=torch",
         "rankbench run --config my.yaml --results my/results --no-resume",
     ),
+    "sweep": (
+        "rankbench sweep --models din,hstu --trials 20",
+        "rankbench sweep --models classical,generative --dataset ml-1m --trials 30 --seconds 3600 --jobs 2",
+        "rankbench sweep --models hstu --storage postgresql+psycopg://me@host/studies",
+        "rankbench sweep --redraw",
+        "rankbench run --models din,hstu --config tuned --seeds 5",
+    ),
     "predict": (
         "rankbench predict hstu --user 196 --top 5",
         "rankbench predict din --user 196 --items 242 302 377 --time 1998-04-23T10:00",
@@ -54,6 +61,12 @@ RUN_HELP = """\
 Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
 twice; one that was interrupted goes on from its last checkpoint. Under torchrun
 (torchrun --nproc-per-node 2 -m rankbench run ...) all processes train each cell together."""
+
+
+SWEEP_HELP = """\
+Search the settings of models with Optuna: as many trials, and as much time, for each of them, judged by validation alone. The
+first trial has the model's defaults. The same command joins a search that is under way, also from another machine that shares the
+storage, and goes on with one that was interrupted; docs/sweeps.md says more."""
 
 
 PREDICT_HELP = """\
@@ -149,6 +162,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_run(command("run", "train, test and compare models", RUN_HELP))
 
+    _add_sweep(command("sweep", "search the best settings of models, with equal budgets", SWEEP_HELP))
+
     score = command("score", "recompute metrics from stored scores")
     score.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or a YAML file for your own table")
     _add_roots(score)
@@ -167,26 +182,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run(run: _Parser) -> None:
-    run.add_argument(
-        "--models", default="core", metavar="NAMES", help="names, families, core or all, separated by commas (default: core)"
-    )
-    run.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
-    run.add_argument(
-        "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out, ... (default: the data set's own)"
-    )
+    _add_experiment(run)
     run.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
-    run.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
     run.add_argument("--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)")
-    run.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of a cell on the CPU (default: 1)")
     run.add_argument(
-        "--kernel",
-        action="append",
-        default=[],
-        metavar="OPERATION=NAME",
-        help="an implementation of `ls kernels`; may be repeated",
+        "--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model; tuned: what sweeps found"
     )
-    run.add_argument("--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model")
-    run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")
     run.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
@@ -196,6 +197,46 @@ def _add_run(run: _Parser) -> None:
     run.add_argument("--quiet", action="store_true", help="no progress, only the leaderboard")
     _add_roots(run)
     _add_results(run)
+
+
+def _add_sweep(sweep: _Parser) -> None:
+    _add_experiment(sweep)
+    sweep.add_argument("--trials", type=_positive, default=20, metavar="N", help="of each model, at most (default: 20)")
+    sweep.add_argument("--seconds", type=_positive, metavar="S", help="of training of each model, all trials (default: no limit)")
+    sweep.add_argument("--seed", type=_whole, default=0, metavar="N", help="of the proposals; training has seed 0 (default: 0)")
+    sweep.add_argument(
+        "--prune", action=argparse.BooleanOptionalAction, default=True, help="end trials that are worse than most (default: yes)"
+    )
+    sweep.add_argument(
+        "--jobs", type=_positive, default=1, metavar="N", help="workers (default: 1, which proposes the same every time)"
+    )
+    sweep.add_argument("--storage", metavar="URL", help="database or journal file (default: sweeps/journal.log below --results)")
+    sweep.add_argument("--config", type=Path, metavar="FILE", help="YAML with settings that are fixed, not searched")
+    sweep.add_argument("--redraw", action="store_true", help="figures again, from stored trials; nothing is trained")
+    sweep.add_argument("--quiet", action="store_true", help="no progress, only what was found")
+    _add_roots(sweep)
+    _add_results(sweep)
+
+
+def _add_experiment(parser: _Parser) -> None:
+    """Which models, on what, where and how they are trained."""
+    parser.add_argument(
+        "--models", default="core", metavar="NAMES", help="names, families, core or all, separated by commas (default: core)"
+    )
+    parser.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
+    parser.add_argument(
+        "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out, ... (default: the data set's own)"
+    )
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of a process on the CPU (default: 1)")
+    parser.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="OPERATION=NAME",
+        help="an implementation of `ls kernels`; may be repeated",
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")
 
 
 def _add_predict(predict: _Parser) -> None:
@@ -260,6 +301,12 @@ def _add_results(parser: argparse._ActionsContainer) -> None:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
     return int(text)
 
 

@@ -219,9 +219,9 @@ class Tuning:
     study: str
     """Its name in the storage."""
     trials: int
-    """Finished, pruned ones included."""
+    """That ended, pruned and failed ones included."""
     seconds: float
-    """Wall time of all trials."""
+    """Wall time of training, summed over all trials, validation left out."""
     metric: str
     """Of validation, by which the best trial was chosen."""
     value: float
@@ -263,7 +263,10 @@ class Settings:
 
 
 def read_settings(path: Path, models: tuple[str, ...]) -> Settings:
-    """Settings of a YAML file with the sections data, train and one per model."""
+    """Settings of a YAML file with the sections data, train and one per model; or of one that a sweep made.
+
+    The latter has the section `tuning` and that of one model.
+    """
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -272,11 +275,18 @@ def read_settings(path: Path, models: tuple[str, ...]) -> Settings:
         raise UserError(f"config file {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not all(isinstance(section, dict) for section in content.values()):
         raise UserError(f"config file {path} must hold sections such as 'train:' with keys below them")
+    sweep = content.pop("tuning", None)
     for section in content:
         if section not in ("data", "train", *models):
             raise unknown_name(f"section in {path}", str(section), ("data", "train", *models))
     own = {name: keys for name, keys in content.items() if name not in ("data", "train")}
-    return Settings(content.get("data", {}), content.get("train", {}), own)
+    if sweep is None:
+        return Settings(content.get("data", {}), content.get("train", {}), own)
+    if len(own) != 1 or own.keys() != content.keys():
+        raise UserError(f"config file {path}: beside 'tuning' there is the section of one model, which the sweep tuned, alone")
+    if missing := sorted({f.name for f in dataclasses.fields(Tuning)} - sweep.keys()):
+        raise UserError(f"config file {path}: 'tuning' lacks {', '.join(missing)}; rankbench sweep writes it whole")
+    return Settings(models=own, tuning=dict.fromkeys(own, from_dict(Tuning, sweep, "tuning")))
 
 
 def resolve(model: str, config: type, card_train: dict[str, Any], settings: Settings) -> Experiment:

@@ -56,7 +56,7 @@ class Cell:
     @property
     def changed(self) -> dict[str, Any]:
         """Settings that differ from the model's defaults."""
-        return _difference(self.default.as_dict(), self.experiment.as_dict())
+        return difference(self.default.as_dict(), self.experiment.as_dict())
 
     def resolved(self, positive_only: bool) -> Cell:
         """With the negatives that `default` means for the log at hand: part of the experiment's identity."""
@@ -77,11 +77,12 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
     return cells
 
 
-def _difference(default: dict[str, Any], actual: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def difference(default: dict[str, Any], actual: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of `actual` that `default` does not have, by dotted key."""
     result: dict[str, Any] = {}
     for key, value in actual.items():
         if isinstance(value, dict):
-            result |= _difference(default.get(key, {}), value, f"{prefix}{key}.")
+            result |= difference(default.get(key, {}), value, f"{prefix}{key}.")
         elif key not in default or value != default[key]:
             result[f"{prefix}{key}"] = value
     return result
@@ -116,20 +117,13 @@ def run_all(
     Raises:
         UserError: settings, data set, device or kernels are wrong; raised before any training.
     """
-    chosen = devices.resolve(device)
-    for precision in {cell.experiment.train.precision for cell in cells}:
-        if reason := devices.supports(chosen, precision):
-            raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
     kernels = dict(kernels or {})
-    implementations.check(kernels, chosen)
-    implementations.make_ready(chosen)
+    chosen = make_ready(cells, device, kernels)
     team.from_leader(store.check_writable)
     records: list[RunRecord | None] = [None] * len(cells)
     missing: list[_Job] = []
-    for config, places in _by_data(cells).items():
-        data = prepare(config, roots)
-        same = [cells[at].resolved(data.log.positive_only) for at in places]
-        _check_monitor({cell.experiment.train.monitor for cell in same}, data)
+    for places in _by_data(cells).values():
+        same, data = with_data([cells[at] for at in places], roots)
         done = team.from_leader(functools.partial(_finished, same, data, store))
         for at, cell, record in zip(places, same, done, strict=True):
             records[at] = record
@@ -164,6 +158,33 @@ def _at_a_time(jobs: int | None, threads: int, device: torch.device, team: Team)
     if jobs is None and device.type == "cpu" and team.size == 1:
         return max(1, (os.cpu_count() or 1) // threads)
     return jobs or 1
+
+
+def make_ready(cells: Sequence[Cell], device: str, kernels: Mapping[str, str]) -> torch.device:
+    """The device, once it is sure that all cells can run there.
+
+    Raises:
+        UserError: device, precision or kernels are wrong.
+    """
+    chosen = devices.resolve(device)
+    for precision in {cell.experiment.train.precision for cell in cells}:
+        if reason := devices.supports(chosen, precision):
+            raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
+    implementations.check(kernels, chosen)
+    implementations.make_ready(chosen)
+    return chosen
+
+
+def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], RankingData]:
+    """Cells with the same data settings, their negatives resolved, and the data.
+
+    Raises:
+        UserError: the data set is wrong, or cannot say which epoch is the best.
+    """
+    data = prepare(cells[0].experiment.data, roots)
+    cells = [cell.resolved(data.log.positive_only) for cell in cells]
+    _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
+    return cells, data
 
 
 def _check_monitor(monitors: set[str], data: RankingData) -> None:

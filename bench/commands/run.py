@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import registry
-from ..config import Settings, read_settings
+from ..config import Settings
 from .board import publish
 from .roots import data_roots
+from .settings import settings
+
+if TYPE_CHECKING:
+    from ..data.sources.schema import DataRoots
 
 
 def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
-    settings = _settings(args)
     roots = data_roots(args.data_root)
+    asked = _tuned(args, models, roots) if args.config == Path("tuned") else settings(args)
     from .. import experiment, implementations
     from ..records.store import Store
     from ..training.team import assembled
@@ -23,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store(args.results)
     with assembled(args.device) as (team, device):
         records = experiment.run_all(
-            experiment.plan(models, settings, args.seeds),
+            experiment.plan(models, asked, args.seeds),
             device=str(device),
             roots=roots,
             store=store,
@@ -42,15 +47,16 @@ def run(args: argparse.Namespace) -> int:
     if records and all(record.simulated for record in records):
         print(f"a simulated device: results enter no board; their records are in {store.root / 'runs'}")
     elif len(failed) < len(records):
-        publish(store, settings.data.get("dataset", records[0].identity.dataset), records[0].identity.split, roots)
+        publish(store, asked.data.get("dataset", records[0].identity.dataset), records[0].identity.split, roots)
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-    """The config file, then --dataset and --split, then --set."""
-    names = tuple(registry.MODELS)
-    settings = read_settings(args.config, names) if args.config is not None else Settings()
-    chosen = {key: value for key in ("dataset", "split") if (value := getattr(args, key)) is not None}
-    return replace(settings, data={**settings.data, **chosen}).changed(args.set, names)
+def _tuned(args: argparse.Namespace, models: tuple[str, ...], roots: DataRoots) -> Settings:
+    """What sweeps found for the models below --results; --set goes on top, and what it changes is tuned no more."""
+    from ..studies.tuned import tuned_settings
+
+    asked = settings(args, Settings())
+    found = tuned_settings(models, asked, roots, args.results)
+    return settings(args, found)

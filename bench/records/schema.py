@@ -12,10 +12,12 @@ import math
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..config import Tuning
 from ..errors import UserError
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 3
 
@@ -254,7 +256,7 @@ def from_json(text: str, where: str) -> RunRecord:
     if version != SCHEMA_VERSION or isinstance(version, bool):
         found = f"schema version {version}, this program reads {SCHEMA_VERSION}"
         raise OtherVersion(f"record {where} has {found}; delete it and run the cell again")
-    record = _read(RunRecord, raw, where, "")
+    record = read(RunRecord, raw, where)
     _check(record, where)
     return record
 
@@ -290,6 +292,15 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read(cls: type[T], raw: Any, where: str) -> T:
+    """The dataclass `cls` from what JSON holds: strictly its keys, with values of the annotated types.
+
+    Raises:
+        UserError: it is something else; `where` names the file.
+    """
+    return _read(cls, raw, where, "")
 
 
 def _read(hint: Any, value: Any, where: str, key: str) -> Any:

@@ -5,6 +5,7 @@
 - <root>/rows/<dataset>@<split>/<hash>.parquet: test rows, shared by runs; not committed, because they are the data's
 - <root>/checkpoints/, the same path with .pt: while a cell runs
 - <root>/boards/<dataset>@<split>/: tables and figures
+- <root>/sweeps/ and <root>/tuned/: see sweeps.py
 """
 
 from __future__ import annotations
@@ -28,10 +29,15 @@ from ..evaluation import scores
 from .schema import Identity, OtherVersion, RunRecord, from_json, to_json
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """A file name from a name that a user chose: different names stay different."""
     safe = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".")[:80]
     return safe if safe == name and name else f"{safe or '_'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def place_name(dataset: str, split: str) -> str:
+    """The folder name of a data set under a split."""
+    return f"{safe_name(dataset)}@{safe_name(split)}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Store:
         return self.record_path(identity).with_suffix(".scores.npz")
 
     def rows_path(self, identity: Identity, rows_hash: str) -> Path:
-        return self.root / "rows" / f"{_safe(identity.dataset)}@{_safe(identity.split)}" / f"{_safe(rows_hash)}.parquet"
+        return self.root / "rows" / place_name(identity.dataset, identity.split) / f"{safe_name(rows_hash)}.parquet"
 
     def weights_path(self, identity: Identity) -> Path:
         return self.record_path(identity).with_suffix(".safetensors")
@@ -56,10 +62,10 @@ class Store:
         return self.root / "checkpoints" / self._folder(identity) / f"seed-{identity.seed}.pt"
 
     def board_folder(self, dataset: str, split: str) -> Path:
-        return self.root / "boards" / f"{_safe(dataset)}@{_safe(split)}"
+        return self.root / "boards" / place_name(dataset, split)
 
     def _folder(self, identity: Identity) -> Path:
-        return Path(f"{_safe(identity.dataset)}@{_safe(identity.split)}") / _safe(identity.model) / _safe(identity.config_hash)
+        return Path(place_name(identity.dataset, identity.split)) / safe_name(identity.model) / safe_name(identity.config_hash)
 
     def check_writable(self) -> None:
         """Raise a UserError if nothing can be stored here: before hours of training, not after."""
@@ -126,7 +132,7 @@ class Store:
             UserError: a record is broken, of another schema version, or does not lie where its identity says.
         """
         found = []
-        folder = f"{_safe(dataset) if dataset else '*'}@{_safe(split) if split else '*'}"
+        folder = f"{safe_name(dataset) if dataset else '*'}@{safe_name(split) if split else '*'}"
         for path in (self.root / "runs").glob(f"{folder}/*/*/seed-*.json"):
             record = self._load(path)
             home = self.record_path(record.identity)
@@ -209,6 +215,22 @@ class Store:
             return None
         whole = record.status == "ok" and self.has_scores(identity)
         return record if whole and record.identity == identity and record.data.split_hash == split_hash else None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that `path` holds either what it held or all of `text`.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path.parent) as new:
+            new.write_text(text, encoding="utf-8")
+            _sync(new)
+            os.replace(new, path)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from None
 
 
 def _unwritable(folder: Path, error: OSError) -> UserError:

@@ -19,11 +19,14 @@ Send = Callable[[str, str, tuple[Any, ...]], None]
 
 
 class Quiet:
-    """Says nothing."""
+    """Says nothing, and lets training go on."""
 
     def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
     def step(self, loss: float, examples: int) -> None: ...
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None: ...
+
+    def enough(self, seconds: float) -> bool:
+        return False
 
 
 class Reporter(Quiet):
@@ -93,6 +96,10 @@ class Display:
                 f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  valid gauc {point.valid_gauc:.4f}  "
                 f"auc {point.valid_auc:.4f}  {point.seconds:.1f} s  {rate:,.0f} examples/s"
             )
+        elif event == "ended":
+            result, seconds = values
+            self._end(name)
+            self.line(f"{name}: {result}  trained in {seconds:.1f} s")
         elif self.bars is None:
             return
         elif event == "epoch":

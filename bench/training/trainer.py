@@ -54,6 +54,10 @@ class Progress(Protocol):
     def step(self, loss: float, examples: int) -> None: ...
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None: ...
 
+    def enough(self, seconds: float) -> bool:
+        """Asked after each step: whether training shall end here, as it does at train.max_seconds."""
+        ...
+
 
 @dataclass
 class TrainState:
@@ -71,7 +75,7 @@ class TrainState:
     trained: int = 0
     """Examples in all epochs."""
     seconds: float = 0.0
-    """Wall time of training steps, batch assembly included, validation left out."""
+    """Wall time of training, batch assembly and shuffling included, validation left out."""
     cpu_seconds: float = 0.0
     """The same in CPU time of all threads; while training, of this process."""
     best_epoch: int = 0
@@ -102,17 +106,19 @@ def train(
     with team.in_step():
         loop = _Loop(model, config, seed, device, resume_file, team)
         state = loop.state
-        while not loop.finished():
-            plans = batches.plans(state.epoch)
+        while not loop.finished(progress):
+            with loop.clock():
+                plans = batches.plans(state.epoch)
             steps = len(plans[:: team.size])
             progress.epoch_started(state.epoch + 1, config.epochs, steps, state.step)
             ahead = 0 if device.type == "cpu" else AHEAD
             with contextlib.closing(_assembled(batches, plans, state, seed, ahead, team)) as source:
                 for _ in range(state.step, steps):
                     loop.step(source, progress)
-                    if loop.out_of_time():
+                    if loop.out_of_time(progress):
                         break
-            loop.optimizer.settle()
+            with loop.clock():
+                loop.optimizer.settle()
             point = team.from_leader(lambda: _validate(model, valid, data, config, device, state))
             loop.end_epoch(point)
             progress.epoch_finished(point, config.epochs, state.trained / max(state.seconds, 1e-9))
@@ -193,18 +199,39 @@ class _Loop:
         self._resume()
         self.saved_at = time.perf_counter()
 
-    def finished(self) -> bool:
+    def finished(self, progress: Progress) -> bool:
         state, config = self.state, self.config
         stale = state.epoch - state.best_epoch
-        return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time()))
+        return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time(progress)))
 
-    def out_of_time(self) -> bool:
-        limit = self.config.max_seconds
-        return limit > 0 and self.team.from_leader(lambda: limit <= self.state.seconds)
+    def out_of_time(self, progress: Progress) -> bool:
+        limit, seconds = self.config.max_seconds, self.state.seconds
+        if self.team.size > 1 and limit == 0:  # nobody asks before the time of a team
+            return False
+        return self.team.from_leader(lambda: 0 < limit <= seconds or progress.enough(seconds))
+
+    @contextlib.contextmanager
+    def clock(self) -> Iterator[None]:
+        """What is done within counts as training time."""
+        begin, begin_cpu = time.perf_counter(), time.process_time()
+        yield
+        self.state.seconds += time.perf_counter() - begin
+        self.state.cpu_seconds += time.process_time() - begin_cpu
 
     def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress) -> None:
-        begin, begin_cpu = time.perf_counter(), time.process_time()
-        state, config = self.state, self.config
+        state = self.state
+        with self.clock():
+            value, examples = self._step(source)
+            state.step, state.steps = state.step + 1, state.steps + 1
+            state.loss_sum += value * examples
+            state.seen, state.trained = state.seen + examples, state.trained + examples
+        progress.step(state.loss_sum / state.seen, examples)
+        if time.perf_counter() - self.saved_at > self.config.checkpoint_seconds:
+            self.save()
+
+    def _step(self, source: Iterator[PointwiseBatch | SequenceBatch]) -> tuple[float, int]:
+        """Move the weights; mean loss and number of examples."""
+        state = self.state
         self.team.seed(self.seed, state.epoch, state.step)
         if self.team.size == 1:
             loss, examples = self._gradients(source)
@@ -215,14 +242,7 @@ class _Loop:
             self.optimizer.step(self.scaler)
         if not np.isfinite(value):
             raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
-        state.step, state.steps = state.step + 1, state.steps + 1
-        state.loss_sum += value * examples
-        state.seen, state.trained = state.seen + examples, state.trained + examples
-        state.seconds += time.perf_counter() - begin
-        state.cpu_seconds += time.process_time() - begin_cpu
-        progress.step(state.loss_sum / state.seen, examples)
-        if time.perf_counter() - self.saved_at > config.checkpoint_seconds:
-            self.save()
+        return value, examples
 
     def _gradients(self, source: Iterator[PointwiseBatch | SequenceBatch]) -> tuple[Tensor, int]:
         """Gradients of the next batch; the mean logloss of its main label and how many examples it has."""

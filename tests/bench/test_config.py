@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.bench.config import DataConfig, Experiment, Settings, TrainConfig, from_dict, read_settings, resolve
+from rankbench.bench.config import DataConfig, Experiment, Settings, TrainConfig, Tuning, from_dict, read_settings, resolve
 from rankbench.bench.errors import UserError
 
 MODELS = ("din", "hstu")
@@ -137,6 +137,33 @@ def test_a_wrong_config_file_is_refused(tmp_path: Path, text: str, message: str)
     with pytest.raises(UserError, match=message) as caught:
         read_settings(path, MODELS)
     assert "\n" not in str(caught.value)
+
+
+TUNED = "tuning: {study: a@b/din, trials: 20, seconds: 9.5, metric: auc, value: 0.7}\n"
+
+
+def test_settings_that_a_sweep_found_know_the_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "din.yaml"
+    path.write_text(TUNED + "din: {dropout: 0.2}\n")
+    settings = read_settings(path, MODELS)
+    assert settings == Settings(models={"din": {"dropout": 0.2}}, tuning={"din": Tuning("a@b/din", 20, 9.5, "auc", 0.7)})
+    assert not settings.changed(["din.dropout=0.1"], MODELS).tuning
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TUNED, "the section of one model, which the sweep tuned, alone"),
+        (TUNED + "din: {}\nhstu: {}", "the section of one model, which the sweep tuned, alone"),
+        (TUNED + "din: {}\ntrain: {lr: 1}", "the section of one model, which the sweep tuned, alone"),
+        ("tuning: {study: x, trials: 3}\ndin: {}", "'tuning' lacks metric, seconds, value"),
+        (TUNED.replace("20", "many") + "din: {}", "tuning.trials must be int, not 'many'"),
+    ],
+)
+def test_a_broken_tuned_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "din.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_settings(tmp_path / "din.yaml", MODELS)
 
 
 def test_a_config_file_must_exist_and_be_text(tmp_path: Path) -> None:

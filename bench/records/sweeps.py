@@ -1,0 +1,159 @@
+"""What a sweep found: all trials of one model's search in one JSON, from which its figures are drawn, and its best settings.
+
+- <root>/sweeps/<dataset>@<split>/<model>.json: the trials, committed; figures beside it
+- <root>/sweeps/journal.log: Optuna's storage, unless another one is named; not committed
+- <root>/tuned/<dataset>@<split>/<model>.yaml: the settings of the best trial, for `rankbench run --config tuned`
+- <root>/checkpoints/sweeps/: while a trial runs
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import UserError
+from .schema import finite, read
+from .store import place_name, safe_name, write_whole
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where models compete: a data set, a split, and what else the data settings change."""
+
+    dataset: str
+    split: str
+    """The resolved name."""
+    variant: str = ""
+    """A short hash of the data settings that differ from the defaults; empty if none does."""
+
+    def __str__(self) -> str:
+        return f"{self.dataset}@{self.split}" + (f"+{self.variant}" if self.variant else "")
+
+    @property
+    def folder(self) -> str:
+        return place_name(self.dataset, self.split) + (f"+{self.variant}" if self.variant else "")
+
+    def sweep_path(self, root: Path, model: str) -> Path:
+        return root / "sweeps" / self.folder / f"{safe_name(model)}.json"
+
+    def tuned_path(self, root: Path, model: str) -> Path:
+        return root / "tuned" / self.folder / f"{safe_name(model)}.yaml"
+
+    def checkpoint_path(self, root: Path, model: str, config_hash: str, trial: int) -> Path:
+        return root / "checkpoints" / "sweeps" / self.folder / safe_name(model) / f"{config_hash}-trial-{trial}.pt"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training with settings that the search proposed."""
+
+    number: int
+    """In the study; the order in which trials began."""
+    state: Literal["complete", "pruned", "failed", "handed on", "surplus"]
+    """handed on: its worker died, a retry took over; surplus: not trained, another worker was faster. Neither counts."""
+    value: float | None
+    """The metric at its best epoch; null unless complete."""
+    seconds: float
+    """Wall time of training, validation left out; a retry's contains what it took over."""
+    epochs: int
+    best_epoch: int
+    reason: str | None
+    """Why it failed or does not count, in one line."""
+    retry_of: int | None
+    params: dict[str, Any]
+    """The settings searched over."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is part of the budget."""
+        return self.state in ("complete", "pruned", "failed")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a parameter may be."""
+
+    kind: Literal["real", "log", "whole", "choice"]
+    """log: searched by factors. choice: no order among the values."""
+    values: tuple[Any, ...]
+    """All of a choice; otherwise the smallest and the largest."""
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """The search of one model's settings on one data set."""
+
+    version: int
+    study: str
+    dataset: str
+    split: str
+    model: str
+    family: str
+    metric: str
+    """Of validation: auc, gauc or logloss."""
+    seed: int
+    """Of the proposals; every trial trains with seed 0."""
+    budget_trials: int
+    budget_seconds: float | None
+    """Null: not limited."""
+    settings: dict[str, Any]
+    """What all trials share and what decides the study: data, split hash, fixed settings; by dotted key."""
+    space: dict[str, Axis]
+    defaults: dict[str, Any]
+    """The model's own values of the parameters; the first trial."""
+    trials: tuple[Trial, ...]
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric == "logloss"
+
+    @property
+    def counted(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.trials if trial.counts)
+
+    @property
+    def seconds(self) -> float:
+        return math.fsum(trial.seconds for trial in self.counted)
+
+    @property
+    def best(self) -> Trial | None:
+        """The complete trial with the best value; of equals the first."""
+        complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
+        sign = 1 if self.lower_is_better else -1
+        return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+    @property
+    def default_value(self) -> float | None:
+        """The value of the model's defaults."""
+        values = [trial.value for trial in self.trials if trial.state == "complete" and trial.params == self.defaults]
+        return values[0] if values else None
+
+
+def write(record: SweepRecord, path: Path) -> None:
+    """A trial a line, so that two versions can be compared."""
+    plain = finite(dataclasses.asdict(record))
+    trials = ",\n".join("  " + json.dumps(trial, allow_nan=False) for trial in plain.pop("trials"))
+    head = json.dumps(plain, indent=1, allow_nan=False).removesuffix("\n}")
+    write_whole(path, f'{head},\n "trials": [\n{trials}\n ]\n}}\n')
+
+
+def load(path: Path) -> SweepRecord:
+    """The record in a file.
+
+    Raises:
+        UserError: it is not one of this version.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"sweep {path} cannot be read ({error}); rankbench sweep makes it again from its storage") from None
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if version != VERSION:
+        raise UserError(f"sweep {path} has version {version}, this program reads {VERSION}; rankbench sweep makes it again")
+    return read(SweepRecord, raw, str(path))

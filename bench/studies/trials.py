@@ -1,0 +1,174 @@
+"""One trial: settings from the search space, trained on the training examples, judged by validation. Test is never read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+
+from ..config import DataConfig, Experiment, Settings, resolve
+from ..contract import ModelInfo, Ranker, SearchSpace
+from ..data.batches import make_batches
+from ..data.dataset import RankingData
+from ..evaluation import evaluator, metrics
+from ..experiment import Cell, difference
+from ..records.sweeps import Place
+from ..training import checkpoint
+from ..training.progress import Reporter, Send
+from ..training.trainer import EpochPoint, TrainState, train
+from .lease import Lease
+
+SEED = 0
+"""Of the training of every trial."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model whose settings are searched on a data set: what decides its study."""
+
+    cell: Cell
+    """The model with what the user fixed; data settings are resolved, the split's name too."""
+    settings: Settings
+    """What the user fixed. It is not searched."""
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.cell.info
+
+    @property
+    def metric(self) -> str:
+        return self.cell.experiment.train.monitor
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.cell.experiment.data, self.cell.default.data)
+
+    @property
+    def study(self) -> str:
+        return f"{self.place}/{self.info.name}"
+
+    @property
+    def space(self) -> SearchSpace:
+        """The model's search space without what the user fixed."""
+        fixed = {f"train.{key}" for key in self.settings.train} | self.settings.models.get(self.info.name, {}).keys()
+        return {name: searched for name, searched in self.info.space.items() if name not in fixed}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The values of the space's settings if nothing is searched."""
+        train, params = self.cell.experiment.train, self.cell.experiment.params
+        return {name: getattr(train, name[6:]) if name.startswith("train.") else getattr(params, name) for name in self.space}
+
+    def experiment(self, drawn: Mapping[str, Any]) -> Experiment:
+        """The experiment of a trial.
+
+        Raises:
+            UserError: settings that the model refuses together.
+        """
+        own = {**self.settings.models.get(self.info.name, {}), **drawn}
+        settings = dataclasses.replace(self.settings, models={self.info.name: own})
+        found = resolve(self.info.name, self.info.config, dict(self.info.train), settings)
+        return dataclasses.replace(found, data=self.cell.experiment.data)
+
+    def changed(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """What sets the experiment of a trial apart from the model's defaults, as its section in a config file has it."""
+        found = difference(self.cell.default.as_dict(), self.experiment(drawn).as_dict())
+        return {key.removeprefix("params."): value for key, value in found.items() if not key.startswith("data.")}
+
+
+def place_of(data: DataConfig, default: DataConfig) -> Place:
+    """Where data settings compete: both with resolved negatives, `data` with its split's own name."""
+    own, usual = (Experiment("", one).as_dict()["data"] for one in (data, default))
+    changed = {key: value for key, value in difference(usual, own).items() if key not in ("dataset", "split")}
+    variant = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8] if changed else ""
+    return Place(own["dataset"], own["split"], variant)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a trial that was not pruned."""
+
+    value: float
+    epochs: int
+    best_epoch: int
+
+
+class Watched(Reporter):
+    """Shows a trial's progress, reports its validation metric to Optuna after each epoch, and ends it when it is time."""
+
+    def __init__(self, name: str, send: Send, trial: optuna.Trial, metric: str, lease: Lease) -> None:
+        super().__init__(name, send)
+        self.trial, self.metric, self.lease = trial, metric, lease
+        self.epochs = self.best_epoch = 0
+        self._values: list[float] = []
+
+    def enough(self, seconds: float) -> bool:
+        return self.lease.enough(seconds)
+
+    def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None:
+        super().epoch_finished(point, epochs, examples_per_second)
+        self.report(point)
+        self.prune()
+
+    def report(self, point: EpochPoint) -> None:
+        """Tell Optuna about an epoch."""
+        value = getattr(point, f"valid_{self.metric}")
+        self._values.append(-value if self.metric == "logloss" else value)
+        self.epochs, self.best_epoch = point.epoch, 1 + int(np.argmax(self._values))
+        self.lease.seconds = point.seconds
+        self.trial.report(value, step=point.epoch)
+
+    def prune(self) -> None:
+        """End the trial if it is worse than most."""
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def train_trial(
+    target: Target, experiment: Experiment, data: RankingData, device: torch.device, resume_file: Path, progress: Watched
+) -> Outcome:
+    """Train and judge one trial; `resume_file` may be the checkpoint of a worker that died with it.
+
+    Raises:
+        optuna.TrialPruned: validation is worse than that of most other trials.
+        FloatingPointError: a loss, score or metric that is not finite.
+    """
+    saved = checkpoint.load(resume_file)
+    if saved is not None:  # what the dead worker reported was reported of another trial
+        for point in saved["state"]["curve"]:
+            progress.report(EpochPoint(**point))
+        progress.lease.seconds = saved["state"]["seconds"]
+        del saved
+        progress.prune()
+    torch.manual_seed(SEED)
+    np.random.seed(SEED)
+    model = target.info.build(experiment.params, data.spec).to(device)
+    state = train(model, target.info, data, experiment.train, SEED, device, resume_file, progress)
+    progress.lease.seconds = state.seconds
+    value = _best(state, target.metric) if state.curve else _judged(model, target, data, device, experiment.train.precision)
+    if not np.isfinite(value):
+        raise FloatingPointError(f"validation {target.metric} is {value}")
+    return Outcome(value, state.epoch, state.best_epoch)
+
+
+def _best(state: TrainState, metric: str) -> float:
+    values = [point[f"valid_{metric}"] for point in state.curve]
+    return min(values) if metric == "logloss" else max(values)
+
+
+def _judged(model: Ranker, target: Target, data: RankingData, device: torch.device, precision: str) -> float:
+    """The metric of a model that was fitted at once, without epochs."""
+    valid = make_batches(data, target.info.view, "valid", 4096, 8192)
+    score = evaluator.predict(model, valid, data, device, precision)
+    label, user = valid.examples.label, data.log.user_of(valid.examples.event)
+    if target.metric == "gauc":
+        return metrics.gauc(label, score, user).weighted
+    return metrics.auc(label, score) if target.metric == "auc" else metrics.logloss(label, score)

@@ -1,0 +1,158 @@
+"""What remains of a sweep without its storage: the record of all trials, and the best settings in a file that `run` reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from .. import registry
+from ..config import DataConfig, Settings, Tuning, from_dict, read_settings
+from ..contract import Choice, Range, Whole
+from ..data.dataset import open_dataset
+from ..data.sources.schema import DataRoots
+from ..data.splits import SPLITS
+from ..errors import UserError, unknown_name
+from ..records import sweeps
+from ..records.store import write_whole
+from ..records.sweeps import Axis, SweepRecord, Trial
+from . import ledger
+from .proposals import decoded
+from .storage import open_storage
+from .sweep import ATTRIBUTES, Sweep
+from .trials import Target, place_of
+
+
+def keep(sweep: Sweep) -> list[SweepRecord]:
+    """Write the record of every model's trials and, where one succeeded, its tuned settings.
+
+    Returns:
+        The records, in the order of the sweep's models.
+    """
+    storage = open_storage(sweep.storage)
+    records = []
+    for target in sweep.targets:
+        study = optuna.load_study(study_name=target.study, storage=storage)
+        record = _record(target, sweep, study)
+        sweeps.write(record, target.place.sweep_path(sweep.root, record.model))
+        if record.best is not None:
+            write_whole(target.place.tuned_path(sweep.root, record.model), _tuned(target, sweep, record, record.best))
+        records.append(record)
+    return records
+
+
+def _record(target: Target, sweep: Sweep, study: optuna.Study) -> SweepRecord:
+    limited = math.isfinite(sweep.budget.seconds)
+    return SweepRecord(
+        version=sweeps.VERSION,
+        study=target.study,
+        dataset=target.place.dataset,
+        split=target.place.split,
+        model=target.info.name,
+        family=target.info.family,
+        metric=target.metric,
+        seed=sweep.seed,
+        budget_trials=sweep.budget.trials,
+        budget_seconds=sweep.budget.seconds if limited else None,
+        settings={key: value for key, value in study.user_attrs[ATTRIBUTES].items() if not key.startswith("space.")},
+        space={name: _axis(one) for name, one in target.space.items()},
+        defaults=_plain(target.defaults),
+        trials=tuple(_trial(target, trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()),
+    )
+
+
+def _axis(searched: Range) -> Axis:
+    if isinstance(searched, Choice):
+        return Axis("choice", searched.values)
+    kind = "whole" if isinstance(searched, Whole) else "log" if searched.log else "real"
+    return Axis(kind, (searched.low, searched.high))
+
+
+def _trial(target: Target, trial: FrozenTrial) -> Trial:
+    facts = trial.user_attrs
+    return Trial(
+        number=trial.number,
+        state="complete" if trial.state == TrialState.COMPLETE
+        else "pruned" if trial.state == TrialState.PRUNED
+        else "handed on" if ledger.handed_on(trial)
+        else "surplus" if ledger.surplus(trial)
+        else "failed",
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        seconds=float(ledger.seconds(trial)),
+        epochs=facts.get(ledger.EPOCHS, 0),
+        best_epoch=facts.get(ledger.BEST_EPOCH, 0),
+        reason=facts.get(ledger.REASON) if trial.state == TrialState.FAIL else None,
+        retry_of=facts.get(ledger.RETRY_OF),
+        params=_plain(decoded(target.space, trial.params)) if trial.params.keys() == target.space.keys() else {},
+    )  # fmt: skip
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """As JSON and YAML have it: lists, no tuples."""
+    return json.loads(json.dumps(values))
+
+
+def _tuned(target: Target, sweep: Sweep, record: SweepRecord, best: Trial) -> str:
+    tuning = Tuning(target.study, len(record.counted), round(record.seconds, 3), target.metric, best.value or 0.0)
+    settings = _plain(target.changed(_settings(target, best)))
+    content = yaml.safe_dump({"tuning": dataclasses.asdict(tuning), target.info.name: settings}, sort_keys=False)
+    return f"# Trial {best.number} of: {command(target, sweep)}\n{content}"
+
+
+def _settings(target: Target, trial: Trial) -> dict[str, Any]:
+    return decoded(target.space, {name: json.dumps(v) if isinstance(v, list) else v for name, v in trial.params.items()})
+
+
+def command(target: Target, sweep: Sweep) -> str:
+    """The sweep of this model alone, as it would be typed."""
+    budget, info, settings = sweep.budget, target.info, target.settings
+    data = {key: value for key, value in settings.data.items() if key not in ("dataset", "split")}
+    sections = {"data": data, "train": settings.train, info.name: settings.models.get(info.name, {})}
+    fixed = [f"{name}.{key}={json.dumps(value)}" for name, keys in sections.items() for key, value in keys.items()]
+    words = ["rankbench sweep --models", info.name, "--dataset", Path(settings.data.get("dataset", target.place.dataset)).name]
+    words += ["--split", target.place.split, "--trials", str(budget.trials)]
+    words += ["--seconds", f"{budget.seconds:g}"] if math.isfinite(budget.seconds) else []
+    words += ["--seed", str(sweep.seed)] if sweep.seed else []
+    words += [] if sweep.prune else ["--no-prune"]
+    return " ".join([*words, *(f"--set {one.replace(' ', '')}" for one in fixed)])
+
+
+def tuned_settings(models: tuple[str, ...], settings: Settings, roots: DataRoots, root: Path) -> Settings:
+    """`settings` with those that sweeps found for `models` on the chosen data; floors stay as they are if nobody tuned them.
+
+    Raises:
+        UserError: a model has no tuned settings here; the line says which sweep finds them.
+    """
+    data = from_dict(DataConfig, settings.data, "data")
+    log = open_dataset(data.dataset, roots)
+    split = log.meta.default_split if data.split == "default" else data.split
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    data, default = (
+        one.resolved(log.positive_only) for one in (dataclasses.replace(data, split=split), DataConfig(dataset=data.dataset))
+    )
+    place = place_of(data, default)
+    own, tuning, missing = dict(settings.models), dict(settings.tuning), []
+    for name in models:
+        path = place.tuned_path(root, name)
+        if path.exists():
+            found = read_settings(path, tuple(registry.MODELS))
+            if name not in found.tuning:
+                raise UserError(f"{path} holds no settings that a sweep found for {name}; delete it and sweep again")
+            own[name], tuning[name] = found.models[name], found.tuning[name]
+        elif registry.MODELS[name].family != "floor":
+            missing.append(name)
+    if missing:
+        fixed = " ".join(f"--set data.{key}={json.dumps(value).replace(' ', '')}" for key, value in settings.data.items()
+                         if key not in ("dataset", "split"))  # fmt: skip
+        raise UserError(
+            f"no tuned settings of {', '.join(missing)} for {place} in {root}; find them with: rankbench sweep --models "
+            f"{','.join(missing)} --dataset {settings.data.get('dataset', place.dataset)} --split {split} {fixed}".rstrip()
+        )
+    return dataclasses.replace(settings, models=own, tuning=tuning)

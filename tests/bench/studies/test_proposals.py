@@ -1,0 +1,69 @@
+"""Proposals: the defaults first, always inside the space, and the same whether a search was interrupted or not."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from rankbench.bench import registry
+from rankbench.bench.config import Settings, resolve
+from rankbench.bench.contract import Choice, Real, SearchSpace, Whole
+from rankbench.bench.studies import ledger
+from rankbench.bench.studies.proposals import Proposals, decoded, distributions, encoded
+
+SPACE: SearchSpace = {
+    "train.lr": Real(1e-4, 1e-2, log=True),
+    "layers": Whole(1, 4),
+    "hidden": Choice(((64,), (200, 80), ())),
+    "gate": Choice((False, True, None)),
+}
+DEFAULTS = {"train.lr": 1e-3, "layers": 2, "hidden": (200, 80), "gate": None}
+
+
+def new_study(seed: int = 0, space: SearchSpace = SPACE, defaults: dict[str, object] = DEFAULTS) -> optuna.Study:
+    return optuna.create_study(direction="maximize", sampler=Proposals(seed, space, defaults))
+
+
+def search(study: optuna.Study, trials: int, killed: tuple[int, ...] = ()) -> list[dict[str, object]]:
+    """Settings of trials that count, in the order of their places; workers die at the moves `killed`."""
+    found, moves = [], 0
+    while len(found) < trials:
+        trial = study.ask(distributions(SPACE))
+        settings = decoded(SPACE, trial.params)
+        if moves in killed:
+            trial.set_user_attr(ledger.REASON, ledger.DIED)
+            study.tell(trial, state=TrialState.FAIL)
+            root = trial.user_attrs.get(ledger.ROOT, trial.number)
+            study.enqueue_trial(trial.params, {ledger.RETRY_OF: trial.number, ledger.ROOT: root})
+        else:
+            study.tell(trial, settings["layers"] - 100 * abs(trial.params["train.lr"] - 4e-3) + len(settings["hidden"]))
+            found.append(settings)
+        moves += 1
+    return found
+
+
+def test_an_interrupted_search_proposes_the_same() -> None:
+    straight = search(new_study(), 16)
+    assert search(new_study(), 16, killed=(0, 1, 4, 13, 17)) == straight
+    assert straight[0] == DEFAULTS
+    assert search(new_study(seed=1), 16)[1:] != straight[1:]
+
+
+@pytest.mark.parametrize("name", ["din", "hstu"])
+def test_what_is_proposed_can_be_trained(name: str) -> None:
+    info = registry.info(name)
+
+    def experiment(drawn: dict[str, object]) -> object:
+        return resolve(name, info.config, dict(info.train), Settings(models={name: drawn}))
+
+    usual = resolve(name, info.config, dict(info.train), Settings())
+    defaults = {k: getattr(usual.train, k[6:]) if k.startswith("train.") else getattr(usual.params, k) for k in info.space}
+    study = new_study(space=info.space, defaults=defaults)
+    for number in range(13):
+        trial = study.ask(distributions(info.space))
+        drawn = decoded(info.space, trial.params)
+        assert encoded(info.space, drawn) == trial.params
+        assert number or experiment(drawn) == usual
+        experiment(drawn)
+        study.tell(trial, float(number % 5))
