@@ -18,8 +18,10 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.optimize import isotonic_regression
 
 from .plots import COLOURS, DPI, STYLE
+from .speed import COLOURS as PALETTE
 
 MARKERS = {"floor": "sxP", "classical": "oDshX", "generative": "^v<>d"}
+OTHER_MARKERS = "osD^vP"
 DASHES = ("-", "--", "-.", ":")
 SHADES = (0.0, -0.4, 0.4, -0.65, 0.2)
 """Of a family's colour: towards black below 0, towards white above."""
@@ -48,7 +50,8 @@ class Line:
     """A series of marks in the order of the axis."""
 
     name: str
-    family: str
+    family: str | None
+    """None: the line stands for something else than a model."""
     marks: tuple[Mark, ...]
     dashed: bool = False
     """Drawn as a variant of the line of the same name without dashes."""
@@ -63,18 +66,21 @@ class Look:
     dash: str
 
 
-def looks(names: Sequence[tuple[str, str]]) -> dict[str, Look]:
-    """Name -> look, of (name, family) pairs: members of a family share its colour, and differ in shade, marker and dashes."""
+def looks(lines: Sequence[Line]) -> dict[str, Look]:
+    """Name -> look: members of a family share its colour, and differ in shade, marker and dashes; lines without one have
+    colours of their own."""
     result: dict[str, Look] = {}
-    members = dict.fromkeys(COLOURS, 0)
-    for name, family in names:
-        if name not in result:
-            at = members[family]
-            members[family] += 1
-            markers = MARKERS[family]
-            result[name] = Look(
-                shade(COLOURS[family], SHADES[at % len(SHADES)]), markers[at % len(markers)], DASHES[at % len(DASHES)]
-            )
+    members: dict[str | None, int] = {}
+    for line in lines:
+        if line.name in result:
+            continue
+        at = members.setdefault(line.family, 0)
+        members[line.family] += 1
+        if line.family is None:
+            colour, markers = to_rgb(PALETTE[at % len(PALETTE)]), OTHER_MARKERS
+        else:
+            colour, markers = shade(COLOURS[line.family], SHADES[at % len(SHADES)]), MARKERS[line.family]
+        result[line.name] = Look(colour, markers[at % len(markers)], DASHES[at % len(DASHES)])
     return result
 
 
@@ -93,19 +99,26 @@ def figure(title: str, width: float, height: float) -> Figure:
 
 
 def curves(
-    title: str, x_label: str, y_label: str, panels: Mapping[str, Sequence[Line]], log_x: bool = True, log_y: bool = False
+    title: str,
+    x_label: str,
+    y_label: str,
+    panels: Mapping[str, Sequence[Line]],
+    log_x: bool = True,
+    log_y: bool = False,
+    variant: tuple[str, str] | None = None,
 ) -> Figure:
     """Panels side by side on common axes, each with its lines.
 
     Args:
         panels: caption -> lines; a single panel may have an empty caption. Marks at words are placed in the order in which
             words first occur, those at numbers by value.
+        variant: what dashed lines and the others are, for the legend.
     """
     with matplotlib.rc_context(STYLE):
         drawn = figure(title, max(7.2, 4.3 * len(panels)), 4.4)
         grid = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         every = [line for lines in panels.values() for line in lines]
-        styles = looks([(line.name, line.family) for line in every])
+        styles = looks(every)
         places = _places([mark.x for line in every for mark in line.marks], log_x)
         step = min((b - a for a, b in pairwise(sorted(set(places.values())))), default=1.0)
         for axes, (caption, lines) in zip(grid, panels.items(), strict=True):
@@ -122,7 +135,7 @@ def curves(
             grid[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         grid[0].set_xticks(list(places.values()), [x if isinstance(x, str) else f"{x:g}" for x in places])
         grid[0].xaxis.set_minor_formatter(NullFormatter())
-        drawn.legend(handles=_key(every), loc="outside lower left", ncols=4)
+        drawn.legend(handles=_key(every, variant), loc="outside lower left", ncols=4)
         for axes, lines in zip(grid, panels.values(), strict=True):
             _name_lines(drawn, axes, [line for line in lines if not line.dashed], styles, places)
         return drawn
@@ -158,7 +171,7 @@ def _draw(axes: Axes, line: Line, look: Look, places: Mapping[float | str, float
             axes.plot([at] * len(mark.seeds), mark.seeds, "_", color=look.colour, markersize=7, markeredgewidth=0.8, zorder=2.5)
 
 
-def _key(lines: Sequence[Line]) -> list[Line2D]:
+def _key(lines: Sequence[Line], variant: tuple[str, str] | None) -> list[Line2D]:
     """What the parts of a line mean; names stand at its end."""
     families = [family for family in COLOURS if any(line.family == family for line in lines)]
     parts = [Line2D([], [], color=COLOURS[family], marker=MARKERS[family][0], label=family) for family in families]
@@ -166,6 +179,9 @@ def _key(lines: Sequence[Line]) -> list[Line2D]:
         parts.append(Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users"))
     if any(len(mark.seeds) > 1 for line in lines for mark in line.marks):
         parts.append(Line2D([], [], color="black", marker="_", linestyle="", label="one seed"))
+    for dashed, label in ((True, variant[0]), (False, variant[1])) if variant else ():
+        face, dash = ("white", ":") if dashed else ("black", "-")
+        parts.append(Line2D([], [], color="black", marker="o", markersize=5, markerfacecolor=face, linestyle=dash, label=label))
     return parts
 
 
