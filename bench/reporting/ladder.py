@@ -58,7 +58,7 @@ def ladder(
         for caption, rungs in groups.items():
             if caption:
                 left.annotate(caption, (0, y + 0.5), (4, 0), left.get_yaxis_transform(), "offset points", va="center").set(
-                    fontsize=8, fontweight="bold"
+                    fontsize=8, fontweight="bold", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}
                 )
                 y += 1
             places = []

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -22,12 +22,15 @@ from .speed import COLOURS as PALETTE
 
 MARKERS = {"floor": "sxP", "classical": "oDshX", "generative": "^v<>d"}
 OTHER_MARKERS = "osD^vP"
-DASHES = ("-", "--", "-.", ":")
+DASHES = ("-", (0, (5, 2)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 SHADES = (0.0, -0.4, 0.4, -0.65, 0.2)
 """Of a family's colour: towards black below 0, towards white above."""
 
 APART = 0.06
-"""Between lines at one place of the axis, so that their intervals are seen apart; of the smallest step."""
+"""Between lines at one place of the axis, so that their intervals are seen apart; of the mean step."""
+
+TICKS_APART = 0.09
+"""Of the axis, at least, between two numbers that are named."""
 
 LETTER = 9.5
 """Points between names at the ends of lines."""
@@ -63,7 +66,8 @@ class Look:
 
     colour: tuple[float, ...]
     marker: str
-    dash: str
+    dash: Any
+    """As matplotlib takes it."""
 
 
 def looks(lines: Sequence[Line]) -> dict[str, Look]:
@@ -120,24 +124,28 @@ def curves(
         every = [line for lines in panels.values() for line in lines]
         styles = looks(every)
         places = _places([mark.x for line in every for mark in line.marks], log_x)
-        step = min((b - a for a, b in pairwise(sorted(set(places.values())))), default=1.0)
+        reach = max(places.values()) - min(places.values())
+        step = reach / max(1, len(places) - 1)
         for axes, (caption, lines) in zip(grid, panels.items(), strict=True):
             axes.set_title(caption, fontsize=9, loc="left")
-            solid = [line.name for line in lines if not line.dashed]
             for line in lines:
-                among = solid.index(line.name) if line.name in solid else 0
-                apart = APART * step * (among - (len(solid) - 1) / 2)
-                _draw(axes, line, styles[line.name], places, apart)
+                _draw(axes, line, styles[line.name], places, APART * step * _aside(line, lines))
             axes.set_xlabel(x_label)
         grid[0].set_ylabel(y_label)
         if log_y:
             grid[0].set_yscale("log")
             grid[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        grid[0].set_xticks(list(places.values()), [x if isinstance(x, str) else f"{x:g}" for x in places])
+        ticks = _ticks(places, TICKS_APART * reach)
+        grid[0].set_xticks([place for place, _ in ticks], [name for _, name in ticks])
         grid[0].xaxis.set_minor_formatter(NullFormatter())
-        drawn.legend(handles=_key(every, variant), loc="outside lower left", ncols=4)
+        drawn.legend(handles=_key(every, variant), loc="outside lower left", ncols=5)
         for axes, lines in zip(grid, panels.values(), strict=True):
-            _name_lines(drawn, axes, [line for line in lines if not line.dashed], styles, places)
+            ends = {
+                line.name: (places[line.marks[-1].x] + APART * step * _aside(line, lines), line.marks[-1].value)
+                for line in lines
+                if not line.dashed
+            }
+            _name_lines(drawn, axes, ends, styles)
         return drawn
 
 
@@ -148,6 +156,21 @@ def _places(values: Sequence[float | str], log: bool) -> dict[float | str, float
     if words:
         return {word: float(at) for at, word in enumerate([*words, *numbers])}
     return {value: math.log2(value) if log else float(value) for value in numbers}
+
+
+def _ticks(places: Mapping[float | str, float], apart: float) -> list[tuple[float, str]]:
+    """Places with their names, from the end of the axis: a number too near to a later one is left unnamed."""
+    ticks: list[tuple[float, str]] = []
+    for value, at in list(places.items())[::-1]:
+        if not ticks or ticks[-1][0] - at >= apart:
+            ticks.append((at, value if isinstance(value, str) else f"{float(f'{value:.2g}'):g}"))
+    return ticks
+
+
+def _aside(line: Line, lines: Sequence[Line]) -> float:
+    """Steps from the middle at which a line is drawn; its dashed variant has the same place."""
+    names = list(dict.fromkeys(one.name for one in lines))
+    return names.index(line.name) - (len(names) - 1) / 2
 
 
 def _draw(axes: Axes, line: Line, look: Look, places: Mapping[float | str, float], apart: float) -> None:
@@ -185,29 +208,24 @@ def _key(lines: Sequence[Line], variant: tuple[str, str] | None) -> list[Line2D]
     return parts
 
 
-def _name_lines(
-    drawn: Figure, axes: Axes, lines: Sequence[Line], styles: Mapping[str, Look], places: Mapping[float | str, float]
-) -> None:
-    """Each line's name to the right of its last mark, moved up or down as little as keeps names apart."""
+def _name_lines(drawn: Figure, axes: Axes, ends: Mapping[str, tuple[float, float]], styles: Mapping[str, Look]) -> None:
+    """Names of lines right of the axes, each at the height of its end, moved up or down as little as keeps names apart."""
     drawn.canvas.draw()
-    edge = axes.transAxes.transform((1, 0))[0]
-    ends = sorted((axes.transData.transform((0, line.marks[-1].value))[1], at) for at, line in enumerate(lines))
-    low, high = axes.get_window_extent().y0, axes.get_window_extent().y1
-    gap = LETTER * DPI / 72
-    spread = isotonic_regression([end - gap * at for at, (end, _) in enumerate(ends)]).x
+    frame, gap = axes.get_window_extent(), LETTER * DPI / 72
+    heights = sorted((float(axes.transData.transform(end)[1]), name) for name, end in ends.items())
+    spread = isotonic_regression([height - gap * at for at, (height, _) in enumerate(heights)]).x
     spread = [value + gap * at for at, value in enumerate(spread)]
-    shift = min(0.0, high - spread[-1]) + max(0.0, low - spread[0])
-    for (_, at), y in zip(ends, spread, strict=True):
-        line = lines[at]
-        end = axes.transData.transform((places[line.marks[-1].x], line.marks[-1].value))
+    shift = min(0.0, frame.y1 - spread[-1]) + max(0.0, frame.y0 - spread[0])
+    for (_, name), y in zip(heights, spread, strict=True):
+        colour = styles[name].colour
         axes.annotate(
-            line.name,
-            (places[line.marks[-1].x], line.marks[-1].value),
-            ((edge - end[0]) * 72 / DPI + 8, (y + shift - end[1]) * 72 / DPI),
-            textcoords="offset points",
+            name,
+            ends[name],
+            (1.03, (y + shift - frame.y0) / frame.height),
+            textcoords="axes fraction",
             fontsize=8,
-            color=styles[line.name].colour,
+            color=colour,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": styles[line.name].colour, "linewidth": 0.5, "alpha": 0.6, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, "shrinkB": 4},
         )

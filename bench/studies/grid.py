@@ -205,7 +205,27 @@ def run(
         (cell.experiment.data.dataset, group[0].identity.split) for label, group in groups.items() for cell in cells[label]
     }:
         rows.restore(store, roots, source, split)
-    measured = measure(store, groups, DRAWS)
+    return read(study, points, chosen, groups, store)
+
+
+def read(
+    study: Study,
+    points: Sequence[Point],
+    chosen: Mapping[str, tuple[str, ...]],
+    groups: Mapping[str, list[RunRecord]],
+    store: Store,
+    draws: int = DRAWS,
+) -> Finding:
+    """Measure and compare finished runs.
+
+    Args:
+        chosen: label of a point -> its candidate.
+        groups: label of a point -> its records, one a seed, whose scores are in `store`.
+
+    Raises:
+        UserError: scores or test rows are missing or differ, see measure.
+    """
+    measured = measure(store, groups, draws)
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
