@@ -169,7 +169,13 @@ def to_json(report: Report, figures: list[str]) -> str:
         "figures": figures,
         "rows": [entry(report, one) for one in finding.measurements],
         "comparisons": [
-            {"one": c.one.point.label, "other": c.other.point.label, **c.difference._asdict()} for c in finding.comparisons
+            {
+                "one": c.one.point.label,
+                "other": c.other.point.label,
+                **c.difference._asdict(),
+                "seed_error": c.seed_error,
+            }
+            for c in finding.comparisons
         ],
     }
     return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"

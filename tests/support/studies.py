@@ -20,7 +20,7 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, draws: int
     for at, point in enumerate(points):
         chosen[point.label] = point.candidates[0]
         groups[point.label] = []
-        for cell in grid._cells(point, point.candidates[0], Settings(), seeds):
+        for cell in grid.cells(point, point.candidates[0], Settings(), seeds):
             frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)
             made = record(point.model, frame, seed=cell.seed, family=registry.MODELS[point.model].family)
             identity = dataclasses.replace(made.identity, config_hash=cell.experiment.hash)
