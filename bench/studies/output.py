@@ -38,7 +38,8 @@ class Report:
     @staticmethod
     def of(study: Study, scope: Scope, finding: Finding, command: str) -> Report:
         """The report of a finding."""
-        records = [record for one in finding.measurements for record in one.records]
+        # Two points may be one experiment.
+        records = list({record.identity: record for one in finding.measurements for record in one.records}.values())
         statements = (
             *about_sampling(records[0]),
             *study.statements(finding),
