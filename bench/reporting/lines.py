@@ -164,7 +164,7 @@ def _ticks(places: Mapping[float | str, float], apart: float) -> list[tuple[floa
     for value, at in list(places.items())[::-1]:
         if not ticks or ticks[-1][0] - at >= apart:
             ticks.append((at, value if isinstance(value, str) else f"{float(f'{value:.2g}'):g}"))
-    return ticks
+    return ticks[::-1]
 
 
 def _aside(line: Line, lines: Sequence[Line]) -> float:
