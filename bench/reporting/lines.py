@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 from scipy.optimize import isotonic_regression
 
 from .plots import COLOURS, DPI, STYLE
@@ -108,7 +108,7 @@ def curves(
     y_label: str,
     panels: Mapping[str, Sequence[Line]],
     log_x: bool = True,
-    log_y: bool = False,
+    from_zero: bool = False,
     variant: tuple[str, str] | None = None,
 ) -> Figure:
     """Panels side by side on common axes, each with its lines.
@@ -116,6 +116,7 @@ def curves(
     Args:
         panels: caption -> lines; a single panel may have an empty caption. Marks at words are placed in the order in which
             words first occur, those at numbers by value.
+        from_zero: the vertical axis begins at 0, for amounts such as seconds.
         variant: what dashed lines and the others are, for the legend.
     """
     with matplotlib.rc_context(STYLE):
@@ -132,9 +133,8 @@ def curves(
                 _draw(axes, line, styles[line.name], places, APART * step * _aside(line, lines))
             axes.set_xlabel(x_label)
         grid[0].set_ylabel(y_label)
-        if log_y:
-            grid[0].set_yscale("log")
-            grid[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        if from_zero:
+            grid[0].set_ylim(bottom=0)
         ticks = _ticks(places, TICKS_APART * reach)
         grid[0].set_xticks([place for place, _ in ticks], [name for _, name in ticks])
         grid[0].xaxis.set_minor_formatter(NullFormatter())

@@ -146,9 +146,9 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
         "cost": curves(
             f"{where}: training time by source and rate of training negatives",
             AXIS,
-            f"training time ({clock}, log scale, lower is better)",
+            f"training time ({clock}, lower is better)",
             _panels(finding, lambda one: _plain(finding, one, one.row.training_cost)),
-            log_y=True,
+            from_zero=True,
         ),
     }
 
