@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 
 from .. import __version__  # pyright: ignore[reportMissingImports]  (the folder above is a package only through src/rankbench)
 from .errors import UserError
+from .studies.catalog import STUDIES
 
 EXAMPLES = {
     "": ("rankbench doctor", "rankbench run", "rankbench run --models din,hstu --dataset my.yaml --seeds 5", "rankbench board"),
@@ -43,6 +44,14 @@ EXAMPLES = {
         "rankbench predict din --user 196 --items 242 302 377 --time 1998-04-23T10:00",
         "rankbench predict my/seed-0.safetensors --user u1 --items sku1 sku2 --context device=phone --dataset my.yaml",
     ),
+    "study": (
+        "rankbench study heads",
+        "rankbench study ablation --dataset ml-1m --size full --seeds 5 --device cuda",
+        "rankbench study negatives --models din,hstu --seeds 1 --set train.epochs=2",
+        "rankbench study embedding --models din,hstu",
+        "rankbench study history --set data.test_history=frozen --results my/results",
+        "rankbench study time --models core",
+    ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
     "bench": (
@@ -67,6 +76,11 @@ SWEEP_HELP = """\
 Search the settings of models with Optuna: as many trials, and as much time, for each of them, judged by validation alone. The
 first trial has the model's defaults. The same command joins a search that is under way, also from another machine that shares the
 storage, and goes on with one that was interrupted; docs/sweeps.md says more."""
+
+
+STUDY_HELP = """\
+Ask one question of many runs: train what is not trained yet, then write a table, figures and what they show in words. A second
+call trains nothing and writes the same. `rankbench ls studies` lists the questions; docs/studies.md says how to read answers."""
 
 
 PREDICT_HELP = """\
@@ -150,8 +164,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_roots(doctor := command("doctor", "say what this machine offers and lacks"))
     _add_results(doctor)
 
-    ls = command("ls", "list models, data sets, metrics and kernels")
-    ls.add_argument("kind", nargs="?", choices=("models", "datasets", "metrics", "kernels"), help="left out: all but kernels")
+    ls = command("ls", "list models, data sets, metrics, studies and kernels")
+    ls.add_argument(
+        "kind", nargs="?", choices=("models", "datasets", "metrics", "studies", "kernels"), help="left out: all but kernels"
+    )
     ls.add_argument("--device", default="auto", metavar="NAME", help="of kernels: which are chosen there (default: auto)")
     ls.add_argument("--markdown", action="store_true", help="models with papers, settings and differences: docs/models.md")
 
@@ -163,6 +179,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(command("run", "train, test and compare models", RUN_HELP))
 
     _add_sweep(command("sweep", "search the best settings of models, with equal budgets", SWEEP_HELP))
+    _add_study(command("study", "ask one question of many runs: heads, negatives, sizes ...", STUDY_HELP))
 
     score = command("score", "recompute metrics from stored scores")
     score.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or a YAML file for your own table")
@@ -182,25 +199,50 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run(run: _Parser) -> None:
-    _add_experiment(run)
-    run.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
-    run.add_argument("--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)")
     run.add_argument(
+        "--models", default="core", metavar="NAMES", help="names, families, core or all, separated by commas (default: core)"
+    )
+    _add_grid(run, "the leaderboard")
+
+
+def _add_study(study: _Parser) -> None:
+    study.add_argument("name", choices=tuple(STUDIES), metavar="NAME", help=f"one of {', '.join(STUDIES)}")
+    study.add_argument("--models", metavar="NAMES", help="names, families, core or all (default: the study's own)")
+    study.add_argument(
+        "--size",
+        choices=("small", "full"),
+        default="small",
+        help="small: minutes on ml-100k; full: for a finding (default: small)",
+    )
+    _add_grid(study, "the answer")
+
+
+def _add_grid(parser: _Parser, shown: str) -> None:
+    """What run and study share: cells that are resumed, of several seeds."""
+    _add_training(parser)
+    parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
+    parser.add_argument(
+        "--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)"
+    )
+    parser.add_argument(
         "--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model; tuned: what sweeps found"
     )
-    run.add_argument(
+    parser.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="go on from checkpoints of interrupted runs (default: yes)",
     )
-    run.add_argument("--quiet", action="store_true", help="no progress, only the leaderboard")
-    _add_roots(run)
-    _add_results(run)
+    parser.add_argument("--quiet", action="store_true", help=f"no progress, only {shown}")
+    _add_roots(parser)
+    _add_results(parser)
 
 
 def _add_sweep(sweep: _Parser) -> None:
-    _add_experiment(sweep)
+    sweep.add_argument(
+        "--models", default="core", metavar="NAMES", help="names, families, core or all, separated by commas (default: core)"
+    )
+    _add_training(sweep)
     sweep.add_argument("--trials", type=_positive, default=20, metavar="N", help="of each model, at most (default: 20)")
     sweep.add_argument("--seconds", type=_positive, metavar="S", help="of training of each model, all trials (default: no limit)")
     sweep.add_argument("--seed", type=_whole, default=0, metavar="N", help="of the proposals; training has seed 0 (default: 0)")
@@ -218,11 +260,8 @@ def _add_sweep(sweep: _Parser) -> None:
     _add_results(sweep)
 
 
-def _add_experiment(parser: _Parser) -> None:
-    """Which models, on what, where and how they are trained."""
-    parser.add_argument(
-        "--models", default="core", metavar="NAMES", help="names, families, core or all, separated by commas (default: core)"
-    )
+def _add_training(parser: _Parser) -> None:
+    """What every command has that trains models: on what, where and how."""
     parser.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
     parser.add_argument(
         "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out, ... (default: the data set's own)"

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import registry
-from ..config import Settings
 from .board import publish
 from .roots import data_roots
-from .settings import settings
-
-if TYPE_CHECKING:
-    from ..data.sources.schema import DataRoots
+from .settings import settings_or_tuned
 
 
 def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
     roots = data_roots(args.data_root)
-    asked = _tuned(args, models, roots) if args.config == Path("tuned") else settings(args)
+    asked = settings_or_tuned(args, models, roots)
     from .. import experiment, implementations
     from ..records.store import Store
     from ..training.team import assembled
@@ -51,12 +45,3 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0
-
-
-def _tuned(args: argparse.Namespace, models: tuple[str, ...], roots: DataRoots) -> Settings:
-    """What sweeps found for the models below --results; --set goes on top, and what it changes is tuned no more."""
-    from ..studies.tuned import tuned_settings
-
-    asked = settings(args, Settings())
-    found = tuned_settings(models, asked, roots, args.results)
-    return settings(args, found)

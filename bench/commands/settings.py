@@ -1,18 +1,39 @@
-"""What the command line asks for on top of the defaults."""
+"""Settings from the command line, for the commands that train."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import registry
 from ..config import Settings, read_settings
 
+if TYPE_CHECKING:
+    from ..data.sources.schema import DataRoots
 
-def settings(args: argparse.Namespace, base: Settings | None = None) -> Settings:
-    """`base` or else the config file, then --dataset and --split, then --set."""
+TUNED = Path("tuned")
+"""In place of a config file: what sweeps found."""
+
+
+def settings(args: argparse.Namespace) -> Settings:
+    """The config file, then --dataset and --split, then --set."""
     names = tuple(registry.MODELS)
-    if base is None:
-        base = read_settings(args.config, names) if args.config is not None else Settings()
+    base = read_settings(args.config, names) if args.config not in (None, TUNED) else Settings()
     chosen = {key: value for key in ("dataset", "split") if (value := getattr(args, key)) is not None}
     return replace(base, data={**base.data, **chosen}).changed(args.set, names)
+
+
+def settings_or_tuned(args: argparse.Namespace, models: tuple[str, ...], roots: DataRoots) -> Settings:
+    """The same; with `--config tuned` on top of what sweeps found for `models`: what --set changes is tuned no more.
+
+    Raises:
+        UserError: no sweep found settings of a model for the chosen data.
+    """
+    asked = settings(args)
+    if args.config != TUNED:
+        return asked
+    from ..studies.tuned import tuned_settings
+
+    return tuned_settings(models, asked, roots, args.results).changed(args.set, tuple(registry.MODELS))

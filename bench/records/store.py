@@ -6,6 +6,7 @@
 - <root>/checkpoints/, the same path with .pt: while a cell runs
 - <root>/boards/<dataset>@<split>/: tables and figures
 - <root>/sweeps/ and <root>/tuned/: see sweeps.py
+- <root>/studies/<name>/: of a study; a store of its own for its runs, and <dataset>@<split>/ with its table and figures
 """
 
 from __future__ import annotations
@@ -63,6 +64,14 @@ class Store:
 
     def board_folder(self, dataset: str, split: str) -> Path:
         return self.root / "boards" / place_name(dataset, split)
+
+    def of_study(self, name: str) -> Store:
+        """Where the runs of a study lie: its settings enter no board."""
+        return Store(self.root / "studies" / name)
+
+    def study_folder(self, dataset: str, split: str) -> Path:
+        """Table and figures of the study whose runs lie here."""
+        return self.root / place_name(dataset, split)
 
     def _folder(self, identity: Identity) -> Path:
         return Path(place_name(identity.dataset, identity.split)) / safe_name(identity.model) / safe_name(identity.config_hash)
