@@ -53,7 +53,8 @@ class _Lock(JournalFileOpenLock):
         self._journal, self._handle = journal, -1
 
     def acquire(self) -> bool:
-        self._handle = os.open(f"{self._journal}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        # Not the name that Optuna's own lock has, for which other programs that write here would wait.
+        self._handle = os.open(f"{self._journal}.flock", os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._drop_half_line()
         return True
