@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import UserError
 from ..evaluation.stats import BootstrapResult, Metric, ModelInterval, align, paired_bootstrap
@@ -93,7 +93,7 @@ class Board:
     dataset: str
     split: str
     facts: DataFacts
-    settings: dict[str, object]
+    settings: dict[str, Any]
     """The shared data settings."""
     headline: Literal["gauc", "auc"]
     """What orders the rows and decides ties. GAUC where two test users at least have both labels, and histories are frozen or
