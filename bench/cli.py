@@ -38,6 +38,7 @@ EXAMPLES = {
     ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
+    "report": ("rankbench report", "rankbench report --results results --out report.html"),
     "bench": (
         "rankbench bench peers",
         "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5",
@@ -57,6 +58,11 @@ twice; one that was interrupted goes on from its last checkpoint."""
 PREDICT_HELP = """\
 Score candidates for a user at a moment, with the weights of a finished run and the history in the data set. A generative ranker
 computes the history once for all candidates."""
+
+
+REPORT_HELP = """\
+Write one page that needs no network: the answer of every board, its leaderboard, figures, protocol, hashes and commands, and
+the studies and sweeps beside it. It is made from the files of the folder and of stores below it; rankbench board makes those."""
 
 
 BENCH_HELP = """\
@@ -159,6 +165,10 @@ def build_parser() -> argparse.ArgumentParser:
     board.add_argument("--split", metavar="NAME", help="only this split")
     _add_roots(board)
     _add_results(board)
+
+    report = command("report", "one HTML page of all boards, studies and sweeps", REPORT_HELP)
+    report.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the results folder)")
+    _add_results(report)
 
     _add_bench(command("bench", "speed or quality beside other projects, on the same rows", BENCH_HELP))
     return parser

@@ -211,6 +211,24 @@ class Store:
         return record if whole and record.identity == identity and record.data.split_hash == split_hash else None
 
 
+def write_text(path: Path, text: str) -> None:
+    """A file that is there whole or as it was before, and its folder.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path.parent) as new:
+            new.write_text(text, encoding="utf-8")
+            _sync(new)
+            os.replace(new, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); free some space or choose another place"
+        ) from None
+
+
 def _unwritable(folder: Path, error: OSError) -> UserError:
     reason = error.strerror or str(error)
     return UserError(f"{folder} cannot be written ({reason}); free some space or choose another --results")

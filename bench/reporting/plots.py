@@ -35,6 +35,14 @@ STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "rankbench",
 }
+CAPTIONS = {
+    "auc": "AUC on the test examples, with intervals over users and seeds",
+    "gauc": "GAUC on the test examples, with intervals over users and seeds",
+    "auc-against-time": "AUC against training time",
+    "gauc-against-time": "GAUC against training time",
+}
+"""Figure of a board -> what it shows, in the order of a report."""
+
 DPI = 150
 LABEL_WIDTH = 34
 """Letters in a line of a row's label."""

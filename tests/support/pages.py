@@ -1,0 +1,45 @@
+"""A results folder with everything that a report shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rankbench.bench.records.store import Store
+from rankbench.bench.reporting import leaderboard, plots, tables
+from support.records import predictions, record
+
+MODELS = (("hstu", "generative", 1.0), ("din", "classical", 1.02), ("dnn", "classical", 0.6), ("ctr", "floor", 0.2))
+STUDY = {
+    "study": "heads",
+    "dataset": "toy",
+    "split": "global-time",
+    "title": "Scoring heads",
+    "question": "Which head is best?",
+    "statements": ["No head is told from <dot>."],
+    "command": "rankbench study heads --dataset toy",
+}
+
+
+def results(root: Path) -> Path:
+    """A board in `root` and another in a store below it, a study and a sweep."""
+    for store, models in ((Store(root), MODELS), (Store(root / "more"), MODELS[1:])):
+        for model, family, skill in models:
+            for seed in (0, 1):
+                frame = predictions(skill, seed)
+                store.write(record(model, frame, seed, family), frame)
+        board = leaderboard.build(store, "toy", "global-time", draws=50)
+        folder = store.board_folder("toy", "global-time")
+        tables.write(board, folder)
+        plots.write(board, folder)
+    figure = (store.board_folder("toy", "global-time") / "auc.svg").read_text()
+    study = root / "studies/heads/toy@global-time"
+    study.mkdir(parents=True)
+    (study / "study.json").write_text(json.dumps(STUDY))
+    (study / "table.md").write_text("| head | AUC |\n|---|---|\n| dot | 0.7 |\n\n<script>alert(1)</script>\n")
+    (study / "heads.svg").write_text(figure)
+    sweep = root / "sweeps/toy@global-time"
+    sweep.mkdir(parents=True)
+    (sweep / "trials.csv").write_text("trial,value\n0,0.7\n1,0.71\n")
+    (sweep / "importance.svg").write_text(figure)
+    return root
