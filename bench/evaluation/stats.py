@@ -181,13 +181,13 @@ def _values(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metr
     """The metric [1 + draws, arrays]: of all users in the first row, of drawn users in the others; NaN where undefined."""
     users = int(group.max()) + 1
     blocks = (
-        np.concatenate([statistic(drawn) for drawn in _resamples(users, draws, seed)])
+        np.concatenate([statistic(drawn) for drawn in resamples(users, draws, seed)])
         for statistic in _statistics(label, group, arrays, metric)
     )
     return np.concatenate(list(blocks), axis=1)
 
 
-def _resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+def resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:
     """How often each user is drawn, float64 [rows, users] block by block: first everyone once, then `draws` random rows."""
     yield np.ones((1, users))
     rng = np.random.default_rng(seed)

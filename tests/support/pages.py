@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots, tables
+from rankbench.bench.reporting.plots import quality, slices
 from support.records import predictions, record
 
 MODELS = (("hstu", "generative", 1.0), ("din", "classical", 1.02), ("dnn", "classical", 0.6), ("ctr", "floor", 0.2))
@@ -31,8 +32,9 @@ def results(root: Path) -> Path:
         board = leaderboard.build(store, "toy", "global-time", draws=50)
         folder = store.board_folder("toy", "global-time")
         tables.write(board, folder)
-        plots.write(board, folder)
-    figure = (store.board_folder("toy", "global-time") / "auc.svg").read_text()
+        plots.save(quality.intervals(board), folder / "gauc")
+        plots.save(slices.slices(board), folder / "slices")
+    figure = (store.board_folder("toy", "global-time") / "gauc.svg").read_text()
     study = root / "studies/heads/toy@global-time"
     study.mkdir(parents=True)
     (study / "study.json").write_text(json.dumps(STUDY))

@@ -43,7 +43,7 @@ def value(label: np.ndarray, score: np.ndarray, user: np.ndarray, metric: Metric
 def test_a_draw_is_the_metric_of_literally_resampled_rows(metric: Metric, cells: int | None) -> None:
     label, user = world()
     arrays = [scored(label, skill, seed, cells) for seed, skill in enumerate((0.5, 1.5))]
-    drawn = np.concatenate(list(stats._resamples(60, 8, seed=3)))
+    drawn = np.concatenate(list(stats.resamples(60, 8, seed=3)))
     found = np.concatenate([statistic(drawn) for statistic in stats._statistics(label, user, arrays, metric)], axis=1)
     for counts, row in zip(drawn.astype(int), found, strict=True):
         # Each time a user is drawn, it is a user of its own.
@@ -54,12 +54,12 @@ def test_a_draw_is_the_metric_of_literally_resampled_rows(metric: Metric, cells:
 
 
 def test_first_everyone_once_then_draws_of_as_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = np.concatenate(list(stats._resamples(50, 400, seed=1)))
+    whole = np.concatenate(list(stats.resamples(50, 400, seed=1)))
     assert whole.shape == (401, 50) and (whole[0] == 1).all() and (whole.sum(1) == 50).all()
     assert whole[1:].var() == pytest.approx(1 - 1 / 50, rel=0.05), "counts of a multinomial draw"
     monkeypatch.setattr(stats, "_BLOCK", 350)
-    assert np.array_equal(np.concatenate(list(stats._resamples(50, 400, seed=1))), whole), "blocks change nothing"
-    assert not np.array_equal(np.concatenate(list(stats._resamples(50, 400, seed=2))), whole)
+    assert np.array_equal(np.concatenate(list(stats.resamples(50, 400, seed=1))), whole), "blocks change nothing"
+    assert not np.array_equal(np.concatenate(list(stats.resamples(50, 400, seed=2))), whole)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -81,7 +81,7 @@ def test_intervals_are_those_of_the_written_definition(metric: Metric) -> None:
     label, user = world()
     scores = {name: [scored(label, skill, at)] for at, (name, skill) in enumerate({"a": 1.0, "b": 0.9, "c": 0.2}.items())}
     result = paired_bootstrap(label, user, scores, metric, draws=200, seed=5)
-    counts = np.concatenate(list(stats._resamples(60, 200, seed=5)))
+    counts = np.concatenate(list(stats.resamples(60, 200, seed=5)))
     arrays = [seeds[0] for seeds in scores.values()]
     found = np.concatenate([statistic(counts) for statistic in stats._statistics(label, user, arrays, metric)], axis=1)
     point, drawn = dict(zip(scores, found[0], strict=True)), dict(zip(scores, found[1:].T, strict=True))

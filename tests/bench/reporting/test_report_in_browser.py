@@ -81,6 +81,6 @@ def _check(found: dict[str, Any]) -> None:
         assert numbers == sorted(numbers, reverse=direction == "descending")
     assert found["names"] == sorted((model for model, _, _ in MODELS), reverse=True) and found["sorted"] == 1
     assert found["filter"] and found["without"] and "floor" not in found["without"] and found["again"] == len(MODELS)
-    assert len(found["figures"]) == 10
+    assert len(found["figures"]) == 6
     for wide, high, parts in found["figures"]:
-        assert 300 < wide <= found["width"] and high > 100 and parts > 20
+        assert 300 < wide <= found["width"] and high > 60 and parts > 20
