@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 
 def run(args: argparse.Namespace) -> int:
     from ..records.store import write_text
-    from ..reporting import contents, report
+    from ..reporting import contents, report, summary
 
-    out = args.out or args.results / "report.html"
     found = contents.collect(args.results)
-    write_text(out, report.to_html(found, args.results.resolve().name))
+    out = args.out or args.results / ("LEADERBOARD.md" if args.markdown else "report.html")
+    if args.markdown:
+        folder = Path(os.path.relpath(args.results, out.parent)).as_posix()
+        write_text(out, summary.to_markdown(found, folder))
+    else:
+        write_text(out, report.to_html(found, args.results.resolve().name))
     print(f"{len(found.boards)} boards, {len(found.studies)} studies, {len(found.sweeps)} sweeps: {out}")
     return 0

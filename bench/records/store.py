@@ -152,9 +152,13 @@ class Store:
     def has_scores(self, identity: Identity) -> bool:
         return self.scores_path(identity).exists()
 
+    def rows_hash(self, identity: Identity) -> str:
+        """Of the test rows that the scores of a run are about."""
+        return self._scores(identity)[0]
+
     def missing_rows(self, identity: Identity) -> str | None:
         """The hash of the test rows that the scores of a run are about, where these rows are not here."""
-        rows_hash, _ = self._scores(identity)
+        rows_hash = self.rows_hash(identity)
         return None if self.rows_path(identity, rows_hash).exists() else rows_hash
 
     def predictions(self, identity: Identity) -> pd.DataFrame:

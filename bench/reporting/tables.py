@@ -148,14 +148,19 @@ def _main_table(board: Board, chosen: Sequence[int] | None = None) -> list[list[
     return [[row[at] for at in chosen] if chosen is not None else list(row) for row in rows]
 
 
-def to_brief(board: Board) -> str:
-    """The main table with its most important columns, and what must stand beside it: for a README or a message."""
+def brief(board: Board) -> str:
+    """One line of facts, and the main table with its most important columns."""
     facts = board.facts
     head = (
         f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC, "
         f"{max(len(row.seeds) for row in board.rows)} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
     )
-    return "\n\n".join((head, "\n".join(_markdown_table(_main_table(board, BRIEF))), INTERVALS)) + "\n"
+    return "\n\n".join((head, "\n".join(_markdown_table(_main_table(board, BRIEF)))))
+
+
+def to_brief(board: Board) -> str:
+    """`brief` with what must stand beside it: for a README or a message."""
+    return "\n\n".join((brief(board), INTERVALS)) + "\n"
 
 
 def to_markdown(board: Board) -> str:

@@ -109,6 +109,19 @@ def test_the_same_files_give_the_same_page(page: str, root: Path, tmp_path: Path
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work)/", page)
 
 
+def test_the_markdown_page_has_every_board_and_finds_it(root: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(root, tmp_path / "results")
+    for out in (tmp_path / "LEADERBOARD.md", copied / "LEADERBOARD.md"):
+        assert cli.main(["report", "--results", str(copied), "--markdown", "--out", str(out)]) == 0
+        text = out.read_text()
+        for files in contents.collect(root).boards:
+            assert text.count(answers.answer(files.board)) >= 2 and tables.brief(files.board) in text
+        links = re.findall(r"\[board\]\((.*?)\)", text)
+        assert len(links) == 2 and all((out.parent / link).is_file() for link in links)
+    assert cli.main(["report", "--results", str(copied), "--markdown"]) == 0
+    assert (copied / "LEADERBOARD.md").read_text() == text, "that is where it lies by default"
+
+
 def test_trials_of_ones_own_stay_out_of_the_report_of_a_folder_above(root: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(root, tmp_path / "results")
     shutil.copytree(root / "more", copied / "local")
