@@ -8,6 +8,9 @@ Two uncertainties, kept apart.
 - Seeds: how much training the same model again would change a number. `seed_sd` alone is of this kind.
 
 A model's value, also in a draw, is the mean over its seeds.
+
+The size of an effect is the difference itself, in units of the metric, beside both noises. A standardised one (Cohen's d) is not
+given: three to five seeds hardly tell a standard deviation, and dividing by it makes small differences look large.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..evaluation.stats import ModelInterval
 from .leaderboard import Board, Row
@@ -82,6 +82,15 @@ def untuned(board: Board) -> str | None:
     if any("(tuned)" in row.label for row in board.rows):
         return None
     return "No row is tuned: every model has the settings that its label names, and else its defaults."
+
+
+def over_datasets(boards: Iterable[Board]) -> dict[str, dict[str, float]]:
+    """Data set -> row -> headline metric, for mean ranks: of each data set the board with the most rows."""
+    largest: dict[str, Board] = {}
+    for board in boards:
+        if board.dataset not in largest or len(board.rows) > len(largest[board.dataset].rows):
+            largest[board.dataset] = board
+    return {name: {row.label: _found(board, row).point for row in board.rows} for name, board in largest.items()}
 
 
 def _best(board: Board, family: str) -> Row | None:

@@ -17,10 +17,13 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from ..errors import UserError
+from ..evaluation import ranks
 from ..records.schema import RunRecord
 from . import answers, plots, svg, tables
 from .contents import BoardFiles, Contents, StudyFiles, SweepFiles
 from .leaderboard import Board
+from .plots import style
+from .plots.ranks import critical_difference
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_TABLE = 60
@@ -103,11 +106,27 @@ def to_html(contents: Contents, name: str) -> str:
         boards=[_board(files, name) for files in contents.boards],
         studies=[_study(files) for files in contents.studies],
         sweeps=[_sweep(files) for files in contents.sweeps],
+        ranks=_ranks(contents),
         intervals=tables.INTERVALS.replace("`", ""),
         legend=tables.LEGEND.removeprefix(tables.INTERVALS).replace("`", "").strip(),
         style=Markup((TEMPLATES / "report.css").read_text()),
         script=Markup((TEMPLATES / "report.js").read_text()),
     )
+
+
+def _ranks(contents: Contents) -> tuple[str, Figure | None]:
+    """What is shown over several data sets, in words and, from enough of them on, as a figure."""
+    try:
+        ranking = ranks.rank(answers.over_datasets(files.board for files in contents.boards))
+    except UserError as error:
+        return f"No ranking over data sets: {error}.", None
+    order = ", ".join(f"{model} {mean:.2f}" for model, mean in zip(ranking.models, ranking.mean_rank, strict=True))
+    said = (
+        f"Mean ranks over {', '.join(ranking.datasets)}: {order}. Friedman's test: chi-square {ranking.statistic:.2f}, "
+        f"p = {ranking.p_value:.2g}. Two mean ranks differ at 5% if they lie {ranking.critical_difference:.2f} apart (Nemenyi)."
+    )
+    caption = "Mean ranks over data sets"
+    return said, Figure(caption, Markup(svg.inline(style.as_svg(critical_difference(ranking)), "ranks-", caption)))
 
 
 def _key(cell: tables.Cell) -> str:

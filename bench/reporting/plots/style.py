@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,11 +108,19 @@ def headline_limits(board: Board, rows: Sequence[Row]) -> tuple[float, float]:
     return quality_limits(spans)
 
 
+def as_svg(figure: Figure) -> str:
+    """What `save` writes as SVG."""
+    text = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
+
+
 def save(figure: Figure, path: Path) -> list[Path]:
     """SVG and PNG at `path` (without suffix); the same figure gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
+    svg.write_text(as_svg(figure))
     with matplotlib.rc_context(STYLE):
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
     return [svg, png]

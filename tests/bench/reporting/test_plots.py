@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from rankbench.bench.evaluation import ranks
 from rankbench.bench.evaluation.calibration import Reliability
 from rankbench.bench.records.schema import Point
 from rankbench.bench.records.store import Store
@@ -22,6 +23,7 @@ from rankbench.bench.reporting.plots import cost, style
 from rankbench.bench.reporting.plots.calibration import calibration
 from rankbench.bench.reporting.plots.learning import learning
 from rankbench.bench.reporting.plots.quality import intervals
+from rankbench.bench.reporting.plots.ranks import critical_difference
 from rankbench.bench.reporting.plots.slices import slices
 from support.records import predictions, record
 
@@ -225,3 +227,13 @@ def test_a_single_row_can_be_drawn(board: Board, tmp_path: Path) -> None:
 def test_figures_of_gauc_warn_where_users_are_selected_by_their_labels(board: Board, settings: dict, warned: bool) -> None:
     figure = style.titled(dataclasses.replace(board, headline="gauc", settings=settings), "GAUC", 3)
     assert ("punishes" in figure.get_suptitle()) == warned
+
+
+def test_ranks_are_named_and_groups_are_bars() -> None:
+    values = {f"d{at}": {"hstu": 0.9, "din": 0.8, "a rather long name of a model": 0.7, "ctr": 0.1} for at in range(7)}
+    ranking = ranks.rank(values)
+    figure = critical_difference(ranking)
+    joined = _check_texts(figure)
+    assert set(ranking.models) <= set(joined)
+    assert f"critical difference {ranking.critical_difference:.2f}" in joined
+    assert len([line for line in figure.axes[0].lines if line.get_linewidth() == 3]) == len(ranking.groups) == 3

@@ -219,3 +219,16 @@ def test_it_is_said_that_nothing_is_tuned(board: Board) -> None:
     assert "No row is tuned" in (answers.untuned(board) or "")
     tuned = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], label="din (tuned)"), *board.rows[1:]))
     assert answers.untuned(tuned) is None
+
+
+def test_ranks_over_data_sets_are_shown_from_six_on(page: str, root: Path) -> None:
+    assert "No ranking over data sets: ranks over data sets need 6 of them at least, there are 1" in page
+    found = contents.collect(root)
+    boards = tuple(
+        dataclasses.replace(found.boards[0], board=dataclasses.replace(found.boards[0].board, dataset=f"d{at}"))
+        for at in range(6)
+    )
+    made = report.to_html(contents.Contents(boards, (), ()), "results")
+    assert "Mean ranks over d0, d1, d2, d3, d4, d5: din 1.00, hstu 2.00, dnn 3.00, ctr 4.00." in made
+    assert 'aria-label="Mean ranks over data sets"' in made
+    assert report.to_html(contents.Contents(boards, (), ()), "results") == made
