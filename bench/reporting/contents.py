@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import UserError
 from ..records.schema import RunRecord
@@ -15,9 +15,10 @@ from ..records.store import Store
 from . import tables
 from .leaderboard import Board
 
-LOCAL = "local"
-"""A store of this name holds trials of one's own; the report of a folder above leaves it out."""
+LEFT_OUT = {"local", "checkpoints"}
+"""Folders below a results folder that are no part of its report: runs of one's own, and what is not finished."""
 
+SWEEP_KEYS = ("model", "metric", "trials")
 STUDY_KEYS = ("study", "dataset", "split", "title", "question", "statements", "command")
 
 T = TypeVar("T")
@@ -54,11 +55,13 @@ class StudyFiles:
 
 @dataclass(frozen=True)
 class SweepFiles:
-    """The sweeps of a data set and split: figures and tables, whatever they are called."""
+    """The sweeps of a data set and split: trials, tables and figures."""
 
     store: str
     dataset: str
     split: str
+    trials: tuple[dict[str, Any], ...]
+    """Of each model: what its json file holds."""
     tables: tuple[Path, ...]
     """csv files."""
     figures: tuple[Path, ...]
@@ -91,7 +94,7 @@ def _found(root: Path, pattern: str, read: Callable[[Path, str], T]) -> Iterator
     depth = pattern.count("/") + 1
     for path in root.glob(f"**/{pattern}"):
         store = Path(*path.relative_to(root).parts[:-depth])
-        if LOCAL not in store.parts:
+        if not LEFT_OUT & set(store.parts):
             yield read(path, "" if store == Path() else store.as_posix())
 
 
@@ -104,13 +107,7 @@ def _board(path: Path, store: str) -> BoardFiles:
 
 
 def _study(path: Path, store: str) -> StudyFiles:
-    try:
-        raw = json.loads(_text(path))
-    except ValueError as error:
-        raise UserError(f"study {path} is not JSON ({error}); run the study again") from None
-    missing = [key for key in STUDY_KEYS if not isinstance(raw, dict) or key not in raw]
-    if missing:
-        raise UserError(f"study {path} lacks {', '.join(missing)}; run the study again")
+    raw = _keys(path, STUDY_KEYS, "study")
     command = raw["command"]
     table = path.with_name("table.md")
     return StudyFiles(
@@ -129,7 +126,20 @@ def _study(path: Path, store: str) -> StudyFiles:
 
 def _sweep(folder: Path, store: str) -> SweepFiles:
     dataset, _, split = folder.name.partition("@")
-    return SweepFiles(store, dataset, split, tuple(sorted(folder.glob("*.csv"))), _figures(folder))
+    trials = tuple(_keys(path, SWEEP_KEYS, "sweep") for path in sorted(folder.glob("*.json")))
+    return SweepFiles(store, dataset, split, trials, tuple(sorted(folder.glob("*.csv"))), _figures(folder))
+
+
+def _keys(path: Path, keys: Collection[str], what: str) -> dict[str, Any]:
+    """An object of a JSON file that has these keys at least."""
+    try:
+        raw = json.loads(_text(path))
+    except ValueError as error:
+        raise UserError(f"{what} {path} is not JSON ({error}); run the {what} again") from None
+    missing = [key for key in keys if not isinstance(raw, dict) or key not in raw]
+    if missing:
+        raise UserError(f"{what} {path} lacks {', '.join(missing)}; run the {what} again")
+    return raw
 
 
 def _figures(folder: Path) -> tuple[Path, ...]:

@@ -7,9 +7,10 @@ import hashlib
 import math
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -163,7 +164,6 @@ def _board(files: BoardFiles, root: str) -> BoardView:
 
 def _study(files: StudyFiles) -> StudyView:
     anchor = _anchor("study", files.store, f"{files.name}-{files.dataset}@{files.split}")
-    shown = MarkdownIt("js-default").render(files.table) if files.table else ""
     return StudyView(
         anchor=anchor,
         name=f"{files.name} on {files.dataset} @ {files.split}",
@@ -172,7 +172,7 @@ def _study(files: StudyFiles) -> StudyView:
         question=files.question,
         statements=files.statements,
         figures=_figures(files.figures, anchor, files.title),
-        table=Markup(shown),
+        table=_markdown_tables(files.table),
         sheets=(),
         commands=(files.command,),
     )
@@ -191,9 +191,41 @@ def _sweep(files: SweepFiles) -> StudyView:
         statements=tuple(f"{name}: {len(rows) - 1:,} rows." for name, rows in found.items() if rows),
         figures=_figures(files.figures, anchor, title),
         table=Markup(""),
-        sheets=tuple((name, rows) for name, rows in found.items() if 1 < len(rows) <= LONGEST_TABLE),
+        sheets=(*_trials(files), *((name, rows) for name, rows in found.items() if 1 < len(rows) <= LONGEST_TABLE)),
         commands=(),
     )
+
+
+def _markdown_tables(text: str) -> Markup:
+    """The tables of a Markdown text alone: its sentences stand in the section already."""
+    parser = MarkdownIt("js-default")
+    kept, inside = [], False
+    for token in parser.parse(text):
+        inside = inside or token.type == "table_open"
+        kept += [token] * inside
+        inside = inside and token.type != "table_close"
+    return Markup(parser.renderer.render(kept, parser.options, {}))
+
+
+def _trials(files: SweepFiles) -> Iterator[tuple[str, list[list[str]]]]:
+    """How many trials each model had, and its best."""
+    if files.trials:
+        header = ["model", "trials", "pruned", "failed", "seconds", "best on validation", "settings"]
+        yield "Trials", [header, *map(_sweep_row, files.trials)]
+
+
+def _sweep_row(sweep: dict[str, Any]) -> list[str]:
+    trials = sweep["trials"]
+    states = Counter(trial["state"] for trial in trials)
+    counted = [trial for trial in trials if trial["state"] in ("complete", "pruned", "failed")]
+    complete = [trial for trial in trials if trial["state"] == "complete" and trial["value"] is not None]
+    sign = -1 if sweep["metric"] == "logloss" else 1
+    best = max(complete, key=lambda trial: sign * trial["value"], default=None)
+    said = ["-", "-"]
+    if best is not None:
+        said = [f"{sweep['metric']} {best['value']:.4f}", ", ".join(f"{key}={value}" for key, value in best["params"].items())]
+    seconds = f"{sum(trial['seconds'] for trial in counted):.0f}"
+    return [str(sweep["model"]), str(len(counted)), str(states["pruned"]), str(states["failed"]), seconds, *said]
 
 
 def _rows(path: Path) -> list[list[str]]:

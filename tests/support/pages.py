@@ -38,10 +38,16 @@ def results(root: Path) -> Path:
     study = root / "studies/heads/toy@global-time"
     study.mkdir(parents=True)
     (study / "study.json").write_text(json.dumps(STUDY))
-    (study / "table.md").write_text("| head | AUC |\n|---|---|\n| dot | 0.7 |\n\n<script>alert(1)</script>\n")
+    (study / "table.md").write_text("# Heads\n\nSaid above.\n\n| head | AUC |\n|---|---|\n| <script> | 0.7 |\n\nEnd.\n")
     (study / "heads.svg").write_text(figure)
     sweep = root / "sweeps/toy@global-time"
     sweep.mkdir(parents=True)
     (sweep / "trials.csv").write_text("trial,value\n0,0.7\n1,0.71\n")
+    trials = [
+        {"state": "complete", "value": 0.71, "seconds": 3.0, "params": {"train.lr": 0.01}},
+        {"state": "complete", "value": 0.72, "seconds": 3.0, "params": {"train.lr": 0.02}},
+        {"state": "pruned", "value": None, "seconds": 1.0, "params": {"train.lr": 9.0}},
+    ]
+    (sweep / "din.json").write_text(json.dumps({"model": "din", "metric": "auc", "trials": trials}))
     (sweep / "importance.svg").write_text(figure)
     return root

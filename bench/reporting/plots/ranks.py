@@ -26,7 +26,10 @@ def critical_difference(ranking: Ranking) -> Figure:
         best = ranking.mean_rank[0]
         end = best + ranking.critical_difference
         axes.annotate(
-            "", (best, len(places) + 0.7), (end, len(places) + 0.7), arrowprops={"arrowstyle": "|-|", "mutation_scale": 3}
+            "",
+            (best, len(places) + 0.7),
+            (end, len(places) + 0.7),
+            arrowprops={"arrowstyle": "|-|", "mutation_scale": 3, "shrinkA": 0, "shrinkB": 0},
         )
         axes.text(end, len(places) + 0.7, f"  critical difference {ranking.critical_difference:.2f}", va="center", fontsize=8)
         right = max(*ranking.mean_rank, end) + 0.3

@@ -97,8 +97,10 @@ def test_the_page_holds_what_the_files_hold(page: str, root: Path) -> None:
         assert all(row.config_hash in page for row in files.board.rows)
     assert "rankbench board --results results/more --dataset toy --split global-time" in page
     assert STUDY["title"] in page and STUDY["question"] in page and "No head is told from &lt;dot&gt;." in page
-    assert STUDY["command"] in page and "<td>dot</td>" in page and "<td>0.71</td>" in page
-    assert "&lt;script&gt;alert(1)" in page, "what a file says is text, never markup"
+    assert STUDY["command"] in page and "<td>0.71</td>" in page
+    assert "<td>&lt;script&gt;</td>" in page, "what a file says is text, never markup"
+    assert "Said above." not in page, "of a study's page, the table alone: its sentences stand there already"
+    assert "".join(f"<td>{cell}</td>" for cell in ("3", "1", "0", "7", "auc 0.7200", "train.lr=0.02")) in page
 
 
 def test_the_same_files_give_the_same_page(page: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
