@@ -135,6 +135,9 @@ def test_broken_files_and_empty_folders_say_what_to_do(root: Path, tmp_path: Pat
     assert cli.main(["report", "--results", str(tmp_path / "none")]) == 2
     assert "make one with rankbench run or rankbench board" in capsys.readouterr().err
     copied = shutil.copytree(root, tmp_path / "results")
+    (tmp_path / "file").write_text("")
+    assert cli.main(["report", "--results", str(copied), "--out", str(tmp_path / "file" / "report.html")]) == 2
+    assert "report.html cannot be written (" in capsys.readouterr().err
     (study,) = copied.rglob("study.json")
     study.write_text(json.dumps({key: STUDY[key] for key in STUDY if key != "title"}))
     with pytest.raises(UserError, match="lacks title; run the study again"):
