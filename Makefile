@@ -43,8 +43,9 @@ lint: install  ## style, format, types
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-docs: install  ## pages that are generated from the code
+docs: install  ## pages that are generated from the code and the committed boards
 	$(BIN)/rankbench ls models --markdown > docs/models.md.new && mv docs/models.md.new docs/models.md
+	$(BIN)/rankbench report --results results --markdown --out LEADERBOARD.md
 
 format: install  ## mend style and format
 	$(BIN)/ruff check --fix --exit-zero

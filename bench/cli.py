@@ -54,6 +54,12 @@ EXAMPLES = {
     ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
+    "report": (
+        "rankbench report",
+        "rankbench report --results results --out report.html",
+        "rankbench report --results results --markdown --out LEADERBOARD.md",
+    ),
+    "check": ("rankbench check results", "rankbench check their/results --dataset my.yaml"),
     "bench": (
         "rankbench bench peers",
         "rankbench bench peers --dataset ml-1m --history-length 100 --rounds 5",
@@ -86,6 +92,18 @@ call trains nothing and writes the same. `rankbench ls studies` lists the questi
 PREDICT_HELP = """\
 Score candidates for a user at a moment, with the weights of a finished run and the history in the data set. A generative ranker
 computes the history once for all candidates."""
+
+
+REPORT_HELP = """\
+Write one page that needs no network: the answer of every board, its leaderboard, figures, protocol, hashes and commands, and
+the studies and sweeps beside it. It is made from the files of the folder and of stores below it; rankbench board makes those."""
+
+
+CHECK_HELP = """\
+Check a results folder that somebody contributes: every record read strictly and in its place, hashes of settings and splits
+computed again, scores there and metrics recomputed from them where the data set is here, the same seeds for every row,
+committed code, no simulated device. One line for each finding; exit code 1 if something is wrong. Test rows are made again
+below DIR/rows."""
 
 
 BENCH_HELP = """\
@@ -193,6 +211,18 @@ def build_parser() -> argparse.ArgumentParser:
     board.add_argument("--split", metavar="NAME", help="only this split")
     _add_roots(board)
     _add_results(board)
+
+    report = command("report", "one HTML page of all boards, studies and sweeps", REPORT_HELP)
+    report.add_argument("--markdown", action="store_true", help="instead: answers and brief tables of all boards, in Markdown")
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="the page (default: report.html or LEADERBOARD.md in the results folder)"
+    )
+    _add_results(report)
+
+    check = command("check", "whether a folder of runs can stand beside ours", CHECK_HELP)
+    check.add_argument("folder", type=Path, metavar="DIR", help="a results folder: records in runs/, scores beside them")
+    check.add_argument("--dataset", metavar="FILE", help="the YAML file of your own table, where runs are of one")
+    _add_roots(check)
 
     _add_bench(command("bench", "speed or quality beside other projects, on the same rows", BENCH_HELP))
     return parser

@@ -156,9 +156,13 @@ class Experiment:
 
     @property
     def hash(self) -> str:
-        """12 hex digits of the sha256 of the canonical JSON of the resolved experiment."""
-        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return config_hash(self.as_dict())
+
+
+def config_hash(values: dict[str, Any]) -> str:
+    """12 hex digits of the sha256 of the canonical JSON of a resolved experiment, as `Experiment.as_dict` gives it."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def _at_least(name: str, value: float, low: float) -> None:

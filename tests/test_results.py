@@ -16,6 +16,7 @@ from rankbench.bench import cli
 from rankbench.bench.commands.roots import data_roots
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
+from rankbench.bench.reporting import contents, summary, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
@@ -81,6 +82,20 @@ def test_leaderboards_of_pages_are_the_committed_ones(page: Path) -> None:
     assert found or page.name not in ("README.md", "findings.md")
     for folder, text in found:
         assert text == (ROOT / "results" / folder / "brief.md").read_text()
+
+
+def test_the_leaderboard_page_is_that_of_the_committed_boards() -> None:
+    page = ROOT / "LEADERBOARD.md"
+    assert page.read_text() == summary.to_markdown(contents.collect(ROOT / "results"), "results"), (
+        "rankbench report --results results --markdown --out LEADERBOARD.md"
+    )
+
+
+@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
+def test_tables_are_those_of_the_board(folder: Path) -> None:
+    board = tables.from_json((folder / "board.json").read_text(), str(folder))
+    for name, render in (("board.md", tables.to_markdown), ("board.csv", tables.to_csv), ("brief.md", tables.to_brief)):
+        assert (folder / name).read_text() == render(board), name
 
 
 def test_no_place_of_a_machine_is_committed() -> None:

@@ -44,6 +44,7 @@ def publish(store: Store, dataset: str, split: str, roots: DataRoots) -> Path:
 
     from .. import rows
     from ..reporting import leaderboard, plots, tables
+    from ..reporting.details import details
 
     rows.restore(store, roots, dataset, split)
     dataset = Path(dataset).stem
@@ -52,6 +53,6 @@ def publish(store: Store, dataset: str, split: str, roots: DataRoots) -> Path:
     tables.show(board, console)
     folder = store.board_folder(dataset, split)
     tables.write(board, folder)
-    plots.write(board, folder)
+    plots.write(board, details(store, board), folder)
     console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
     return folder

@@ -162,12 +162,23 @@ def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins:
     positive, probability = _checked_probability(label, probability)
     if not len(probability):
         return math.nan
-    order = np.argsort(probability)
-    probability = probability[order]
-    run, begin, end = _tied_runs(np.zeros(len(order), dtype=np.int64), probability)
-    bin_of_run = bins * (begin + end) // (2 * len(order))
-    gaps = np.bincount(bin_of_run[run], weights=probability - positive[order])
+    order, place = quantile_bins(probability, bins)
+    gaps = np.bincount(place, weights=probability[order] - positive[order])
     return float(np.abs(gaps).sum() / len(order))
+
+
+def quantile_bins(score: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bins of equally many examples by their score, equal scores in one bin: that of their middle.
+
+    Args:
+        score: [n].
+
+    Returns:
+        int64 [n] that sorts the scores, and int64 [n] with the bin (0 to bins - 1) of each in that order.
+    """
+    order = np.argsort(score)
+    run, begin, end = _tied_runs(np.zeros(len(order), dtype=np.int64), score[order])
+    return order, (bins * (begin + end) // (2 * len(order)))[run]
 
 
 def ndcg_at(label: np.ndarray, score: np.ndarray, user: np.ndarray, k: int = 10) -> tuple[float, int]:

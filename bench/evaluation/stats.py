@@ -8,6 +8,9 @@ Two uncertainties, kept apart.
 - Seeds: how much training the same model again would change a number. `seed_sd` alone is of this kind.
 
 A model's value, also in a draw, is the mean over its seeds.
+
+The size of an effect is the difference itself, in units of the metric, beside both noises. A standardised one (Cohen's d) is not
+given: three to five seeds hardly tell a standard deviation, and dividing by it makes small differences look large.
 """
 
 from __future__ import annotations
@@ -237,13 +240,13 @@ def _values(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metr
     """The metric [1 + draws, arrays]: of all users in the first row, of drawn users in the others; NaN where undefined."""
     users = int(group.max()) + 1
     blocks = (
-        np.concatenate([statistic(drawn) for drawn in _resamples(users, draws, seed)])
+        np.concatenate([statistic(drawn) for drawn in resamples(users, draws, seed)])
         for statistic in _statistics(label, group, arrays, metric)
     )
     return np.concatenate(list(blocks), axis=1)
 
 
-def _resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+def resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:
     """How often each user is drawn, float64 [rows, users] block by block: first everyone once, then `draws` random rows."""
     yield np.ones((1, users))
     rng = np.random.default_rng(seed)

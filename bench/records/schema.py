@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import types
-import typing
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from ..config import Tuning
 from ..errors import UserError
-
-T = TypeVar("T")
+from . import strict
 
 SCHEMA_VERSION = 3
 
@@ -236,7 +232,7 @@ class RunRecord:
 
 def to_json(record: RunRecord) -> str:
     """The record as it is stored: declared order, one space indent, floats that read back exactly, null for NaN."""
-    return json.dumps(finite(dataclasses.asdict(record)), indent=1, allow_nan=False) + "\n"
+    return json.dumps(strict.finite(dataclasses.asdict(record)), indent=1, allow_nan=False) + "\n"
 
 
 def from_json(text: str, where: str) -> RunRecord:
@@ -246,92 +242,31 @@ def from_json(text: str, where: str) -> RunRecord:
         OtherVersion: it has another schema version.
         UserError: it is not a whole record of this schema; `where` names the file.
     """
-    try:
-        raw = json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise _broken(where, f"is not JSON ({error.msg}, line {error.lineno})") from None
-    except ValueError as error:
-        raise _broken(where, f"is not JSON ({error})") from None
+
+    def broken(what: str) -> UserError:
+        return UserError(f"record {where} {what}; delete it and run the cell again")
+
+    raw = strict.load(text, broken)
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION or isinstance(version, bool):
         found = f"schema version {version}, this program reads {SCHEMA_VERSION}"
         raise OtherVersion(f"record {where} has {found}; delete it and run the cell again")
-    record = read(RunRecord, raw, where)
-    _check(record, where)
+    record = strict.read(RunRecord, raw, broken)
+    _check(record, broken)
     return record
 
 
-def _broken(where: str, what: str) -> UserError:
-    return UserError(f"record {where} {what}; delete it and run the cell again")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"it holds {name}")
-
-
-def _check(record: RunRecord, where: str) -> None:
+def _check(record: RunRecord, broken: strict.Broken) -> None:
     """What the types cannot say: a finished run has all its results, a failed one has its error."""
     results = (record.metrics, record.cost, record.curve)
     if record.status == "ok" and (record.error is not None or any(part is None for part in results)):
-        raise _broken(where, "has status ok but an error, or lacks metrics, cost or curve")
+        raise broken("has status ok but an error, or lacks metrics, cost or curve")
     if record.status == "failed" and (not record.error or "\n" in record.error or any(part is not None for part in results)):
-        raise _broken(where, "has status failed but not exactly one line of error and nothing else")
+        raise broken("has status failed but not exactly one line of error and nothing else")
     if record.metrics is None:
         return
     parts = {"test": record.metrics.test, "valid": record.metrics.valid}
     for role, slices in (parts | {f"labels.{name}": slices for name, slices in record.metrics.labels.items()}).items():
         wrong = slices.keys() ^ set(SLICES) or {name for values in slices.values() for name in values.keys() ^ METRICS.keys()}
         if wrong:
-            raise _broken(where, f"has missing or unknown keys in metrics.{role} ({', '.join(sorted(wrong))})")
-
-
-def finite(value: Any) -> Any:
-    """Plain values for JSON: tuples as lists, numbers that are not finite as None."""
-    if isinstance(value, dict):
-        return {str(key): finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def read(cls: type[T], raw: Any, where: str) -> T:
-    """The dataclass `cls` from what JSON holds: strictly its keys, with values of the annotated types.
-
-    Raises:
-        UserError: it is something else; `where` names the file.
-    """
-    return _read(cls, raw, where, "")
-
-
-def _read(hint: Any, value: Any, where: str, key: str) -> Any:
-    """`value` from JSON as the annotated type."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        fields = {f.name for f in dataclasses.fields(hint)}
-        if not isinstance(value, dict) or value.keys() != fields:
-            given = value.keys() if isinstance(value, dict) else set()
-            wrong = ", ".join(sorted(fields ^ given)) or "its value"
-            raise _broken(where, f"is broken: {key or 'the whole'} has missing or unknown keys ({wrong})")
-        hints = typing.get_type_hints(hint)
-        return hint(**{name: _read(hints[name], value[name], where, f"{key}.{name}".lstrip(".")) for name in value})
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        options = [arg for arg in args if arg is not type(None)]
-        # `float | int`: a count stays an int.
-        return _read(next((arg for arg in options if arg is type(value)), options[0]), value, where, key)
-    if origin is Literal and value in args:
-        return value
-    if origin is dict and isinstance(value, dict):
-        return {name: _read(args[1], entry, where, f"{key}.{name}") for name, entry in value.items()}
-    if origin is tuple and isinstance(value, list):
-        return tuple(_read(args[0], entry, where, f"{key}[{at}]") for at, entry in enumerate(value))
-    if hint is float and value is None:
-        return math.nan
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise _broken(where, f"is broken: {key} has the wrong type ({str(value)[:60]!r})")
+            raise broken(f"has missing or unknown keys in metrics.{role} ({', '.join(sorted(wrong))})")

@@ -167,9 +167,13 @@ class Store:
     def has_scores(self, identity: Identity) -> bool:
         return self.scores_path(identity).exists()
 
+    def rows_hash(self, identity: Identity) -> str:
+        """Of the test rows that the scores of a run are about."""
+        return self._scores(identity)[0]
+
     def missing_rows(self, identity: Identity) -> str | None:
         """The hash of the test rows that the scores of a run are about, where these rows are not here."""
-        rows_hash, _ = self._scores(identity)
+        rows_hash = self.rows_hash(identity)
         return None if self.rows_path(identity, rows_hash).exists() else rows_hash
 
     def predictions(self, identity: Identity) -> pd.DataFrame:
@@ -226,11 +230,11 @@ class Store:
         return record if whole and record.identity == identity and record.data.split_hash == split_hash else None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that `path` holds either what it held or all of `text`.
+def write_text(path: Path, text: str) -> None:
+    """A file that is there whole or as it was before, and its folder.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +243,9 @@ def write_whole(path: Path, text: str) -> None:
             _sync(new)
             os.replace(new, path)
     except OSError as error:
-        raise _unwritable(path.parent, error) from None
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); free some space or choose another place"
+        ) from None
 
 
 def _unwritable(folder: Path, error: OSError) -> UserError:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import UserError
-from .schema import finite, read
-from .store import place_name, safe_name, write_whole
+from . import strict
+from .store import place_name, safe_name, write_text
 
 VERSION = 1
 
@@ -137,10 +137,10 @@ class SweepRecord:
 
 def write(record: SweepRecord, path: Path) -> None:
     """A trial a line, so that two versions can be compared."""
-    plain = finite(dataclasses.asdict(record))
+    plain = strict.finite(dataclasses.asdict(record))
     trials = ",\n".join("  " + json.dumps(trial, allow_nan=False) for trial in plain.pop("trials"))
     head = json.dumps(plain, indent=1, allow_nan=False).removesuffix("\n}")
-    write_whole(path, f'{head},\n "trials": [\n{trials}\n ]\n}}\n')
+    write_text(path, f'{head},\n "trials": [\n{trials}\n ]\n}}\n')
 
 
 def load(path: Path) -> SweepRecord:
@@ -149,11 +149,16 @@ def load(path: Path) -> SweepRecord:
     Raises:
         UserError: it is not one of this version.
     """
+
+    def broken(what: str) -> UserError:
+        return UserError(f"sweep {path} {what}; rankbench sweep makes it again from its storage")
+
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"sweep {path} cannot be read ({error}); rankbench sweep makes it again from its storage") from None
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise broken(f"cannot be read ({error})") from None
+    raw = strict.load(text, broken)
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != VERSION:
-        raise UserError(f"sweep {path} has version {version}, this program reads {VERSION}; rankbench sweep makes it again")
-    return read(SweepRecord, raw, str(path))
+        raise broken(f"has version {version}, this program reads {VERSION}")
+    return strict.read(SweepRecord, raw, broken)

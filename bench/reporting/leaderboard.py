@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import UserError
 from ..evaluation.stats import Metric, ModelInterval
@@ -24,7 +24,7 @@ class Board:
     dataset: str
     split: str
     facts: DataFacts
-    settings: dict[str, object]
+    settings: dict[str, Any]
     """The shared data settings."""
     headline: Literal["gauc", "auc"]
     """What orders the rows and decides ties, see Measured."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from ..errors import UserError
 from ..evaluation import metrics
-from ..records.schema import Slices
+from ..records.schema import RunRecord, Slices
 from ..records.store import Store
 
 
@@ -19,23 +21,28 @@ def rescore(store: Store, dataset: str | None = None) -> list[str]:
         if record.status != "ok" or record.metrics is None or not store.has_scores(record.identity):
             continue
         where = f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
-        table = store.predictions(record.identity)
-        recomputed = _flat(metrics.evaluate(table), metrics.evaluate_labels(table))
-        for part, values in _flat(record.metrics.test, record.metrics.labels).items():
-            for name, stored in values.items():
-                value = recomputed.get(part, {}).get(name)
-                same = stored == value or (
-                    stored is not None and value is not None and abs(stored - value) <= 1e-12 * max(1, abs(stored))
-                )
-                if not same:
-                    raise UserError(
-                        f"{where}: {name} of {part} is {stored} in the record and {value} from its predictions; run it again"
-                    )
+        if said := mismatch(record, store.predictions(record.identity)):
+            raise UserError(f"{where}: {said}; run it again")
         test = record.metrics.test["all"]
         lines.append(f"{where}: gauc {test['gauc']}, auc {test['auc']}, logloss {test['logloss']}: as recorded")
     if not lines:
         raise UserError(f"no run with scores in {store.root}; start with: rankbench run")
     return lines
+
+
+def mismatch(record: RunRecord, predictions: pd.DataFrame) -> str | None:
+    """The first metric of a finished run that is not that of its predictions; None if all are."""
+    assert record.metrics is not None, "a record with status ok has metrics"
+    recomputed = _flat(metrics.evaluate(predictions), metrics.evaluate_labels(predictions))
+    for part, values in _flat(record.metrics.test, record.metrics.labels).items():
+        for name, stored in values.items():
+            value = recomputed.get(part, {}).get(name)
+            same = stored == value or (
+                stored is not None and value is not None and abs(stored - value) <= 1e-12 * max(1, abs(stored))
+            )
+            if not same:
+                return f"{name} of {part} is {stored} in the record and {value} from its predictions"
+    return None
 
 
 def _flat(main: Slices, labels: dict[str, Slices]) -> Slices:

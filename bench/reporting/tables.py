@@ -1,4 +1,4 @@
-"""A board as Markdown, CSV, JSON, and in the terminal."""
+"""A board as Markdown, CSV, JSON (and back from it), and in the terminal."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import UserError
 from ..evaluation.stats import ModelInterval
-from ..records.schema import finite
+from ..records import strict
 from .leaderboard import Board
 from .measured import Row, Slice
 
 
-def _columns(headline: str) -> tuple[str, ...]:
-    """The headline metric and the differences in it first."""
+class Cell(NamedTuple):
+    """Of the main table."""
+
+    text: str
+    key: float | str
+    """What sorts its column."""
+
+
+def columns(headline: str) -> tuple[str, ...]:
+    """Of the main table: the headline metric and the differences in it first."""
     main, other = headline.upper(), "AUC" if headline == "gauc" else "GAUC"
     return (
         "model", "family", "seeds", main, f"95% of {main}", "to the best", other, f"95% of {other}", "logloss", "NE", "ECE",
@@ -57,32 +67,36 @@ def interval(found: ModelInterval) -> str:
     return "-" if math.isnan(found.low) else f"[{found.low:.4f}, {found.high:.4f}]"
 
 
-def _cells(row: Row, best: bool, headline: str) -> tuple[str, ...]:
+def cells(row: Row, best: bool, headline: str) -> tuple[Cell, ...]:
+    """A row of the main table, in the order of its columns."""
     main, other = (row.gauc, row.auc) if headline == "gauc" else (row.auc, row.gauc)
     to_best = "best" if best else f"{main.difference:+.4f} [{main.difference_low:+.4f}, {main.difference_high:+.4f}]"
+    further = ((row.means[name], number(row.means[name])) for name in ("ne", "ece", "ndcg@10"))
     return (
-        row.label + (" =" if row.tied and not best else ""),
-        row.family,
-        str(len(row.seeds)),
-        spread(main.point, main.seed_sd),
-        interval(main),
-        to_best,
-        spread(other.point, other.seed_sd),
-        interval(other),
-        number(row.logloss.point),
-        number(row.means["ne"]),
-        number(row.means["ece"]),
-        number(row.means["ndcg@10"]),
-        f"{count(row.parameters_embedding)} + {count(row.parameters_dense)}",
-        count(round(row.flops_per_example)),
-        f"{row.training_cost:.1f}",
-        f"{row.examples_per_second:,.0f}",
-        f"{row.latency_ms:.1f}",
-        f"{row.peak_memory_mb:.0f}",
+        Cell(row.label + (" =" if row.tied and not best else ""), row.label),
+        Cell(row.family, row.family),
+        Cell(str(len(row.seeds)), len(row.seeds)),
+        Cell(spread(main.point, main.seed_sd), main.point),
+        Cell(interval(main), main.low),
+        Cell(to_best, main.difference),
+        Cell(spread(other.point, other.seed_sd), other.point),
+        Cell(interval(other), other.low),
+        Cell(number(row.logloss.point), row.logloss.point),
+        *(Cell(text, math.nan if value is None else value) for value, text in further),
+        Cell(
+            f"{count(row.parameters_embedding)} + {count(row.parameters_dense)}",
+            row.parameters_embedding + row.parameters_dense,
+        ),
+        Cell(count(round(row.flops_per_example)), row.flops_per_example),
+        Cell(f"{row.training_cost:.1f}", row.training_cost),
+        Cell(f"{row.examples_per_second:,.0f}", row.examples_per_second),
+        Cell(f"{row.latency_ms:.1f}", row.latency_ms),
+        Cell(f"{row.peak_memory_mb:.0f}", row.peak_memory_mb),
     )
 
 
-def _header(board: Board) -> list[str]:
+def facts(board: Board) -> list[str]:
+    """What every model saw and was asked, in three sentences."""
     facts = board.facts
     return [
         f"{facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC ({board.gauc_users_dropped:,} with a "
@@ -109,14 +123,15 @@ LEGEND = (
 )
 
 
-def _slices(board: Board) -> list[list[str]]:
+def slices(board: Board) -> list[list[str]]:
+    """Header and a row for each model: GAUC / AUC of warm and cold users and items."""
     names = ("warm_user", "cold_user", "warm_item", "cold_item")
     header = ["model", *(f"{name.replace('_', ' ')} (n = {getattr(board.rows[0], name).n:,})" for name in names)]
     body = [[row.label, *(_quality(getattr(row, name)) for name in names)] for row in board.rows]
     return [header, *body]
 
 
-def _labels(board: Board) -> list[list[str]]:
+def labels(board: Board) -> list[list[str]]:
     """Header and a row for each model that predicts further labels; empty if none does."""
     names = sorted({name for row in board.rows for name in row.labels})
     body = [[row.label, *(_quality(row.labels.get(name)) for name in names)] for row in board.rows if row.labels]
@@ -134,33 +149,39 @@ def markdown_table(rows: list[list[str]]) -> list[str]:
 
 
 def _main_table(board: Board, chosen: Sequence[int] | None = None) -> list[list[str]]:
-    rows = [_columns(board.headline), *(_cells(row, at == 0, board.headline) for at, row in enumerate(board.rows))]
+    found = (cells(row, at == 0, board.headline) for at, row in enumerate(board.rows))
+    rows = [columns(board.headline), *(tuple(cell.text for cell in row) for row in found)]
     return [[row[at] for at in chosen] if chosen is not None else list(row) for row in rows]
 
 
-def to_brief(board: Board) -> str:
-    """The main table with its most important columns, and what must stand beside it: for a README or a message."""
+def brief(board: Board) -> str:
+    """One line of facts, and the main table with its most important columns."""
     facts = board.facts
     head = (
         f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC, "
         f"{max(len(row.seeds) for row in board.rows)} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
     )
-    return "\n\n".join((head, "\n".join(markdown_table(_main_table(board, BRIEF))), INTERVALS)) + "\n"
+    return "\n\n".join((head, "\n".join(markdown_table(_main_table(board, BRIEF)))))
+
+
+def to_brief(board: Board) -> str:
+    """`brief` with what must stand beside it: for a README or a message."""
+    return "\n\n".join((brief(board), INTERVALS)) + "\n"
 
 
 def to_markdown(board: Board) -> str:
     """Facts, table, sentences, slices, failures."""
     parts = [
         f"# {board.dataset} @ {board.split}",
-        "\n".join(_header(board)),
+        "\n".join(facts(board)),
         "\n".join(markdown_table(_main_table(board))),
         LEGEND,
         "\n".join(f"- {line}" for line in board.statements),
         "GAUC / AUC by slice, mean over seeds:",
-        "\n".join(markdown_table(_slices(board))),
+        "\n".join(markdown_table(slices(board))),
     ]
-    if labels := _labels(board):
-        parts += ["GAUC / AUC of further labels, all test examples, mean over seeds:", "\n".join(markdown_table(labels))]
+    if further := labels(board):
+        parts += ["GAUC / AUC of further labels, all test examples, mean over seeds:", "\n".join(markdown_table(further))]
     if board.failures:
         parts.append("Failed runs:\n" + "\n".join(f"- {line}" for line in board.failures))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -192,7 +213,20 @@ def to_csv(board: Board) -> str:
 
 def to_json(board: Board) -> str:
     """The whole board."""
-    return json.dumps(finite(dataclasses.asdict(board)), indent=1, allow_nan=False) + "\n"
+    return json.dumps(strict.finite(dataclasses.asdict(board)), indent=1, allow_nan=False) + "\n"
+
+
+def from_json(text: str, where: str) -> Board:
+    """The board that `to_json` wrote.
+
+    Raises:
+        UserError: it is not a whole board of this program; `where` names the file.
+    """
+
+    def broken(what: str) -> UserError:
+        return UserError(f"board {where} {what}; make it again with rankbench board")
+
+    return strict.read(Board, strict.load(text, broken), broken)
 
 
 def show(board: Board, console: Console) -> None:
@@ -203,15 +237,15 @@ def show(board: Board, console: Console) -> None:
         table.add_column(column, no_wrap=True, justify="left" if at == 0 or column == "family" else "right")
     for row, cells in zip(board.rows, body, strict=True):
         table.add_row(*cells, style="bold" if row.tied else "dim" if row.family == "floor" else "")
-    console.print(*_header(board), sep="\n", highlight=False)
+    console.print(*facts(board), sep="\n", highlight=False)
     console.print(table)
-    if rows := _labels(board):
-        labels = Table(title="GAUC / AUC of further labels", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    if rows := labels(board):
+        further = Table(title="GAUC / AUC of further labels", title_style="bold", header_style="bold", box=None, pad_edge=False)
         for column in rows[0]:
-            labels.add_column(column, no_wrap=True)
+            further.add_column(column, no_wrap=True)
         for row in rows[1:]:
-            labels.add_row(*row)
-        console.print(labels)
+            further.add_row(*row)
+        console.print(further)
     for line in (*board.statements, *(f"failed: {line}" for line in board.failures)):
         console.print(f"- {line}", highlight=False, markup=False)
     console.print(LEGEND.replace("`", ""), style="dim", highlight=False, markup=False)

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..records.schema import finite
+from ..records import strict
 from ..reporting.leaderboard import about_runs, about_sampling
 from ..reporting.plots import save
 from ..reporting.tables import count, interval, markdown_table, number, spread
@@ -179,7 +179,7 @@ def to_json(report: Report, figures: list[str]) -> str:
             for c in finding.comparisons
         ],
     }
-    return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"
+    return json.dumps(strict.finite(content), indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(report: Report) -> str:

@@ -20,7 +20,7 @@ from ..data.sources.schema import DataRoots
 from ..data.splits import SPLITS
 from ..errors import UserError, unknown_name
 from ..records import sweeps
-from ..records.store import write_whole
+from ..records.store import write_text
 from ..records.sweeps import Axis, SweepRecord, Trial
 from . import ledger
 from .proposals import decoded
@@ -42,7 +42,7 @@ def keep(sweep: Sweep) -> list[SweepRecord]:
         record = _record(target, sweep, study)
         sweeps.write(record, target.place.sweep_path(sweep.root, record.model))
         if record.best is not None:
-            write_whole(target.place.tuned_path(sweep.root, record.model), _tuned(target, sweep, record, record.best))
+            write_text(target.place.tuned_path(sweep.root, record.model), _tuned(target, sweep, record, record.best))
         records.append(record)
     return records
 

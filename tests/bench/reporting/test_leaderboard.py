@@ -9,8 +9,9 @@ import pytest
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
-from rankbench.bench.reporting import leaderboard, plots
+from rankbench.bench.reporting import leaderboard
 from rankbench.bench.reporting.leaderboard import Board
+from rankbench.bench.reporting.plots.quality import intervals
 from support.records import predictions, record
 
 
@@ -49,7 +50,7 @@ def test_without_gauc_the_board_is_by_auc(store: Store) -> None:
     assert board.rows[0].tied and not board.rows[2].tied
     assert any("ordered and compared by AUC" in line for line in board.statements)
     assert not any("GAUC difference" in line for line in board.statements)
-    assert plots.intervals(board).axes[0].get_xlabel() == "test AUC (higher is better)"
+    assert intervals(board).axes[0].get_xlabel() == "test AUC (higher is better)"
 
 
 def test_live_histories_are_compared_by_auc_and_the_board_says_why(store: Store) -> None:

@@ -1,6 +1,7 @@
 """Figures hide nothing: every name is there, inside the picture, and on no other name."""
 
 import dataclasses
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
@@ -11,9 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from rankbench.bench.evaluation import ranks
+from rankbench.bench.evaluation.calibration import Reliability
+from rankbench.bench.records.schema import Point
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots
+from rankbench.bench.reporting.details import Details, details
 from rankbench.bench.reporting.leaderboard import Board
+from rankbench.bench.reporting.plots import cost, style
+from rankbench.bench.reporting.plots.calibration import calibration
+from rankbench.bench.reporting.plots.learning import learning
+from rankbench.bench.reporting.plots.quality import intervals
+from rankbench.bench.reporting.plots.ranks import critical_difference
+from rankbench.bench.reporting.plots.slices import slices
 from support.records import predictions, record
 
 MODELS = (
@@ -33,7 +44,7 @@ LONG = {"params.dropout": 0.2, "params.units": [200, 80], "train.lr": 0.003, "tr
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Eleven models, four of them nearly on one spot, and one with a long list of changes."""
     store = Store(tmp_path_factory.mktemp("results"))
     for model, family, skill, seconds in (*MODELS, ("din", "classical", 0.65, 21.0)):
@@ -44,61 +55,150 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
         if skill == 0.65:
             identity = dataclasses.replace(made.identity, config_hash="ab" * 6)
             made = dataclasses.replace(made, identity=identity, changed=LONG)
+        flops = 0.0 if family == "floor" else 1e4 * seconds
+        curve = tuple(
+            Point(epoch, 0.6, 0.5 + skill * epoch / 20, 0.5 + skill * epoch / 20, 0.6, epoch * seconds) for epoch in (1, 2, 3)
+        )
+        made = dataclasses.replace(made, cost=dataclasses.replace(made.cost, flops_per_example=flops), curve=curve)
         store.write(made, frame)
+    return store
+
+
+@pytest.fixture(scope="module")
+def board(store: Store) -> Board:
     return leaderboard.build(store, "toy", "global-time", draws=50)
 
 
-def _texts(figure: Figure) -> dict[str, Bbox]:
+@pytest.fixture(scope="module")
+def found(store: Store, board: Board) -> Details:
+    return details(store, board)
+
+
+def _texts(figure: Figure) -> list[tuple[str, Bbox]]:
     """Every visible text that is not empty, with its place in pixels."""
     figure.canvas.draw()
     assert isinstance(figure.canvas, FigureCanvasAgg)
-    renderer, axes = figure.canvas.get_renderer(), figure.axes[0]
+    renderer = figure.canvas.get_renderer()
     texts = [*figure.findobj(Text, include_self=False)]
     # Matplotlib keeps tick labels beyond the ends of an axis without drawing them.
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        beyond = [place for place in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if not low <= place.get_loc() <= high]
-        texts = [text for text in texts if not any(text in (tick.label1, tick.label2) for tick in beyond)]
-    return {text.get_text(): text.get_window_extent(renderer) for text in texts if text.get_text() and text.get_visible()}
+    for axes in figure.axes:
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            ticks = (*axis.get_major_ticks(), *axis.get_minor_ticks())
+            beyond = [tick for tick in ticks if not low <= tick.get_loc() <= high]
+            texts = [text for text in texts if not any(text in (tick.label1, tick.label2) for tick in beyond)]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in texts if text.get_text() and text.get_visible()]
 
 
-@pytest.mark.parametrize("draw", [plots.intervals, plots.against_time])
-def test_every_name_is_readable(board: Board, draw) -> None:
-    figure = draw(board)
+def _check_texts(figure: Figure) -> list[str]:
+    """All texts, on one line each, after checking that none is cut off or on another."""
     found = _texts(figure)
-    joined = [" ".join(text.split()) for text in found]
+    for text, box in found:
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, text
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, text
+    for (one, first), (other, second) in combinations(found, 2):
+        assert not first.overlaps(second), (one, other)
+    return [" ".join(text.split()) for text, _ in found]
+
+
+@pytest.mark.parametrize("draw", [intervals, lambda board: cost.against(board, cost.TIME)], ids=["intervals", "against time"])
+def test_every_name_is_readable(board: Board, draw: Callable[[Board], Figure]) -> None:
+    joined = _check_texts(draw(board))
     for row in board.rows:
         assert any(text == row.label or text.startswith(f"{row.label} (") for text in joined), row.label
     assert any(text.startswith("toy@global-time: GAUC") for text in joined)
     assert sum("higher is better" in text for text in joined) == 1
-    for text, box in found.items():
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, text
-        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, text
-    for (one, first), (other, second) in combinations(found.items(), 2):
-        assert not first.overlaps(second), (one, other)
+
+
+@pytest.mark.parametrize("paid", [cost.FLOPS, cost.PARAMETERS], ids=lambda paid: paid.name)
+def test_floors_are_a_line_where_they_cost_nothing(board: Board, paid: cost.Cost) -> None:
+    joined = _check_texts(cost.against(board, paid))
+    learnt = {row.label for row in board.rows if row.family != "floor"}
+    assert {row.label for row in paid.drawn(board)} == learnt <= set(joined)
+    best = next(row.label for row in board.rows if row.family == "floor")
+    assert f"best of the others: {best}" in joined
 
 
 def test_no_name_hides_a_marker(board: Board) -> None:
-    figure = plots.against_time(board)
+    figure = cost.against(board, cost.TIME)
     found, axes = _texts(figure), figure.axes[0]
-    names = [box for text, box in found.items() if any(text.split()[0] == row.model for row in board.rows)]
+    names = [box for text, box in found if any(text.split()[0] == row.model for row in board.rows)]
     assert len(names) == len(board.rows)
     for row in board.rows:
         x, y = axes.transData.transform((row.train_seconds, row.gauc.point))
         assert not any(box.contains(x, y) for box in names), row.label
 
 
+def test_the_front_is_what_no_row_beats_in_both(board: Board) -> None:
+    rows = cost.FLOPS.drawn(board)
+    kept = {row.label for row in cost.front(board, rows, cost.FLOPS)}
+    for row in rows:
+        own = (-row.gauc.point, row.flops_per_example)
+        beaten = any(
+            other != own and all(one <= two for one, two in zip(other, own, strict=True))
+            for other in ((-row.gauc.point, row.flops_per_example) for row in rows)
+        )
+        assert (row.label not in kept) == beaten, row.label
+
+
+def test_learning_shows_every_seed_and_the_median_bold(board: Board) -> None:
+    curves = {"din": tuple((Point(1, 1, 0, y / 2, 1, 5.0), Point(2, 1, 0, y, 1, 9.0)) for y in (0.8, 0.6, 0.7))}
+    for by, ends in (("epoch", (1, 2)), ("seconds", (5.0, 9.0))):
+        figure = learning(board, curves, by)
+        _check_texts(figure)
+        (panel,) = figure.axes
+        drawn = [(line.get_linewidth(), tuple(line.get_xdata()), tuple(line.get_ydata())) for line in panel.lines]
+        assert {y for width, _, y in drawn if width == 0.7} == {(0.4, 0.8), (0.3, 0.6), (0.35, 0.7)}
+        assert [(x, y) for width, x, y in drawn if width == 1.8] == [(ends, (0.35, 0.7))]
+
+
+def test_every_learnt_row_has_a_panel_of_learning(board: Board, found: Details) -> None:
+    figure = learning(board, found.curves, "epoch")
+    joined = _check_texts(figure)
+    learnt = {row.label.replace(" ", "") for row in board.rows if row.family != "floor"}
+    assert len(figure.axes) == len(learnt) <= len(joined)
+    assert learnt <= {text.replace(" ", "") for text in joined}
+
+
+def test_slices_have_a_dot_for_each_row_and_part(board: Board) -> None:
+    figure = slices(board)
+    joined = _check_texts(figure)
+    assert "warm users n = 1,200" in joined and len(figure.axes) == 4
+    for panel, name in zip(figure.axes, ("warm_user", "cold_user", "warm_item", "cold_item"), strict=True):
+        edge, _ = panel.get_xlim()
+        drawn = {line.get_ydata()[0]: line.get_xdata()[0] for line in panel.lines if len(line.get_xdata()) == 1}
+        for y, row in enumerate(board.rows[::-1]):
+            assert drawn[y] == max(getattr(row, name).gauc, edge), (name, row.label)
+
+
+def test_a_part_without_a_value_says_so(board: Board) -> None:
+    nothing = dataclasses.replace(board.rows[0].cold_item, n=0, auc=None, gauc=None)
+    rows = tuple(dataclasses.replace(row, cold_item=nothing) for row in board.rows)
+    assert "not defined" in _check_texts(slices(dataclasses.replace(board, rows=rows)))
+
+
+def test_calibration_draws_what_was_found(board: Board, found: Details) -> None:
+    figure = calibration(board, found.reliability)
+    joined = _check_texts(figure)
+    assert len(figure.axes) == len(board.rows) and f"ECE {board.rows[0].means['ece']:.3f}" in joined
+    one = {"din": Reliability((0.2, 0.7), (0.3, 0.6), (0.2, 0.5), (0.4, 0.9), (100.0, 50.0))}
+    (panel,) = calibration(board, one).axes
+    assert panel.collections[1].get_offsets().tolist() == [[0.2, 0.3], [0.7, 0.6]]
+    assert panel.get_xlim() == panel.get_ylim() and panel.get_xlim()[1] >= 0.9
+
+
 def test_far_floors_are_named_with_their_value_and_do_not_press_the_others(board: Board) -> None:
-    low, _ = plots.intervals(board).axes[0].get_xlim()
+    low, _ = intervals(board).axes[0].get_xlim()
     rows = {row.label: row for row in board.rows}
     assert rows["random"].gauc.point < low < rows["ctr"].gauc.point
-    shown = [text.get_text() for text in plots.intervals(board).axes[0].texts]
+    shown = [text.get_text() for text in intervals(board).axes[0].texts]
     assert f"{rows['random'].gauc.point:.3f}, left of the axis" in shown
 
 
-def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: Board, tmp_path: Path) -> None:
+def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: Board, found: Details, tmp_path: Path) -> None:
     settings = dict(matplotlib.rcParams)
-    contents = [[path.read_bytes() for path in plots.write(board, tmp_path / name)] for name in ("one", "two")]
-    assert contents[0] == contents[1] and len(contents[0]) == 8
+    few = dataclasses.replace(board, rows=(*board.rows[:2], board.rows[-1]))
+    contents = [[path.read_bytes() for path in plots.write(few, found, tmp_path / name)] for name in ("one", "two")]
+    assert contents[0] == contents[1] and len(contents[0]) == 2 * len(plots.CAPTIONS)
     assert b"<dc:date>" not in contents[0][0]
     assert dict(matplotlib.rcParams) == settings
 
@@ -106,13 +206,14 @@ def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: 
 def test_a_row_without_measurable_time_has_a_place(board: Board) -> None:
     first = dataclasses.replace(board.rows[0], train_seconds=0.0, train_cpu_seconds=0.0)
     instant = dataclasses.replace(board, rows=(first, *board.rows[1:]))
-    low, _ = plots.against_time(instant).axes[0].get_xlim()
-    assert 0 < low < plots.SECONDS_FLOOR
+    low, _ = cost.against(instant, cost.TIME).axes[0].get_xlim()
+    assert 0 < low < cost.SECONDS_FLOOR
 
 
 def test_a_single_row_can_be_drawn(board: Board, tmp_path: Path) -> None:
     alone = dataclasses.replace(board, rows=board.rows[:1])
-    assert len(plots.write(alone, tmp_path)) == 8
+    names = {path.stem for path in plots.write(alone, Details({}, {}), tmp_path)}
+    assert names == {"auc", "gauc", "auc-against-time", "gauc-against-time", "slices"}
 
 
 @pytest.mark.parametrize(
@@ -124,5 +225,15 @@ def test_a_single_row_can_be_drawn(board: Board, tmp_path: Path) -> None:
     ],
 )
 def test_figures_of_gauc_warn_where_users_are_selected_by_their_labels(board: Board, settings: dict, warned: bool) -> None:
-    figure, _ = plots._figure(dataclasses.replace(board, headline="gauc", settings=settings), "GAUC", 3)
+    figure = style.titled(dataclasses.replace(board, headline="gauc", settings=settings), "GAUC", 3)
     assert ("punishes" in figure.get_suptitle()) == warned
+
+
+def test_ranks_are_named_and_groups_are_bars() -> None:
+    values = {f"d{at}": {"hstu": 0.9, "din": 0.8, "a rather long name of a model": 0.7, "ctr": 0.1} for at in range(7)}
+    ranking = ranks.rank(values)
+    figure = critical_difference(ranking)
+    joined = _check_texts(figure)
+    assert set(ranking.models) <= set(joined)
+    assert f"critical difference {ranking.critical_difference:.2f}" in joined
+    assert len([line for line in figure.axes[0].lines if line.get_linewidth() == 3]) == len(ranking.groups) == 3

@@ -10,7 +10,7 @@ from rich.console import Console
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
-from rankbench.bench.reporting import leaderboard, plots, rescore, tables
+from rankbench.bench.reporting import leaderboard, rescore, tables
 from support.records import predictions, record
 
 
@@ -55,8 +55,8 @@ def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "two"):
         board = leaderboard.build(store, "toy", "global-time", draws=100)
-        paths = [*tables.write(board, tmp_path / name), *plots.write(board, tmp_path / name)]
-        assert len(paths) == 12 and all(path.stat().st_size > 500 for path in paths)
+        paths = tables.write(board, tmp_path / name)
+        assert len(paths) == 4 and all(path.stat().st_size > 500 for path in paths)
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1]
 

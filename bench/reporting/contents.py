@@ -1,0 +1,153 @@
+"""What a results folder holds, read for the report: boards, studies and sweeps with their figures. Nothing is recomputed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import UserError
+from ..records.schema import RunRecord
+from ..records.store import Store
+from . import tables
+from .leaderboard import Board
+
+LEFT_OUT = {"local", "checkpoints"}
+"""Folders below a results folder that are no part of its report: runs of one's own, and what is not finished."""
+
+SWEEP_KEYS = ("model", "metric", "trials")
+STUDY_KEYS = ("study", "dataset", "split", "title", "question", "statements", "command")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BoardFiles:
+    """A board as it lies in a store."""
+
+    store: str
+    """From the results folder to the store; empty for the folder itself."""
+    board: Board
+    records: tuple[RunRecord, ...]
+    """Of its rows; empty where only the board is here."""
+    figures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """A study: a grid of experiments that answers one question."""
+
+    store: str
+    dataset: str
+    split: str
+    name: str
+    title: str
+    question: str
+    statements: tuple[str, ...]
+    command: str
+    table: str
+    """Markdown; empty where there is none."""
+    figures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class SweepFiles:
+    """The sweeps of a data set and split: trials, tables and figures."""
+
+    store: str
+    dataset: str
+    split: str
+    trials: tuple[dict[str, Any], ...]
+    """Of each model: what its json file holds."""
+    tables: tuple[Path, ...]
+    """csv files."""
+    figures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Of a results folder and the stores below it, ordered by data set, split and store."""
+
+    boards: tuple[BoardFiles, ...]
+    studies: tuple[StudyFiles, ...]
+    sweeps: tuple[SweepFiles, ...]
+
+
+def collect(root: Path) -> Contents:
+    """Everything in `root`.
+
+    Raises:
+        UserError: there is nothing to report, or a file is broken.
+    """
+    boards = sorted(_found(root, "boards/*/board.json", _board), key=lambda at: (at.board.dataset, at.board.split, at.store))
+    studies = sorted(_found(root, "studies/*/*/study.json", _study), key=lambda at: (at.name, at.dataset, at.split, at.store))
+    sweeps = sorted(_found(root, "sweeps/*@*", _sweep), key=lambda at: (at.dataset, at.split, at.store))
+    if not (boards or studies or sweeps):
+        raise UserError(f"no board, study or sweep in {root}; make one with rankbench run or rankbench board")
+    return Contents(tuple(boards), tuple(studies), tuple(sweeps))
+
+
+def _found(root: Path, pattern: str, read: Callable[[Path, str], T]) -> Iterator[T]:
+    depth = pattern.count("/") + 1
+    for path in root.glob(f"**/{pattern}"):
+        store = Path(*path.relative_to(root).parts[:-depth])
+        if not LEFT_OUT & set(store.parts):
+            yield read(path, "" if store == Path() else store.as_posix())
+
+
+def _board(path: Path, store: str) -> BoardFiles:
+    board = tables.from_json(_text(path), str(path))
+    rows = {(row.model, row.config_hash) for row in board.rows}
+    records = Store(path.parents[2]).records(board.dataset, board.split)
+    own = tuple(record for record in records if (record.identity.model, record.identity.config_hash) in rows)
+    return BoardFiles(store, board, own, _figures(path.parent))
+
+
+def _study(path: Path, store: str) -> StudyFiles:
+    raw = _keys(path, STUDY_KEYS, "study")
+    command = raw["command"]
+    table = path.with_name("table.md")
+    return StudyFiles(
+        store=store,
+        dataset=str(raw["dataset"]),
+        split=str(raw["split"]),
+        name=str(raw["study"]),
+        title=str(raw["title"]),
+        question=str(raw["question"]),
+        statements=tuple(map(str, raw["statements"])),
+        command=command if isinstance(command, str) else shlex.join(command),
+        table=_text(table) if table.exists() else "",
+        figures=_figures(path.parent),
+    )
+
+
+def _sweep(folder: Path, store: str) -> SweepFiles:
+    dataset, _, split = folder.name.partition("@")
+    trials = tuple(_keys(path, SWEEP_KEYS, "sweep") for path in sorted(folder.glob("*.json")))
+    return SweepFiles(store, dataset, split, trials, tuple(sorted(folder.glob("*.csv"))), _figures(folder))
+
+
+def _keys(path: Path, keys: Collection[str], what: str) -> dict[str, Any]:
+    """An object of a JSON file that has these keys at least."""
+    try:
+        raw = json.loads(_text(path))
+    except ValueError as error:
+        raise UserError(f"{what} {path} is not JSON ({error}); run the {what} again") from None
+    missing = [key for key in keys if not isinstance(raw, dict) or key not in raw]
+    if missing:
+        raise UserError(f"{what} {path} lacks {', '.join(missing)}; run the {what} again")
+    return raw
+
+
+def _figures(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob("*.svg")))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); make it again") from None

@@ -1,0 +1,50 @@
+"""What the figures of a board show beyond its rows: learning curves and reliability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..evaluation.calibration import Reliability, reliability
+from ..records.schema import Point, RunRecord
+from ..records.store import Store
+from .leaderboard import Board
+
+Curve = tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Details:
+    """By label of a row; a row that has none is left out."""
+
+    curves: dict[str, tuple[Curve, ...]]
+    """One per seed."""
+    reliability: dict[str, Reliability]
+
+
+def details(store: Store, board: Board) -> Details:
+    """Of the records behind a board and, where they are here, their scores."""
+    records: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in store.records(board.dataset, board.split):
+        if record.status == "ok" and not record.simulated:
+            records.setdefault((record.identity.model, record.identity.config_hash), []).append(record)
+    groups = {
+        row.label: [record for record in records.get((row.model, row.config_hash), []) if record.identity.seed in row.seeds]
+        for row in board.rows
+    }
+    curves = {label: tuple(record.curve for record in group if record.curve) for label, group in groups.items()}
+    return Details(
+        curves={label: found for label, found in curves.items() if found},
+        reliability={
+            label: _reliability(store, group)
+            for label, group in groups.items()
+            if group and all(store.has_scores(record.identity) for record in group)
+        },
+    )
+
+
+def _reliability(store: Store, group: list[RunRecord]) -> Reliability:
+    tables = [store.predictions(record.identity) for record in group]
+    scores = [table["score"].to_numpy(np.float64) for table in tables]
+    return reliability(tables[0]["label"].to_numpy(), tables[0]["user"].to_numpy(), scores)

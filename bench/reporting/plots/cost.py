@@ -1,0 +1,111 @@
+"""The headline metric against what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from ..leaderboard import Board
+from ..measured import Row
+from . import style
+from .naming import name_points
+from .style import COLOURS, MARKERS, STYLE
+
+SECONDS_FLOOR = 1e-3
+"""Where a log axis begins for a row that took no measurable time."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Something to pay, less is better."""
+
+    name: str
+    axis: Callable[[Board], str]
+    of: Callable[[Row], float]
+    floors: bool
+    """Whether floors are drawn too."""
+
+    def drawn(self, board: Board) -> list[Row]:
+        """The rows that have a place on a log axis, best first."""
+        return [row for row in board.rows if self.of(row) > 0 and (self.floors or row.family != "floor")]
+
+
+def _clock(board: Board) -> str:
+    clock = " of CPU time" if all(row.on_cpu for row in board.rows) else ""
+    return f"training time in seconds{clock}, mean over seeds"
+
+
+TIME = Cost("training time", _clock, lambda row: max(row.training_cost, SECONDS_FLOOR), True)
+FLOPS = Cost("arithmetic", lambda _: "FLOPs of a forward pass, a training example", lambda row: row.flops_per_example, False)
+PARAMETERS = Cost(
+    "size",
+    lambda _: "trained numbers, embedding tables included",
+    lambda row: row.parameters_embedding + row.parameters_dense,
+    False,
+)
+
+
+def against(board: Board, cost: Cost) -> Figure:
+    """The headline metric against a cost; the line joins the rows that no other row beats in both."""
+    with matplotlib.rc_context(STYLE):
+        metric = board.headline.upper()
+        figure = style.titled(board, f"{metric} against {cost.name}", 5.2)
+        axes = figure.add_subplot()
+        rows = cost.drawn(board)
+        others = [row for row in board.rows if row not in rows]
+        edge, end = style.headline_limits(board, [*rows, *others[:1]])
+        axes.set_ylim(edge, end)
+        axes.set_xscale("log")
+        points: list[tuple[Row, float, float]] = []
+        for row in rows:
+            colour, found, paid = COLOURS[row.family], style.interval(board, row), cost.of(row)
+            points.append((row, paid, max(found.point, edge)))
+            if found.point < edge:
+                axes.plot([paid], [edge], "v", color=colour, markersize=5, clip_on=False)
+                continue
+            axes.plot([paid, paid], [found.low, found.high], color=colour, linewidth=1, alpha=0.6)
+            face = colour if row.tied else "white"
+            axes.plot([paid], [found.point], MARKERS[row.family], color=colour, markerfacecolor=face, markersize=6, zorder=3)
+        corners = _corners([(cost.of(row), style.interval(board, row).point) for row in front(board, rows, cost)])
+        axes.plot(*zip(*corners, strict=True), color="black", linewidth=0.9, alpha=0.45, zorder=1)
+        axes.set_xlabel(f"{cost.axis(board)}, log scale (lower is better)")
+        axes.set_ylabel(f"test {metric} (higher is better)")
+        paid = [cost.of(row) for row in rows]
+        widen = max((max(paid) / min(paid)) ** 0.15, math.sqrt(20 * min(paid) / max(paid)))
+        axes.set_xlim(min(paid) / widen, max(paid) * widen)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep="") if min(paid) >= 1 else lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        handles = [
+            Line2D([], [], color="black", linewidth=1, alpha=0.6, label="95% interval over users"),
+            Line2D([], [], color="black", linewidth=0.9, alpha=0.45, label="no row is better in both"),
+            Line2D([], [], color="black", marker="o", linestyle="", label="filled: tied with the best"),
+        ]
+        if others:
+            axes.axhline(style.interval(board, others[0]).point, color=COLOURS["floor"], linestyle=":", linewidth=1, zorder=0.9)
+            handles.append(Line2D([], [], color=COLOURS["floor"], linestyle=":", label=f"best of the others: {others[0].label}"))
+        style.legend(figure, rows, handles)
+        name_points(figure, axes, board, points, corners)
+        return figure
+
+
+def front(board: Board, rows: list[Row], cost: Cost) -> list[Row]:
+    """Rows that no other row beats in quality and cost at once, cheapest first (Pareto)."""
+    kept: list[Row] = []
+    for row in sorted(rows, key=lambda row: (cost.of(row), -style.interval(board, row).point)):
+        if not kept or style.interval(board, row).point > style.interval(board, kept[-1]).point:
+            kept.append(row)
+    return kept
+
+
+def _corners(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The stairs that join points: to the right, then up."""
+    turns = [(after[0], before[1]) for before, after in pairwise(points)]
+    return [corner for pair in zip_longest(points, turns) for corner in pair if corner is not None]

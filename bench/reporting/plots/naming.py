@@ -1,0 +1,93 @@
+"""Names beside points, where they hide nothing."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from ..leaderboard import Board
+from ..measured import Row
+from .style import COLOURS, DPI, interval
+
+
+def name_points(
+    figure: Figure, axes: Axes, board: Board, points: list[tuple[Row, float, float]], line: list[tuple[float, float]]
+) -> None:
+    """Name each point at the nearest place where the name hides no marker, interval, line or other name.
+
+    Args:
+        points: rows with their places on both axes; the interval of the headline metric stands on each.
+        line: corners of a line through the figure.
+    """
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    frame, pixels = axes.get_window_extent(renderer), DPI / 72
+    turns = axes.transData.transform(line)
+    taken = [Bbox([begin, end]).padded(pixels) for begin, end in pairwise([*turns, turns[-1]])]
+    for row, seconds, height in points:
+        found = interval(board, row)
+        (x, low), (_, middle), (_, high) = axes.transData.transform(
+            [(seconds, found.low), (seconds, height), (seconds, found.high)]
+        )
+        size = 5 * pixels
+        taken += [
+            Bbox([[x - size, middle - size], [x + size, middle + size]]),
+            Bbox([[x - pixels, low], [x + pixels, max(low, high)]]),
+        ]
+    for row, seconds, height in points:
+        off_scale = interval(board, row).point < axes.get_ylim()[0]
+        name = textwrap.fill(row.label, 26) + (f" ({interval(board, row).point:.3f}, below the axis)" if off_scale else "")
+        text = axes.annotate(
+            name,
+            (seconds, height),
+            (0, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=COLOURS[row.family],
+            va="center",
+            ha="center",
+        )
+        text.set_in_layout(False)
+        box = text.get_window_extent(renderer)
+        place, found_box = _free_place(box, frame, taken, pixels)
+        text.set_position(place)
+        taken.append(found_box)
+        x, y = axes.transData.transform((seconds, height))
+        gap = math.hypot(max(found_box.x0 - x, x - found_box.x1, 0), max(found_box.y0 - y, y - found_box.y1, 0))
+        if gap > 9 * pixels:
+            end = axes.transData.inverted().transform(
+                (min(max(x, found_box.x0), found_box.x1), min(max(y, found_box.y0), found_box.y1))
+            )
+            axes.plot([seconds, end[0]], [height, end[1]], color="grey", linewidth=0.5, zorder=0.8, scalex=False, scaley=False)
+
+
+def _free_place(box: Bbox, frame: Bbox, taken: list[Bbox], pixels: float) -> tuple[tuple[float, float], Bbox]:
+    """Offset in points of the nearest free place for a box now centred on its point, and the box there."""
+    options: list[tuple[float, float, float]] = []
+    for ring in range(2, 40):
+        for angle in range(0, 360, 15):
+            cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+            dx, dy = (3 * ring + box.width / pixels / 2) * cos, (3 * ring + box.height / pixels / 2) * sin
+            options.append((3 * ring + 2 * abs(sin), dx, dy))
+    best: tuple[float, tuple[float, float], Bbox] | None = None
+    for _, dx, dy in sorted(options):
+        moved = box.translated(dx * pixels, dy * pixels).padded(pixels)
+        if not (frame.x0 <= moved.x0 and moved.x1 <= frame.x1 and frame.y0 <= moved.y0 and moved.y1 <= frame.y1):
+            continue
+        hidden = sum(_overlap(moved, other) for other in taken)
+        if best is None or hidden < best[0]:
+            best = hidden, (dx, dy), moved
+        if hidden == 0:
+            break
+    return (best[1], best[2]) if best is not None else ((0.0, 0.0), box)
+
+
+def _overlap(one: Bbox, other: Bbox) -> float:
+    """Area in common, square pixels."""
+    width, height = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
+    return width * height if width > 0 and height > 0 else 0.0

@@ -1,0 +1,41 @@
+"""Mean ranks over data sets."""
+
+from __future__ import annotations
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ...evaluation.ranks import Ranking
+from .style import DPI, STYLE, WIDTH
+
+
+def critical_difference(ranking: Ranking) -> Figure:
+    """Mean ranks, best on top; bars join models whose ranks do not differ by more than the critical difference."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 1.5 + 0.22 * len(ranking.models)), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        title = f"Mean rank over {len(ranking.datasets)} data sets, with the critical difference at 5%"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        axes = figure.add_subplot()
+        places = {model: len(ranking.models) - at for at, model in enumerate(ranking.models)}
+        axes.plot(ranking.mean_rank, list(places.values()), "o", color="black")
+        axes.set_yticks(list(places.values()), ranking.models)
+        axes.set_ylim(0.3, len(places) + 1.4)
+        axes.grid(axis="y", visible=False)
+        best = ranking.mean_rank[0]
+        end = best + ranking.critical_difference
+        axes.annotate(
+            "",
+            (best, len(places) + 0.7),
+            (end, len(places) + 0.7),
+            arrowprops={"arrowstyle": "|-|", "mutation_scale": 3, "shrinkA": 0, "shrinkB": 0},
+        )
+        axes.text(end, len(places) + 0.7, f"  critical difference {ranking.critical_difference:.2f}", va="center", fontsize=8)
+        right = max(*ranking.mean_rank, end) + 0.3
+        for at, group in enumerate(ranking.groups):
+            x = right + 0.15 * at
+            axes.plot([x, x], [places[group[0]] + 0.2, places[group[-1]] - 0.2], color="black", linewidth=3, alpha=0.6)
+        axes.set_xlim(0.7, right + 0.15 * len(ranking.groups) + 0.2)
+        axes.set_xlabel("mean rank (1 is the best); bars at the right join models that do not differ")
+        return figure

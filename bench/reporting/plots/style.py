@@ -1,0 +1,127 @@
+"""What all figures share: looks, title, legend, panels and how they are saved."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...evaluation.stats import ModelInterval
+from ..leaderboard import Board
+from ..measured import Row
+
+COLOURS = {"floor": "#595959", "classical": "#0072B2", "generative": "#D55E00"}
+MARKERS = {"floor": "s", "classical": "o", "generative": "^"}
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.4,
+    "grid.alpha": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    # Letters as paths look the same where the font is missing; the salt makes the ids of an SVG repeatable.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "rankbench",
+}
+DPI = 150
+WIDTH = 7.2
+"""Inches."""
+
+PANELS = 4
+"""Side by side, in a figure of a panel a row."""
+
+
+def titled(board: Board, what: str, height: float) -> Figure:
+    """An empty figure, `height` inches high, under the name of the board and what it shows."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    # Where test negatives are sampled, every user has both labels, and nobody is left out by looking at labels.
+    selected = board.settings.get("test_history") == "live" and "test_negatives" not in board.settings
+    note = " (live histories: it punishes use of the user's past)" if "GAUC" in what and selected else ""
+    title = textwrap.fill(f"{board.dataset}@{board.split}: {what}{note}", 86)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return figure
+
+
+def panels(board: Board, what: str, rows: Sequence[Row], height: float, axis: str) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel of `height` inches for each row under its label; all share both axes. `axis` names the lower."""
+    names = [textwrap.fill(row.label, 24) for row in rows]
+    lines = -(-len(rows) // PANELS)
+    taller = 0.11 * max(name.count("\n") for name in names)
+    figure = titled(board, what, 0.9 + lines * (height + taller))
+    grid = figure.subplots(lines, PANELS, sharex=True, sharey=True, squeeze=False)
+    axes = list(grid.flat)
+    for at, (panel, name, row) in enumerate(zip(axes, names, rows, strict=False)):
+        panel.set_title(name, fontsize=8, color=COLOURS[row.family], pad=3)
+        panel.tick_params(labelsize=7, labelbottom=at + PANELS >= len(rows))
+        if at + PANELS >= len(rows):
+            panel.set_xlabel(axis, fontsize=7)
+    for panel in axes[len(rows) :]:
+        panel.remove()
+    return figure, axes[: len(rows)]
+
+
+def legend(figure: Figure, rows: Sequence[Row], others: list[Line2D]) -> None:
+    """Below the axes, where it hides nothing."""
+    families = [family for family in COLOURS if any(row.family == family for row in rows)]
+    handles = [Line2D([], [], color=COLOURS[f], marker=MARKERS[f], linestyle="", label=f) for f in families]
+    figure.legend(handles=handles + others, loc="outside lower left", ncols=4, columnspacing=1.2, handletextpad=0.4)
+
+
+def interval(board: Board, row: Row) -> ModelInterval:
+    """Of the headline metric."""
+    return getattr(row, board.headline)
+
+
+def seeds(board: Board, row: Row) -> tuple[float, ...]:
+    """Values of the headline metric."""
+    return row.gauc_seeds if board.headline == "gauc" else row.auc_seeds
+
+
+def quality_limits(spans: Sequence[tuple[Row, float, float]]) -> tuple[float, float]:
+    """Ends of an axis of quality, for rows with their smallest and largest value, best row first. A floor far below the others
+    is left out, lest it press them together."""
+    floors = [row.label for row, _, _ in spans if row.family == "floor"]
+    kept = [(low, high) for row, low, high in spans if row.label not in floors[1:]]
+    low, high = min(span[0] for span in kept), max(span[1] for span in kept)
+    low = min(low, *(span[1] for span in spans if span[1] >= low - 0.6 * (high - low)))
+    margin = 0.06 * max(high - low, 1e-3)
+    return low - margin, high + margin
+
+
+def headline_limits(board: Board, rows: Sequence[Row]) -> tuple[float, float]:
+    """`quality_limits` of the headline metric with its intervals and seeds."""
+    spans = []
+    for row in rows:
+        found, values = interval(board, row), seeds(board, row)
+        spans.append((row, min(found.low, *values), max(found.high, *values)))
+    return quality_limits(spans)
+
+
+def as_svg(figure: Figure) -> str:
+    """What `save` writes as SVG."""
+    text = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """SVG and PNG at `path` (without suffix); the same figure gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
+    svg.write_text(as_svg(figure))
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(png, dpi=DPI, metadata={"Software": None})
+    return [svg, png]

@@ -1,0 +1,295 @@
+"""One HTML page of everything in a results folder: no network, no other file. The same files give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from ..errors import UserError
+from ..evaluation import ranks
+from ..records.schema import RunRecord
+from . import answers, plots, svg, tables
+from .contents import BoardFiles, Contents, StudyFiles, SweepFiles
+from .leaderboard import Board
+from .plots import style
+from .plots.ranks import critical_difference
+
+TEMPLATES = Path(__file__).parent / "templates"
+LONGEST_TABLE = 60
+"""Rows of a csv file that is shown whole; of a longer one, only its size is told."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture in the page."""
+
+    caption: str
+    markup: Markup
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a leaderboard."""
+
+    family: str
+    tied: bool
+    cells: tuple[tables.Cell, ...]
+
+
+@dataclass(frozen=True)
+class BoardView:
+    """A board as the template needs it."""
+
+    anchor: str
+    name: str
+    store: str
+    board: Board
+    question: str
+    answer: str
+    answers: tuple[str, ...]
+    """Further sentences beside the answer."""
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    families: tuple[str, ...]
+    facts: tuple[str, ...]
+    statements: tuple[str, ...]
+    slices: list[list[str]]
+    labels: list[list[str]]
+    figures: tuple[Figure, ...]
+    machines: tuple[str, ...]
+    commits: tuple[str, ...]
+    kernels: tuple[tuple[str, str, str], ...]
+    """Operation, implementation, models."""
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study, or the sweeps of a data set."""
+
+    anchor: str
+    name: str
+    store: str
+    title: str
+    question: str
+    statements: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    table: Markup
+    sheets: tuple[tuple[str, list[list[str]]], ...]
+    """Caption; header and rows."""
+    commands: tuple[str, ...]
+
+
+def to_html(contents: Contents, name: str) -> str:
+    """The page.
+
+    Args:
+        name: of the results folder, as commands shall name it.
+    """
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters["key"] = _key
+    return templates.get_template("report.html").render(
+        name=name,
+        boards=[_board(files, name) for files in contents.boards],
+        studies=[_study(files) for files in contents.studies],
+        sweeps=[_sweep(files) for files in contents.sweeps],
+        ranks=_ranks(contents),
+        intervals=tables.INTERVALS.replace("`", ""),
+        legend=tables.LEGEND.removeprefix(tables.INTERVALS).replace("`", "").strip(),
+        style=Markup((TEMPLATES / "report.css").read_text()),
+        script=Markup((TEMPLATES / "report.js").read_text()),
+    )
+
+
+def _ranks(contents: Contents) -> tuple[str, Figure | None]:
+    """What is shown over several data sets, in words and, from enough of them on, as a figure."""
+    try:
+        ranking = ranks.rank(answers.over_datasets(files.board for files in contents.boards))
+    except UserError as error:
+        return f"No ranking over data sets: {error}.", None
+    order = ", ".join(f"{model} {mean:.2f}" for model, mean in zip(ranking.models, ranking.mean_rank, strict=True))
+    said = (
+        f"Mean ranks over {', '.join(ranking.datasets)}: {order}. Friedman's test: chi-square {ranking.statistic:.2f}, "
+        f"p = {ranking.p_value:.2g}. Two mean ranks differ at 5% if they lie {ranking.critical_difference:.2f} apart (Nemenyi)."
+    )
+    caption = "Mean ranks over data sets"
+    return said, Figure(caption, Markup(svg.inline(style.as_svg(critical_difference(ranking)), "ranks-", caption)))
+
+
+def _key(cell: tables.Cell) -> str:
+    """What sorts a cell, in full; nothing for a number that does not exist."""
+    return cell.key if isinstance(cell.key, str) else "" if math.isnan(cell.key) else repr(float(cell.key))
+
+
+def _board(files: BoardFiles, root: str) -> BoardView:
+    board = files.board
+    anchor = _anchor("board", files.store, f"{board.dataset}@{board.split}")
+    further = (answers.best_rows(board), *answers.pairs(board), answers.cost(board), answers.untuned(board))
+    return BoardView(
+        anchor=anchor,
+        name=f"{board.dataset} @ {board.split}",
+        store=files.store,
+        board=board,
+        question=answers.question(board),
+        answer=answers.answer(board),
+        answers=tuple(sentence for sentence in further if sentence),
+        columns=tables.columns(board.headline),
+        lines=tuple(Line(row.family, row.tied, tables.cells(row, at == 0, board.headline)) for at, row in enumerate(board.rows)),
+        families=tuple(family for family in plots.COLOURS if any(row.family == family for row in board.rows)),
+        facts=tuple(tables.facts(board)),
+        statements=(*board.statements, *(f"Failed or left out: {line}" for line in board.failures)),
+        slices=tables.slices(board),
+        labels=tables.labels(board),
+        figures=_figures(files.figures, anchor, f"{board.dataset}@{board.split}"),
+        machines=_counted(files.records, _machine),
+        commits=_counted(files.records, _commit),
+        kernels=_kernels(files.records),
+        commands=(*_commands(files.records), _again(board, files.store, root)),
+    )
+
+
+def _study(files: StudyFiles) -> StudyView:
+    anchor = _anchor("study", files.store, f"{files.name}-{files.dataset}@{files.split}")
+    return StudyView(
+        anchor=anchor,
+        name=f"{files.name} on {files.dataset} @ {files.split}",
+        store=files.store,
+        title=files.title,
+        question=files.question,
+        statements=files.statements,
+        figures=_figures(files.figures, anchor, files.title),
+        table=_markdown_tables(files.table),
+        sheets=(),
+        commands=(files.command,),
+    )
+
+
+def _sweep(files: SweepFiles) -> StudyView:
+    anchor = _anchor("sweep", files.store, f"{files.dataset}@{files.split}")
+    title = f"Sweeps on {files.dataset} @ {files.split}"
+    found = {path.stem: _rows(path) for path in files.tables}
+    return StudyView(
+        anchor=anchor,
+        name=f"{files.dataset} @ {files.split}",
+        store=files.store,
+        title=title,
+        question="Which settings are best by validation, and which of them matter?",
+        statements=tuple(f"{name}: {len(rows) - 1:,} rows." for name, rows in found.items() if rows),
+        figures=_figures(files.figures, anchor, title),
+        table=Markup(""),
+        sheets=(*_trials(files), *((name, rows) for name, rows in found.items() if 1 < len(rows) <= LONGEST_TABLE)),
+        commands=(),
+    )
+
+
+def _markdown_tables(text: str) -> Markup:
+    """The tables of a Markdown text alone: its sentences stand in the section already."""
+    parser = MarkdownIt("js-default")
+    kept, inside = [], False
+    for token in parser.parse(text):
+        inside = inside or token.type == "table_open"
+        kept += [token] * inside
+        inside = inside and token.type != "table_close"
+    return Markup(parser.renderer.render(kept, parser.options, {}))
+
+
+def _trials(files: SweepFiles) -> Iterator[tuple[str, list[list[str]]]]:
+    """How many trials each model had, and its best."""
+    if files.trials:
+        header = ["model", "trials", "pruned", "failed", "seconds", "best on validation", "settings"]
+        yield "Trials", [header, *map(_sweep_row, files.trials)]
+
+
+def _sweep_row(sweep: dict[str, Any]) -> list[str]:
+    trials = sweep["trials"]
+    states = Counter(trial["state"] for trial in trials)
+    counted = [trial for trial in trials if trial["state"] in ("complete", "pruned", "failed")]
+    complete = [trial for trial in trials if trial["state"] == "complete" and trial["value"] is not None]
+    sign = -1 if sweep["metric"] == "logloss" else 1
+    best = max(complete, key=lambda trial: sign * trial["value"], default=None)
+    said = ["-", "-"]
+    if best is not None:
+        said = [f"{sweep['metric']} {best['value']:.4f}", ", ".join(f"{key}={value}" for key, value in best["params"].items())]
+    seconds = f"{sum(trial['seconds'] for trial in counted):.0f}"
+    return [str(sweep["model"]), str(len(counted)), str(states["pruned"]), str(states["failed"]), seconds, *said]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def _anchor(*parts: str) -> str:
+    return "-".join("".join(letter if letter.isalnum() else "-" for letter in part) for part in parts if part)
+
+
+def _figures(paths: Iterable[Path], anchor: str, what: str) -> tuple[Figure, ...]:
+    """Known figures in their order, then others by name."""
+    order = list(plots.CAPTIONS)
+    ordered = sorted(paths, key=lambda path: (order.index(path.stem) if path.stem in order else len(order), path.stem))
+    return tuple(_figure(path, anchor, what) for path in ordered)
+
+
+def _figure(path: Path, anchor: str, what: str) -> Figure:
+    caption = plots.CAPTIONS.get(path.stem, path.stem.replace("-", " ").capitalize())
+    try:
+        # Short, because every letter of every text in a figure refers to an id.
+        prefix = f"f{hashlib.sha256(f'{anchor}-{path.stem}'.encode()).hexdigest()[:6]}-"
+        markup = svg.inline(path.read_text(encoding="utf-8"), prefix, f"{what}: {caption}")
+    except (OSError, UnicodeDecodeError, ElementTree.ParseError) as error:
+        raise UserError(f"figure {path} cannot be read ({error}); make it again") from None
+    return Figure(caption, Markup(markup))
+
+
+def _counted(records: Iterable[RunRecord], describe: Callable[[RunRecord], str]) -> tuple[str, ...]:
+    counts = Counter(map(describe, records))
+    return tuple(f"{text} ({count} runs)" for text, count in sorted(counts.items()))
+
+
+def _machine(record: RunRecord) -> str:
+    where = record.environment
+    versions = ", ".join(f"{name} {version}" for name, version in where.versions.items() if version)
+    processes = f", {where.processes} processes" if where.processes > 1 else ""
+    matmul = "".join(f", {name} {value}" for name, value in record.matmul.items())
+    return (
+        f"{record.device}: {where.accelerator or where.cpu}, {where.cores} cores, {where.threads} threads{processes}, "
+        f"{where.memory_gb:g} GiB, {where.platform}, {record.precision}{matmul}; Python {where.python}, {versions}"
+    )
+
+
+def _commit(record: RunRecord) -> str:
+    changed = ", with uncommitted changes" if record.environment.git_dirty else ""
+    return f"{record.environment.git_commit or 'an installed package'}{changed}"
+
+
+def _kernels(records: Iterable[RunRecord]) -> tuple[tuple[str, str, str], ...]:
+    users: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        for kernel in record.kernels.items():
+            users.setdefault(kernel, set()).add(record.identity.model)
+    return tuple((*kernel, ", ".join(sorted(models))) for kernel, models in sorted(users.items()))
+
+
+def _commands(records: Iterable[RunRecord]) -> tuple[str, ...]:
+    """The commands of the runs, each once; paths were cut to their last part when the record was made."""
+    lines = {shlex.join(("rankbench", *record.environment.command[1:])) for record in records if record.environment.command}
+    return tuple(sorted(lines))
+
+
+def _again(board: Board, store: str, root: str) -> str:
+    folder = f"{root}/{store}" if store else root
+    return f"rankbench board --results {shlex.quote(folder)} --dataset {board.dataset} --split {board.split}"

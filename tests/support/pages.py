@@ -1,0 +1,53 @@
+"""A results folder with everything that a report shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rankbench.bench.records.store import Store
+from rankbench.bench.reporting import leaderboard, plots, tables
+from rankbench.bench.reporting.plots import quality, slices
+from support.records import predictions, record
+
+MODELS = (("hstu", "generative", 1.0), ("din", "classical", 1.02), ("dnn", "classical", 0.6), ("ctr", "floor", 0.2))
+STUDY = {
+    "study": "heads",
+    "dataset": "toy",
+    "split": "global-time",
+    "title": "Scoring heads",
+    "question": "Which head is best?",
+    "statements": ["No head is told from <dot>."],
+    "command": "rankbench study heads --dataset toy",
+}
+
+
+def results(root: Path) -> Path:
+    """A board in `root` and another in a store below it, a study and a sweep."""
+    for store, models in ((Store(root), MODELS), (Store(root / "more"), MODELS[1:])):
+        for model, family, skill in models:
+            for seed in (0, 1):
+                frame = predictions(skill, seed)
+                store.write(record(model, frame, seed, family), frame)
+        board = leaderboard.build(store, "toy", "global-time", draws=50)
+        folder = store.board_folder("toy", "global-time")
+        tables.write(board, folder)
+        plots.save(quality.intervals(board), folder / "gauc")
+        plots.save(slices.slices(board), folder / "slices")
+    figure = (store.board_folder("toy", "global-time") / "gauc.svg").read_text()
+    study = root / "studies/heads/toy@global-time"
+    study.mkdir(parents=True)
+    (study / "study.json").write_text(json.dumps(STUDY))
+    (study / "table.md").write_text("# Heads\n\nSaid above.\n\n| head | AUC |\n|---|---|\n| <script> | 0.7 |\n\nEnd.\n")
+    (study / "heads.svg").write_text(figure)
+    sweep = root / "sweeps/toy@global-time"
+    sweep.mkdir(parents=True)
+    (sweep / "trials.csv").write_text("trial,value\n0,0.7\n1,0.71\n")
+    trials = [
+        {"state": "complete", "value": 0.71, "seconds": 3.0, "params": {"train.lr": 0.01}},
+        {"state": "complete", "value": 0.72, "seconds": 3.0, "params": {"train.lr": 0.02}},
+        {"state": "pruned", "value": None, "seconds": 1.0, "params": {"train.lr": 9.0}},
+    ]
+    (sweep / "din.json").write_text(json.dumps({"model": "din", "metric": "auc", "trials": trials}))
+    (sweep / "importance.svg").write_text(figure)
+    return root
