@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 
 from .. import __version__  # pyright: ignore[reportMissingImports]  (the folder above is a package only through src/rankbench)
 from .errors import UserError
+from .studies.catalog import STUDIES
 
 EXAMPLES = {
     "": ("rankbench doctor", "rankbench run", "rankbench run --models din,hstu --dataset my.yaml --seeds 5", "rankbench board"),
@@ -36,6 +37,11 @@ EXAMPLES = {
         "rankbench predict din --user 196 --items 242 302 377 --time 1998-04-23T10:00",
         "rankbench predict my/seed-0.safetensors --user u1 --items sku1 sku2 --context device=phone --dataset my.yaml",
     ),
+    "study": (
+        "rankbench study embedding",
+        "rankbench study embedding --models din,hstu --dataset ml-1m --size full --device cuda",
+        "rankbench study embedding --seeds 1 --set train.epochs=2 --results my/results",
+    ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
     "bench": (
@@ -52,6 +58,11 @@ EXAMPLES = {
 RUN_HELP = """\
 Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
 twice; one that was interrupted goes on from its last checkpoint."""
+
+
+STUDY_HELP = """\
+Ask one question of many runs: train what is not trained yet, then write a table, figures and what they show in words. A second
+call trains nothing and writes the same. `rankbench ls studies` lists the questions; docs/studies.md says how to read answers."""
 
 
 PREDICT_HELP = """\
@@ -135,8 +146,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_roots(doctor := command("doctor", "say what this machine offers and lacks"))
     _add_results(doctor)
 
-    ls = command("ls", "list models, data sets, metrics and kernels")
-    ls.add_argument("kind", nargs="?", choices=("models", "datasets", "metrics", "kernels"), help="left out: all but kernels")
+    ls = command("ls", "list models, data sets, metrics, studies and kernels")
+    ls.add_argument(
+        "kind", nargs="?", choices=("models", "datasets", "metrics", "studies", "kernels"), help="left out: all but kernels"
+    )
     ls.add_argument("--device", default="auto", metavar="NAME", help="of kernels: which are chosen there (default: auto)")
     ls.add_argument("--markdown", action="store_true", help="models with papers, settings and differences: docs/models.md")
 
@@ -146,6 +159,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_roots(data)
 
     _add_run(command("run", "train, test and compare models", RUN_HELP))
+
+    _add_study(command("study", "ask one question of many runs: heads, negatives, sizes ...", STUDY_HELP))
 
     score = command("score", "recompute metrics from stored scores")
     score.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or a YAML file for your own table")
@@ -168,32 +183,51 @@ def _add_run(run: _Parser) -> None:
     run.add_argument(
         "--models", default="core", metavar="NAMES", help="names, families, core or all, separated by commas (default: core)"
     )
-    run.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
-    run.add_argument(
+    _add_training(run, "the leaderboard")
+
+
+def _add_study(study: _Parser) -> None:
+    study.add_argument("name", choices=tuple(STUDIES), metavar="NAME", help=f"one of {', '.join(STUDIES)}")
+    study.add_argument("--models", metavar="NAMES", help="names, families, core or all (default: the study's own)")
+    study.add_argument(
+        "--size",
+        choices=("small", "full"),
+        default="small",
+        help="small: minutes on ml-100k; full: for a finding (default: small)",
+    )
+    _add_training(study, "the answer")
+
+
+def _add_training(parser: _Parser, shown: str) -> None:
+    """What every command has that trains models."""
+    parser.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
+    parser.add_argument(
         "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out, ... (default: the data set's own)"
     )
-    run.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
-    run.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
-    run.add_argument("--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)")
-    run.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of a cell on the CPU (default: 1)")
-    run.add_argument(
+    parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="seeds 0 to N - 1 for each model (default: 3)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
+    parser.add_argument(
+        "--jobs", type=_positive, metavar="N", help="cells at a time (default: one a core; one on an accelerator)"
+    )
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of a cell on the CPU (default: 1)")
+    parser.add_argument(
         "--kernel",
         action="append",
         default=[],
         metavar="OPERATION=NAME",
         help="an implementation of `ls kernels`; may be repeated",
     )
-    run.add_argument("--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model")
-    run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")
-    run.add_argument(
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML with sections data, train and one per model")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one setting; may be repeated")
+    parser.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="go on from checkpoints of interrupted runs (default: yes)",
     )
-    run.add_argument("--quiet", action="store_true", help="no progress, only the leaderboard")
-    _add_roots(run)
-    _add_results(run)
+    parser.add_argument("--quiet", action="store_true", help=f"no progress, only {shown}")
+    _add_roots(parser)
+    _add_results(parser)
 
 
 def _add_predict(predict: _Parser) -> None:

@@ -1,4 +1,4 @@
-"""`rankbench ls`: the models, data sets, metrics and kernels there are. The first three need no library and are shown at once."""
+"""`rankbench ls`: models, data sets, metrics, studies and kernels. All but the last need no library and are shown at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from .. import registry
 from ..data.sources import DATASETS
 from ..errors import UserError
 from ..evaluation.cards import METRICS
+from ..studies.catalog import STUDIES
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,6 +43,10 @@ def _metrics() -> list[tuple[str, ...]]:
     return [(card.name, f"{card.better} is better", card.meaning) for card in METRICS.values()]
 
 
+def _studies() -> list[tuple[str, ...]]:
+    return [(name, entry.summary) for name, entry in STUDIES.items()]
+
+
 def _kernels(device: str) -> list[tuple[str, ...]]:
     """Operation, implementation, device, which is chosen, available or why not; asks the machine, which may mean to compile."""
     from .. import device as devices
@@ -56,4 +61,4 @@ def _kernels(device: str) -> list[tuple[str, ...]]:
     return rows
 
 
-TABLES = {"models": _models, "datasets": _datasets, "metrics": _metrics}
+TABLES = {"models": _models, "datasets": _datasets, "metrics": _metrics, "studies": _studies}

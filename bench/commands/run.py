@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 
 from .. import registry
-from ..config import Settings, read_settings
 from .board import publish
 from .roots import data_roots
+from .settings import settings
 
 
 def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
-    settings = _settings(args)
+    chosen = settings(args)
     roots = data_roots(args.data_root)
     from .. import experiment, implementations
     from ..records.store import Store
 
     store = Store(args.results)
     records = experiment.run_all(
-        experiment.plan(models, settings, args.seeds),
+        experiment.plan(models, chosen, args.seeds),
         device=args.device,
         roots=roots,
         store=store,
@@ -37,15 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if records and all(record.simulated for record in records):
         print(f"a simulated device: results enter no board; their records are in {store.root / 'runs'}")
     elif len(failed) < len(records):
-        publish(store, settings.data.get("dataset", records[0].identity.dataset), records[0].identity.split, roots)
+        publish(store, chosen.data.get("dataset", records[0].identity.dataset), records[0].identity.split, roots)
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0
-
-
-def _settings(args: argparse.Namespace) -> Settings:
-    """The config file, then --dataset and --split, then --set."""
-    names = tuple(registry.MODELS)
-    settings = read_settings(args.config, names) if args.config is not None else Settings()
-    chosen = {key: value for key in ("dataset", "split") if (value := getattr(args, key)) is not None}
-    return replace(settings, data={**settings.data, **chosen}).changed(args.set, names)

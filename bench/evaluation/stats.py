@@ -72,6 +72,20 @@ class ModelInterval:
     """Share of draws in which the best beats this model (ties count half)."""
 
 
+class Difference(NamedTuple):
+    """A metric of one model minus that of another."""
+
+    value: float
+    low: float
+    high: float
+    """95% interval over resampled users, for all differences that were asked for together."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+
 @dataclass(frozen=True)
 class BootstrapResult:
     """All models on the same resampled users."""
@@ -137,20 +151,10 @@ def paired_bootstrap(
     Raises:
         ValueError: there is nothing to draw from, arrays are not of one length, or hold what is no label or no score.
     """
-    if draws < 2 or not scores or not all(scores.values()) or not len(label):
-        raise ValueError("a bootstrap needs examples, models with at least one seed each, and 2 draws or more")
-    if len(user) != len(label):
-        raise ValueError(f"{len(user)} users for {len(label)} labels")
-    label, names = np.asarray(label), list(scores)
-    arrays = [checked_arrays(label, array)[1] for seeds in scores.values() for array in seeds]
-    _, group = np.unique(user, return_inverse=True)
-    values = _values(label, group, arrays, metric, draws, seed)
-    by_seed = np.split(values, np.cumsum([len(seeds) for seeds in scores.values()])[:-1], axis=1)
-    by_model = np.column_stack([value.mean(axis=1) for value in by_seed])
-    point, drawn = by_model[0], by_model[1:][~np.isnan(by_model[1:]).any(axis=1)]
+    names = list(scores)
+    by_seed, point, drawn, users = _drawn(label, user, scores, metric, draws, seed)
     sign = -1 if metric == "logloss" else 1
     best = int(np.argmax(np.nan_to_num(sign * point, nan=-math.inf)))
-    users = _users_that_matter(label, group, metric)
     trusted = users >= LEAST_USERS and len(drawn) > 1
     critical = _critical_value(point, drawn) if trusted else math.nan
     models = {}
@@ -175,6 +179,58 @@ def paired_bootstrap(
         )
     apart = {name for name, model in models.items() if model.difference_low > 0 or model.difference_high < 0}
     return BootstrapResult(metric, names[best], models, frozenset(models.keys() - apart), users, critical)
+
+
+def differences(
+    label: np.ndarray,
+    user: np.ndarray,
+    scores: dict[str, list[np.ndarray]],
+    pairs: Sequence[tuple[str, str]],
+    metric: Metric,
+    draws: int = 1000,
+    seed: int = 0,
+) -> list[Difference]:
+    """Of the first minus the second model of each pair, on the users that `paired_bootstrap` draws.
+
+    Intervals are as there, but c is the quantile of the largest deviation over these pairs alone, so that they hold for all
+    of them at once: fewer comparisons, chosen beforehand, have narrower intervals than all pairs of models. One pair has the
+    interval of a single comparison.
+
+    Args:
+        pairs: names of `scores`; at least one.
+
+    Raises:
+        ValueError: as `paired_bootstrap`.
+    """
+    place = {name: at for at, name in enumerate(scores)}
+    first, second = (np.array([place[pair[side]] for pair in pairs]) for side in (0, 1))
+    _, point, drawn, users = _drawn(label, user, scores, metric, draws, seed)
+    value, resampled = point[first] - point[second], drawn[:, first] - drawn[:, second]
+    if users < LEAST_USERS or len(drawn) < 2:
+        half = np.full(len(pairs), LARGEST[metric])
+    else:
+        critical = float(np.quantile(_largest_deviation(value, resampled), 0.95))
+        half = np.maximum(critical * resampled.std(axis=0, ddof=1), _ROUNDING)
+    return [Difference(float(v), float(v - h), float(v + h)) for v, h in zip(value, half, strict=True)]
+
+
+def _drawn(
+    label: np.ndarray, user: np.ndarray, scores: dict[str, list[np.ndarray]], metric: Metric, draws: int, seed: int
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, int]:
+    """By model its seeds' values [1 + draws, seeds]; means over seeds on all users [M] and on drawn ones [draws, M], without
+    the draws in which the metric does not exist; the number of users that matter."""
+    if draws < 2 or not scores or not all(scores.values()) or not len(label):
+        raise ValueError("a bootstrap needs examples, models with at least one seed each, and 2 draws or more")
+    if len(user) != len(label):
+        raise ValueError(f"{len(user)} users for {len(label)} labels")
+    label = np.asarray(label)
+    arrays = [checked_arrays(label, array)[1] for seeds in scores.values() for array in seeds]
+    _, group = np.unique(user, return_inverse=True)
+    values = _values(label, group, arrays, metric, draws, seed)
+    by_seed = np.split(values, np.cumsum([len(seeds) for seeds in scores.values()])[:-1], axis=1)
+    by_model = np.column_stack([value.mean(axis=1) for value in by_seed])
+    drawn = by_model[1:][~np.isnan(by_model[1:]).any(axis=1)]
+    return by_seed, by_model[0], drawn, _users_that_matter(label, group, metric)
 
 
 def _values(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric, draws: int, seed: int) -> np.ndarray:
@@ -271,10 +327,15 @@ def _critical_value(point: np.ndarray, drawn: np.ndarray) -> float:
     """
     largest = np.zeros(len(drawn))
     for at in range(len(point) - 1):
-        difference = drawn[:, at + 1 :] - drawn[:, [at]]
-        error = difference.std(axis=0, ddof=1)
-        varies = error > _ROUNDING
-        if varies.any():
-            deviation = np.abs(difference - (point[at + 1 :] - point[at]))[:, varies] / error[varies]
-            largest = np.maximum(largest, deviation.max(axis=1))
+        found = _largest_deviation(point[at + 1 :] - point[at], drawn[:, at + 1 :] - drawn[:, [at]])
+        largest = np.maximum(largest, found)
     return float(np.quantile(largest, 0.95))
+
+
+def _largest_deviation(value: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """[draws]: in each draw the largest |d* - d| / se(d) over differences d [P], drawn [draws, P]; 0 where none varies."""
+    error = drawn.std(axis=0, ddof=1)
+    varies = error > _ROUNDING
+    if not varies.any():
+        return np.zeros(len(drawn))
+    return (np.abs(drawn - value)[:, varies] / error[varies]).max(axis=1)

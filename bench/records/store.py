@@ -5,6 +5,7 @@
 - <root>/rows/<dataset>@<split>/<hash>.parquet: test rows, shared by runs; not committed, because they are the data's
 - <root>/checkpoints/, the same path with .pt: while a cell runs
 - <root>/boards/<dataset>@<split>/: tables and figures
+- <root>/studies/<name>/: of a study; a store of its own for its runs, and <dataset>@<split>/ with its table and figures
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ class Store:
 
     def board_folder(self, dataset: str, split: str) -> Path:
         return self.root / "boards" / f"{_safe(dataset)}@{_safe(split)}"
+
+    def of_study(self, name: str) -> Store:
+        """Where the runs of a study lie: its settings enter no board."""
+        return Store(self.root / "studies" / name)
+
+    def study_folder(self, dataset: str, split: str) -> Path:
+        """Table and figures of the study whose runs lie here."""
+        return self.root / f"{_safe(dataset)}@{_safe(split)}"
 
     def _folder(self, identity: Identity) -> Path:
         return Path(f"{_safe(identity.dataset)}@{_safe(identity.split)}") / _safe(identity.model) / _safe(identity.config_hash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -66,10 +66,10 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         headline=headline,
         rows=tuple(rows),
         statements=(
-            *_about_sampling(finished[0]),
+            *about_sampling(finished[0]),
             *_about_headline(rows, headline, frozen),
             *_about_quality(rows, headline, bootstrap),
-            *_about_runs(rows, finished),
+            *about_runs(rows, finished),
         ),
         failures=(
             *(f"{_name(r)}: {r.error}" for r in records if r.status == "failed"),
@@ -150,7 +150,8 @@ def _name(record: RunRecord) -> str:
     return f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
 
 
-def _about_sampling(record: RunRecord) -> Iterable[str]:
+def about_sampling(record: RunRecord) -> Iterable[str]:
+    """What must be said of sampled test negatives; nothing of impressions."""
     data = record.config["data"]
     if sampled(record):
         yield (
@@ -216,7 +217,7 @@ def _about_floors(rows: list[Row], metrics: tuple[Metric, ...], bootstrap: Boots
                 yield f"{row.label} {verdict} the best floor, {floor.label}: {interval}."
 
 
-def _about_runs(rows: list[Row], records: list[RunRecord]) -> Iterable[str]:
+def about_runs(rows: Sequence[Row], records: Sequence[RunRecord]) -> Iterable[str]:
     """The sentences that follow from how the runs were made: seeds, machines, code, what is reachable."""
     if len({len(row.seeds) for row in rows}) > 1:
         counts = ", ".join(f"{row.label} {len(row.seeds)}" for row in rows)

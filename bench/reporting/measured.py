@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import UserError
-from ..evaluation.stats import BootstrapResult, Metric, ModelInterval, align, paired_bootstrap
+from ..evaluation.stats import BootstrapResult, Difference, Metric, ModelInterval, align, differences, paired_bootstrap
 from ..records.schema import RunRecord, Slices
 from ..records.store import Store
 
@@ -23,6 +23,9 @@ METRICS: tuple[Metric, ...] = ("gauc", "auc", "logloss")
 
 Bootstrap = Callable[[Metric, Iterable[str]], BootstrapResult]
 """Metric and labels of rows -> the paired bootstrap of these rows alone."""
+
+Differences = Callable[[Metric, Sequence[tuple[str, str]]], list[Difference]]
+"""Metric and pairs of labels -> first minus second, with intervals that hold for all of these pairs at once."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Measured:
     """What decides ties. GAUC where two test users at least have both labels, and histories are frozen or negatives
     sampled; else AUC: with live histories, GAUC punishes the use of a user's own past (docs/gauc.md)."""
     bootstrap: Bootstrap
+    differences: Differences
 
 
 def measure(store: Store, groups: Mapping[str, list[RunRecord]], draws: int) -> Measured:
@@ -113,13 +117,18 @@ def measure(store: Store, groups: Mapping[str, list[RunRecord]], draws: int) -> 
     def bootstrap(metric: Metric, names: Iterable[str]) -> BootstrapResult:
         return paired_bootstrap(label, user, {name: scores[name] for name in names}, metric, draws)
 
+    def compare(metric: Metric, pairs: Sequence[tuple[str, str]]) -> list[Difference]:
+        named = {name for pair in pairs for name in pair}
+        kept = {name: scores[name] for name in scores if name in named}
+        return differences(label, user, kept, pairs, metric, draws) if pairs else []
+
     results: dict[Metric, BootstrapResult] = {
         metric: bootstrap(metric, groups) for metric in METRICS if gauc_users >= 2 or metric != "gauc"
     }
     results.setdefault("gauc", _undefined(groups))
     _confirm(groups, results)
     rows = tuple(_row(name, group, results, name in results[headline].indistinguishable) for name, group in groups.items())
-    return Measured(rows, headline, bootstrap)
+    return Measured(rows, headline, bootstrap, compare)
 
 
 def difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> tuple[float, float, float]:

@@ -35,21 +35,25 @@ NARROW = (0, 3, 5, 6, 8, 14)
 """Columns that a narrow terminal has room for."""
 
 
-def _spread(mean: float, sd: float | None) -> str:
+def spread(mean: float, sd: float | None) -> str:
+    """A mean with its standard deviation over seeds, if there is one."""
     if math.isnan(mean):
         return "-"
     return f"{mean:.4f}" if sd is None else f"{mean:.4f} ± {sd:.4f}"
 
 
-def _number(value: float | None, digits: int = 4) -> str:
+def number(value: float | None, digits: int = 4) -> str:
+    """A number, or a dash where there is none."""
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _count(value: int) -> str:
+def count(value: int) -> str:
+    """A count with k or M."""
     return f"{value / 1e6:.1f}M" if value >= 1e6 else f"{value / 1e3:.0f}k" if value >= 1e3 else str(value)
 
 
-def _interval(found: ModelInterval) -> str:
+def interval(found: ModelInterval) -> str:
+    """Ends of an interval, or a dash where there is none."""
     return "-" if math.isnan(found.low) else f"[{found.low:.4f}, {found.high:.4f}]"
 
 
@@ -60,17 +64,17 @@ def _cells(row: Row, best: bool, headline: str) -> tuple[str, ...]:
         row.label + (" =" if row.tied and not best else ""),
         row.family,
         str(len(row.seeds)),
-        _spread(main.point, main.seed_sd),
-        _interval(main),
+        spread(main.point, main.seed_sd),
+        interval(main),
         to_best,
-        _spread(other.point, other.seed_sd),
-        _interval(other),
-        _number(row.logloss.point),
-        _number(row.means["ne"]),
-        _number(row.means["ece"]),
-        _number(row.means["ndcg@10"]),
-        f"{_count(row.parameters_embedding)} + {_count(row.parameters_dense)}",
-        _count(round(row.flops_per_example)),
+        spread(other.point, other.seed_sd),
+        interval(other),
+        number(row.logloss.point),
+        number(row.means["ne"]),
+        number(row.means["ece"]),
+        number(row.means["ndcg@10"]),
+        f"{count(row.parameters_embedding)} + {count(row.parameters_dense)}",
+        count(round(row.flops_per_example)),
         f"{row.training_cost:.1f}",
         f"{row.examples_per_second:,.0f}",
         f"{row.latency_ms:.1f}",
@@ -120,10 +124,11 @@ def _labels(board: Board) -> list[list[str]]:
 
 
 def _quality(part: Slice | None) -> str:
-    return "-" if part is None else f"{_number(part.gauc)} / {_number(part.auc)}"
+    return "-" if part is None else f"{number(part.gauc)} / {number(part.auc)}"
 
 
-def _markdown_table(rows: list[list[str]]) -> list[str]:
+def markdown_table(rows: list[list[str]]) -> list[str]:
+    """Lines of a table; the first row is its header."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
 
@@ -140,7 +145,7 @@ def to_brief(board: Board) -> str:
         f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC, "
         f"{max(len(row.seeds) for row in board.rows)} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
     )
-    return "\n\n".join((head, "\n".join(_markdown_table(_main_table(board, BRIEF))), INTERVALS)) + "\n"
+    return "\n\n".join((head, "\n".join(markdown_table(_main_table(board, BRIEF))), INTERVALS)) + "\n"
 
 
 def to_markdown(board: Board) -> str:
@@ -148,14 +153,14 @@ def to_markdown(board: Board) -> str:
     parts = [
         f"# {board.dataset} @ {board.split}",
         "\n".join(_header(board)),
-        "\n".join(_markdown_table(_main_table(board))),
+        "\n".join(markdown_table(_main_table(board))),
         LEGEND,
         "\n".join(f"- {line}" for line in board.statements),
         "GAUC / AUC by slice, mean over seeds:",
-        "\n".join(_markdown_table(_slices(board))),
+        "\n".join(markdown_table(_slices(board))),
     ]
     if labels := _labels(board):
-        parts += ["GAUC / AUC of further labels, all test examples, mean over seeds:", "\n".join(_markdown_table(labels))]
+        parts += ["GAUC / AUC of further labels, all test examples, mean over seeds:", "\n".join(markdown_table(labels))]
     if board.failures:
         parts.append("Failed runs:\n" + "\n".join(f"- {line}" for line in board.failures))
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -10,20 +10,34 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
-from .. import experiment, registry
-from ..config import Experiment, Settings
+from .. import experiment, registry, rows
+from ..config import DataConfig, Settings, from_dict
+from ..data.dataset import open_dataset
 from ..data.sources.schema import DataRoots
-from ..errors import UserError
-from ..evaluation.stats import Metric
+from ..evaluation.stats import Difference
 from ..experiment import Cell
 from ..records.schema import RunRecord
 from ..records.store import Store
-from ..reporting.measured import Measured, Row, difference, measure
+from ..reporting.measured import Measured, Row, measure
 
 Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""
 
 DRAWS = 1000
+
+
+class RunsFailed(Exception):
+    """A study is not complete; one line for each run that failed."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a study is asked about."""
+
+    models: tuple[str, ...]
+    size: Size = "small"
+    positive_only: bool = False
+    """The log has no exposed negatives, neither to train on nor to test on."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Point:
     """Its place along the axis."""
     model: str
     settings: tuple[str, ...] = ()
-    """`section.key=value`, beyond what the whole study is run with."""
+    """`section.key=value`, over those that the whole study is run with."""
     candidates: tuple[tuple[str, ...], ...] = ((),)
     """Further settings of which the best by validation is kept: equal effort for points that need settings of their own."""
 
@@ -64,11 +78,23 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The headline metric of one point minus that of another, paired over users."""
+
+    one: Measurement
+    other: Measurement
+    difference: Difference
+
+
+@dataclass(frozen=True)
 class Finding:
     """A study's points with what compares them."""
 
     measurements: tuple[Measurement, ...]
+    comparisons: tuple[Comparison, ...]
+    """The study's pairs; their intervals hold for all of them at once."""
     measured: Measured
+    store: Store
 
     @property
     def headline(self) -> Literal["gauc", "auc"]:
@@ -82,17 +108,14 @@ class Finding:
             lines.setdefault(one.point.series, []).append(one)
         return lines
 
-    def difference(self, one: Measurement, other: Measurement, metric: Metric | None = None) -> tuple[float, float, float]:
-        """Metric (by default the headline) of `one` minus that of `other`, with its paired 95% interval over users."""
-        return difference(one.row, other.row, metric or self.headline, self.measured.bootstrap)
+    def difference(self, one: Measurement, other: Measurement) -> Difference:
+        """Headline metric of `one` minus that of `other`, with the interval of this comparison alone."""
+        return self.measured.differences(self.headline, [(one.row.label, other.row.label)])[0]
 
-    def compared(self, one: Measurement, other: Measurement, metric: Metric | None = None) -> str:
-        """That difference in words."""
-        value, low, high = self.difference(one, other, metric)
-        verdict = "which holds zero: no difference is shown" if low <= 0 <= high else "which leaves out zero"
-        shown = (metric or self.headline).upper()
-        names = f"{one.point.label} minus {other.point.label}"
-        return f"{shown} of {names}: {value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}] over test users, {verdict}."
+
+def no_pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    """For a study that compares no two points."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -104,15 +127,25 @@ class Study:
     question: str
     axis: str
     """What `at` of its points is."""
-    models: tuple[str, ...]
+    models: Mapping[Size, tuple[str, ...]]
     """Unless others are asked for."""
-    points: Callable[[tuple[str, ...], Size], Iterable[Point]]
-    """Models and size -> the grid."""
+    points: Callable[[Scope], Iterable[Point]]
+    """The grid. Raises a UserError for models that it cannot ask about."""
     statements: Callable[[Finding], Iterable[str]]
+    """The answer in words, beside what every study says of its runs."""
     figures: Callable[[Finding], Mapping[str, Figure]]
     """File names without suffix -> figures."""
-    columns: Mapping[str, Callable[[Measurement], float | str]] = dataclasses.field(default_factory=dict)
+    pairs: Callable[[Sequence[Point]], Iterable[tuple[Point, Point]]] = no_pairs
+    """Points that are compared, first minus second: chosen before anything ran."""
+    columns: Mapping[str, Callable[[Measurement, Finding], float | str]] = dataclasses.field(default_factory=dict)
     """More columns of its table, beyond quality and cost."""
+
+    def grid(self, scope: Scope) -> list[Point]:
+        """Its points, each with a name of its own."""
+        points = list(self.points(scope))
+        if len({point.label for point in points}) < len(points):
+            raise ValueError(f"two points of the study {self.name} have one name")
+        return points
 
 
 def run(
@@ -129,36 +162,49 @@ def run(
     """Run what is not finished of a study, and measure all of it.
 
     Args:
+        settings: of all points, where a point does not say otherwise.
         options: of experiment.run_all.
 
     Raises:
-        UserError: settings, data or device are wrong, or a run failed.
+        UserError: settings, data or device are wrong.
+        RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
-    points = list(study.points(models, size))
-    if len({point.label for point in points}) < len(points):
-        raise ValueError(f"two points of the study {study.name} have one name")
+    dataset = from_dict(DataConfig, settings.data, "data").dataset
+    points = study.grid(Scope(models, size, open_dataset(dataset, roots).positive_only))
 
-    def finished(cells: Sequence[Cell]) -> dict[tuple[Experiment, int], RunRecord]:
-        distinct = list({(cell.experiment, cell.seed): cell for cell in cells}.values())
-        records = experiment.run_all(distinct, device, roots, store, **options)
-        for record in records:
-            if record.status != "ok":
-                where = f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
-                raise UserError(f"study {study.name} is not complete, {where} failed: {record.error}")
-        return {(cell.experiment, cell.seed): record for cell, record in zip(distinct, records, strict=True)}
+    def finished(cells: Sequence[Cell]) -> dict[tuple[str, int], RunRecord]:
+        distinct = {(cell.experiment.hash, cell.seed): cell for cell in cells}
+        records = experiment.run_all(list(distinct.values()), device, roots, store, **options)
+        failed = [
+            f"{record.identity.model} {record.identity.config_hash} seed {record.identity.seed}: {record.error}"
+            for record in records
+            if record.status != "ok"
+        ]
+        if failed:
+            raise RunsFailed("\n".join(failed))
+        return dict(zip(distinct, records, strict=True))
 
     chosen = _choose(points, settings, finished)
     cells = {point.label: _cells(point, chosen[point.label], settings, seeds) for point in points}
     records = finished([cell for group in cells.values() for cell in group])
-    groups = {label: [records[cell.experiment, cell.seed] for cell in group] for label, group in cells.items()}
+    groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in cells.items()}
+    for source, split in {
+        (cell.experiment.data.dataset, group[0].identity.split) for label, group in groups.items() for cell in cells[label]
+    }:
+        rows.restore(store, roots, source, split)
     measured = measure(store, groups, DRAWS)
-    rows = {row.label: row for row in measured.rows}
-    made = (Measurement(point, chosen[point.label], rows[point.label], tuple(groups[point.label])) for point in points)
-    return Finding(tuple(made), measured)
+    found = {row.label: row for row in measured.rows}
+    made = {
+        point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
+    }
+    pairs = [(one.label, other.label) for one, other in study.pairs(points)]
+    differences = measured.differences(measured.headline, pairs)
+    comparisons = (Comparison(made[one], made[other], d) for (one, other), d in zip(pairs, differences, strict=True))
+    return Finding(tuple(made.values()), tuple(comparisons), measured, store)
 
 
-Finished = Callable[[Sequence[Cell]], Mapping[tuple[Experiment, int], RunRecord]]
-"""Runs cells that are not finished; their records by experiment and seed."""
+Finished = Callable[[Sequence[Cell]], Mapping[tuple[str, int], RunRecord]]
+"""Runs cells that are not finished; their records by experiment's hash and seed."""
 
 
 def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> dict[str, tuple[str, ...]]:
@@ -173,7 +219,7 @@ def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> 
     chosen = {point.label: point.candidates[0] for point in points}
     best: dict[str, float] = {}
     for (label, candidate), cell in trials.items():
-        value = _validation(records[cell.experiment, cell.seed], cell.experiment.train.monitor)
+        value = _validation(records[cell.experiment.hash, cell.seed], cell.experiment.train.monitor)
         if value > best.get(label, -math.inf):
             best[label], chosen[label] = value, candidate
     return chosen

@@ -1,0 +1,43 @@
+"""What larger embedding tables bring, by model: arXiv:2412.00714 finds that classical rankers gain little from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .. import registry
+from .figures import quality
+from .grid import Point, Scope, Study
+from .words import by_series
+
+SIZES = {"small": (4, 8, 16, 32, 64), "full": (4, 8, 16, 32, 64, 128)}
+RATES = (3e-4, 1e-3, 3e-3)
+"""At full size: a larger table may want a lower learning rate."""
+
+
+def points(scope: Scope) -> Iterable[Point]:
+    for model in scope.models:
+        rates = tuple((f"{model}.train.lr={rate}",) for rate in RATES) if scope.size == "full" else ((),)
+        for dim in SIZES[scope.size]:
+            yield Point(model, dim, model, (f"{model}.embedding_dim={dim}",), rates)
+
+
+def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    """Every size against the model's own default."""
+    usual = {name: registry.info(name).config().embedding_dim for name in {point.model for point in points}}
+    reference = {point.series: point for point in points if point.at == usual[point.model]}
+    for point in points:
+        if point is not reference[point.series]:
+            yield point, reference[point.series]
+
+
+STUDY = Study(
+    name="embedding",
+    title="Size of embedding tables",
+    question="Does a ranker get better with larger embedding tables, and which one?",
+    axis="embedding_dim",
+    models={"small": ("din", "sasrec", "hstu"), "full": ("dnn", "dcnv2", "din", "sasrec", "llama", "hstu")},
+    points=points,
+    pairs=pairs,
+    statements=by_series,
+    figures=lambda finding: {"quality": quality(finding, "by embedding size", "embedding_dim (log scale)")},
+)

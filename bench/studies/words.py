@@ -1,0 +1,78 @@
+"""Sentences that several studies say. None claims what an interval does not show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from .grid import Comparison, Finding
+
+
+def place(value: str | float) -> str:
+    """A place along an axis as text."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def difference(comparison: Comparison) -> str:
+    """Value, interval and what it shows."""
+    value, low, high = comparison.difference
+    verdict = "" if not comparison.difference.shown else ", above" if low > 0 else ", below"
+    return f"{value:+.4f} [{low:+.4f}, {high:+.4f}]{verdict}"
+
+
+def against(what: str, finding: Finding, comparisons: Sequence[Comparison]) -> str:
+    """One sentence of several differences to one reference; `what` names the metric's owner, such as a model."""
+    metric = finding.headline.upper()
+    reference = place(comparisons[0].other.point.at)
+    listed = "; ".join(f"{place(one.one.point.at)} {difference(one)}" for one in comparisons)
+    shown = sum(one.difference.shown for one in comparisons)
+    verdict = {0: "no difference is shown", len(comparisons): "all are shown"}.get(
+        shown, f"{shown} of {len(comparisons)} are shown"
+    )
+    return f"{what}: {metric} against {reference}: {listed}. {verdict.capitalize()}."
+
+
+def by_series(finding: Finding) -> Iterable[str]:
+    """`against` for each series: its comparisons have one reference."""
+    for series in finding.series:
+        own = [one for one in finding.comparisons if one.one.point.series == series]
+        if own:
+            yield against(series, finding, own)
+
+
+def about_intervals(finding: Finding) -> Iterable[str]:
+    """How the intervals of the comparisons are to be read."""
+    count = len(finding.comparisons)
+    if count:
+        together = f"They hold for all {count} comparisons of this study at once" if count > 1 else "It is of a single comparison"
+        yield (
+            f"Brackets after differences are paired 95% intervals over test users. {together}; a difference is called shown if "
+            "its interval leaves out zero. They hold the trained models fixed: the spread over seeds stands beside them."
+        )
+
+
+def about_headline(finding: Finding) -> Iterable[str]:
+    """Which metric compares, where that is not GAUC."""
+    if finding.headline == "gauc":
+        return
+    if math.isnan(finding.measurements[0].row.gauc.point):
+        yield "Fewer than two test users have both labels, so there is no GAUC: points are compared by AUC."
+    else:
+        yield (
+            "Points are compared by AUC. Histories are live, and there GAUC punishes every model that reads the user's past "
+            "(docs/gauc.md); --set data.test_history=frozen compares by GAUC."
+        )
+
+
+def about_choice(finding: Finding) -> Iterable[str]:
+    """Where each point's settings come from."""
+    numbers = {len(one.point.candidates) for one in finding.measurements}
+    if numbers == {1}:
+        yield (
+            "Every other setting is the model's default or what the command says, the same at every point: a point that would "
+            "need another learning rate is shown below what it can do."
+        )
+        return
+    monitor = finding.measurements[0].records[0].config["train"]["monitor"].upper()
+    fixed = " Points with a single candidate keep the model's defaults." if 1 in numbers else ""
+    yield f"Each point keeps the best of {max(numbers)} candidates by validation {monitor} of the first seed.{fixed}"
