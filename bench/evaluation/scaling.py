@@ -115,7 +115,7 @@ def resampled_means(values: Sequence[np.ndarray], seed: int = 0) -> tuple[np.nda
     sqrt(k / (k - 1)) (Rao & Wu 1988, eq. 2.2), else three seeds would make intervals 18% too narrow.
 
     Args:
-        values: by size [1 + draws, seeds], as stats.drawn_metric gives them. Draws must be of the same users everywhere.
+        values: by size [1 + draws, seeds], as stats.draw gives them, of the same users everywhere.
     """
     rng, drawn = np.random.default_rng(seed), []
     for value in values:

@@ -23,6 +23,7 @@ class Entry:
 
 STUDIES: dict[str, Entry] = {
     "embedding": Entry("embedding:STUDY", "quality by the size of embedding tables"),
+    "scaling": Entry("scaling:STUDY", "loss by depth, width, embeddings and data, with fits and their intervals"),
 }
 
 
