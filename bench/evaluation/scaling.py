@@ -1,9 +1,9 @@
 """Whether and how a loss falls with size: shapes are compared, intervals cover seeds and users, and "no" is an answer.
 
 Scaling is claimed where a straight line in ln x has a slope whose interval leaves out zero and a constant is not as good by
-AICc. Which law: the smallest AICc; among shapes within 2 of it, the one that best predicts the largest sizes, which it was
-not fitted to; and none if none fits to within the errors. R^2 decides nothing: it rises with every parameter and with the
-range of x.
+AICc. Which law: among the shapes within 2 of the smallest AICc, the one with fewest parameters, unless another beats it both
+in AICc and in predicting the largest sizes, which neither was fitted to; and none if it does not fit to within the errors.
+R^2 decides nothing: it rises with every parameter and with the range of x.
 
 The errors of two sizes are correlated, because all are tested on the same users. What is hard for all sizes moves them
 together and says nothing about the shape, so that fits and AICc use the covariance, not the errors of each size alone.
@@ -257,7 +257,12 @@ def _held_out(shape: Shape, data: _Data) -> HeldOut | None:
 def _best(fits: dict[Shape, Fit]) -> Shape:
     least = min(found.aicc for found in fits.values())
     close = [found for found in fits.values() if found.aicc <= least + CLOSE]
-    return min(close, key=lambda found: (found.held_out_error, found.aicc)).shape
+    close.sort(key=lambda found: (PARAMETERS[found.shape], found.held_out_error))
+    best = close[0]
+    for other in close[1:]:
+        if other.aicc < best.aicc and other.held_out_error < best.held_out_error:
+            best = other
+    return best.shape
 
 
 def _verdict(fits: dict[Shape, Fit], shape: Shape, slope: Estimate | None, data: _Data) -> tuple[Outcome, str]:

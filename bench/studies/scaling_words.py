@@ -52,7 +52,7 @@ def _law(loss: str, found: Scaling) -> str:
     elif found.shape == "log-linear":
         text = f"{loss} = a + b ln x, which {_way(best.parameters[1])}"
     else:
-        text = f"{loss} is a parabola in ln x, {_turn(best)}"
+        text = f"{loss} is a parabola in ln x, {_turn(best, found.x)}"
     rivals = [fit.shape for fit in found.fits.values() if fit is not best and fit.aicc <= best.aicc + CLOSE]
     return text + (f" (by AICc, {' and '.join(rivals)} would do as well)" if rivals else "")
 
@@ -61,11 +61,13 @@ def _way(slope: Estimate) -> str:
     return "falls" if slope.value < 0 else "rises: larger is worse"
 
 
-def _turn(fit: Fit) -> str:
-    """Where a parabola turns."""
+def _turn(fit: Fit, x: np.ndarray) -> str:
+    """Where a parabola over sizes x turns."""
     _, b, c = (one.value for one in fit.parameters)
     ends = np.quantile(-fit.drawn[:, 1] / (2 * fit.drawn[:, 2]), [0.025, 0.975])
     at, low, high = np.exp(np.clip([-b / (2 * c), *ends], -100, 100))
+    if not x[0] < at < x[-1]:
+        return "which turns at none of these sizes"
     return f"{'lowest' if c > 0 else 'highest'} at {_short(at)} [{_short(low)}, {_short(high)}]"
 
 
