@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if any(record.simulated for one in finding.measurements for record in one.records):
         print(f"a simulated device: there is no finding; its records are in {finding.store.root / 'runs'}")
         return 0
-    report = output.Report(study, grid.Scope(models, args.size), finding, command(args))
+    report = output.Report.of(study, grid.Scope(models, args.size), finding, command(args))
     console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
     output.show(report, console)
     console.print(f"table and figures: {output.write(report)}", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
-from .lines import Look, figure, looks
+from .lines import Line, Look, figure, looks
 from .plots import STYLE
 
 COLUMNS = 2
@@ -66,7 +66,7 @@ def fits(title: str, y_label: str, panels: Sequence[Panel], intervals: str) -> F
         rows = -(-len(panels) // COLUMNS)
         entries = max(len(panel.curves) for panel in panels)
         drawn = figure(title, 4.6 * min(COLUMNS, len(panels)), 0.9 + rows * (2.9 + 0.18 * entries))
-        styles = looks([(curve.name, curve.family) for panel in panels for curve in panel.curves])
+        styles = looks([Line(curve.name, curve.family, ()) for panel in panels for curve in panel.curves])
         grid = drawn.subplots(rows, min(COLUMNS, len(panels)), squeeze=False).ravel()
         for axes, panel in zip(grid, panels, strict=False):
             _panel(axes, panel, styles)

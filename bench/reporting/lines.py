@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -18,14 +18,19 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.optimize import isotonic_regression
 
 from .plots import COLOURS, DPI, STYLE
+from .speed import COLOURS as PALETTE
 
 MARKERS = {"floor": "sxP", "classical": "oDshX", "generative": "^v<>d"}
-DASHES = ("-", "--", "-.", ":")
+OTHER_MARKERS = "osD^vP"
+DASHES = ("-", (0, (5, 2)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 SHADES = (0.0, -0.4, 0.4, -0.65, 0.2)
 """Of a family's colour: towards black below 0, towards white above."""
 
 APART = 0.06
-"""Between lines at one place of the axis, so that their intervals are seen apart; of the smallest step."""
+"""Between lines at one place of the axis, so that their intervals are seen apart; of the mean step."""
+
+TICKS_APART = 0.09
+"""Of the axis, at least, between two numbers that are named."""
 
 LETTER = 9.5
 """Points between names at the ends of lines."""
@@ -48,7 +53,8 @@ class Line:
     """A series of marks in the order of the axis."""
 
     name: str
-    family: str
+    family: str | None
+    """None: the line stands for something else than a model."""
     marks: tuple[Mark, ...]
     dashed: bool = False
     """Drawn as a variant of the line of the same name without dashes."""
@@ -60,21 +66,25 @@ class Look:
 
     colour: tuple[float, ...]
     marker: str
-    dash: str
+    dash: Any
+    """As matplotlib takes it."""
 
 
-def looks(names: Sequence[tuple[str, str]]) -> dict[str, Look]:
-    """Name -> look, of (name, family) pairs: members of a family share its colour, and differ in shade, marker and dashes."""
+def looks(lines: Sequence[Line]) -> dict[str, Look]:
+    """Name -> look: members of a family share its colour, and differ in shade, marker and dashes; lines without one have
+    colours of their own."""
     result: dict[str, Look] = {}
-    members = dict.fromkeys(COLOURS, 0)
-    for name, family in names:
-        if name not in result:
-            at = members[family]
-            members[family] += 1
-            markers = MARKERS[family]
-            result[name] = Look(
-                shade(COLOURS[family], SHADES[at % len(SHADES)]), markers[at % len(markers)], DASHES[at % len(DASHES)]
-            )
+    members: dict[str | None, int] = {}
+    for line in lines:
+        if line.name in result:
+            continue
+        at = members.setdefault(line.family, 0)
+        members[line.family] += 1
+        if line.family is None:
+            colour, markers = to_rgb(PALETTE[at % len(PALETTE)]), OTHER_MARKERS
+        else:
+            colour, markers = shade(COLOURS[line.family], SHADES[at % len(SHADES)]), MARKERS[line.family]
+        result[line.name] = Look(colour, markers[at % len(markers)], DASHES[at % len(DASHES)])
     return result
 
 
@@ -93,38 +103,49 @@ def figure(title: str, width: float, height: float) -> Figure:
 
 
 def curves(
-    title: str, x_label: str, y_label: str, panels: Mapping[str, Sequence[Line]], log_x: bool = True, log_y: bool = False
+    title: str,
+    x_label: str,
+    y_label: str,
+    panels: Mapping[str, Sequence[Line]],
+    log_x: bool = True,
+    log_y: bool = False,
+    variant: tuple[str, str] | None = None,
 ) -> Figure:
     """Panels side by side on common axes, each with its lines.
 
     Args:
         panels: caption -> lines; a single panel may have an empty caption. Marks at words are placed in the order in which
             words first occur, those at numbers by value.
+        variant: what dashed lines and the others are, for the legend.
     """
     with matplotlib.rc_context(STYLE):
         drawn = figure(title, max(7.2, 4.3 * len(panels)), 4.4)
         grid = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         every = [line for lines in panels.values() for line in lines]
-        styles = looks([(line.name, line.family) for line in every])
+        styles = looks(every)
         places = _places([mark.x for line in every for mark in line.marks], log_x)
-        step = min((b - a for a, b in pairwise(sorted(set(places.values())))), default=1.0)
+        reach = max(places.values()) - min(places.values())
+        step = reach / max(1, len(places) - 1)
         for axes, (caption, lines) in zip(grid, panels.items(), strict=True):
             axes.set_title(caption, fontsize=9, loc="left")
-            solid = [line.name for line in lines if not line.dashed]
             for line in lines:
-                among = solid.index(line.name) if line.name in solid else 0
-                apart = APART * step * (among - (len(solid) - 1) / 2)
-                _draw(axes, line, styles[line.name], places, apart)
+                _draw(axes, line, styles[line.name], places, APART * step * _aside(line, lines))
             axes.set_xlabel(x_label)
         grid[0].set_ylabel(y_label)
         if log_y:
             grid[0].set_yscale("log")
             grid[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        grid[0].set_xticks(list(places.values()), [x if isinstance(x, str) else f"{x:g}" for x in places])
+        ticks = _ticks(places, TICKS_APART * reach)
+        grid[0].set_xticks([place for place, _ in ticks], [name for _, name in ticks])
         grid[0].xaxis.set_minor_formatter(NullFormatter())
-        drawn.legend(handles=_key(every), loc="outside lower left", ncols=4)
+        drawn.legend(handles=_key(every, variant), loc="outside lower left", ncols=5)
         for axes, lines in zip(grid, panels.values(), strict=True):
-            _name_lines(drawn, axes, [line for line in lines if not line.dashed], styles, places)
+            ends = {
+                line.name: (places[line.marks[-1].x] + APART * step * _aside(line, lines), line.marks[-1].value)
+                for line in lines
+                if not line.dashed
+            }
+            _name_lines(drawn, axes, ends, styles)
         return drawn
 
 
@@ -135,6 +156,21 @@ def _places(values: Sequence[float | str], log: bool) -> dict[float | str, float
     if words:
         return {word: float(at) for at, word in enumerate([*words, *numbers])}
     return {value: math.log2(value) if log else float(value) for value in numbers}
+
+
+def _ticks(places: Mapping[float | str, float], apart: float) -> list[tuple[float, str]]:
+    """Places with their names, from the end of the axis: a number too near to a later one is left unnamed."""
+    ticks: list[tuple[float, str]] = []
+    for value, at in list(places.items())[::-1]:
+        if not ticks or ticks[-1][0] - at >= apart:
+            ticks.append((at, value if isinstance(value, str) else f"{float(f'{value:.2g}'):g}"))
+    return ticks
+
+
+def _aside(line: Line, lines: Sequence[Line]) -> float:
+    """Steps from the middle at which a line is drawn; its dashed variant has the same place."""
+    names = list(dict.fromkeys(one.name for one in lines))
+    return names.index(line.name) - (len(names) - 1) / 2
 
 
 def _draw(axes: Axes, line: Line, look: Look, places: Mapping[float | str, float], apart: float) -> None:
@@ -158,7 +194,7 @@ def _draw(axes: Axes, line: Line, look: Look, places: Mapping[float | str, float
             axes.plot([at] * len(mark.seeds), mark.seeds, "_", color=look.colour, markersize=7, markeredgewidth=0.8, zorder=2.5)
 
 
-def _key(lines: Sequence[Line]) -> list[Line2D]:
+def _key(lines: Sequence[Line], variant: tuple[str, str] | None) -> list[Line2D]:
     """What the parts of a line mean; names stand at its end."""
     families = [family for family in COLOURS if any(line.family == family for line in lines)]
     parts = [Line2D([], [], color=COLOURS[family], marker=MARKERS[family][0], label=family) for family in families]
@@ -166,32 +202,30 @@ def _key(lines: Sequence[Line]) -> list[Line2D]:
         parts.append(Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users"))
     if any(len(mark.seeds) > 1 for line in lines for mark in line.marks):
         parts.append(Line2D([], [], color="black", marker="_", linestyle="", label="one seed"))
+    for dashed, label in ((True, variant[0]), (False, variant[1])) if variant else ():
+        face, dash = ("white", ":") if dashed else ("black", "-")
+        parts.append(Line2D([], [], color="black", marker="o", markersize=5, markerfacecolor=face, linestyle=dash, label=label))
     return parts
 
 
-def _name_lines(
-    drawn: Figure, axes: Axes, lines: Sequence[Line], styles: Mapping[str, Look], places: Mapping[float | str, float]
-) -> None:
-    """Each line's name to the right of its last mark, moved up or down as little as keeps names apart."""
+def _name_lines(drawn: Figure, axes: Axes, ends: Mapping[str, tuple[float, float]], styles: Mapping[str, Look]) -> None:
+    """Names of lines right of the axes, each at the height of its end, moved up or down as little as keeps names apart."""
     drawn.canvas.draw()
-    edge = axes.transAxes.transform((1, 0))[0]
-    ends = sorted((axes.transData.transform((0, line.marks[-1].value))[1], at) for at, line in enumerate(lines))
-    low, high = axes.get_window_extent().y0, axes.get_window_extent().y1
-    gap = LETTER * DPI / 72
-    spread = isotonic_regression([end - gap * at for at, (end, _) in enumerate(ends)]).x
+    frame, gap = axes.get_window_extent(), LETTER * DPI / 72
+    heights = sorted((float(axes.transData.transform(end)[1]), name) for name, end in ends.items())
+    spread = isotonic_regression([height - gap * at for at, (height, _) in enumerate(heights)]).x
     spread = [value + gap * at for at, value in enumerate(spread)]
-    shift = min(0.0, high - spread[-1]) + max(0.0, low - spread[0])
-    for (_, at), y in zip(ends, spread, strict=True):
-        line = lines[at]
-        end = axes.transData.transform((places[line.marks[-1].x], line.marks[-1].value))
+    shift = min(0.0, frame.y1 - spread[-1]) + max(0.0, frame.y0 - spread[0])
+    for (_, name), y in zip(heights, spread, strict=True):
+        colour = styles[name].colour
         axes.annotate(
-            line.name,
-            (places[line.marks[-1].x], line.marks[-1].value),
-            ((edge - end[0]) * 72 / DPI + 8, (y + shift - end[1]) * 72 / DPI),
-            textcoords="offset points",
+            name,
+            ends[name],
+            (1.03, (y + shift - frame.y0) / frame.height),
+            textcoords="axes fraction",
             fontsize=8,
-            color=styles[line.name].colour,
+            color=colour,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": styles[line.name].colour, "linewidth": 0.5, "alpha": 0.6, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, "shrinkB": 4},
         )

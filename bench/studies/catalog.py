@@ -22,7 +22,12 @@ class Entry:
 
 
 STUDIES: dict[str, Entry] = {
+    "heads": Entry("heads:STUDY", "scoring networks on a generative backbone, with DIN as the reference"),
+    "ablation": Entry("ablation:STUDY", "HSTU one switch at a time, and the way from SASRec to HSTU"),
+    "negatives": Entry("negatives:STUDY", "sources and rates of negatives: quality, calibration, cost; the test is frozen"),
     "embedding": Entry("embedding:STUDY", "quality by the size of embedding tables"),
+    "history": Entry("history:STUDY", "quality by the length of the history"),
+    "time": Entry("time:STUDY", "what time information is worth to each model"),
     "scaling": Entry("scaling:STUDY", "loss by depth, width, embeddings and data, with fits and their intervals"),
 }
 

@@ -1,4 +1,4 @@
-"""What larger embedding tables bring, by model: arXiv:2412.00714 finds that classical rankers gain little from them."""
+"""What larger embedding tables bring, by model."""
 
 from __future__ import annotations
 
@@ -6,28 +6,23 @@ from collections.abc import Iterable, Sequence
 
 from .. import registry
 from .figures import quality
-from .grid import Point, Scope, Study
+from .grid import Point, Scope, Study, retuned
 from .words import by_series
 
 SIZES = {"small": (4, 8, 16, 32, 64), "full": (4, 8, 16, 32, 64, 128)}
-RATES = (3e-4, 1e-3, 3e-3)
-"""At full size: a larger table may want a lower learning rate."""
 
 
 def points(scope: Scope) -> Iterable[Point]:
     for model in scope.models:
-        rates = tuple((f"{model}.train.lr={rate}",) for rate in RATES) if scope.size == "full" else ((),)
         for dim in SIZES[scope.size]:
-            yield Point(model, dim, model, (f"{model}.embedding_dim={dim}",), rates)
+            yield Point(model, dim, model, (f"{model}.embedding_dim={dim}",), retuned(model, scope.size))
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     """Every size against the model's own default."""
-    usual = {name: registry.info(name).config().embedding_dim for name in {point.model for point in points}}
-    reference = {point.series: point for point in points if point.at == usual[point.model]}
-    for point in points:
-        if point is not reference[point.series]:
-            yield point, reference[point.series]
+    usual = {point.series: registry.info(point.model).config().embedding_dim for point in points}
+    reference = {point.series: point for point in points if point.at == usual[point.series]}
+    return [(point, reference[point.series]) for point in points if point is not reference[point.series]]
 
 
 STUDY = Study(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from ..reporting.ladder import Rung
 from ..reporting.lines import Line, Mark, curves
 from .grid import Finding, Measurement
 
@@ -35,3 +36,9 @@ def quality(finding: Finding, by: str, axis: str, log: bool = True) -> Figure:
     """The headline metric along the axis, a line a series."""
     metric = finding.headline.upper()
     return curves(f"{place(finding)}: {metric} {by}", axis, f"test {metric} (higher is better)", {"": lines(finding)}, log_x=log)
+
+
+def rung(finding: Finding, one: Measurement, name: str | None = None) -> Rung:
+    """A point as a row, with its difference if it has one to another point; its place is its name unless another is given."""
+    found = next((pair.difference for pair in finding.comparisons if pair.one is one), None)
+    return Rung(str(one.point.at) if name is None else name, one.row.family, mark(finding, one), found)

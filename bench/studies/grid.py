@@ -11,7 +11,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from .. import experiment, registry, rows
-from ..config import DataConfig, Settings, from_dict
+from ..config import DataConfig, Settings, TrainConfig, from_dict
 from ..data.dataset import open_dataset
 from ..data.sources.schema import DataRoots
 from ..evaluation.stats import Difference
@@ -24,6 +24,10 @@ Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""
 
 DRAWS = 1000
+
+
+RATES = (1 / 3, 1.0, 3.0)
+"""Of a model's own learning rate, that a point of a full study may choose from."""
 
 
 class RunsFailed(Exception):
@@ -113,6 +117,15 @@ class Finding:
         return self.measured.differences(self.headline, [(one.row.label, other.row.label)])[0]
 
 
+def retuned(model: str, size: Size) -> tuple[tuple[str, ...], ...]:
+    """Candidates for a point: at full size three learning rates, because another setting may want another one."""
+    info = registry.info(model)
+    if size == "small" or info.fit != "gradient":
+        return ((),)
+    usual = info.train.get("lr", TrainConfig.lr)
+    return tuple((f"{model}.train.lr={usual * rate:.3g}",) for rate in RATES)
+
+
 def no_pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     """For a study that compares no two points."""
     return ()
@@ -192,7 +205,27 @@ def run(
         (cell.experiment.data.dataset, group[0].identity.split) for label, group in groups.items() for cell in cells[label]
     }:
         rows.restore(store, roots, source, split)
-    measured = measure(store, groups, DRAWS)
+    return read(study, points, chosen, groups, store)
+
+
+def read(
+    study: Study,
+    points: Sequence[Point],
+    chosen: Mapping[str, tuple[str, ...]],
+    groups: Mapping[str, list[RunRecord]],
+    store: Store,
+    draws: int = DRAWS,
+) -> Finding:
+    """Measure and compare finished runs.
+
+    Args:
+        chosen: label of a point -> its candidate.
+        groups: label of a point -> its records, one a seed, whose scores are in `store`.
+
+    Raises:
+        UserError: scores or test rows are missing or differ, see measure.
+    """
+    measured = measure(store, groups, draws)
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points

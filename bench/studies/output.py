@@ -30,20 +30,27 @@ class Report:
     finding: Finding
     command: str
     """The canonical command that makes it, without paths of a machine."""
+    statements: tuple[str, ...]
+    """The answer in words, then what must be known to read it."""
+    columns: dict[str, dict[str, float | str]]
+    """By label of a point: the study's own columns."""
 
-    @property
-    def statements(self) -> list[str]:
-        """The answer in words, then what must be known to read it."""
-        finding = self.finding
+    @staticmethod
+    def of(study: Study, scope: Scope, finding: Finding, command: str) -> Report:
+        """The report of a finding."""
         records = [record for one in finding.measurements for record in one.records]
-        return [
+        statements = (
             *about_sampling(records[0]),
-            *self.study.statements(finding),
+            *study.statements(finding),
             *about_headline(finding),
             *about_intervals(finding),
             *about_choice(finding),
             *about_runs([one.row for one in finding.measurements], records),
-        ]
+        )
+        columns = {
+            one.point.label: {name: value(one, finding) for name, value in study.columns.items()} for one in finding.measurements
+        }
+        return Report(study, scope, finding, command, statements, columns)
 
     @property
     def place(self) -> Path:
@@ -65,7 +72,7 @@ def header(report: Report) -> list[str]:
 def cells(report: Report, one: Measurement) -> list[str]:
     """A point in the table."""
     main, other = (getattr(one.row, name) for name in _metrics(report))
-    extra = [value(one, report.finding) for value in report.study.columns.values()]
+    extra = report.columns[one.point.label].values()
     return [
         one.point.series,
         _place(one),
@@ -134,7 +141,7 @@ def entry(report: Report, one: Measurement) -> dict[str, Any]:
         "latency_ms": row.latency_ms,
         "peak_memory_mb": row.peak_memory_mb,
         "best_epochs": list(row.best_epochs),
-        "columns": {name: value(one, report.finding) for name, value in report.study.columns.items()},
+        "columns": report.columns[one.point.label],
     }
 
 
@@ -158,7 +165,7 @@ def to_json(report: Report, figures: list[str]) -> str:
         "seeds": len(finding.measurements[0].row.seeds),
         "command": report.command,
         "headline": finding.headline,
-        "statements": report.statements,
+        "statements": list(report.statements),
         "figures": figures,
         "rows": [entry(report, one) for one in finding.measurements],
         "comparisons": [

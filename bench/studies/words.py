@@ -20,16 +20,25 @@ def difference(comparison: Comparison) -> str:
     return f"{value:+.4f} [{low:+.4f}, {high:+.4f}]{verdict}"
 
 
-def against(what: str, finding: Finding, comparisons: Sequence[Comparison]) -> str:
-    """One sentence of several differences to one reference; `what` names the metric's owner, such as a model."""
-    metric = finding.headline.upper()
-    reference = place(comparisons[0].other.point.at)
+def against(what: str, finding: Finding, comparisons: Sequence[Comparison], reference: str | None = None) -> str:
+    """One sentence of several differences to one reference, named by its place unless another name is given; `what` names
+    those that are compared, such as a model."""
+    name = place(comparisons[0].other.point.at) if reference is None else reference
+    return f"{what}: {finding.headline.upper()} against {name}: {_listed(comparisons)}"
+
+
+def by_step(what: str, finding: Finding, comparisons: Sequence[Comparison]) -> str:
+    """One sentence of differences, each to the point before it."""
+    first = place(comparisons[0].other.point.at)
+    return f"{what}: {finding.headline.upper()} of each step against the one before, from {first} on: {_listed(comparisons)}"
+
+
+def _listed(comparisons: Sequence[Comparison]) -> str:
     listed = "; ".join(f"{place(one.one.point.at)} {difference(one)}" for one in comparisons)
-    shown = sum(one.difference.shown for one in comparisons)
-    verdict = {0: "no difference is shown", len(comparisons): "all are shown"}.get(
-        shown, f"{shown} of {len(comparisons)} are shown"
-    )
-    return f"{what}: {metric} against {reference}: {listed}. {verdict.capitalize()}."
+    shown, count = sum(one.difference.shown for one in comparisons), len(comparisons)
+    if shown == 0:
+        return f"{listed}. No difference is shown."
+    return f"{listed}. {'All' if shown == count else f'{shown} of {count}'} shown."
 
 
 def by_series(finding: Finding) -> Iterable[str]:

@@ -1,0 +1,113 @@
+"""What HSTU's parts are worth: each switched alone, and SASRec turned into HSTU step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from ..errors import UserError
+from ..reporting.ladder import ladder
+from .figures import place, rung
+from .grid import Finding, Point, Scope, Study, retuned
+from .words import against, by_step
+
+SIZES = {"small": ((64, 2),), "full": ((64, 2), (128, 4))}
+"""Width and layers."""
+
+DEFAULT = "as published"
+
+SWITCHES: dict[str, tuple[str, ...]] = {
+    DEFAULT: (),
+    "no relative bias": ("relative_bias=none",),
+    "position bias alone": ("relative_bias=position",),
+    "time bias alone": ("relative_bias=time",),
+    "rotary positions too": ("rope=true",),
+    "ALiBi too": ("alibi=true",),
+    "softmax instead of SiLU": ("attention=softmax",),
+    "divided by the tokens seen": ("divisor=own",),
+    "no gate": ("gate=false",),
+    "normalised residual": ("residual=normalised",),
+    "past actions unknown": ("actions=false",),
+    "user and context unknown": ("user_context=false",),
+    "items by their id alone": ("item_fields=none",),
+    "item fields summed": ("item_fields=sum",),
+}
+"""Of HSTU, one at a time."""
+
+STEPS: dict[str, tuple[str, ...]] = {
+    "SASRec as published": (),
+    "clean residual stream": ("residual=clean",),
+    "relative position bias instead of position vectors": ("absolute_position=false", "relative_bias=position"),
+    "time bias": ("relative_bias=both",),
+    "SiLU instead of softmax": ("attention=silu",),
+    "gate": ("gate=true",),
+    "two heads": ("heads=2",),
+}
+"""Of SASRec, each on top of those before; where they end, HSTU's layer differs by its lack of a feed-forward block and by
+SiLU on what attention reads."""
+
+LAST = "HSTU's layer: no feed-forward block"
+
+
+def points(scope: Scope) -> Iterable[Point]:
+    for model in scope.models:
+        if model not in ("hstu", "sasrec"):
+            raise UserError(f"study ablation switches hstu, and turns sasrec into it; it has no switches for {model}")
+    for width, layers in SIZES[scope.size]:
+        size = (f"width={width}", f"layers={layers}")
+        if "hstu" in scope.models:
+            for name, changes in SWITCHES.items():
+                yield _point(f"hstu {width} x {layers}", name, "hstu", (*size, *changes), scope)
+        if "sasrec" in scope.models:
+            series, taken = f"sasrec to hstu {width} x {layers}", size
+            for name, changes in STEPS.items():
+                taken = (*taken, *changes)
+                yield _point(series, name, "sasrec", taken, scope)
+            yield _point(series, LAST, "hstu", size, scope)
+
+
+def _point(series: str, name: str, model: str, changes: Iterable[str], scope: Scope) -> Point:
+    return Point(series, name, model, tuple(f"{model}.{change}" for change in changes), retuned(model, scope.size))
+
+
+def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    """A switch against HSTU as published; a step against the one before."""
+    before: dict[str, Point] = {}
+    for point in points:
+        if point.series in before:
+            yield point, before[point.series]
+        if point.at not in SWITCHES or point.at == DEFAULT:
+            before[point.series] = point
+
+
+def statements(finding: Finding) -> Iterable[str]:
+    for series, group in finding.series.items():
+        own = [one for one in finding.comparisons if one.one.point.series == series]
+        yield against(series, finding, own) if group[0].point.at == DEFAULT else by_step(series, finding, own)
+
+
+def figures(finding: Finding) -> Mapping[str, Figure]:
+    metric, where, result = finding.headline.upper(), place(finding), {}
+    groups = {name: [rung(finding, one) for one in group] for name, group in finding.series.items()}
+    switched = {name: group for name, group in groups.items() if group[0].name == DEFAULT}
+    steps = {name: group for name, group in groups.items() if group[0].name != DEFAULT}
+    if switched:
+        result["switches"] = ladder(f"{where}: HSTU, one switch at a time", metric, "to HSTU as published", switched)
+    if steps:
+        title = f"{where}: from SASRec to HSTU, each step on top of those before"
+        result["ladder"] = ladder(title, metric, "to the step before", steps, joined=True)
+    return result
+
+
+STUDY = Study(
+    name="ablation",
+    title="Parts of HSTU",
+    question="Which of HSTU's parts make the difference, alone and on the way from SASRec?",
+    axis="variant",
+    models={"small": ("sasrec", "hstu"), "full": ("sasrec", "hstu")},
+    points=points,
+    pairs=pairs,
+    statements=statements,
+    figures=figures,
+)

@@ -1,0 +1,46 @@
+"""How much of a user's past a ranker can use. Test examples are the same at every length; what they see of the past is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..config import DataConfig
+from .figures import quality
+from .grid import Finding, Point, Scope, Study, retuned
+from .words import by_series
+
+LENGTHS = {"small": (5, 10, 20, 50, 100, 200), "full": (5, 10, 20, 50, 100, 200)}
+
+
+def points(scope: Scope) -> Iterable[Point]:
+    for model in scope.models:
+        for length in LENGTHS[scope.size]:
+            yield Point(model, length, model, (f"data.history_length={length}",), retuned(model, scope.size))
+
+
+def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    """Every length against the default."""
+    reference = {point.series: point for point in points if point.at == DataConfig.history_length}
+    return [(point, reference[point.series]) for point in points if point is not reference[point.series]]
+
+
+def statements(finding: Finding) -> Iterable[str]:
+    yield from by_series(finding)
+    if finding.measurements[0].records[0].config["data"]["supervision"] == "dense":
+        yield (
+            "A length is what an example sees directly. Generative rankers train on long segments, and each of their layers "
+            "looks one length further back; --set data.supervision=impression keeps them to the length itself."
+        )
+
+
+STUDY = Study(
+    name="history",
+    title="Length of the history",
+    question="How much does a longer history bring, and to which ranker?",
+    axis="history_length",
+    models={"small": ("din", "sasrec", "hstu"), "full": ("dnn", "din", "bst", "sasrec", "llama", "hstu")},
+    points=points,
+    pairs=pairs,
+    statements=statements,
+    figures=lambda finding: {"quality": quality(finding, "by length of the history", "history_length (events, log scale)")},
+)

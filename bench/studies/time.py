@@ -1,0 +1,46 @@
+"""What time information is worth to each model: a lead that comes from the clock is no lead of an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from .. import registry
+from ..reporting.ladder import ladder
+from .figures import place, rung
+from .grid import Finding, Point, Scope, Study, retuned
+from .words import by_series
+
+KINDS = ("none", "history", "request")
+
+
+def points(scope: Scope) -> Iterable[Point]:
+    for model in scope.models:
+        for kind in KINDS:
+            yield Point(model, kind, model, (f"data.time={kind}",), retuned(model, scope.size))
+
+
+def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    """With time information against without."""
+    reference = {point.series: point for point in points if point.at == "none"}
+    return [(point, reference[point.series]) for point in points if point is not reference[point.series]]
+
+
+def figures(finding: Finding) -> Mapping[str, Figure]:
+    groups = {series: [rung(finding, one) for one in group] for series, group in finding.series.items()}
+    title = f"{place(finding)}: what time information is worth"
+    return {"differences": ladder(title, finding.headline.upper(), "to the same model without time information", groups)}
+
+
+STUDY = Study(
+    name="time",
+    title="Time information",
+    question="What is it worth to each model to know the gaps between past events, and the time of the request?",
+    axis="time",
+    models={"small": ("lr", "dcnv2", "din", "sasrec", "llama", "hstu"), "full": tuple(registry.MODELS)},
+    points=points,
+    pairs=pairs,
+    statements=by_series,
+    figures=figures,
+)

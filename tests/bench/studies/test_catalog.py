@@ -1,0 +1,97 @@
+"""Every registered study is a set of valid, distinct experiments that can be read and drawn."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from rankbench.bench import experiment, registry
+from rankbench.bench.config import Settings
+from rankbench.bench.errors import UserError
+from rankbench.bench.experiment import Cell
+from rankbench.bench.studies import catalog
+from rankbench.bench.studies.grid import Point, Scope, Size
+from support.studies import report
+
+SIZES: tuple[Size, ...] = ("small", "full")
+
+
+def cells(point: Point) -> list[Cell]:
+    """One for each candidate; every setting is checked on the way."""
+    changed = [Settings().changed([*point.settings, *one], tuple(registry.MODELS)) for one in point.candidates]
+    return [cell for settings in changed for cell in experiment.plan((point.model,), settings, 1)]
+
+
+def test_a_wrong_name_is_told_the_nearest() -> None:
+    with pytest.raises(UserError, match="unknown study 'negativ'; did you mean 'negatives'"):
+        catalog.find("negativ")
+
+
+@pytest.mark.parametrize("name", catalog.STUDIES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("positive_only", [False, True])
+def test_points_are_valid_experiments(name: str, size: Size, positive_only: bool) -> None:
+    study = catalog.find(name)
+    assert study.name == name
+    points = study.grid(Scope(study.models[size], size, positive_only))
+    same: dict[str, list[Point]] = {}
+    for point in points:
+        planned = cells(point)
+        assert len({cell.experiment.hash for cell in planned}) == len(point.candidates)
+        for cell in planned:
+            assert cell.experiment.data.resolved(positive_only)
+        same.setdefault(planned[0].experiment.hash, []).append(point)
+    for shared in same.values():
+        assert len({point.series for point in shared}) == len(shared), "two points of a series are one experiment"
+    known = set(points)
+    for one, other in study.pairs(points):
+        assert {one, other} <= known and one != other
+    assert size == "full" or all(len(point.candidates) == 1 for point in points)
+
+
+@pytest.mark.parametrize(("name", "model"), [("heads", "din"), ("ablation", "llama")])
+def test_models_that_a_study_cannot_ask_about_are_refused(name: str, model: str) -> None:
+    with pytest.raises(UserError, match=model):
+        catalog.find(name).grid(Scope((model,)))
+
+
+def texts(figure: Figure) -> list[tuple[str, Bbox]]:
+    """Visible texts with their boxes, without the lines that lead to them and tick labels beyond the ends of an axis."""
+    figure.canvas.draw()
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    renderer = figure.canvas.get_renderer()
+    beyond = [
+        label
+        for axes in figure.axes
+        for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim()))
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        if not min(ends) <= tick.get_loc() <= max(ends)
+        for label in (tick.label1, tick.label2)
+    ]
+    found = [text for text in figure.findobj(Text, include_self=False) if text.get_text() and text.get_visible()]
+    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in found if text not in beyond]
+
+
+@pytest.mark.parametrize("name", catalog.STUDIES)
+def test_a_finding_is_told_and_drawn(name: str, tmp_path: Path) -> None:
+    study = catalog.find(name)
+    made = report(study, Scope(study.models["small"]), tmp_path, seeds=2, draws=10, users=12)
+    told = " ".join(made.statements)
+    for series in made.finding.series:
+        assert series in told or len(made.finding.series[series]) == 1, series
+    assert "hold for all" in told and "GAUC" in told
+    figures = study.figures(made.finding)
+    assert figures
+    for title, figure in figures.items():
+        found = texts(figure)
+        for text, box in found:
+            assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, (title, text)
+            assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, (title, text)
+        for (one, first), (other, second) in combinations(found, 2):
+            assert not first.overlaps(second), (title, one, other)

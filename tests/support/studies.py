@@ -1,0 +1,34 @@
+"""Findings of studies whose runs are made up: everything behind the training."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from rankbench.bench import registry
+from rankbench.bench.config import Settings
+from rankbench.bench.records.store import Store
+from rankbench.bench.studies import grid, output
+from rankbench.bench.studies.grid import Finding, Scope, Study
+from support.records import predictions, record
+
+
+def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, draws: int = 20, users: int = 30) -> Finding:
+    """A finding in which later points of a series are better, with the hashes that real runs would have."""
+    store, points = Store(folder), study.grid(scope)
+    groups, chosen = {}, {}
+    for at, point in enumerate(points):
+        chosen[point.label] = point.candidates[0]
+        groups[point.label] = []
+        for cell in grid._cells(point, point.candidates[0], Settings(), seeds):
+            frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)
+            made = record(point.model, frame, seed=cell.seed, family=registry.MODELS[point.model].family)
+            identity = dataclasses.replace(made.identity, config_hash=cell.experiment.hash)
+            groups[point.label].append(dataclasses.replace(made, identity=identity))
+            store.write(groups[point.label][-1], frame)
+    return grid.read(study, points, chosen, groups, store, draws)
+
+
+def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.Report:
+    """Its report."""
+    return output.Report.of(study, scope, made_up(study, scope, folder, **options), f"rankbench study {study.name}")
