@@ -26,6 +26,7 @@ from ..reporting.fits import Band, Curve, Panel, fits
 from .figures import place
 from .grid import Finding, Measurement, Point, Scope, Size, Study
 from .scaling_words import brief, sentence
+from .words import by_series
 
 Grows = Literal["depth", "width", "embedding", "data"]
 
@@ -77,6 +78,13 @@ def _sizes(model: str, usual: Any, size: Size) -> dict[Grows, dict[float, str]]:
     embedding: dict[float, str] = {dim: f"{model}.embedding_dim={dim}" for dim in EMBEDDINGS[size]}
     data: dict[float, str] = {share: f"data.train_share={share}" for share in SHARES[size]}
     return {"depth": depth, "width": width, "embedding": embedding if "embedding_dim" in fields else {}, "data": data}
+
+
+def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    """The largest of each series against the smallest."""
+    for _, group in itertools.groupby(points, key=lambda point: point.series):
+        first, *_, last = group
+        yield last, first
 
 
 def training_examples(one: Measurement) -> float:
@@ -162,6 +170,7 @@ def statements(finding: Finding) -> Iterable[str]:
         others = [(loss, axis) for loss in every for axis in (SIZE[grows(group[0])], *COSTS)][1:]
         said = [f"{loss.name} over {axis.label}: {brief(scaling(group, loss, axis))}" for loss, axis in others]
         yield f"{series}, otherwise: {'; '.join(said)}."
+    yield from by_series(finding)
     yield from _at_equal_flops(finding)
     yield (
         "Intervals of scaling are over seeds and test users together; slopes are for a tenfold size. FLOPs of training are three "
@@ -245,6 +254,7 @@ STUDY = Study(
     axis="size",
     models={"small": ("din", "hstu"), "full": ("din", "sasrec", "sasrec-scalable", "gpt", "llama", "fuxi", "hstu")},
     points=points,
+    pairs=pairs,
     statements=statements,
     figures=figures,
     columns={"FLOPs of training": lambda one, _: f"{training_flops(one):.2e}"},

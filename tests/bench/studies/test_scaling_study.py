@@ -17,9 +17,9 @@ from rankbench.bench.evaluation.scaling import study
 from rankbench.bench.experiment import plan
 from rankbench.bench.records.store import Store
 from rankbench.bench.registry import MODELS
-from rankbench.bench.reporting.measured import measure
 from rankbench.bench.reporting.plots import save
-from rankbench.bench.studies.grid import Finding, Measurement, Point, Scope, Size
+from rankbench.bench.studies import grid
+from rankbench.bench.studies.grid import Finding, Point, Scope, Size
 from rankbench.bench.studies.scaling import STUDY, training_examples, training_flops
 from rankbench.bench.studies.scaling_words import brief, sentence
 from support.records import predictions, record
@@ -49,10 +49,7 @@ def finding(folder: Path, models: dict[str, tuple[list[float], float]], grows: s
                 )
                 store.write(made, frame)
                 groups.setdefault(point.label, []).append(made)
-    measured = measure(store, groups, 200)
-    rows = {row.label: row for row in measured.rows}
-    made_of = (Measurement(point, (), rows[point.label], tuple(groups[point.label])) for point in points)
-    return Finding(tuple(made_of), (), measured, store)
+    return grid.read(STUDY, points, {point.label: () for point in points}, groups, store, 200)
 
 
 GROWING = [0.4, 0.7, 1.0, 1.3, 1.6, 1.9]
