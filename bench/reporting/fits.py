@@ -86,6 +86,15 @@ def _panel(axes: Axes, panel: Panel, styles: dict[str, Look]) -> None:
     axes.set_xscale("log")
     axes.set_title(panel.caption, fontsize=9, loc="left")
     axes.set_xlabel(panel.x_label)
+    sizes = np.concatenate([curve.x for curve in panel.curves])
+    wide = sizes.max() / sizes.min() > 100
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_locator(LogLocator(subs="auto") if wide else NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    # At least one tick on both sides of sizes that are close together.
+    margin = max(1.15, (8 / (sizes.max() / sizes.min())) ** 0.5)
+    axes.set_xlim(sizes.min() / margin, sizes.max() * margin)
     handles = []
     for curve in panel.curves:
         look = styles[curve.name]
@@ -97,13 +106,4 @@ def _panel(axes: Axes, panel: Panel, styles: dict[str, Look]) -> None:
         axes.plot(curve.x, curve.y, color=look.colour, marker=look.marker, markersize=5, linestyle="", zorder=3)
         label = f"{curve.name}: {curve.finding}"
         handles += axes.plot([], [], color=look.colour, marker=look.marker, markersize=5, linestyle=look.dash, label=label)
-    sizes = np.concatenate([curve.x for curve in panel.curves])
-    wide = sizes.max() / sizes.min() > 100
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_minor_locator(LogLocator(subs="auto") if wide else NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    # At least one tick on both sides of sizes that are close together.
-    margin = max(1.15, (8 / (sizes.max() / sizes.min())) ** 0.5)
-    axes.set_xlim(sizes.min() / margin, sizes.max() * margin)
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.12, -0.2), borderaxespad=0, fontsize=8)
