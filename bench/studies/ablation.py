@@ -15,7 +15,7 @@ from .words import against, by_step
 SIZES = {"small": ((64, 2),), "full": ((64, 2), (128, 4))}
 """Width and layers."""
 
-DEFAULT = "as published"
+DEFAULT = "default"
 
 SWITCHES: dict[str, tuple[str, ...]] = {
     DEFAULT: (),
@@ -36,7 +36,7 @@ SWITCHES: dict[str, tuple[str, ...]] = {
 """Of HSTU, one at a time."""
 
 STEPS: dict[str, tuple[str, ...]] = {
-    "SASRec as published": (),
+    "SASRec's block as published": (),
     "clean residual stream": ("residual=clean",),
     "relative position bias instead of position vectors": ("absolute_position=false", "relative_bias=position"),
     "time bias": ("relative_bias=both",),
@@ -72,7 +72,7 @@ def _point(series: str, name: str, model: str, changes: Iterable[str], scope: Sc
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
-    """A switch against HSTU as published; a step against the one before."""
+    """A switch against HSTU's default; a step against the one before."""
     before: dict[str, Point] = {}
     for point in points:
         if point.series in before:
@@ -93,7 +93,7 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
     switched = {name: group for name, group in groups.items() if group[0].name == DEFAULT}
     steps = {name: group for name, group in groups.items() if group[0].name != DEFAULT}
     if switched:
-        result["switches"] = ladder(f"{where}: HSTU, one switch at a time", metric, "to HSTU as published", switched)
+        result["switches"] = ladder(f"{where}: HSTU, one switch at a time", metric, "to HSTU's default", switched)
     if steps:
         title = f"{where}: from SASRec to HSTU, each step on top of those before"
         result["ladder"] = ladder(title, metric, "to the step before", steps, joined=True)

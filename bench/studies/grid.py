@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -85,9 +86,18 @@ class Measurement:
 class Comparison:
     """The headline metric of one point minus that of another, paired over users."""
 
+    metric: Literal["gauc", "auc"]
     one: Measurement
     other: Measurement
     difference: Difference
+
+    @property
+    def seed_error(self) -> float:
+        """Standard error of the difference over seeds, NaN for a single one: training noise, which the interval leaves out."""
+        rows = [getattr(one.row, f"{self.metric}_seeds") for one in (self.one, self.other)]
+        if min(map(len, rows)) < 2:
+            return math.nan
+        return math.sqrt(sum(statistics.variance(seeds) / len(seeds) for seeds in rows))
 
 
 @dataclass(frozen=True)
@@ -185,8 +195,8 @@ def run(
     dataset = from_dict(DataConfig, settings.data, "data").dataset
     points = study.grid(Scope(models, size, open_dataset(dataset, roots).positive_only))
 
-    def finished(cells: Sequence[Cell]) -> dict[tuple[str, int], RunRecord]:
-        distinct = {(cell.experiment.hash, cell.seed): cell for cell in cells}
+    def finished(asked: Sequence[Cell]) -> dict[tuple[str, int], RunRecord]:
+        distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
         records = experiment.run_all(list(distinct.values()), device, roots, store, **options)
         failed = [
             f"{record.identity.model} {record.identity.config_hash} seed {record.identity.seed}: {record.error}"
@@ -198,11 +208,11 @@ def run(
         return dict(zip(distinct, records, strict=True))
 
     chosen = _choose(points, settings, finished)
-    cells = {point.label: _cells(point, chosen[point.label], settings, seeds) for point in points}
-    records = finished([cell for group in cells.values() for cell in group])
-    groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in cells.items()}
+    planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points}
+    records = finished([cell for group in planned.values() for cell in group])
+    groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
     for source, split in {
-        (cell.experiment.data.dataset, group[0].identity.split) for label, group in groups.items() for cell in cells[label]
+        (cell.experiment.data.dataset, group[0].identity.split) for label, group in groups.items() for cell in planned[label]
     }:
         rows.restore(store, roots, source, split)
     return read(study, points, chosen, groups, store)
@@ -232,7 +242,10 @@ def read(
     }
     pairs = [(one.label, other.label) for one, other in study.pairs(points)]
     differences = measured.differences(measured.headline, pairs)
-    comparisons = (Comparison(made[one], made[other], d) for (one, other), d in zip(pairs, differences, strict=True))
+    comparisons = (
+        Comparison(measured.headline, made[one], made[other], difference)
+        for (one, other), difference in zip(pairs, differences, strict=True)
+    )
     return Finding(tuple(made.values()), tuple(comparisons), measured, store)
 
 
@@ -243,7 +256,7 @@ Finished = Callable[[Sequence[Cell]], Mapping[tuple[str, int], RunRecord]]
 def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> dict[str, tuple[str, ...]]:
     """Label -> the best candidate of each point: by validation, with the first seed, all run at once."""
     trials = {
-        (point.label, candidate): _cells(point, candidate, settings, 1)[0]
+        (point.label, candidate): cells(point, candidate, settings, 1)[0]
         for point in points
         if len(point.candidates) > 1
         for candidate in point.candidates
@@ -265,6 +278,7 @@ def _validation(record: RunRecord, monitor: str) -> float:
     return -math.inf if value is None else -float(value) if monitor == "logloss" else float(value)
 
 
-def _cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
+def cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
+    """A point as experiments, one a seed."""
     changed = settings.changed([*point.settings, *candidate], tuple(registry.MODELS))
     return experiment.plan((point.model,), changed, seeds)

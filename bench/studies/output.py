@@ -38,7 +38,8 @@ class Report:
     @staticmethod
     def of(study: Study, scope: Scope, finding: Finding, command: str) -> Report:
         """The report of a finding."""
-        records = [record for one in finding.measurements for record in one.records]
+        # Two points may be one experiment.
+        records = list({record.identity: record for one in finding.measurements for record in one.records}.values())
         statements = (
             *about_sampling(records[0]),
             *study.statements(finding),
@@ -169,7 +170,13 @@ def to_json(report: Report, figures: list[str]) -> str:
         "figures": figures,
         "rows": [entry(report, one) for one in finding.measurements],
         "comparisons": [
-            {"one": c.one.point.label, "other": c.other.point.label, **c.difference._asdict()} for c in finding.comparisons
+            {
+                "one": c.one.point.label,
+                "other": c.other.point.label,
+                **c.difference._asdict(),
+                "seed_error": c.seed_error,
+            }
+            for c in finding.comparisons
         ],
     }
     return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"

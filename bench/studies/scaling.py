@@ -167,9 +167,12 @@ def statements(finding: Finding) -> Iterable[str]:
         axis = SIZE[grows(group[0])]
         found = scaling(group, every[0], axis)
         yield sentence(series, every[0].name, axis.label, found)
-        others = [(loss, axis) for loss in every for axis in (SIZE[grows(group[0])], *COSTS)][1:]
-        said = [f"{loss.name} over {axis.label}: {brief(scaling(group, loss, axis))}" for loss, axis in others]
-        yield f"{series}, otherwise: {'; '.join(said)}."
+        others: dict[str, list[str]] = {}
+        for loss, other in itertools.product(every, (axis, *COSTS)):
+            if (loss, other) != (every[0], axis):
+                others.setdefault(brief(scaling(group, loss, other)), []).append(f"{loss.name} over {other.label}")
+        said = "; ".join(f"{outcome} ({', '.join(where)})" for outcome, where in others.items())
+        yield f"{series}, otherwise: {said}."
     yield from by_series(finding)
     yield from _at_equal_flops(finding)
     yield (

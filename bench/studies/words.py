@@ -16,7 +16,10 @@ def place(value: str | float) -> str:
 def difference(comparison: Comparison) -> str:
     """Value, interval and what it shows."""
     value, low, high = comparison.difference
-    verdict = "" if not comparison.difference.shown else ", above" if low > 0 else ", below"
+    verdict = ""
+    if comparison.difference.shown:
+        noisy = " (within training noise)" if abs(value) < 2 * comparison.seed_error else ""
+        verdict = f", {'above' if low > 0 else 'below'}{noisy}"
     return f"{value:+.4f} [{low:+.4f}, {high:+.4f}]{verdict}"
 
 
@@ -56,7 +59,8 @@ def about_intervals(finding: Finding) -> Iterable[str]:
         together = f"They hold for all {count} comparisons of this study at once" if count > 1 else "It is of a single comparison"
         yield (
             f"Brackets after differences are paired 95% intervals over test users. {together}; a difference is called shown if "
-            "its interval leaves out zero. They hold the trained models fixed: the spread over seeds stands beside them."
+            "its interval leaves out zero. They hold the trained models fixed; `within training noise` marks a shown difference "
+            "below two standard errors over seeds, which training again may turn round."
         )
 
 

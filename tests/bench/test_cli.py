@@ -16,11 +16,13 @@ import yaml
 
 from rankbench import __version__
 from rankbench.bench import cli, experiment
-from rankbench.bench.config import read_settings
+from rankbench.bench.config import Settings, read_settings
 from rankbench.bench.data.sources import DATASETS
 from rankbench.bench.data.splits import SPLITS
 from rankbench.bench.evaluation import metrics
 from rankbench.bench.registry import MODELS, select
+from rankbench.bench.studies.catalog import STUDIES, find
+from rankbench.bench.studies.grid import Scope, cells
 from support.tables import click_table
 
 EXAMPLES = [line for lines in cli.EXAMPLES.values() for line in lines]
@@ -66,12 +68,14 @@ def test_examples_in_the_help_are_valid(line: str) -> None:
     program, *arguments = shlex.split(line)
     args = cli.build_parser().parse_args(arguments)
     assert program == "rankbench"
-    for name in ("dataset", "name"):
+    for name in ("dataset", "name") if args.command != "study" else ("dataset",):
         assert getattr(args, name, None) in (None, "my.yaml", *DATASETS)
     assert getattr(args, "split", None) in (None, *SPLITS)
+    if args.command == "study":
+        study = find(args.name)
+        points = study.grid(Scope(select(args.models) if args.models else study.models[args.size], args.size))
+        assert all(cells(point, point.candidates[0], Settings().changed(args.set, tuple(MODELS)), 1) for point in points)
     if args.command == "run":
-        from rankbench.bench.config import Settings
-
         assert experiment.plan(select(args.models), Settings().changed(args.set, tuple(MODELS)), args.seeds)
 
 
@@ -96,6 +100,7 @@ def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
         return {line.split()[0] for line in capsys.readouterr().out.splitlines()}
 
     assert names("models") == set(MODELS)
+    assert names("studies") == set(STUDIES)
     assert names("datasets") == {*DATASETS, "FILE.yaml"}
     perfect = pd.DataFrame({"user": [0, 0], "label": [0, 1], "score": [0.2, 0.8], "warm_user": True, "warm_item": True})
     counts = {"n", "positives", "gauc_users", "gauc_users_dropped", "ndcg_users"}
@@ -108,6 +113,9 @@ def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
         ((), "the following arguments are required: COMMAND"),
         (("rn",), "did you mean 'run'?"),
         (("ls", "model"), "did you mean 'models'?"),
+        (("study", "negative"), "did you mean 'negatives'?"),
+        (("study", "time", "--size", "large"), "invalid choice: 'large'"),
+        (("study", "time", "--models", "hstuu"), "unknown model 'hstuu'; did you mean 'hstu'?"),
         (("run", "--model", "din"), "did you mean '--models'?"),
         (("run", "--seeds", "0"), "argument --seeds: must be a whole number above 0, not '0'"),
         (("run", "--models", "hstuu"), "unknown model 'hstuu'; did you mean 'hstu'?"),

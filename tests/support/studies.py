@@ -20,7 +20,7 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, draws: int
     for at, point in enumerate(points):
         chosen[point.label] = point.candidates[0]
         groups[point.label] = []
-        for cell in grid._cells(point, point.candidates[0], Settings(), seeds):
+        for cell in grid.cells(point, point.candidates[0], Settings(), seeds):
             key = cell.experiment.hash, cell.seed
             if key not in runs:  # two series may share an experiment
                 frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import metrics, stats
-from rankbench.bench.evaluation.stats import Metric, align, paired_bootstrap, seed_spread
+from rankbench.bench.evaluation.stats import Metric, align, differences, paired_bootstrap, seed_spread
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
@@ -140,6 +140,39 @@ def test_the_same_call_gives_the_same_result_and_order_of_models_changes_no_numb
             assert turned.models[name].difference_low == pytest.approx(one.models[name].difference_low, abs=1e-12)
             assert turned.models[name].win_probability == pytest.approx(one.models[name].win_probability)
         assert one != paired_bootstrap(label, user, scores, metric, draws=60, seed=1)
+
+
+@pytest.mark.parametrize("metric", get_args(Metric))
+def test_one_difference_is_that_of_the_two_models_alone(metric: Metric) -> None:
+    label, user = world()
+    scores = {name: [scored(label, skill, 1), scored(label, skill, 2)] for name, skill in (("a", 0.8), ("b", 1.0), ("c", 0.2))}
+    (found,) = differences(label, user, scores, [("a", "b")], metric, 200)
+    alone = paired_bootstrap(label, user, {name: scores[name] for name in "ab"}, metric, 200)
+    assert alone.best == "b"
+    assert found == pytest.approx(
+        (alone.models["a"].difference, alone.models["a"].difference_low, alone.models["a"].difference_high)
+    )
+    (back,) = differences(label, user, scores, [("b", "a")], metric, 200)
+    assert back == pytest.approx((-found.value, -found.high, -found.low))
+
+
+def test_differences_together_are_wider_than_alone_and_narrower_than_of_all_pairs() -> None:
+    label, user = world()
+    scores = {f"m{at}": [scored(label, 1.0, at)] for at in range(8)}
+    pairs = [(f"m{at}", "m0") for at in range(1, 8)]
+    together = differences(label, user, scores, pairs, "auc", 400)
+    alone = [differences(label, user, scores, [pair], "auc", 400)[0] for pair in pairs]
+    everything = differences(label, user, scores, [(a, b) for a in scores for b in scores if a < b], "auc", 400)
+    assert all(many.low < one.low and one.high < many.high for many, one in zip(together, alone, strict=True))
+    half = [one.high - one.value for one in (alone[0], together[0], everything[0])]
+    assert half == sorted(half)
+
+
+def test_a_difference_over_too_few_users_shows_nothing() -> None:
+    label, user = world(users=stats.LEAST_USERS - 1)
+    scores = {"good": [scored(label, 3.0, 0)], "bad": [scored(label, 0.0, 0)]}
+    (found,) = differences(label, user, scores, [("good", "bad")], "gauc", 100)
+    assert found.value > 0 and not found.shown
 
 
 def test_rows_of_a_user_count_together() -> None:

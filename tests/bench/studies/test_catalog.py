@@ -11,21 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from rankbench.bench import experiment, registry
 from rankbench.bench.config import Settings
 from rankbench.bench.errors import UserError
-from rankbench.bench.experiment import Cell
 from rankbench.bench.studies import catalog
-from rankbench.bench.studies.grid import Point, Scope, Size
+from rankbench.bench.studies.grid import Point, Scope, Size, cells
 from support.studies import report
 
 SIZES: tuple[Size, ...] = ("small", "full")
-
-
-def cells(point: Point) -> list[Cell]:
-    """One for each candidate; every setting is checked on the way."""
-    changed = [Settings().changed([*point.settings, *one], tuple(registry.MODELS)) for one in point.candidates]
-    return [cell for settings in changed for cell in experiment.plan((point.model,), settings, 1)]
 
 
 def test_a_wrong_name_is_told_the_nearest() -> None:
@@ -42,7 +34,7 @@ def test_points_are_valid_experiments(name: str, size: Size, positive_only: bool
     points = study.grid(Scope(study.models[size], size, positive_only))
     same: dict[str, list[Point]] = {}
     for point in points:
-        planned = cells(point)
+        planned = [cells(point, candidate, Settings(), 1)[0] for candidate in point.candidates]
         assert len({cell.experiment.hash for cell in planned}) == len(point.candidates)
         for cell in planned:
             assert cell.experiment.data.resolved(positive_only)

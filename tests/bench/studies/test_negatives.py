@@ -44,3 +44,14 @@ def test_calibration_before_correction_is_of_the_shifted_logits(tmp_path: Path) 
     assert negatives.before(1)(one, finding) == pytest.approx(metrics.expected_calibration_error(label, raw))
     whole = next(one for one in finding.measurements if one.point.at == 1.0)
     assert negatives.before(0)(whole, finding) == pytest.approx(np.mean(whole.row.logloss.point)), "nothing was sampled"
+
+
+def test_where_the_test_is_sampled_odds_are_those_of_its_rate(tmp_path: Path) -> None:
+    finding = made_up(negatives.STUDY, Scope(("din",), positive_only=True), tmp_path, seeds=1, draws=5, users=12)
+    assert {negatives.source(one) for one in finding.measurements} == set(negatives.SAMPLED)
+    for one in finding.measurements:
+        data = {**one.records[0].config["data"], "test_negatives": "uniform", "test_negative_rate": 20}
+        record = dataclasses.replace(one.records[0], config={**one.records[0].config, "data": data})
+        sampled = dataclasses.replace(one, records=(record,))
+        assert negatives.correction(sampled, finding) == pytest.approx(math.log(float(one.point.at) / 20))
+    assert all((pair.other.point.series, pair.other.point.at) == ("din, uniform", 4) for pair in finding.comparisons)
