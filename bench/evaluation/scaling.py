@@ -5,8 +5,8 @@ AICc. Which law: among the shapes within 2 of the smallest AICc, the one with fe
 in AICc and in predicting the largest sizes, which neither was fitted to; and none if it does not fit to within the errors.
 R^2 decides nothing: it rises with every parameter and with the range of x.
 
-The errors of two sizes are correlated, because all are tested on the same users. What is hard for all sizes moves them
-together and says nothing about the shape, so that fits and AICc use the covariance, not the errors of each size alone.
+All sizes are tested on the same users. What is hard for all of them moves them together and says nothing about the shape: every
+shape has a free level. So fits and AICc weigh a size by its seeds and by what users do to it beside what they do to all.
 """
 
 from __future__ import annotations
@@ -189,17 +189,20 @@ class _Data:
 
 
 def _covariance(values: Sequence[np.ndarray]) -> np.ndarray:
-    """[n, n] of the sizes' means: over drawn users, and on the diagonal over seeds.
+    """[n, n], diagonal: variances of the sizes' means over seeds, and over drawn users beside what these do to all sizes.
 
-    The spread over seeds is pooled: of three seeds, each size's own would be a matter of luck, and so would its weight.
+    The spread over seeds is pooled: of three seeds, each size's own would be a matter of luck, and so would its weight. The
+    full covariance would weigh better if it were known; as it is measured, it can draw a curve past all of its points.
     """
     freedom = sum(value.shape[1] - 1 for value in values)
     squares = sum(float(((value[0] - value[0].mean()) ** 2).sum()) for value in values)
     pooled = squares / freedom if freedom else 0.0
-    users = np.atleast_2d(np.cov(np.column_stack([value[1:].mean(axis=1) for value in values]), rowvar=False))
-    total = users + np.diag([pooled / value.shape[1] for value in values])
-    # Runs that score alike leave nothing to invert.
-    return total + np.eye(len(values)) * max(1e-9 * float(np.trace(total)), 1e-18)
+    drawn = np.column_stack([value[1:].mean(axis=1) for value in values])
+    beside = drawn - drawn.mean(axis=1, keepdims=True)
+    users = beside.var(axis=0, ddof=1) * len(values) / max(1, len(values) - 1)
+    variance = users + [pooled / value.shape[1] for value in values]
+    # Runs that score alike leave nothing to weigh by.
+    return np.diag(variance + max(1e-6 * float(variance.max()), 1e-18))
 
 
 def _whiten(covariance: np.ndarray) -> np.ndarray:
@@ -277,14 +280,14 @@ def _verdict(fits: dict[Shape, Fit], shape: Shape, slope: Estimate | None, data:
         return "no scaling shown", "a constant is as good by AICc"
     if data.sizes < law:
         return "not identified", f"{data.sizes} sizes, and a law needs {law}"
-    if best.fit_probability < MISFIT:
-        return "not identified", "no shape fits to within the errors"
     if shape == "power law":
         floor, _, exponent = (one.value for one in best.parameters)
         if floor == 0:
             return "not identified", "the floor E of the power law is on its bound, 0"
         if not EXPONENTS[0] < exponent < EXPONENTS[1]:
             return "not identified", f"the exponent of the power law is at the edge of what was tried, {exponent:g}"
+    if best.fit_probability < MISFIT:
+        return "not identified", "no shape fits to within the errors"
     return "law", ""
 
 
