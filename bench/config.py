@@ -41,6 +41,9 @@ class DataConfig:
     about history_length times the work; classical rankers always see examples so."""
     unknown_rate: float = 0.1
     """Share of training batches' user and item ids that are replaced by `unknown`, so that its row is trained."""
+    train_share: float = 1.0
+    """Share of the training examples that are learned from: a random one for each seed, and a smaller share lies within a larger.
+    Histories, vocabulary, validation and test stay as they are, so that the amount of supervision alone changes."""
     negatives: Literal["default", "exposed", "uniform", "popularity", "in-batch"] = "default"
     """Where negatives of training come from, see data/negatives.py. default: exposed, or uniform if the log has none."""
     negative_rate: float | None = None
@@ -62,6 +65,8 @@ class DataConfig:
         _at_least("data.feedback_delay", self.feedback_delay, 0)
         if not 0 <= self.unknown_rate < 1:
             raise UserError(f"data.unknown_rate must be in [0, 1), not {self.unknown_rate}")
+        if not 0 < self.train_share <= 1:
+            raise UserError(f"data.train_share must be in (0, 1], not {self.train_share}")
         _at_least("data.test_negative_rate", self.test_negative_rate, 1)
         rate = self.negative_rate
         if rate is not None and self.negatives == "exposed" and not 0 < rate <= 1:
@@ -146,6 +151,8 @@ class Experiment:
         data = values["data"]
         if not data["labels"]:
             del data["labels"]
+        if data["train_share"] == 1:
+            del data["train_share"]
         if data["test_negatives"] in ("default", "exposed"):
             del data["test_negatives"], data["test_negative_rate"]
         if data["negatives"] in ("default", "exposed") and data["negative_rate"] in (None, 1.0):

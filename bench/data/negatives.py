@@ -13,8 +13,8 @@ them apart: an item that nobody had met, or one of the user's own past, could on
 `repeats` keeps the latter. An item that the user meets later may be sampled: leaving those out would tell the model what the
 future holds; `exclude_future_positives` does so, to compare with work that does.
 
-Only training follows rate and source. Validation and test are the logged events; where a log has positives alone, or on
-request, they are the positives and items sampled once for a split, whatever model, seed or training rate.
+Only training follows rate, source and share (`train_share`). Validation and test are the logged events; where a log has positives
+alone, or on request, they are the positives and items sampled once for a split, whatever model, seed or training rate.
 """
 
 from __future__ import annotations
@@ -66,8 +66,14 @@ def logged(log: EventLog, event: np.ndarray) -> Examples:
 
 
 def training_examples(log: EventLog, split: Split, config: DataConfig, sampler: Sampler, seed: int, epoch: int) -> Examples:
-    """Of one epoch. Exposed negatives that are left out are left out of all epochs of a seed; sampled ones are drawn anew."""
-    event = split.examples("train")
+    """Of one epoch. What train_share leaves out, and exposed negatives that the rate does, are left out of all epochs of a seed;
+    sampled negatives are drawn anew.
+
+    The share is of examples, at random. The latest ones alone would be nearer to the test as well as fewer, and a share of
+    users would make users of the test cold: neither says what the amount does. It is another one for each seed, so that
+    the spread over seeds holds the choice, and shares of one seed lie within each other.
+    """
+    event = _share(split.examples("train"), config.train_share, seed)
     rate = config.negative_rate
     assert rate is not None, "settings are resolved when data are prepared"
     if config.negatives == "exposed":
@@ -77,6 +83,14 @@ def training_examples(log: EventLog, split: Split, config: DataConfig, sampler: 
         return logged(log, event)
     positive = event[log.label[event] == 1]
     return sampler.with_negatives(positive, config.negatives, int(rate), np.random.default_rng([2, seed, epoch]))
+
+
+def _share(event: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """round(share * n) of n events, 1 at least, in their order."""
+    if share == 1:
+        return event
+    order = np.random.default_rng([4, seed]).permutation(len(event))
+    return event[np.sort(order[: max(1, round(share * len(event)))])]
 
 
 def held_out_examples(log: EventLog, split: Split, config: DataConfig, sampler: Sampler, role: str) -> Examples:

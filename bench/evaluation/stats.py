@@ -89,6 +89,15 @@ class Difference(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
+class Drawn(NamedTuple):
+    """A metric of several models on the same resampled users."""
+
+    values: dict[str, np.ndarray]
+    """Model -> [1 + draws, seeds]: on all users in the first row, on drawn ones in the others; NaN where it does not exist."""
+    users: int
+    """As in BootstrapResult."""
+
+
 @dataclass(frozen=True)
 class BootstrapResult:
     """All models on the same resampled users."""
@@ -217,11 +226,14 @@ def differences(
     return [Difference(float(v), float(v - h), float(v + h)) for v, h in zip(value, half, strict=True)]
 
 
-def _drawn(
-    label: np.ndarray, user: np.ndarray, scores: dict[str, list[np.ndarray]], metric: Metric, draws: int, seed: int
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, int]:
-    """By model its seeds' values [1 + draws, seeds]; means over seeds on all users [M] and on drawn ones [draws, M], without
-    the draws in which the metric does not exist; the number of users that matter."""
+def draw(
+    label: np.ndarray, user: np.ndarray, scores: dict[str, list[np.ndarray]], metric: Metric, draws: int = 1000, seed: int = 0
+) -> Drawn:
+    """What `paired_bootstrap` rests on: every model and seed on the same resampled users.
+
+    Raises:
+        ValueError: as `paired_bootstrap`.
+    """
     if draws < 2 or not scores or not all(scores.values()) or not len(label):
         raise ValueError("a bootstrap needs examples, models with at least one seed each, and 2 draws or more")
     if len(user) != len(label):
@@ -231,9 +243,18 @@ def _drawn(
     _, group = np.unique(user, return_inverse=True)
     values = _values(label, group, arrays, metric, draws, seed)
     by_seed = np.split(values, np.cumsum([len(seeds) for seeds in scores.values()])[:-1], axis=1)
-    by_model = np.column_stack([value.mean(axis=1) for value in by_seed])
+    return Drawn(dict(zip(scores, by_seed, strict=True)), _users_that_matter(label, group, metric))
+
+
+def _drawn(
+    label: np.ndarray, user: np.ndarray, scores: dict[str, list[np.ndarray]], metric: Metric, draws: int, seed: int
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, int]:
+    """By model its seeds' values [1 + draws, seeds]; means over seeds on all users [M] and on drawn ones [draws, M], without
+    the draws in which the metric does not exist; the number of users that matter."""
+    values, users = draw(label, user, scores, metric, draws, seed)
+    by_model = np.column_stack([value.mean(axis=1) for value in values.values()])
     drawn = by_model[1:][~np.isnan(by_model[1:]).any(axis=1)]
-    return by_seed, by_model[0], drawn, _users_that_matter(label, group, metric)
+    return list(values.values()), by_model[0], drawn, users
 
 
 def _values(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric, draws: int, seed: int) -> np.ndarray:

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import UserError
-from ..evaluation.stats import BootstrapResult, Difference, Metric, ModelInterval, align, differences, paired_bootstrap
+from ..evaluation.stats import (
+    BootstrapResult,
+    Difference,
+    Drawn,
+    Metric,
+    ModelInterval,
+    align,
+    differences,
+    draw,
+    paired_bootstrap,
+)
 from ..records.schema import RunRecord, Slices
 from ..records.store import Store
 
@@ -26,6 +36,9 @@ Bootstrap = Callable[[Metric, Iterable[str]], BootstrapResult]
 
 Differences = Callable[[Metric, Sequence[tuple[str, str]]], list[Difference]]
 """Metric and pairs of labels -> first minus second, with intervals that hold for all of these pairs at once."""
+
+Draw = Callable[[Metric, Iterable[str]], Drawn]
+"""Metric and labels of rows -> each of their seeds on the users that `Bootstrap` draws."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,7 @@ class Measured:
     sampled; else AUC: with live histories, GAUC punishes the use of a user's own past (docs/gauc.md)."""
     bootstrap: Bootstrap
     differences: Differences
+    draw: Draw
 
 
 def measure(store: Store, groups: Mapping[str, list[RunRecord]], draws: int) -> Measured:
@@ -122,13 +136,16 @@ def measure(store: Store, groups: Mapping[str, list[RunRecord]], draws: int) -> 
         kept = {name: scores[name] for name in scores if name in named}
         return differences(label, user, kept, pairs, metric, draws) if pairs else []
 
+    def draw_seeds(metric: Metric, names: Iterable[str]) -> Drawn:
+        return draw(label, user, {name: scores[name] for name in names}, metric, draws)
+
     results: dict[Metric, BootstrapResult] = {
         metric: bootstrap(metric, groups) for metric in METRICS if gauc_users >= 2 or metric != "gauc"
     }
     results.setdefault("gauc", _undefined(groups))
     _confirm(groups, results)
     rows = tuple(_row(name, group, results, name in results[headline].indistinguishable) for name, group in groups.items())
-    return Measured(rows, headline, bootstrap, compare)
+    return Measured(rows, headline, bootstrap, compare, draw_seeds)
 
 
 def difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> tuple[float, float, float]:

@@ -28,6 +28,7 @@ STUDIES: dict[str, Entry] = {
     "embedding": Entry("embedding:STUDY", "quality by the size of embedding tables"),
     "history": Entry("history:STUDY", "quality by the length of the history"),
     "time": Entry("time:STUDY", "what time information is worth to each model"),
+    "scaling": Entry("scaling:STUDY", "loss by depth, width, embeddings and data, with fits and their intervals"),
 }
 
 

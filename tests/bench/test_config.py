@@ -86,6 +86,8 @@ def test_wrong_values_are_named_with_their_place(values: dict[str, object], mess
         (TrainConfig, {"clip_norm": -1.0}, "train.clip_norm must be at least 0"),
         (DataConfig, {"history_length": 0}, "data.history_length must be at least 1"),
         (DataConfig, {"unknown_rate": 1.0}, r"data.unknown_rate must be in \[0, 1\)"),
+        (DataConfig, {"train_share": 0.0}, r"data.train_share must be in \(0, 1\]"),
+        (DataConfig, {"train_share": 1.5}, r"data.train_share must be in \(0, 1\]"),
     ],
 )
 def test_values_out_of_range_are_refused(section: type, values: dict[str, object], message: str) -> None:
@@ -196,6 +198,13 @@ def test_the_hash_is_that_of_every_setting() -> None:
         dataclasses.replace(base, params=Config(name="")),
     ]
     assert len({one.hash for one in (base, *others)}) == 1 + len(others)
+
+
+def test_what_is_not_asked_for_is_no_part_of_an_experiment() -> None:
+    """Records of before a setting existed keep their place."""
+    whole, share = experiment(), dataclasses.replace(experiment(), data=DataConfig(train_share=0.5))
+    assert not whole.as_dict()["data"].keys() & {"labels", "negatives", "train_share"}
+    assert share.as_dict()["data"]["train_share"] == 0.5 and share.hash != whole.hash
 
 
 def test_the_hash_does_not_depend_on_the_process() -> None:

@@ -16,16 +16,18 @@ from support.records import predictions, record
 def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, draws: int = 20, users: int = 30) -> Finding:
     """A finding in which later points of a series are better, with the hashes that real runs would have."""
     store, points = Store(folder), study.grid(scope)
-    groups, chosen = {}, {}
+    groups, chosen, runs = {}, {}, {}
     for at, point in enumerate(points):
         chosen[point.label] = point.candidates[0]
         groups[point.label] = []
         for cell in grid.cells(point, point.candidates[0], Settings(), seeds):
-            frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)
-            made = record(point.model, frame, seed=cell.seed, family=registry.MODELS[point.model].family)
-            identity = dataclasses.replace(made.identity, config_hash=cell.experiment.hash)
-            groups[point.label].append(dataclasses.replace(made, identity=identity))
-            store.write(groups[point.label][-1], frame)
+            key = cell.experiment.hash, cell.seed
+            if key not in runs:  # two series may share an experiment
+                frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)
+                made = record(point.model, frame, seed=cell.seed, family=registry.MODELS[point.model].family)
+                runs[key] = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=key[0]))
+                store.write(runs[key], frame)
+            groups[point.label].append(runs[key])
     return grid.read(study, points, chosen, groups, store, draws)
 
 

@@ -58,6 +58,17 @@ def test_both_views_score_the_same_examples_and_see_the_same_events(data: Rankin
     pointwise, sequence = seen_by_pointwise(data, role), seen_by_sequence(data, role)
     assert sorted(pointwise) == sorted(sequence) == data.split.examples(role).tolist()
     assert pointwise == sequence
+
+
+def test_both_views_of_a_share_see_what_they_see_of_all_examples(data: RankingData) -> None:
+    share = with_config(data, train_share=0.3)
+    pointwise, sequence, whole = (
+        seen_by_pointwise(share, "train"),
+        seen_by_sequence(share, "train"),
+        seen_by_pointwise(data, "train"),
+    )
+    assert pointwise == sequence == {example: whole[example] for example in pointwise}
+    assert len(pointwise) == round(0.3 * len(whole))
     lookup = data.vocabulary.item[0].ids
     assert isinstance(lookup, np.ndarray)
     for example in list(pointwise)[::7]:

@@ -136,6 +136,32 @@ def test_exposed_negatives_are_thinned_and_positives_kept(data: RankingData) -> 
     np.testing.assert_array_equal(data.examples("test").event, with_config(data, negative_rate=0.5).examples("test").event)
 
 
+def test_a_share_of_training_examples_lies_within_a_larger_one_and_changes_nothing_else(data: RankingData) -> None:
+    every = data.examples("train")
+    shares = {share: with_config(data, train_share=share) for share in (1e-9, 0.25, 0.5, 1.0)}
+    kept = {share: set(one.examples("train", 3).event.tolist()) for share, one in shares.items()}
+    assert [len(kept[share]) for share in shares] == [1, round(len(every) / 4), round(len(every) / 2), len(every)]
+    assert kept[1e-9] < kept[0.25] < kept[0.5] < kept[1.0]
+    half = shares[0.5]
+    np.testing.assert_array_equal(half.examples("train", 3, 0).event, half.examples("train", 3, 8).event)
+    assert kept[0.5] != set(half.examples("train", 4).event.tolist()), "another choice for each seed"
+    for role in ("valid", "test"):
+        np.testing.assert_array_equal(half.examples(role).event, data.examples(role).event)
+    np.testing.assert_array_equal(half.lo, data.lo)
+    np.testing.assert_array_equal(half.hi, data.hi)
+    assert half.spec == data.spec and half.logit_correction == data.logit_correction
+
+
+def test_the_rates_of_negatives_hold_within_the_share(data: RankingData) -> None:
+    half = with_config(data, train_share=0.5)
+    thinned = with_config(data, train_share=0.5, negative_rate=0.5).examples("train", 3)
+    assert set(thinned.event) <= set(half.examples("train", 3).event)
+    assert thinned.label.sum() == half.examples("train", 3).label.sum()
+    sampled = with_config(data, train_share=0.5, negatives="uniform", negative_rate=2.0).examples("train", 3)
+    check_literally(data.log, sampled)
+    assert set(sampled.event) <= set(half.examples("train", 3).event)
+
+
 @pytest.mark.parametrize("role", ["train", "test"])
 def test_both_views_score_the_same_items_and_no_one_sees_a_sampled_one(data: RankingData, role: str) -> None:
     sampled = with_config(data, negatives="uniform", negative_rate=3.0, test_negatives="popularity", test_negative_rate=4)

@@ -44,7 +44,8 @@ def test_points_are_valid_experiments(name: str, size: Size, positive_only: bool
     known = set(points)
     for one, other in study.pairs(points):
         assert {one, other} <= known and one != other
-    assert size == "full" or all(len(point.candidates) == 1 for point in points)
+    # A curve over sizes needs the right learning rate at each of them even where it is small.
+    assert size == "full" or name == "scaling" or all(len(point.candidates) == 1 for point in points)
 
 
 @pytest.mark.parametrize(("name", "model"), [("heads", "din"), ("ablation", "llama")])

@@ -1,0 +1,109 @@
+"""Losses over size with what was fitted to them: small multiples, one for each thing that grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
+
+from .lines import Line, Look, figure, looks
+from .plots import STYLE
+
+COLUMNS = 2
+
+
+@dataclass(frozen=True)
+class Band:
+    """A fitted curve [k]."""
+
+    x: np.ndarray
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    """Pointwise 95%."""
+    shown: bool
+    """Scaling is shown; else it is drawn dotted."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points [n] of one series, and the fit."""
+
+    name: str
+    family: str
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    """95% interval"""
+    finding: str
+    """A few words, beside the name."""
+    band: Band | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series along one axis."""
+
+    caption: str
+    x_label: str
+    curves: tuple[Curve, ...]
+
+
+def fits(title: str, y_label: str, panels: Sequence[Panel], intervals: str) -> Figure:
+    """Points with intervals, fits with bands, and under each panel what is shown of each series.
+
+    Args:
+        intervals: what intervals and bands are of, for the legend.
+    """
+    with matplotlib.rc_context(STYLE):
+        rows = -(-len(panels) // COLUMNS)
+        entries = max(len(panel.curves) for panel in panels)
+        drawn = figure(title, 4.6 * min(COLUMNS, len(panels)), 0.9 + rows * (2.9 + 0.18 * entries))
+        styles = looks([Line(curve.name, curve.family, ()) for panel in panels for curve in panel.curves])
+        grid = drawn.subplots(rows, min(COLUMNS, len(panels)), squeeze=False).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
+            _panel(axes, panel, styles)
+            axes.set_ylabel(y_label)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        parts = [
+            Line2D([], [], color="black", marker="o", linestyle="", label="mean over seeds"),
+            Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label=intervals),
+            Line2D([], [], color="black", linestyle=":", label="dotted: no scaling shown"),
+        ]
+        drawn.legend(handles=parts, loc="outside lower left", ncols=len(parts), columnspacing=1.2)
+        return drawn
+
+
+def _panel(axes: Axes, panel: Panel, styles: dict[str, Look]) -> None:
+    axes.set_xscale("log")
+    axes.set_title(panel.caption, fontsize=9, loc="left")
+    axes.set_xlabel(panel.x_label)
+    sizes = np.concatenate([curve.x for curve in panel.curves])
+    wide = sizes.max() / sizes.min() > 100
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_locator(LogLocator(subs="auto") if wide else NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    # At least one tick on both sides of sizes that are close together.
+    margin = max(1.15, (8 / (sizes.max() / sizes.min())) ** 0.5)
+    axes.set_xlim(sizes.min() / margin, sizes.max() * margin)
+    handles = []
+    for curve in panel.curves:
+        look = styles[curve.name]
+        if (band := curve.band) is not None:
+            axes.fill_between(band.x, band.low, band.high, color=look.colour, alpha=0.12, linewidth=0, zorder=1)
+            dash = look.dash if band.shown else ":"
+            axes.plot(band.x, band.middle, color=look.colour, linewidth=1.2, linestyle=dash, zorder=2)
+        axes.vlines(curve.x, curve.low, curve.high, color=look.colour, linewidth=2.2, alpha=0.35, zorder=2)
+        axes.plot(curve.x, curve.y, color=look.colour, marker=look.marker, markersize=5, linestyle="", zorder=3)
+        label = f"{curve.name}: {curve.finding}"
+        handles += axes.plot([], [], color=look.colour, marker=look.marker, markersize=5, linestyle=look.dash, label=label)
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.12, -0.2), borderaxespad=0, fontsize=8)
