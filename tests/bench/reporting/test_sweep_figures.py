@@ -82,7 +82,7 @@ def test_the_same_trials_give_the_same_bytes(tmp_path: Path) -> None:
 def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "din.json"
     for content, message in (
-        ("{", "cannot be read"),
+        ("{", "is not JSON"),
         ('{"version": 99}', "version 99"),
         ('{"version": 1}', "missing or unknown"),
     ):
