@@ -58,7 +58,11 @@ def test_boards_are_those_of_the_records(folder: Path, records: dict[Path, list[
         assert (folder / figure).stat().st_size > 5000
 
 
-@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
+@pytest.mark.parametrize(
+    "folder",
+    [pytest.param(folder, marks=[pytest.mark.slow] if "ml-1m" in folder.name else []) for folder in BOARDS],
+    ids=lambda folder: folder.relative_to(ROOT / "results").as_posix(),
+)
 def test_boards_are_made_again_byte_by_byte(folder: Path, tmp_path: Path) -> None:
     """From records, scores and the data set alone, in another place."""
     store, (dataset, split) = Store(folder.parents[1]), folder.name.split("@")

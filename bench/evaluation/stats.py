@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,7 @@ import pandas as pd
 
 from ..errors import UserError
 from .metrics import EPSILON, check_predictions, checked_arrays, example_logloss, user_auc
+from .weighted_auc import Statistic, weighted_auc
 
 Metric = Literal["gauc", "auc", "logloss"]
 IDENTITY = ("example", "user", "item", "time", "label")
@@ -279,14 +280,10 @@ def resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:
         yield block
 
 
-Statistic = Callable[[np.ndarray], np.ndarray]
-"""How often each user is drawn [rows, users] -> the metric [rows, arrays of scores]."""
-
-
 def _statistics(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric) -> Iterator[Statistic]:
     """What computes the metric of all arrays, in their order. AUC comes one by one: its parts are as long as the data."""
     if metric == "auc":
-        yield from (_weighted_auc(label == 1, group, array) for array in arrays)
+        yield from (weighted_auc(label == 1, group, array) for array in arrays)
         return
     size = np.bincount(group).astype(np.float64)
     if metric == "logloss":
@@ -302,34 +299,6 @@ def _statistics(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], 
             return (drawn @ totals) / (drawn @ size)[:, None]
 
     yield statistic
-
-
-def _weighted_auc(positive: np.ndarray, group: np.ndarray, score: np.ndarray) -> Statistic:
-    """AUC in which an example counts as often as its user was drawn; ties count half.
-
-    Sorted once; a draw is a running count of negatives, read at each positive. Counts are whole numbers in float64: exact as
-    long as positives times negatives stay below 2^52.
-    """
-    order = np.argsort(score)
-    up, down = order[positive[order]], order[~positive[order]]
-    up_user, down_user = group[up], group[down]
-    below = np.searchsorted(score[down], score[up], side="left")
-    upto = np.searchsorted(score[down], score[up], side="right")
-    untied = np.array_equal(below, upto)
-
-    def statistic(drawn: np.ndarray) -> np.ndarray:
-        twice, pairs = np.empty(len(drawn)), np.empty(len(drawn))
-        negatives = np.zeros(len(down) + 1)
-        for at, count in enumerate(drawn):
-            np.cumsum(count[down_user], out=negatives[1:])
-            weight = count[up_user]
-            before = weight @ negatives[below]
-            twice[at] = before + (before if untied else weight @ negatives[upto])
-            pairs[at] = weight.sum() * negatives[-1]
-        with np.errstate(invalid="ignore"):
-            return (twice / (2 * pairs))[:, None]
-
-    return statistic
 
 
 def _users_that_matter(label: np.ndarray, group: np.ndarray, metric: Metric) -> int:
