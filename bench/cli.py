@@ -36,6 +36,8 @@ EXAMPLES = {
         "rankbench sweep --models din,hstu --trials 20",
         "rankbench sweep --models classical,generative --dataset ml-1m --trials 30 --seconds 3600 --jobs 2",
         "rankbench sweep --models hstu --storage postgresql+psycopg://me@host/studies",
+        "rankbench sweep --models hstu,llama --search hstu.head=mlp,dot,bilinear,target-attention --trials 30",
+        "rankbench sweep --models din,hstu --search data.negative_rate=0.1..1:log",
         "rankbench sweep --redraw",
         "rankbench run --models din,hstu --config tuned --seeds 5",
     ),
@@ -281,6 +283,13 @@ def _add_sweep(sweep: _Parser) -> None:
     )
     sweep.add_argument(
         "--jobs", type=_positive, default=1, metavar="N", help="workers (default: 1, which proposes the same every time)"
+    )
+    sweep.add_argument(
+        "--search",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=RANGE",
+        help="search this too: values a,b, low..high or low..high:log; may be repeated",
     )
     sweep.add_argument("--storage", metavar="URL", help="database or journal file (default: sweeps/journal.log below --results)")
     sweep.add_argument("--config", type=Path, metavar="FILE", help="YAML with settings that are fixed, not searched")

@@ -246,7 +246,7 @@ class Settings:
     data: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Model name -> its own settings, where `train.<key>` is that model's training setting."""
+    """Model name -> its own settings, where `train.<key>` is that model's training setting and `data.<key>` one of OWN_DATA."""
     tuning: dict[str, Tuning] = field(default_factory=dict)
     """Model name -> the sweep that found all of these settings for it."""
 
@@ -300,12 +300,20 @@ def read_settings(path: Path, models: tuple[str, ...]) -> Settings:
     return Settings(models=own, tuning=dict.fromkeys(own, from_dict(Tuning, sweep, "tuning")))
 
 
+OWN_DATA = ("negatives", "negative_rate")
+"""Data settings that a model may have for itself: how its training negatives are drawn. All others decide what every model sees
+and is asked."""
+
+
 def resolve(model: str, config: type, card_train: dict[str, Any], settings: Settings) -> Experiment:
     """The experiment of one model: defaults, then the model card, then what the user asked for."""
     own = settings.models.get(model, {})
     own_train = {key.removeprefix("train."): value for key, value in own.items() if key.startswith("train.")}
-    own_params = {key: value for key, value in own.items() if not key.startswith("train.")}
+    own_data = {key.removeprefix("data."): value for key, value in own.items() if key.startswith("data.")}
+    own_params = {key: value for key, value in own.items() if not key.startswith(("train.", "data."))}
+    if shared := sorted(own_data.keys() - set(OWN_DATA)):
+        raise UserError(f"{model}.data.{shared[0]} cannot be one model's own; write --set data.{shared[0]} for all of them")
     train = from_dict(TrainConfig, card_train, f"the card of {model}")
     train = from_dict(TrainConfig, {**settings.train, **own_train}, "train", train)
-    data = from_dict(DataConfig, settings.data, "data")
+    data = from_dict(DataConfig, {**settings.data, **own_data}, "data")
     return Experiment(model, data, train, from_dict(config, own_params, model))

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         roots=roots,
         root=args.results,
         kernels=implementations.parse(args.kernel),
+        search=args.search,
     )
     with Display(args.quiet) as display:
         died = workers.together(sweep.work, prepared, args.jobs, args.threads, display)

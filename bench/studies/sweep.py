@@ -8,7 +8,7 @@ import json
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from ..experiment import make_ready, plan, with_data
 from ..records.store import Store
 from ..training.progress import Send
 from . import ledger
+from .further import further_spaces, outside
 from .lease import Lease, Lost, Watch
 from .ledger import Budget, Ledger
 from .proposals import Proposals, decoded, distributions
@@ -75,8 +76,12 @@ def prepare_sweep(
     roots: DataRoots,
     root: Path,
     kernels: Mapping[str, str],
+    search: Sequence[str] = (),
 ) -> Sweep:
     """Check everything and create the studies that are not there, before any worker starts.
+
+    Args:
+        search: SECTION.KEY=RANGE texts, see further.py.
 
     Raises:
         UserError: settings, data set, device, storage or kernels are wrong; a study was made with other settings.
@@ -85,12 +90,20 @@ def prepare_sweep(
     chosen = make_ready(cells, device, kernels)
     Store(root).check_writable()
     cells, data = with_data(cells, roots)
-    targets = []
+    targets, spaces = [], further_spaces(search, models)
     for cell in cells:
         resolved = dataclasses.replace(cell.experiment.data, split=data.split.name)
-        target = Target(dataclasses.replace(cell, experiment=dataclasses.replace(cell.experiment, data=resolved)), settings)
+        target = Target(
+            dataclasses.replace(cell, experiment=dataclasses.replace(cell.experiment, data=resolved)),
+            settings,
+            spaces[cell.info.name],
+        )
         if not target.space:
             raise UserError(f"{cell.info.name} has nothing to search: all settings of its space are set by --set or --config")
+        if name := outside(target.space, target.defaults):
+            raise UserError(
+                f"--search leaves out the default of {name}, {target.defaults[name]}, which the first trial has; include it"
+            )
         targets.append(target)
     sweep = Sweep(tuple(targets), budget, seed, prune, storage, str(chosen), roots, root, dict(kernels))
     opened = open_storage(storage)
@@ -119,7 +132,7 @@ def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, An
     settings = target.cell.experiment.as_dict()
     sections = {"data": settings["data"], "train": settings["train"], target.info.name: settings["params"]}
     fixed = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
-    searched = {name if name.startswith("train.") else f"{target.info.name}.{name}" for name in target.space}
+    searched = {name if name.startswith(("train.", "data.")) else f"{target.info.name}.{name}" for name in target.space}
     return {
         "split_hash": data.split.hash,
         "metric": target.metric,

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy as np
 import optuna
 import torch
 
-from ..config import DataConfig, Experiment, Settings, resolve
+from ..config import OWN_DATA, DataConfig, Experiment, Settings, resolve
 from ..contract import ModelInfo, Ranker, SearchSpace
 from ..data.batches import make_batches
-from ..data.dataset import RankingData
+from ..data.dataset import RankingData, prepare_log
 from ..evaluation import evaluator, metrics
 from ..experiment import Cell, difference
 from ..records.sweeps import Place
@@ -38,6 +38,8 @@ class Target:
     """The model with what the user fixed; data settings are resolved, the split's name too."""
     settings: Settings
     """What the user fixed. It is not searched."""
+    further: SearchSpace = field(default_factory=dict)
+    """What the user wants to be searched beside the model's own space."""
 
     @property
     def info(self) -> ModelInfo:
@@ -57,15 +59,18 @@ class Target:
 
     @property
     def space(self) -> SearchSpace:
-        """The model's search space without what the user fixed."""
+        """The model's search space without what the user fixed, and what else is searched."""
         fixed = {f"train.{key}" for key in self.settings.train} | self.settings.models.get(self.info.name, {}).keys()
-        return {name: searched for name, searched in self.info.space.items() if name not in fixed}
+        return {**{name: one for name, one in self.info.space.items() if name not in fixed}, **self.further}
 
     @property
     def defaults(self) -> dict[str, Any]:
         """The values of the space's settings if nothing is searched."""
-        train, params = self.cell.experiment.train, self.cell.experiment.params
-        return {name: getattr(train, name[6:]) if name.startswith("train.") else getattr(params, name) for name in self.space}
+        experiment, values = self.cell.experiment, {}
+        for name in self.space:
+            section, _, key = name.rpartition(".")
+            values[name] = getattr(getattr(experiment, section or "params"), key)
+        return values
 
     def experiment(self, drawn: Mapping[str, Any]) -> Experiment:
         """The experiment of a trial.
@@ -76,12 +81,13 @@ class Target:
         own = {**self.settings.models.get(self.info.name, {}), **drawn}
         settings = dataclasses.replace(self.settings, models={self.info.name: own})
         found = resolve(self.info.name, self.info.config, dict(self.info.train), settings)
-        return dataclasses.replace(found, data=self.cell.experiment.data)
+        searched = {key: getattr(found.data, key) for key in OWN_DATA if f"data.{key}" in drawn}
+        return dataclasses.replace(found, data=dataclasses.replace(self.cell.experiment.data, **searched))
 
     def changed(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """What sets the experiment of a trial apart from the model's defaults, as its section in a config file has it."""
         found = difference(self.cell.default.as_dict(), self.experiment(drawn).as_dict())
-        return {key.removeprefix("params."): value for key, value in found.items() if not key.startswith("data.")}
+        return {key.removeprefix("params."): value for key, value in found.items() if not key.startswith("data.") or key in drawn}
 
 
 def place_of(data: DataConfig, default: DataConfig) -> Place:
@@ -141,6 +147,8 @@ def train_trial(
         optuna.TrialPruned: validation is worse than that of most other trials.
         FloatingPointError: a loss, score or metric that is not finite.
     """
+    if experiment.data != data.config:
+        data = prepare_log(data.log, experiment.data)
     saved = checkpoint.load(resume_file)
     if saved is not None:  # what the dead worker reported was reported of another trial
         for point in saved["state"]["curve"]:

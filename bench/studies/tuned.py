@@ -23,6 +23,7 @@ from ..records import sweeps
 from ..records.store import write_text
 from ..records.sweeps import Axis, SweepRecord, Trial
 from . import ledger
+from .further import shown_range
 from .proposals import decoded
 from .storage import open_storage
 from .sweep import ATTRIBUTES, Sweep
@@ -120,6 +121,7 @@ def command(target: Target, sweep: Sweep) -> str:
     words += ["--seconds", f"{budget.seconds:g}"] if math.isfinite(budget.seconds) else []
     words += ["--seed", str(sweep.seed)] if sweep.seed else []
     words += [] if sweep.prune else ["--no-prune"]
+    words += [f"--search {shown_range(info.name, name, one)}" for name, one in target.further.items()]
     return " ".join([*words, *(f"--set {one.replace(' ', '')}" for one in fixed)])
 
 
