@@ -6,13 +6,14 @@ import csv
 import json
 import math
 import re
+import shlex
 import shutil
 import statistics
 from pathlib import Path
 
 import pytest
 
-from rankbench.bench import cli
+from rankbench.bench import cli, experiment
 from rankbench.bench.commands.roots import data_roots
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
@@ -21,6 +22,7 @@ from rankbench.bench.reporting import contents, summary, tables
 ROOT = Path(__file__).resolve().parents[1]
 STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
 BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
+STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,29 @@ def test_boards_are_made_again_byte_by_byte(folder: Path, tmp_path: Path) -> Non
     assert {path.name for path in made.iterdir()} == {path.name for path in folder.iterdir()}
     for path in made.iterdir():
         if path.suffix != ".png":  # whose bytes depend on the version of a library for compression
+            assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
+def test_studies_are_made_again_byte_by_byte(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command that each names, without training."""
+    study = json.loads((folder / "study.json").read_text())
+    if study["dataset"] != "ml-100k" or not list(data_roots(None).cache.glob("logs/ml-100k-*.pointer")):
+        pytest.skip("ml-100k is not in the cache (rankbench data get ml-100k)")
+    shutil.copytree(folder.parent / "runs", tmp_path / "studies" / study["study"] / "runs")
+
+    def train(*_: object) -> None:
+        raise AssertionError("a committed study has all its runs")
+
+    monkeypatch.setattr(experiment, "train", train)
+    assert (
+        cli.main([*shlex.split(study["command"])[1:], "--results", str(tmp_path), "--device", "cpu", "--quiet", "--jobs", "1"])
+        == 0
+    )
+    made = tmp_path / "studies" / study["study"] / folder.name
+    assert {path.name for path in made.iterdir()} == {path.name for path in folder.iterdir()}
+    for path in made.iterdir():
+        if path.suffix != ".png":
             assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
 
 
