@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ..errors import UserError
 from .metrics import EPSILON, check_predictions, checked_arrays, example_logloss, user_auc
@@ -261,11 +262,12 @@ def _drawn(
 def _values(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric, draws: int, seed: int) -> np.ndarray:
     """The metric [1 + draws, arrays]: of all users in the first row, of drawn users in the others; NaN where undefined."""
     users = int(group.max()) + 1
-    blocks = (
-        np.concatenate([statistic(drawn) for drawn in resamples(users, draws, seed)])
-        for statistic in _statistics(label, group, arrays, metric)
-    )
-    return np.concatenate(list(blocks), axis=1)
+    with threadpool_limits(1, "blas"):  # sums of products in one order, so that a board has the same bytes everywhere
+        blocks = [
+            np.concatenate([statistic(drawn) for drawn in resamples(users, draws, seed)])
+            for statistic in _statistics(label, group, arrays, metric)
+        ]
+    return np.concatenate(blocks, axis=1)
 
 
 def resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:

@@ -1,4 +1,5 @@
-"""Triton's programs against the definition: on a GPU where there is one, else in Triton's interpreter, small shapes."""
+"""Triton's programs against the definition: on a GPU where there is one, else in Triton's interpreter (see conftest.py), small
+shapes."""
 
 from __future__ import annotations
 
@@ -8,10 +9,6 @@ import os
 import numpy as np
 import pytest
 import torch
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the programs are imported
-
 from torch import Tensor
 
 from rankbench.kernels import dispatch
