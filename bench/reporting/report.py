@@ -102,6 +102,7 @@ def to_html(contents: Contents, name: str) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters["key"] = _key
+    templates.filters["prose"] = _prose
     return templates.get_template("report.html").render(
         name=name,
         boards=[_board(files, name) for files in contents.boards],
@@ -194,6 +195,12 @@ def _sweep(files: SweepFiles) -> StudyView:
         sheets=(*_trials(files), *((name, rows) for name, rows in found.items() if 1 < len(rows) <= LONGEST_TABLE)),
         commands=(),
     )
+
+
+def _prose(text: str) -> Markup:
+    """A sentence whose names between backticks are code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def _markdown_tables(text: str) -> Markup:

@@ -237,3 +237,7 @@ def test_ranks_over_data_sets_are_shown_from_six_on(page: str, root: Path) -> No
     assert "Mean ranks over d0, d1, d2, d3, d4, d5: din 1.00, hstu 2.00, dnn 3.00, ctr 4.00." in made
     assert 'aria-label="Mean ranks over data sets"' in made
     assert report.to_html(contents.Contents(boards, (), ()), "results") == made
+
+
+def test_names_between_backticks_are_code_and_nothing_acts() -> None:
+    assert str(report._prose("`=` marks <b>rows</b>")) == "<code>=</code> marks &lt;b&gt;rows&lt;/b&gt;"
