@@ -82,11 +82,7 @@ def test_boards_are_made_again_byte_by_byte(folder: Path, tmp_path: Path) -> Non
             assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize(
-    "folder",
-    [pytest.param(folder, marks=[pytest.mark.slow] if folder.parent.name == "scaling" else []) for folder in STUDIES],
-    ids=lambda folder: folder.relative_to(ROOT / "results").as_posix(),
-)
+@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
 def test_studies_are_made_again_byte_by_byte(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the command that each names, without training."""
     study = json.loads((folder / "study.json").read_text())
