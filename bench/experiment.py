@@ -305,8 +305,6 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
     try:
         with dispatch.watching() as ran:
             measured, predictions, model = _measure(cell, data, device, checkpoint, progress, job.team)
-        flops = flops_per_example(cell.experiment, cell.info, data)
-        measured["cost"] = dataclasses.replace(measured["cost"], flops_per_example=flops)
         trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
@@ -348,13 +346,15 @@ def _measure(
     latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
     measured = {
         "metrics": Metrics(test=metrics.evaluate(test), valid=metrics.evaluate(valid), labels=metrics.evaluate_labels(test)),
-        "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load),
+        "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, data)),
         "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]
     }
     return measured, test, model
 
 
-def _cost(model: torch.nn.Module, state: TrainState, eval_seconds: float, latency: float, memory: float, load: float) -> Cost:
+def _cost(
+    model: torch.nn.Module, state: TrainState, eval_seconds: float, latency: float, memory: float, load: float, flops: float
+) -> Cost:
     embedding, dense = evaluator.parameter_counts(model)
     return Cost(
         parameters_embedding=embedding,
@@ -369,5 +369,5 @@ def _cost(model: torch.nn.Module, state: TrainState, eval_seconds: float, latenc
         best_epoch=state.best_epoch,
         steps=state.steps,
         load_average=load,
-        flops_per_example=math.nan,  # counted afterwards, by operations of which the record shall not speak
+        flops_per_example=flops,
     )

@@ -106,7 +106,7 @@ def together(function: Callable[[Job, Send], None], job: Job, processes: int, th
         UserError: one of them did.
     """
     if processes <= 1:
-        for _ in run(lambda only, send: function(only, send), [job], 1, threads, display):
+        for _ in run(function, [job], 1, threads, display):
             pass
         return 0
     context = multiprocessing.get_context("spawn")

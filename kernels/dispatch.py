@@ -128,3 +128,14 @@ def watching() -> Iterator[dict[str, str]]:
         yield ran
     finally:
         _watchers[:] = [one for one in _watchers if one is not ran]
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """What is chosen meanwhile is no part of a run, and no watcher hears of it."""
+    before = _watchers[:]
+    _watchers.clear()
+    try:
+        yield
+    finally:
+        _watchers[:] = before

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,3 +27,11 @@ def fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is read from or written to the user's folders."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RANKBENCH_DATA", raising=False)

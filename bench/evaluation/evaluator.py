@@ -14,7 +14,7 @@ from ..contract import ModelInfo, Ranker, to_device
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..data.requests import request_batch, request_of
-from . import scores
+from . import metrics, scores
 
 
 def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
@@ -48,6 +48,17 @@ def predict_labels(model: Ranker, batches: Batches, data: RankingData, device: t
     probability = np.empty((len(wanted), logit.shape[1]))
     probability[home] = 1 / (1 + np.exp(-(logit[order] + data.logit_correction)))
     return probability
+
+
+def quality(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> dict[str, float]:
+    """auc, gauc and logloss of the main label over all examples of `batches`: what training and tuning watch."""
+    probability = predict(model, batches, data, device, precision)
+    label, user = batches.examples.label, data.log.user_of(batches.examples.event)
+    return {
+        "auc": metrics.auc(label, probability),
+        "gauc": metrics.gauc(label, probability, user).weighted,
+        "logloss": metrics.logloss(label, probability),
+    }
 
 
 def predictions(

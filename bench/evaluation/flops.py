@@ -39,6 +39,7 @@ def flops_per_example(experiment: Experiment, info: ModelInfo, data: RankingData
     torch_alone = {name: "torch" for name in dispatch.OPERATIONS if "torch" in dispatch.names(name)}
     with (
         torch.no_grad(),
+        dispatch.unwatched(),
         dispatch.forced(torch_alone),
         dispatch.replaced("hstu_attention", pairs.attention),
         dispatch.replaced("bias_mixing", pairs.mixing),

@@ -17,6 +17,7 @@ from rich.table import Table
 from ..errors import UserError
 from ..evaluation.stats import ModelInterval
 from ..records import strict
+from ..records.store import write_text
 from .leaderboard import Board
 from .measured import Row, Slice
 
@@ -253,11 +254,10 @@ def show(board: Board, console: Console) -> None:
 
 def write(board: Board, folder: Path) -> list[Path]:
     """board.md, board.csv, board.json and brief.md in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     texts = {"board.md": to_markdown, "board.csv": to_csv, "board.json": to_json, "brief.md": to_brief}
     for name, render in texts.items():
         path = folder / name
-        path.write_text(render(board))
+        write_text(path, render(board))
         paths.append(path)
     return paths

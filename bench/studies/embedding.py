@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .. import registry
 from .figures import quality
-from .grid import Point, Scope, Study, retuned
+from .grid import Point, Scope, Study, against, retuned
 from .words import by_series
 
 SIZES = {"small": (4, 8, 16, 32, 64), "full": (4, 8, 16, 32, 64, 128)}
@@ -20,9 +20,7 @@ def points(scope: Scope) -> Iterable[Point]:
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     """Every size against the model's own default."""
-    usual = {point.series: registry.info(point.model).config().embedding_dim for point in points}
-    reference = {point.series: point for point in points if point.at == usual[point.series]}
-    return [(point, reference[point.series]) for point in points if point is not reference[point.series]]
+    return against(points, lambda point: point.at == registry.info(point.model).config().embedding_dim)
 
 
 STUDY = Study(

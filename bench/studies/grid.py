@@ -136,6 +136,12 @@ def retuned(model: str, size: Size) -> tuple[tuple[str, ...], ...]:
     return tuple((f"{model}.train.lr={usual * rate:.3g}",) for rate in RATES)
 
 
+def against(points: Sequence[Point], reference: Callable[[Point], bool]) -> list[tuple[Point, Point]]:
+    """Every point with the one of its series that `reference` names."""
+    named = {point.series: point for point in points if reference(point)}
+    return [(point, named[point.series]) for point in points if point is not named[point.series]]
+
+
 def no_pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     """For a study that compares no two points."""
     return ()

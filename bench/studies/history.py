@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..config import DataConfig
 from .figures import quality
-from .grid import Finding, Point, Scope, Study, retuned
+from .grid import Finding, Point, Scope, Study, against, retuned
 from .words import by_series
 
 LENGTHS = {"small": (5, 10, 20, 50, 100, 200), "full": (5, 10, 20, 50, 100, 200)}
@@ -20,8 +20,7 @@ def points(scope: Scope) -> Iterable[Point]:
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     """Every length against the default."""
-    reference = {point.series: point for point in points if point.at == DataConfig.history_length}
-    return [(point, reference[point.series]) for point in points if point is not reference[point.series]]
+    return against(points, lambda point: point.at == DataConfig.history_length)
 
 
 def statements(finding: Finding) -> Iterable[str]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..records import strict
+from ..records.store import write_text
 from ..reporting.leaderboard import about_runs, about_sampling
 from ..reporting.plots import save
 from ..reporting.tables import count, interval, markdown_table, number, spread
@@ -217,7 +218,7 @@ def write(report: Report) -> Path:
         "study.json": to_json(report, [f"{name}.svg" for name in figures]),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text)
+        write_text(folder / name, text)
     return folder
 
 

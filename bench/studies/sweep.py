@@ -7,7 +7,6 @@ import dataclasses
 import json
 import signal
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from .. import device as devices
 from ..config import Settings
 from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
-from ..errors import UserError
+from ..errors import UserError, in_one_line
 from ..experiment import make_ready, plan, with_data
 from ..records.store import Store
 from ..training.progress import Send
@@ -248,7 +247,7 @@ class Worker:
             drawn = decoded(self.target.space, trial.params)
             experiment = self.target.experiment(drawn)
         except UserError as error:  # settings that the model refuses together are a result of the search, like any other
-            self._end(trial.number, state, reason=_one_line(error))
+            self._end(trial.number, state, reason=str(error))
             return
         file = self.target.place.checkpoint_path(self.root, self.target.info.name, experiment.hash, ledger.root(frozen))
         with Lease(self.storage, self._id(trial.number), lambda own: self._limit(trial.number, own)) as lease:
@@ -267,8 +266,7 @@ class Worker:
                     self._hand_on(frozen, ledger.INTERRUPTED)
                 raise
             except Exception as error:  # a model may fail in any way; the search goes on
-                frame = traceback.extract_tb(error.__traceback__)[-1]
-                reason = f"{type(error).__name__}: {_one_line(error)} ({Path(frame.filename).name}:{frame.lineno})"
+                reason = in_one_line(error)
         facts = {ledger.SECONDS: round(lease.seconds, 3), ledger.EPOCHS: progress.epochs, ledger.BEST_EPOCH: progress.best_epoch}
         if self._end(trial.number, state, value, **facts, **({} if reason is None else {ledger.REASON: reason})):
             file.unlink(missing_ok=True)
@@ -277,10 +275,6 @@ class Worker:
 
     def _limit(self, number: int, own: float) -> float:
         return self._ledger().limit(number, own, self.budget)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from .. import registry
 from ..reporting.ladder import ladder
 from .figures import place, rung
-from .grid import Finding, Point, Scope, Study, retuned
+from .grid import Finding, Point, Scope, Study, against, retuned
 from .words import by_series
 
 KINDS = ("none", "history", "request")
@@ -23,8 +23,7 @@ def points(scope: Scope) -> Iterable[Point]:
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     """With time information against without."""
-    reference = {point.series: point for point in points if point.at == "none"}
-    return [(point, reference[point.series]) for point in points if point is not reference[point.series]]
+    return against(points, lambda point: point.at == "none")
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:

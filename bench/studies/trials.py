@@ -18,7 +18,7 @@ from ..config import OWN_DATA, DataConfig, Experiment, Settings, resolve
 from ..contract import ModelInfo, Ranker, SearchSpace
 from ..data.batches import make_batches
 from ..data.dataset import RankingData, prepare_log
-from ..evaluation import evaluator, metrics
+from ..evaluation import evaluator
 from ..experiment import Cell, difference
 from ..records.sweeps import Place
 from ..training import checkpoint
@@ -175,8 +175,4 @@ def _best(state: TrainState, metric: str) -> float:
 def _judged(model: Ranker, target: Target, data: RankingData, device: torch.device, precision: str) -> float:
     """The metric of a model that was fitted at once, without epochs."""
     valid = make_batches(data, target.info.view, "valid", 4096, 8192)
-    score = evaluator.predict(model, valid, data, device, precision)
-    label, user = valid.examples.label, data.log.user_of(valid.examples.event)
-    if target.metric == "gauc":
-        return metrics.gauc(label, score, user).weighted
-    return metrics.auc(label, score) if target.metric == "auc" else metrics.logloss(label, score)
+    return evaluator.quality(model, valid, data, device, precision)[target.metric]

@@ -24,7 +24,7 @@ from ..contract import ModelInfo, PointwiseBatch, Ranker, SequenceBatch, to_devi
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..errors import UserError
-from ..evaluation import evaluator, metrics
+from ..evaluation import evaluator
 from . import checkpoint
 from .optimizer import Optimizer
 from .team import ALONE, Team
@@ -170,14 +170,13 @@ def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
 def _validate(
     model: Ranker, valid: Batches, data: RankingData, config: TrainConfig, device: torch.device, state: TrainState
 ) -> EpochPoint:
-    probability = evaluator.predict(model, valid, data, device, config.precision)
-    label, user = valid.examples.label, data.log.user_of(valid.examples.event)
+    found = evaluator.quality(model, valid, data, device, config.precision)
     return EpochPoint(
         epoch=state.epoch + 1,
         train_loss=state.loss_sum / max(state.seen, 1),
-        valid_auc=metrics.auc(label, probability),
-        valid_gauc=metrics.gauc(label, probability, user).weighted,
-        valid_logloss=metrics.logloss(label, probability),
+        valid_auc=found["auc"],
+        valid_gauc=found["gauc"],
+        valid_logloss=found["logloss"],
         seconds=state.seconds,
     )
 

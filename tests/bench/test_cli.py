@@ -28,12 +28,7 @@ from support.tables import click_table
 EXAMPLES = [line for lines in cli.EXAMPLES.values() for line in lines]
 
 
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing is read from or written to the user's folders."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("RANKBENCH_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 @pytest.fixture

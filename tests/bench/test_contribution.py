@@ -30,11 +30,7 @@ def sound(model: str, seed: int, family: str = "classical") -> RunRecord:
     return dataclasses.replace(made, config=config, identity=identity, environment=environment)
 
 
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("RANKBENCH_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 @pytest.fixture

@@ -23,13 +23,6 @@ OF_FUXICTR = [Measured(name, 1, [10.0 + 5 * (at == 1)], [10.0 - at]) for at, nam
 
 
 @pytest.fixture
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("RANKBENCH_DATA", raising=False)
-
-
-@pytest.fixture
 def data(tmp_path: Path) -> RankingData:
     return peers.examples(DataRoots(None, tmp_path / "cache"), str(click_table(tmp_path)), 6)
 
