@@ -18,5 +18,5 @@ def run(args: argparse.Namespace) -> int:
         write_text(out, summary.to_markdown(found, folder))
     else:
         write_text(out, report.to_html(found, args.results.resolve().name))
-    print(f"{len(found.boards)} boards, {len(found.studies)} studies, {len(found.sweeps)} sweeps: {out}")
+    print(f"boards: {len(found.boards)}, studies: {len(found.studies)}, sweeps: {len(found.sweeps)}; {out}")
     return 0

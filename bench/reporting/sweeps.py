@@ -143,8 +143,9 @@ def parallel(record: SweepRecord) -> Figure:
         handles = [
             Line2D([], [], color=BEST, linewidth=2.4, label="best"),
             Line2D([], [], color="black", linestyle="--", linewidth=1.4, label="defaults"),
-            Line2D([], [], color=GREY, linewidth=0.7, label="pruned or failed"),
         ]
+        if {"pruned", "failed"} & set(states):
+            handles.append(Line2D([], [], color=GREY, linewidth=0.7, label="pruned or failed"))
         figure.legend(handles=handles, loc="outside lower left", ncols=3)
         return figure
 

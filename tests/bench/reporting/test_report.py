@@ -106,7 +106,7 @@ def test_the_page_holds_what_the_files_hold(page: str, root: Path) -> None:
 def test_the_same_files_give_the_same_page(page: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copied = shutil.copytree(root, tmp_path / "results")
     assert cli.main(["report", "--results", str(copied)]) == 0
-    assert "2 boards, 1 studies, 1 sweeps" in capsys.readouterr().out
+    assert "boards: 2, studies: 1, sweeps: 1; " in capsys.readouterr().out
     assert (copied / "report.html").read_text() == page
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work)/", page)
 
