@@ -40,11 +40,14 @@ def run(args: argparse.Namespace) -> int:
         kernels=implementations.parse(args.kernel),
         search=args.search,
     )
-    with Display(args.quiet) as display:
-        died = workers.together(sweep.work, prepared, args.jobs, args.threads, display)
+    died = args.jobs
+    try:
+        with Display(args.quiet) as display:
+            died = workers.together(sweep.work, prepared, args.jobs, args.threads, display)
+    finally:
+        records = tuned.keep(prepared, ended=died < args.jobs)
     if died == args.jobs:
         raise UserError("every worker died; the same command goes on with what they left")
-    records = tuned.keep(prepared)
     folder = prepared.targets[0].place.sweep_path(args.results, models[0]).parent
     figures.draw(folder)
     _show(records)

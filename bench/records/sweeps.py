@@ -19,7 +19,7 @@ from ..errors import UserError
 from . import strict
 from .store import place_name, safe_name, write_text
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class Trial:
     retry_of: int | None
     params: dict[str, Any]
     """The settings searched over."""
+    curve: tuple[float, ...]
+    """The metric after each epoch; empty for a model without epochs."""
 
     @property
     def counts(self) -> bool:

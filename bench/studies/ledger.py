@@ -11,8 +11,9 @@ the trials and their numbers, which the storage gives out in order, so that ever
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -45,6 +46,12 @@ def root(trial: FrozenTrial) -> int:
 
 def attempt(trial: FrozenTrial) -> int:
     return trial.user_attrs.get(ATTEMPT, 1)
+
+
+def retry_attributes(number: int, attributes: Mapping[str, Any]) -> dict[str, int]:
+    """Attributes of the retry that takes over trial `number`, which has `attributes`."""
+    attempt = attributes.get(ATTEMPT, 1) + (attributes[REASON] == DIED)
+    return {RETRY_OF: number, ROOT: attributes.get(ROOT, number), ATTEMPT: attempt}
 
 
 def handed_on(trial: FrozenTrial) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import optuna
 import torch
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -26,13 +26,16 @@ from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
 from ..errors import UserError, in_one_line
 from ..experiment import make_ready, plan, with_data
+from ..records import sweeps
 from ..records.store import Store
+from ..records.sweeps import Axis, Trial
 from ..training.progress import Send
 from . import ledger
 from .further import further_spaces, outside
 from .lease import Lease, Lost, Watch
 from .ledger import Budget, Ledger
 from .proposals import Proposals, decoded, distributions
+from .recorded import axes, lost, recorded, restored
 from .storage import open_storage, shown
 from .trials import Target, Watched, train_trial
 
@@ -40,6 +43,8 @@ ATTRIBUTES = "rankbench"
 """Of a study: what decides it. Trials of studies that differ in it are never mixed."""
 ATTEMPTS = 3
 """Workers that may die with a trial before it counts as failed: it may be what kills them."""
+BEGINNING = 5.0
+"""Seconds without a new trial after which whoever began a study is taken for dead."""
 PAUSE = 0.5
 """Seconds between two looks at other workers' trials."""
 WARM_UP_TRIALS, WARM_UP_EPOCHS = 5, 2
@@ -112,18 +117,59 @@ def prepare_sweep(
 
 
 def _create(target: Target, sweep: Sweep, data: RankingData, storage: BaseStorage) -> None:
-    direction = StudyDirection.MINIMIZE if target.metric == "logloss" else StudyDirection.MAXIMIZE
-    study = optuna.create_study(study_name=target.study, storage=storage, direction=direction, load_if_exists=True)
+    """Begin a model's study, with the trials of its record if there is one, or make sure that it is the one that is asked for."""
     wanted = json.loads(json.dumps(_attributes(target, sweep, data)))
-    if ATTRIBUTES not in study.user_attrs and not study.get_trials(deepcopy=False):
-        study.set_user_attr(ATTRIBUTES, wanted)
-    found = study.user_attrs.get(ATTRIBUTES, {})
+    path = target.place.sweep_path(sweep.root, target.info.name)
+    record = sweeps.load(path) if path.exists() else None
+    if record is not None:
+        asked = {key: value for key, value in wanted.items() if not key.startswith("space.")}
+        found = {**record.settings, **_texts(record.space)}
+        _same(found, {**asked, **_texts(axes(target.space))}, f"the search in {path}", "delete that file")
+    while (study := _begun(target, storage)) is None:
+        with contextlib.suppress(DuplicatedStudyError):  # somebody else begins it right now
+            _begin(target, storage, wanted, () if record is None else record.trials)
+    _same(study.user_attrs[ATTRIBUTES], wanted, f"study {target.study} in {shown(sweep.storage)}", "choose another --storage")
+    if record is not None and (missing := lost(record.trials, recorded(study.get_trials(deepcopy=False), target.space))):
+        raise UserError(
+            f"{path} holds {missing} trials that study {target.study} in {shown(sweep.storage)} lacks; choose another --storage, "
+            "which will begin with them, or another --results"
+        )
+
+
+def _begin(target: Target, storage: BaseStorage, attributes: dict[str, Any], trials: Sequence[Trial]) -> None:
+    direction = StudyDirection.MINIMIZE if target.metric == "logloss" else StudyDirection.MAXIMIZE
+    study = optuna.create_study(study_name=target.study, storage=storage, direction=direction)
+    for trial in restored(trials, target.space):
+        study.add_trial(trial)
+    study.set_user_attr(ATTRIBUTES, attributes)  # last: without it the study is not begun
+
+
+def _begun(target: Target, storage: BaseStorage) -> optuna.Study | None:
+    """The study if it is there and whole; what somebody left who died while beginning it is taken away."""
+    watch = Watch(BEGINNING)
+    while True:
+        try:
+            study = optuna.load_study(study_name=target.study, storage=storage)
+            if ATTRIBUTES in study.user_attrs:
+                return study
+            if watch.unchanged(target.study, len(study.get_trials(deepcopy=False))):
+                optuna.delete_study(study_name=target.study, storage=storage)
+        except KeyError:  # never there, or taken away by now
+            return None
+        time.sleep(PAUSE)
+
+
+def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str, instead: str) -> None:
     for key in sorted(found.keys() | wanted.keys()):
         if found.get(key) != wanted.get(key):
             raise UserError(
-                f"study {target.study} in {shown(sweep.storage)} was made with {key}={found.get(key)}, not {wanted.get(key)}; "
-                "ask for the same again, or choose another --storage or --results"
+                f"{what} was made with {key}={found.get(key)}, not {wanted.get(key)}; ask for the same again, {instead}, "
+                "or choose another --results"
             )
+
+
+def _texts(space: Mapping[str, Axis]) -> dict[str, str]:
+    return {f"space.{name}": f"{one.kind} {list(one.values)}" for name, one in space.items()}
 
 
 def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, Any]:
@@ -226,9 +272,7 @@ class Worker:
             self._ask_for_retry(self._frozen(trial.number))
 
     def _ask_for_retry(self, trial: FrozenTrial) -> None:
-        attempt = ledger.attempt(trial) + (trial.user_attrs[ledger.REASON] == ledger.DIED)
-        chain = {ledger.RETRY_OF: trial.number, ledger.ROOT: ledger.root(trial), ledger.ATTEMPT: attempt}
-        self.study.enqueue_trial(trial.params, user_attrs=chain)
+        self.study.enqueue_trial(trial.params, user_attrs=ledger.retry_attributes(trial.number, trial.user_attrs))
 
     def _end(self, number: int, state: TrialState, value: float | None = None, **attributes: Any) -> bool:
         """Finish a trial; False if somebody else did already."""

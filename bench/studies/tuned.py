@@ -6,32 +6,31 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import optuna
 import yaml
-from optuna.trial import FrozenTrial, TrialState
 
 from .. import registry
 from ..config import DataConfig, Settings, Tuning, from_dict, read_settings
-from ..contract import Choice, Range, Whole
 from ..data.dataset import open_dataset
 from ..data.sources.schema import DataRoots
 from ..data.splits import SPLITS
 from ..errors import UserError, unknown_name
 from ..records import sweeps
 from ..records.store import write_text
-from ..records.sweeps import Axis, SweepRecord, Trial
-from . import ledger
+from ..records.sweeps import SweepRecord, Trial
 from .further import shown_range
-from .proposals import decoded
+from .recorded import as_json, axes, recorded, settings_of
 from .storage import open_storage
 from .sweep import ATTRIBUTES, Sweep
 from .trials import Target, place_of
 
 
-def keep(sweep: Sweep) -> list[SweepRecord]:
+def keep(sweep: Sweep, ended: bool = True) -> list[SweepRecord]:
     """Write the record of every model's trials and, where one succeeded, its tuned settings.
+
+    Args:
+        ended: False for a search that goes on another time, whose best settings are not found yet.
 
     Returns:
         The records, in the order of the sweep's models.
@@ -42,7 +41,7 @@ def keep(sweep: Sweep) -> list[SweepRecord]:
         study = optuna.load_study(study_name=target.study, storage=storage)
         record = _record(target, sweep, study)
         sweeps.write(record, target.place.sweep_path(sweep.root, record.model))
-        if record.best is not None:
+        if ended and record.best is not None:
             write_text(target.place.tuned_path(sweep.root, record.model), _tuned(target, sweep, record, record.best))
         records.append(record)
     return records
@@ -62,52 +61,17 @@ def _record(target: Target, sweep: Sweep, study: optuna.Study) -> SweepRecord:
         budget_trials=sweep.budget.trials,
         budget_seconds=sweep.budget.seconds if limited else None,
         settings={key: value for key, value in study.user_attrs[ATTRIBUTES].items() if not key.startswith("space.")},
-        space={name: _axis(one) for name, one in target.space.items()},
-        defaults=_plain(target.defaults),
-        trials=tuple(_trial(target, trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()),
+        space=axes(target.space),
+        defaults=as_json(target.defaults),
+        trials=recorded(study.get_trials(deepcopy=False), target.space),
     )
-
-
-def _axis(searched: Range) -> Axis:
-    if isinstance(searched, Choice):
-        return Axis("choice", searched.values)
-    kind = "whole" if isinstance(searched, Whole) else "log" if searched.log else "real"
-    return Axis(kind, (searched.low, searched.high))
-
-
-def _trial(target: Target, trial: FrozenTrial) -> Trial:
-    facts = trial.user_attrs
-    return Trial(
-        number=trial.number,
-        state="complete" if trial.state == TrialState.COMPLETE
-        else "pruned" if trial.state == TrialState.PRUNED
-        else "handed on" if ledger.handed_on(trial)
-        else "surplus" if ledger.surplus(trial)
-        else "failed",
-        value=trial.value if trial.state == TrialState.COMPLETE else None,
-        seconds=float(ledger.seconds(trial)),
-        epochs=facts.get(ledger.EPOCHS, 0),
-        best_epoch=facts.get(ledger.BEST_EPOCH, 0),
-        reason=facts.get(ledger.REASON) if trial.state == TrialState.FAIL else None,
-        retry_of=facts.get(ledger.RETRY_OF),
-        params=_plain(decoded(target.space, trial.params)) if trial.params.keys() == target.space.keys() else {},
-    )  # fmt: skip
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """As JSON and YAML have it: lists, no tuples."""
-    return json.loads(json.dumps(values))
 
 
 def _tuned(target: Target, sweep: Sweep, record: SweepRecord, best: Trial) -> str:
     tuning = Tuning(target.study, len(record.counted), round(record.seconds, 3), target.metric, best.value or 0.0)
-    settings = _plain(target.changed(_settings(target, best)))
+    settings = as_json(target.changed(settings_of(target.space, best.params)))
     content = yaml.safe_dump({"tuning": dataclasses.asdict(tuning), target.info.name: settings}, sort_keys=False)
     return f"# Trial {best.number} of: {command(target, sweep)}\n{content}"
-
-
-def _settings(target: Target, trial: Trial) -> dict[str, Any]:
-    return decoded(target.space, {name: json.dumps(v) if isinstance(v, list) else v for name, v in trial.params.items()})
 
 
 def command(target: Target, sweep: Sweep) -> str:

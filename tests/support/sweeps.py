@@ -9,7 +9,7 @@ import numpy as np
 
 from rankbench.bench import registry
 from rankbench.bench.contract import Choice, Real, SearchSpace
-from rankbench.bench.records.sweeps import Axis, SweepRecord, Trial
+from rankbench.bench.records.sweeps import VERSION, Axis, SweepRecord, Trial
 
 
 def record(model: str, trials: int, seed: int = 0) -> SweepRecord:
@@ -21,9 +21,10 @@ def record(model: str, trials: int, seed: int = 0) -> SweepRecord:
         merit = -abs(math.log10(params["train.lr"]) + 3) if "train.lr" in params else 0.0
         state = "complete" if number % 7 != 6 else "pruned"
         value = 0.75 + 0.05 * merit + 0.002 * rng.normal() if state == "complete" else None
-        made.append(Trial(number, state, value, 10 + 5 * rng.random(), 5, 3, None, None, params))  # type: ignore[arg-type]
+        seconds, curve = 10 + 5 * rng.random(), (0.6, 0.7, 0.65)
+        made.append(Trial(number, state, value, seconds, 3, 2, None, None, params, curve))  # type: ignore[arg-type]
     return SweepRecord(
-        version=1,
+        version=VERSION,
         study=f"toy@global-time/{model}",
         dataset="toy",
         split="global-time",

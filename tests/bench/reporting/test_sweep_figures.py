@@ -84,7 +84,7 @@ def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
     for content, message in (
         ("{", "is not JSON"),
         ('{"version": 99}', "version 99"),
-        ('{"version": 1}', "missing or unknown"),
+        ('{"version": 2}', "missing or unknown"),
     ):
         path.write_text(content)
         with pytest.raises(UserError, match=message):
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
 def test_equal_values_are_won_by_the_first_and_others_do_not_count() -> None:
     made = record("din", 3)
     trials = tuple(
-        Trial(number, state, value, 2.0, 1, 1, None, None, made.defaults)  # type: ignore[arg-type]
+        Trial(number, state, value, 2.0, 1, 1, None, None, made.defaults, ())  # type: ignore[arg-type]
         for number, (state, value) in enumerate(
             [("handed on", None), ("complete", 0.7), ("complete", 0.8), ("complete", 0.8), ("pruned", None), ("surplus", None)]
         )

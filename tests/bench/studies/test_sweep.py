@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from rankbench.bench.records.store import Store
 from rankbench.bench.records.sweeps import SweepRecord
 from rankbench.bench.registry import MODELS
 from rankbench.bench.reporting import leaderboard
-from rankbench.bench.studies import ledger, sweep
+from rankbench.bench.studies import ledger, proposals, sweep
 from rankbench.bench.studies.ledger import Budget
 from rankbench.bench.studies.storage import open_storage
 from support import postgres
@@ -95,6 +96,64 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
     assert "was made with train.epochs=2, not 3" in capsys.readouterr().err
     assert cli.main((*command, "--set", "din.negative_history=true")) == 2
     assert "din" in capsys.readouterr().err
+
+
+def test_a_search_goes_on_from_its_record_as_if_its_storage_were_still_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With pruned trials and proposals that learn from the first ones, a search in two halves is the search in one."""
+    monkeypatch.setattr(proposals, "RANDOM_TRIALS", 2)
+    monkeypatch.setattr(sweep, "WARM_UP_TRIALS", 2)
+    monkeypatch.setattr(sweep, "WARM_UP_EPOCHS", 0)
+    command = ("sweep", *SMALL, "--models", "lr", "--results")
+
+    def searched(results: str, trials: int) -> list[tuple[object, ...]]:
+        assert cli.main((*command, results, "--trials", str(trials))) == 0
+        return [(one.number, one.state, one.params, one.value, one.curve) for one in found(results, "lr").trials]
+
+    whole = searched("whole", 9)
+    half = searched("halves", 5)
+    Path("halves/sweeps/journal.log").unlink()
+    seconds = [trial.seconds for trial in found("halves", "lr").trials]
+    assert searched("halves", 9) == whole and whole[:5] == half
+    assert [trial.seconds for trial in found("halves", "lr").trials][:5] == seconds, "what is done is not done again"
+    assert {state for _, state, *_ in whole} == {"complete", "pruned"}
+
+    # Trials that only the record has are not overwritten, nor is a search of another kind.
+    Path("halves/sweeps/journal.log").unlink()
+    kept = Path("halves/sweeps/clicks@global-time/lr.json")
+    record = kept.read_bytes()
+    kept.unlink()
+    searched("halves", 1)
+    kept.write_bytes(record)
+    capsys.readouterr()
+    assert cli.main((*command, "halves", "--trials", "9")) == 2
+    assert re.search("lr.json holds [89] trials that study", capsys.readouterr().err) and kept.read_bytes() == record
+    assert cli.main((*command, "halves", "--storage", "other.log", "--seed", "1", "--trials", "9")) == 2
+    assert "lr.json was made with seed=0, not 1" in capsys.readouterr().err and kept.read_bytes() == record
+
+
+def test_what_was_left_of_a_beginning_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "BEGINNING", 0.1)
+    left = optuna.create_study(study_name="clicks@global-time/lr", storage=open_storage("j.log"), direction="maximize")
+    left.add_trial(optuna.trial.create_trial(value=1.0))
+    assert cli.main(("sweep", *SMALL, "--models", "lr", "--trials", "1", "--results", "out", "--storage", "j.log")) == 0
+    assert [trial.params for trial in found("out", "lr").trials] == [found("out", "lr").defaults]
+
+
+def test_an_interrupted_search_keeps_its_trials_but_tunes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*rest: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "train_trial", interrupted)
+    command = ("sweep", *SMALL, "--models", "lr", "--trials", "2", "--results", "out")
+    assert cli.main(command) == 130
+    assert [trial.state for trial in found("out", "lr").trials] == ["handed on"]
+    assert not Path("out/tuned").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert cli.main(command) == 0
+    assert [trial.state for trial in found("out", "lr").trials] == ["handed on", "complete", "complete"]
 
 
 def test_a_model_that_has_nothing_to_search_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
