@@ -153,7 +153,7 @@ def load(path: Path) -> SweepRecord:
     """
 
     def broken(what: str) -> UserError:
-        return UserError(f"sweep {path} {what}; rankbench sweep makes it again from its storage")
+        return UserError(f"sweep {path} {what}; delete it: rankbench sweep makes it again if it has the storage")
 
     try:
         text = path.read_text(encoding="utf-8")
