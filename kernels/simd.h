@@ -24,6 +24,7 @@ typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alia
 typedef uint8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+#define INLINED __attribute__((always_inline))  // of a lambda
 
 INLINE Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
 INLINE void store(float* to, Floats x) { *reinterpret_cast<Floats*>(to) = x; }

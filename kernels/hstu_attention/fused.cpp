@@ -4,8 +4,8 @@
 // lies, and the weights are multiplied with the values. The backward pass computes logits again. There, BLOCK queries are taken
 // together, so that the gradients of keys and values are read and written once a block.
 //
-// Keys of a segment are counted from its first token. A token's own key stands apart from the interval that it sees (there may be
-// any distance between them) and is treated by itself.
+// Keys of a segment are counted from its first token. A token sees an interval of keys and its own key, which may be any distance
+// from it: near, it is one more column; far, it stands apart and is treated by itself.
 #include "fused_worker.h"
 
 namespace {
@@ -31,7 +31,7 @@ class Forward : Worker {
 
    private:
     void forward_group(const Group& group) {
-        const int base = group.from, vectors = (group.to - group.from) / LANES;
+        const int base = group.from;
         find_biases(group, 0, base);
         for (int64_t h = task.head; h < task.end_head; h++) {
             const HeadRows& x = rows[h - task.head];
@@ -43,15 +43,14 @@ class Forward : Worker {
             float own[ROWS];
             for (int r = 0; r < ROWS; r++) {
                 float* s = weights + r * width;
-                const Row row = r < group.count ? group.row[r] : Row{};
-                clear_outside(s, row, group.from, group.to, base);
-                if (r < group.count) own[r] = weigh(row, group.first + r, h, s, biases + r * width, base);
+                clear_outside(s, group.row[r], group.from, group.to, base);
+                if (r < group.count) own[r] = weigh(group.row[r], h, s, biases + r * width, base);
             }
-            const View right{x.v + int64_t(group.from) * wide, wide, LANES};
-            product<false>({weights, width, 1}, right, vectors * LANES, result, wide, wide / LANES);
+            const View right{x.v + int64_t(group.lo) * wide, wide, LANES};
+            product<false>({weights + group.lo - base, width, 1}, right, group.hi - group.lo, result, wide, wide / LANES);
             for (int r = 0; r < group.count; r++) {
                 const int64_t token = begin + group.first + r;
-                add_scaled(result + r * wide, p.v.at(token, h), own[r], value_size);
+                if (group.row[r].apart) add_scaled(result + r * wide, p.v.at(token, h), own[r], value_size);
                 copy(p.out.at(token, h), result + r * wide, value_size);
             }
         }
@@ -96,11 +95,9 @@ class Backward : Worker {
         int groups = 0, from = keys, to = 0;
         for (; groups * ROWS < count; groups++) {
             const Group& next = group[groups] = group_at(first + groups * ROWS);
-            if (next.from == next.to) continue;
             from = std::min(from, next.from);
             to = std::max(to, next.to);
         }
-        if (to == 0) from = 0;
         for (int at = 0; at < groups; at++) find_biases(group[at], at * ROWS, from);
         for (int64_t h = task.head; h < task.end_head; h++) {
             copy_rows(p.grad, h, first, count, BLOCK, value_size, wide, grads);
@@ -121,33 +118,38 @@ class Backward : Worker {
         against(grads + tile_row * wide, x.v_turned, value_size, wide, group, g, from);
         Own own[ROWS];
         for (int r = 0; r < ROWS; r++) {
-            const Row row = r < group.count ? group.row[r] : Row{};
+            const Row& row = group.row[r];
             clear_outside(s + r * width, row, from, to, from);
             clear_outside(g + r * width, row, from, to, from);
-            if (r < group.count)
-                own[r] = differentiate(row, group.first + r, h, s + r * width, g + r * width, biases + (tile_row + r) * width, from);
+            if (r < group.count) own[r] = differentiate(row, h, s + r * width, g + r * width, biases + (tile_row + r) * width, from);
         }
         if (p.activation != BIAS_ALONE) {
-            const View right{x.k + int64_t(group.from) * narrow, narrow, LANES};
-            product<false>({g + group.from - from, width, 1}, right, group.to - group.from, result, narrow, narrow / LANES);
+            const View right{x.k + int64_t(group.lo) * narrow, narrow, LANES};
+            product<false>({g + group.lo - from, width, 1}, right, group.hi - group.lo, result, narrow, narrow / LANES);
         }
         for (int r = 0; r < group.count; r++) {
             const int i = group.first + r;
-            add_scaled(x.dv + int64_t(i) * wide, grads + (tile_row + r) * wide, own[r].weight, value_size);
-            for (int t = 0; t < p.lookups; t++)
-                if (bias[t].wants_gradient()) bias[t].add_own(h, own[r].step);
-            if (p.activation == BIAS_ALONE) continue;
-            add_scaled(x.dk + int64_t(i) * narrow, queries + (tile_row + r) * narrow, own[r].step, size);
-            add_scaled(result + r * narrow, p.k.at(begin + i, h), own[r].step, size);
-            scaled(p.dq.at(begin + i, h), result + r * narrow, float(p.alpha), size);
+            if (group.row[r].apart) add_own(group.row[r], tile_row + r, own[r], h, result + r * narrow);
+            if (p.activation != BIAS_ALONE) scaled(p.dq.at(begin + i, h), result + r * narrow, float(p.alpha), size);
         }
+    }
+
+    // What a query's own key that stands apart adds to all gradients; to that of the query where it is collected.
+    void add_own(const Row& row, int tile_row, const Own& own, int64_t h, float* to_query) {
+        const HeadRows& x = rows[h - task.head];
+        add_scaled(x.dv + int64_t(row.own) * wide, grads + tile_row * wide, own.weight, value_size);
+        for (int t = 0; t < p.lookups; t++)
+            if (bias[t].wants_gradient()) bias[t].add_own(h, own.step);
+        if (p.activation == BIAS_ALONE) return;
+        add_scaled(x.dk + int64_t(row.own) * narrow, queries + tile_row * narrow, own.step, size);
+        add_scaled(to_query, p.k.at(begin + row.own, h), own.step, size);
     }
 
     // Gradients of ROWS keys and values from the block's queries that see any of them.
     void backward_keys(const Group* group, int groups, int key, int64_t h, int from) {
         int first = 0, last = groups;
-        while (first < last && (group[first].to <= key || group[first].from >= key + ROWS)) first++;
-        while (first < last && (group[last - 1].to <= key || group[last - 1].from >= key + ROWS)) last--;
+        while (first < last && (group[first].hi <= key || group[first].lo >= key + ROWS)) first++;
+        while (first < last && (group[last - 1].hi <= key || group[last - 1].lo >= key + ROWS)) last--;
         if (first == last) return;
         const HeadRows& x = rows[h - task.head];
         const int row = first * ROWS, depth = (last - first) * ROWS;

@@ -16,11 +16,13 @@ struct Lookup {
     int64_t buckets;    // 0: the table knows no times
 };
 
-// What a query sees, in keys of its segment: [lo, hi) without its own key, which stands apart; and [lo, hi) rounded outwards to
-// whole vectors.
+constexpr int NEAR = 2 * LANES;  // keys between a query's own one and the others that it sees, at the most, to be computed as one row
+
+// What a query sees, in keys of its segment: [lo, hi) and its own key; and whole vectors that hold them.
 struct Row {
-    int lo, hi, from, to;
-    int own;
+    int lo, hi, own;
+    int from, to;
+    bool apart;  // its own key is further than NEAR, so that [from, to) holds the others alone
     int position;
     const uint8_t* bucket;  // of key j at bucket[j], for lo <= j < hi
 };
@@ -28,7 +30,20 @@ struct Row {
 // Lanes of the vector at `column` that the row sees.
 INLINE Ints seen(const Row& row, int column) {
     const Ints key = lane_numbers() + column;
-    return (key >= row.lo) & (key < row.hi) & (key != row.own);
+    return ((key >= row.lo) & (key < row.hi)) | (key == row.own);
+}
+
+// Every lane; select() then costs nothing.
+struct Everything {};
+INLINE Floats select(Everything, Floats yes, Floats) { return yes; }
+
+// Calls visit(column, lanes that the row sees) for its vectors.
+template <class Visit>
+INLINE void each_vector(const Row& row, Visit visit) {
+    const int inner = std::max(round_up(row.lo, LANES), row.from), outer = std::max(round_down(row.hi, LANES), inner);
+    for (int c = row.from; c < inner; c += LANES) visit(c, seen(row, c));
+    for (int c = inner; c < outer; c += LANES) visit(c, Everything{});
+    for (int c = outer; c < row.to; c += LANES) visit(c, seen(row, c));
 }
 
 // One lookup during one task. Keys whose positions count up by one, as they do where no two tokens are tied, read neighbouring
@@ -57,10 +72,11 @@ class Bias {
     void add_own(int64_t head, float step) { gradient[of_head(head) * lookup->rows] += step; }
     bool wants_gradient() const { return gradient != nullptr; }
 
-    // index[c - base] of the row's vectors that are no run.
+    // index[c - base] of the row's vectors that are no run. A query's own key reads the first row.
     void find(const Row& row, int32_t* index, int base) const {
         for (int c = row.from; c < row.to; c += LANES)
             if (!(runs && run[c / LANES])) *reinterpret_cast<Ints*>(index + c - base) = rows_of(row, c);
+        if (lookup->buckets && !row.apart && row.from < row.to) index[row.own - base] = 0;
     }
 
     // bias[c - base] = or += what the table says.

@@ -21,7 +21,7 @@ struct Problem {
     int64_t segments, heads, size, value_size, activation, threads;
     double alpha;
     const int64_t *offsets, *lo, *hi, *position;
-    const uint8_t* bucket;         // of the visible pairs, query by query, with LANES bytes of air at both ends
+    const uint8_t* bucket;         // of the visible pairs, query by query, with NEAR + LANES bytes of air at both ends
     const int64_t* bucket_offset;  // of query i's pairs in `bucket`
     const float* inverse;          // [T], 1 / divisor; silu alone
     Tokens q, k, v, out;           // q and k: not with bias alone

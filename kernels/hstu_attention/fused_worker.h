@@ -49,10 +49,11 @@ inline float* zeros(Scratch& scratch, int64_t n) {
     return to;
 }
 
-// Queries that are computed together and the union of what they see, rounded outwards to vectors.
+// Queries that are computed together, and the union of what they see; the same in whole vectors.
 struct Group {
-    int first, count, from, to;
-    Row row[ROWS];
+    int first, count;
+    const Row* row;  // ROWS of them: rows that do not exist see nothing
+    int lo, hi, from, to;
 };
 
 class Worker {
@@ -76,6 +77,7 @@ class Worker {
     bool shared, learning = false;             // all heads have the same biases; some bias wants a gradient
     Bias bias[2];
     std::vector<HeadRows> rows;
+    std::vector<Row> row;  // what each query of the segment sees
 
     int64_t begin = 0;       // of the segment
     int n = 0, keys = 0;     // its tokens, and the same rounded up
@@ -90,6 +92,8 @@ class Worker {
         keys = round_up(n, LANES);
         scratch.start();
         rows.assign(task.end_head - task.head, HeadRows{});
+        row.assign(round_up(n, BLOCK), Row{});
+        for (int i = 0; i < n; i++) row[i] = row_at(i);
         if (!p.lookups) return;
         int* position = scratch.take<int>(keys);
         uint8_t* run = scratch.take<uint8_t>(keys / LANES);
@@ -110,23 +114,24 @@ class Worker {
 
     Row row_at(int i) const {
         // A plan that leaves its segment is an error of the caller; it must not read foreign memory.
-        const int lo = int(std::clamp<int64_t>(p.lo[begin + i] - begin, 0, n));
-        const int hi = int(std::clamp<int64_t>(p.hi[begin + i] - begin, lo, n));
-        Row row{lo, hi, 0, 0, i, int(p.position[begin + i]), nullptr};
-        if (lo < hi) row.from = round_down(lo, LANES), row.to = round_up(hi, LANES);
+        int lo = int(std::clamp<int64_t>(p.lo[begin + i] - begin, 0, n));
+        int hi = int(std::clamp<int64_t>(p.hi[begin + i] - begin, lo, n));
+        if (lo == hi) lo = hi = i;
+        Row row{lo, hi, i, lo, hi, i < lo - NEAR || i >= hi + NEAR, int(p.position[begin + i]), nullptr};
+        if (!row.apart) row.from = std::min(lo, i), row.to = std::max(hi, i + 1);
+        row.from = round_down(row.from, LANES), row.to = round_up(row.to, LANES);
         if (p.bucket) row.bucket = p.bucket + p.bucket_offset[begin + i] - lo;
         return row;
     }
 
     Group group_at(int first) const {
-        Group group{first, std::min(ROWS, n - first), keys, 0, {}};
+        Group group{first, std::min(ROWS, n - first), &row[first], n, 0, 0, 0};
         for (int r = 0; r < group.count; r++) {
-            const Row row = group.row[r] = row_at(first + r);
-            if (row.from == row.to) continue;
-            group.from = std::min(group.from, row.from);
-            group.to = std::max(group.to, row.to);
+            const Row& one = group.row[r];
+            group.lo = std::min(group.lo, one.apart ? one.lo : std::min(one.lo, one.own));
+            group.hi = std::max(group.hi, one.apart ? one.hi : std::max(one.hi, one.own + 1));
         }
-        if (group.to == 0) group.from = 0;
+        group.from = round_down(group.lo, LANES), group.to = round_up(group.hi, LANES);
         return group;
     }
 
@@ -138,7 +143,6 @@ class Worker {
             int from = keys, to = 0;
             for (int at = first; at < std::min(n, first + ROWS * groups); at += ROWS) {
                 const Group group = group_at(at);
-                if (group.from == group.to) continue;
                 from = std::min(from, group.from);
                 to = std::max(to, group.to);
             }
@@ -183,85 +187,88 @@ class Worker {
         product<false>({left, padded, 1}, right, depth, tile + group.from - base, width, vectors);
     }
 
-    void clear_outside(float* tile_row, const Row& row, int from, int to, int base) const {
-        const int left = row.from == row.to ? to : row.from, right = row.from == row.to ? to : row.to;
+    void clear_outside(float* tile_row, const Row& of, int from, int to, int base) const {
+        const int left = of.from == of.to ? to : of.from, right = of.from == of.to ? to : of.to;
         clear(tile_row + from - base, left - from);
         clear(tile_row + right - base, to - right);
     }
 
-    // Logits of a row -> weights, where they lie. Returns the weight of the query's own key.
-    float weigh(const Row& row, int i, int64_t head, float* s, const float* b, int base) {
+    // Logits of a row -> weights, where they lie. Returns the weight of the query's own key if that stands apart.
+    float weigh(const Row& of, int64_t head, float* s, const float* b, int base) {
         const Floats alpha = all(float(p.alpha));
-        const float own = own_logit(i, head);
+        const float own = of.apart ? own_logit(of.own, head) : -INFINITY;
+        const auto logit_at = [&](int c) INLINED { return load(s + c - base) * alpha + load(b + c - base); };
         if (p.activation == BIAS_ALONE) {
-            for (int c = row.from; c < row.to; c += LANES) store(s + c - base, select(seen(row, c), load(b + c - base), Floats{}));
-            return own;
+            each_vector(of, [&](int c, auto lanes) INLINED { store(s + c - base, select(lanes, load(b + c - base), Floats{})); });
+            return of.apart ? own : 0.f;
         }
         if (p.activation == SILU) {
-            const float inverse = p.inverse[begin + i];
-            for (int c = row.from; c < row.to; c += LANES) {
-                const Floats logit = load(s + c - base) * alpha + load(b + c - base);
-                store(s + c - base, select(seen(row, c), logit * sigmoid(logit) * inverse, Floats{}));
-            }
-            return own / (1 + std::exp(-own)) * inverse;
+            const float inverse = p.inverse[begin + of.own];
+            each_vector(of, [&](int c, auto lanes) INLINED {
+                const Floats logit = logit_at(c);
+                store(s + c - base, select(lanes, logit * sigmoid(logit) * inverse, Floats{}));
+            });
+            return of.apart ? own / (1 + std::exp(-own)) * inverse : 0.f;
         }
         Floats most = all(own), total = {};
-        for (int c = row.from; c < row.to; c += LANES) {
-            const Floats logit = select(seen(row, c), load(s + c - base) * alpha + load(b + c - base), all(-INFINITY));
+        each_vector(of, [&](int c, auto lanes) INLINED {
+            const Floats logit = select(lanes, logit_at(c), all(-INFINITY));
             store(s + c - base, logit);
             most = select(logit > most, logit, most);
-        }
+        });
         const float top = largest(most);
-        for (int c = row.from; c < row.to; c += LANES) {
-            const Floats weight = select(seen(row, c), exponential(load(s + c - base) - top), Floats{});
+        each_vector(of, [&](int c, auto lanes) INLINED {
+            const Floats weight = select(lanes, exponential(load(s + c - base) - top), Floats{});
             store(s + c - base, weight);
             total += weight;
-        }
+        });
         const float own_weight = std::exp(own - top), normaliser = sum(total) + own_weight;
-        for (int c = row.from; c < row.to; c += LANES) store(s + c - base, load(s + c - base) / normaliser);
-        p.lse[(begin + i) * p.heads + head] = top + std::log(normaliser);
+        for (int c = of.from; c < of.to; c += LANES) store(s + c - base, load(s + c - base) / normaliser);
+        p.lse[(begin + of.own) * p.heads + head] = top + std::log(normaliser);
         return own_weight / normaliser;
     }
 
     struct Own {
-        float weight, step;  // of a query's own key: its weight, and the gradient of its logit
+        float weight, step;  // of a query's own key that stands apart: its weight, and the gradient of its logit
     };
 
     // Logits s and gradients g of a row's weights -> weights and gradients of the logits, where they lie.
-    Own differentiate(const Row& row, int i, int64_t head, float* s, float* g, const float* b, int base) {
+    Own differentiate(const Row& of, int64_t head, float* s, float* g, const float* b, int base) {
         const Floats alpha = all(float(p.alpha));
-        const float own = own_logit(i, head), own_grad = dot(p.grad.at(begin + i, head), p.v.at(begin + i, head), value_size);
+        const int64_t token = begin + of.own;
+        const float own = of.apart ? own_logit(of.own, head) : -INFINITY;
+        const float own_grad = of.apart ? dot(p.grad.at(token, head), p.v.at(token, head), value_size) : 0.f;
+        const auto logit_at = [&](int c) INLINED { return load(s + c - base) * alpha + load(b + c - base); };
         if (p.activation == BIAS_ALONE) {
-            for (int c = row.from; c < row.to; c += LANES) {
-                store(s + c - base, select(seen(row, c), load(b + c - base), Floats{}));
-                store(g + c - base, select(seen(row, c), load(g + c - base), Floats{}));
-            }
-            return {own, own_grad};
+            each_vector(of, [&](int c, auto lanes) INLINED {
+                store(s + c - base, select(lanes, load(b + c - base), Floats{}));
+                store(g + c - base, select(lanes, load(g + c - base), Floats{}));
+            });
+            return {of.apart ? own : 0.f, own_grad};
         }
         if (p.activation == SILU) {
-            const float inverse = p.inverse[begin + i];
-            for (int c = row.from; c < row.to; c += LANES) {
-                const Floats logit = load(s + c - base) * alpha + load(b + c - base);
-                const Floats gate = select(seen(row, c), sigmoid(logit) * inverse, Floats{}), weight = logit * gate;
+            const float inverse = p.inverse[token], divisor = 1 / inverse;
+            each_vector(of, [&](int c, auto lanes) INLINED {
+                const Floats logit = logit_at(c);
+                const Floats gate = select(lanes, sigmoid(logit) * inverse, Floats{}), weight = logit * gate;
                 // d SiLU(x) = sigmoid(x) (1 + x - SiLU(x)); `gate` holds the divisor already.
-                store(g + c - base, load(g + c - base) * (gate + weight - weight * gate * (1 / inverse)));
+                store(g + c - base, load(g + c - base) * (gate + weight - weight * gate * divisor));
                 store(s + c - base, weight);
-            }
+            });
+            if (!of.apart) return {};
             const float gate = 1 / (1 + std::exp(-own)), silu = own * gate;
             return {silu * inverse, own_grad * inverse * (gate + silu - silu * gate)};
         }
-        const float lse = p.lse[(begin + i) * p.heads + head], own_weight = std::exp(own - lse);
+        const float lse = p.lse[token * p.heads + head], own_weight = std::exp(own - lse);
         Floats total = {};
-        for (int c = row.from; c < row.to; c += LANES) {
-            const Floats logit = load(s + c - base) * alpha + load(b + c - base);
-            const Floats weight = select(seen(row, c), exponential(logit - lse), Floats{});
+        each_vector(of, [&](int c, auto lanes) INLINED {
+            const Floats weight = select(lanes, exponential(logit_at(c) - lse), Floats{});
             store(s + c - base, weight);
             total += weight * load(g + c - base);
-        }
+        });
         // d softmax: weight times what the gradient has above the row's weighted mean.
         const float mean = sum(total) + own_weight * own_grad;
-        for (int c = row.from; c < row.to; c += LANES)
-            store(g + c - base, load(s + c - base) * (load(g + c - base) - mean));
+        for (int c = of.from; c < of.to; c += LANES) store(g + c - base, load(s + c - base) * (load(g + c - base) - mean));
         return {own_weight, own_weight * (own_grad - mean)};
     }
 };
