@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
@@ -38,6 +39,32 @@ INLINE Ints lane_numbers() {
     Ints numbers;
     for (int lane = 0; lane < LANES; lane++) numbers[lane] = lane;
     return numbers;
+}
+
+// Lane numbers `FROM` of a and then b.
+#if defined(__clang__)
+template <int... FROM>
+INLINE Floats lanes_of(Floats a, Floats b) { return __builtin_shufflevector(a, b, FROM...); }
+#else
+template <int... FROM>
+INLINE Floats lanes_of(Floats a, Floats b) { return __builtin_shuffle(a, b, Ints{FROM...}); }
+#endif
+
+// Two rows, STEP apart in a block of LANES x LANES, exchange every second STEP of their lanes.
+template <int STEP, int... LANE>
+INLINE void exchange(Floats& a, Floats& b, std::integer_sequence<int, LANE...>) {
+    const Floats upper = lanes_of<(LANE & STEP ? LANES + LANE - STEP : LANE)...>(a, b);
+    b = lanes_of<(LANE & STEP ? LANES + LANE : LANE + STEP)...>(a, b);
+    a = upper;
+}
+
+// Lane j of row i becomes lane i of row j: blocks of 1, 2, 4 ... lanes change places.
+template <int STEP = 1>
+INLINE void transpose(Floats (&rows)[LANES]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        if (!(i & STEP)) exchange<STEP>(rows[i], rows[i + STEP], std::make_integer_sequence<int, LANES>());
+    if constexpr (2 * STEP < LANES) transpose<2 * STEP>(rows);
 }
 
 // Halves are added until one number is left: a chain of 4 additions instead of 16.

@@ -19,9 +19,10 @@ class Forward : Worker {
             enter(s);
             for (int64_t h = task.head; h < task.end_head; h++) {
                 HeadRows& x = rows[h - task.head];
-                if (p.activation != BIAS_ALONE) x.k_turned = turned(scratch, packed(scratch, p.k, begin, n, h, size), n, size);
-                x.v = packed(scratch, p.v, begin, n, h, value_size);
+                if (p.activation != BIAS_ALONE) x.k_turned = scratch.take<float>(int64_t(keys) * size);
+                x.v = scratch.take<float>(int64_t(keys) * wide);
             }
+            k_rows = scratch.take<float>(LANES * narrow);
             width = tile_width(1);
             take_tiles(ROWS);
             result = scratch.take<float>(ROWS * wide);
@@ -30,8 +31,20 @@ class Forward : Worker {
     }
 
    private:
+    float* k_rows;  // [LANES][narrow]
+
+    void reach(int key) {
+        for (; ready < key; ready += LANES)
+            for (int64_t h = task.head; h < task.end_head; h++) {
+                const HeadRows& x = rows[h - task.head];
+                if (p.activation != BIAS_ALONE) prepare(p.k, h, size, k_rows, x.k_turned);
+                prepare(p.v, h, value_size, x.v + int64_t(ready) * wide, nullptr);
+            }
+    }
+
     void forward_group(const Group& group) {
         const int base = group.from;
+        reach(group.to);
         find_biases(group, 0, base);
         for (int64_t h = task.head; h < task.end_head; h++) {
             const HeadRows& x = rows[h - task.head];
@@ -44,6 +57,9 @@ class Forward : Worker {
             for (int r = 0; r < ROWS; r++) {
                 float* s = weights + r * width;
                 clear_outside(s, group.row[r], group.from, group.to, base);
+                const int soon = group.first + AHEAD + r;
+                if (p.activation != BIAS_ALONE) fetch(p.q, soon, h, size), fetch(p.k, soon, h, size);
+                fetch(p.v, soon, h, value_size);
                 if (r < group.count) own[r] = weigh(group.row[r], h, s, biases + r * width, base);
             }
             const View right{x.v + int64_t(group.lo) * wide, wide, LANES};
@@ -66,13 +82,11 @@ class Backward : Worker {
             enter(s);
             for (int64_t h = task.head; h < task.end_head; h++) {
                 HeadRows& x = rows[h - task.head];
-                x.v = packed(scratch, p.v, begin, n, h, value_size);
-                x.v_turned = turned(scratch, x.v, n, value_size);
-                x.dv = zeros(scratch, int64_t(keys) * wide);
+                for (float** one : {&x.v, &x.dv}) *one = scratch.take<float>(int64_t(keys) * wide);
+                x.v_turned = scratch.take<float>(int64_t(keys) * value_size);
                 if (p.activation == BIAS_ALONE) continue;
-                x.k = packed(scratch, p.k, begin, n, h, size);
-                x.k_turned = turned(scratch, x.k, n, size);
-                x.dk = zeros(scratch, int64_t(keys) * narrow);
+                for (float** one : {&x.k, &x.dk}) *one = scratch.take<float>(int64_t(keys) * narrow);
+                x.k_turned = scratch.take<float>(int64_t(keys) * size);
             }
             width = tile_width(BLOCK / ROWS);
             take_tiles(BLOCK);
@@ -81,6 +95,7 @@ class Backward : Worker {
             grads = scratch.take<float>(BLOCK * wide);
             result = scratch.take<float>(ROWS * narrow);
             for (int first = 0; first < n; first += BLOCK) backward_block(first);
+            reach(keys);
             leave();
         }
         for (int t = 0; t < p.lookups; t++)
@@ -88,6 +103,18 @@ class Backward : Worker {
     }
 
    private:
+    void reach(int key) {
+        for (; ready < key; ready += LANES)
+            for (int64_t h = task.head; h < task.end_head; h++) {
+                const HeadRows& x = rows[h - task.head];
+                prepare(p.v, h, value_size, x.v + int64_t(ready) * wide, x.v_turned);
+                clear(x.dv + int64_t(ready) * wide, LANES * wide);
+                if (p.activation == BIAS_ALONE) continue;
+                prepare(p.k, h, size, x.k + int64_t(ready) * narrow, x.k_turned);
+                clear(x.dk + int64_t(ready) * narrow, LANES * narrow);
+            }
+    }
+
     void backward_block(int first) {
         constexpr int GROUPS = BLOCK / ROWS;
         const int count = std::min(BLOCK, n - first);
@@ -98,6 +125,7 @@ class Backward : Worker {
             from = std::min(from, next.from);
             to = std::max(to, next.to);
         }
+        reach(std::max(to, round_up(first + count, LANES)));
         for (int at = 0; at < groups; at++) find_biases(group[at], at * ROWS, from);
         for (int64_t h = task.head; h < task.end_head; h++) {
             copy_rows(p.grad, h, first, count, BLOCK, value_size, wide, grads);
@@ -121,7 +149,11 @@ class Backward : Worker {
             const Row& row = group.row[r];
             clear_outside(s + r * width, row, from, to, from);
             clear_outside(g + r * width, row, from, to, from);
-            if (r < group.count) own[r] = differentiate(row, h, s + r * width, g + r * width, biases + (tile_row + r) * width, from);
+            const int soon = group.first + AHEAD + r;
+            if (p.activation != BIAS_ALONE) fetch(p.q, soon, h, size), fetch(p.k, soon, h, size);
+            fetch(p.v, soon, h, value_size), fetch(p.grad, soon, h, value_size);
+            const float* b = biases + (tile_row + r) * width;
+            if (r < group.count) own[r] = differentiate(row, h, s + r * width, g + r * width, b, from);
         }
         if (p.activation != BIAS_ALONE) {
             const View right{x.k + int64_t(group.lo) * narrow, narrow, LANES};

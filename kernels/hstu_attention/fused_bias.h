@@ -16,13 +16,14 @@ struct Lookup {
     int64_t buckets;    // 0: the table knows no times
 };
 
-constexpr int NEAR = 2 * LANES;  // keys between a query's own one and the others that it sees, at the most, to be computed as one row
+// A query's own key lies in one row with the others that it sees if it is at most as many keys away.
+constexpr int NEAR = 2 * LANES;
 
 // What a query sees, in keys of its segment: [lo, hi) and its own key; and whole vectors that hold them.
 struct Row {
     int lo, hi, own;
     int from, to;
-    bool apart;  // its own key is further than NEAR, so that [from, to) holds the others alone
+    bool apart;  // its own key is not NEAR, and [from, to) holds the others alone
     int position;
     const uint8_t* bucket;  // of key j at bucket[j], for lo <= j < hi
 };

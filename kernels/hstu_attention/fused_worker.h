@@ -6,6 +6,7 @@
 #include "fused_problem.h"
 
 constexpr int BLOCK = 4 * ROWS;  // queries that the backward pass takes together
+constexpr int AHEAD = BLOCK;     // tokens from what is computed to what begins to be loaded
 
 // Rows of one segment and head in the orders that the products read.
 struct HeadRows {
@@ -14,33 +15,17 @@ struct HeadRows {
     float *dk, *dv;              // the same shape
 };
 
-inline float* packed(Scratch& scratch, const Tokens& x, int64_t begin, int n, int64_t head, int size) {
-    constexpr int AHEAD = 12;  // rows; they lie too far apart for the processor to guess the next one
-    const int padded = round_up(size, LANES), keys = round_up(n, LANES);
-    float* to = scratch.take<float>(int64_t(keys) * padded);
-    for (int i = 0; i < n; i++) {
-        const char* next = reinterpret_cast<const char*>(x.at(begin + std::min(i + AHEAD, n - 1), head));
-        for (int byte = 0; byte < size * 4; byte += 64) __builtin_prefetch(next + byte);
-        copy(to + int64_t(i) * padded, x.at(begin + i, head), size);
-        clear(to + int64_t(i) * padded + size, padded - size);
+// Rows of LANES keys -> a panel.
+inline void turn(const float* rows, int size, float* panel) {
+    const int padded = round_up(size, LANES);
+    for (int d = 0; d < size; d += LANES) {
+        Floats block[LANES];
+        for (int lane = 0; lane < LANES; lane++) block[lane] = load(rows + lane * padded + d);
+        transpose(block);
+#pragma GCC unroll 16
+        for (int lane = 0; lane < LANES; lane++)
+            if (d + lane < size) store(panel + (d + lane) * LANES, block[lane]);
     }
-    clear(to + int64_t(n) * padded, int64_t(keys - n) * padded);
-    return to;
-}
-
-// Packed rows -> panels.
-inline float* turned(Scratch& scratch, const float* rows, int n, int size) {
-    const int padded = round_up(size, LANES), keys = round_up(n, LANES);
-    float* to = scratch.take<float>(int64_t(keys) * size);
-    for (int first = 0; first < keys; first += LANES) {
-        const float* row = rows + int64_t(first) * padded;
-        for (int d = 0; d < size; d++) {
-            Floats column;
-            for (int lane = 0; lane < LANES; lane++) column[lane] = row[lane * padded + d];
-            store(to + int64_t(first) * size + d * LANES, column);
-        }
-    }
-    return to;
 }
 
 inline float* zeros(Scratch& scratch, int64_t n) {
@@ -81,6 +66,7 @@ class Worker {
 
     int64_t begin = 0;       // of the segment
     int n = 0, keys = 0;     // its tokens, and the same rounded up
+    int ready = 0;           // keys that are prepared
     int64_t width = 0;       // of a row of a tile
     int32_t* index[2] = {};  // tiles [rows of a tile][width]: rows of the tables,
     float *biases, *weights, *steps, *collected;  // biases, weights, gradients of logits, those summed over heads
@@ -90,6 +76,7 @@ class Worker {
         begin = p.offsets[segment];
         n = int(p.offsets[segment + 1] - begin);
         keys = round_up(n, LANES);
+        ready = 0;
         scratch.start();
         rows.assign(task.end_head - task.head, HeadRows{});
         row.assign(round_up(n, BLOCK), Row{});
@@ -151,13 +138,28 @@ class Worker {
         return (widest / LANES | 1) * int64_t(LANES);
     }
 
-    // Rows of some queries side by side; zeros for the rows of a group that do not exist.
+    // Rows of some tokens side by side, zeros for those that do not exist.
     void copy_rows(const Tokens& x, int64_t head, int first, int count, int tile_rows, int of_size, int padded, float* to) const {
         for (int r = 0; r < tile_rows; r++) {
             const int real = r < count ? of_size : 0;
             if (real) copy(to + r * padded, x.at(begin + first + r, head), real);
             clear(to + r * padded + real, padded - real);
         }
+    }
+
+    // The next LANES keys of a head: rows as they are, and turned if there is a place for it.
+    void prepare(const Tokens& x, int64_t head, int of_size, float* to, float* to_turned) const {
+        const int padded = round_up(of_size, LANES);
+        copy_rows(x, head, ready, n - ready, LANES, of_size, padded, to);
+        if (to_turned) turn(to, of_size, to_turned + int64_t(ready) * of_size);
+    }
+
+    // Begins to load the row of a token that is needed soon. Rows lie too far apart for the processor to guess the next one, and
+    // many at once would wait for each other. Always inlined: a call of a function that does nothing else would be dropped.
+    __attribute__((always_inline)) void fetch(const Tokens& x, int i, int64_t head, int of_size) const {
+        if (begin + i >= p.offsets[p.segments]) return;
+        const float* row_of = x.at(begin + i, head);
+        for (int at = 0; at < of_size; at += 16) __builtin_prefetch(row_of + at, 0, 2);
     }
 
     void find_biases(const Group& group, int tile_row, int base) {
