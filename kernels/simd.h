@@ -82,11 +82,16 @@ INLINE float largest(Floats x) {
     return most;
 }
 
+// x times 2^n, where `shifted` is 1.5 * 2^23 + n: a sum that has rounded to a whole number, which stands in the low bits.
+INLINE Floats scaled_by_power(Floats x, Floats shifted) {
+    const Ints bits = reinterpret_cast<Ints&>(x) + (reinterpret_cast<Ints&>(shifted) << 23);
+    return reinterpret_cast<const Floats&>(bits);
+}
+
 // e^x to about 2 units in the last place (polynomial of Cephes' expf): x = n ln 2 + r, |r| <= ln 2 / 2.
 INLINE Floats exponential(Floats x) {
     x = select(x > all(88.f), all(88.f), x);
     x = select(x < all(-87.f), all(-87.f), x);
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
     const Floats shifted = x * 1.44269504f + 12582912.f, n = shifted - 12582912.f;
     const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     Floats p = all(1.9875691500e-4f);
@@ -96,12 +101,24 @@ INLINE Floats exponential(Floats x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.f;
-    const Ints exponent = (reinterpret_cast<Ints&>(const_cast<Floats&>(shifted)) - 0x4B400000) << 23;
-    const Ints bits = reinterpret_cast<Ints&>(p) + exponent;
-    return reinterpret_cast<const Floats&>(bits);
+    return scaled_by_power(p, shifted);
 }
 
-INLINE Floats sigmoid(Floats x) { return 1.f / (1.f + exponential(-x)); }
+// 1 / (1 + e^-x) to about 1e-7. Of 2^y less is rounded away than of e^x where both are small; the sum with 1 hides it.
+INLINE Floats sigmoid(Floats x) {
+    Floats y = x * -1.44269504f;
+    y = select(y > all(126.f), all(126.f), y);
+    y = select(y < all(-126.f), all(-126.f), y);
+    const Floats shifted = y + 12582912.f, r = y - (shifted - 12582912.f);
+    Floats p = all(1.540353039e-4f);  // Taylor series of 2^r, |r| <= 1/2
+    p = p * r + 1.333355815e-3f;
+    p = p * r + 9.618129108e-3f;
+    p = p * r + 5.550410866e-2f;
+    p = p * r + 2.402265070e-1f;
+    p = p * r + 6.931471806e-1f;
+    p = p * r + 1.f;
+    return 1.f / (1.f + scaled_by_power(p, shifted));
+}
 
 INLINE float dot(const float* a, const float* b, int n) {
     Floats wide = {};
