@@ -181,7 +181,7 @@ INLINE void tile_product(View a, View b, int depth, float* c, int64_t c_row) {
 
 // The same for any whole number of vectors.
 template <bool ADD, int HEIGHT = ROWS>
-static void product(View a, View b, int depth, float* c, int64_t c_row, int vectors) {
+INLINE void product(const View& a, const View& b, int depth, float* c, int64_t c_row, int vectors) {
     int v = 0;
     for (; v + 2 <= vectors; v += 2)
         tile_product<2, ADD, HEIGHT>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
@@ -190,7 +190,7 @@ static void product(View a, View b, int depth, float* c, int64_t c_row, int vect
 
 // The same for any number of rows.
 template <bool ADD>
-static void rows_product(View a, View b, int rows, int depth, float* c, int64_t c_row, int vectors) {
+static void rows_product(const View& a, const View& b, int rows, int depth, float* c, int64_t c_row, int vectors) {
     const auto from = [&](int r) { return View{a.at + r * a.row, a.row, a.column}; };
     int r = 0;
     for (; r + ROWS <= rows; r += ROWS) product<ADD>(from(r), b, depth, c + r * c_row, c_row, vectors);
