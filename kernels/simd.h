@@ -135,9 +135,11 @@ INLINE void add_scaled(float* to, const float* from, float scale, int n) {
     for (; at < n; at++) to[at] += scale * from[at];
 }
 
+// The last vector of a long row overlaps the one before.
 INLINE void scaled(float* to, const float* from, float scale, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(from + at) * scale);
+    if (at < n && n >= LANES) store(to + n - LANES, load(from + n - LANES) * scale), at = n;
     for (; at < n; at++) to[at] = scale * from[at];
 }
 
@@ -145,6 +147,7 @@ INLINE void scaled(float* to, const float* from, float scale, int n) {
 INLINE void copy(float* to, const float* from, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(from + at));
+    if (at < n && n >= LANES) store(to + n - LANES, load(from + n - LANES)), at = n;
     for (; at < n; at++) to[at] = from[at];
 }
 

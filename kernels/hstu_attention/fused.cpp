@@ -60,7 +60,8 @@ class Forward : Worker {
                 const int soon = group.first + AHEAD + r;
                 if (p.activation != BIAS_ALONE) fetch(p.q, soon, h, size), fetch(p.k, soon, h, size);
                 fetch(p.v, soon, h, value_size);
-                if (r < group.count) own[r] = weigh(group.row[r], h, s, biases + r * width, base);
+                fetch<true>(p.out, group.first + r, h, value_size);
+                if (r < group.count) own[r] = weigh(group.row[r], h, s, biases_of(group.row[r], r, h, base), base);
             }
             const View right{x.v + int64_t(group.lo) * wide, wide, LANES};
             product<false>({weights + group.lo - base, width, 1}, right, group.hi - group.lo, result, wide, wide / LANES);
@@ -82,12 +83,13 @@ class Backward : Worker {
             enter(s);
             for (int64_t h = task.head; h < task.end_head; h++) {
                 HeadRows& x = rows[h - task.head];
-                for (float** one : {&x.v, &x.dv}) *one = scratch.take<float>(int64_t(keys) * wide);
+                x.dv = scratch.take<float>(int64_t(keys) * wide);
                 x.v_turned = scratch.take<float>(int64_t(keys) * value_size);
                 if (p.activation == BIAS_ALONE) continue;
                 for (float** one : {&x.k, &x.dk}) *one = scratch.take<float>(int64_t(keys) * narrow);
                 x.k_turned = scratch.take<float>(int64_t(keys) * size);
             }
+            v_rows = scratch.take<float>(LANES * wide);
             width = tile_width(BLOCK / ROWS);
             take_tiles(BLOCK);
             steps = scratch.take<float>(BLOCK * width);
@@ -103,11 +105,13 @@ class Backward : Worker {
     }
 
    private:
+    float* v_rows;  // [LANES][wide]
+
     void reach(int key) {
         for (; ready < key; ready += LANES)
             for (int64_t h = task.head; h < task.end_head; h++) {
                 const HeadRows& x = rows[h - task.head];
-                prepare(p.v, h, value_size, x.v + int64_t(ready) * wide, x.v_turned);
+                prepare(p.v, h, value_size, v_rows, x.v_turned);
                 clear(x.dv + int64_t(ready) * wide, LANES * wide);
                 if (p.activation == BIAS_ALONE) continue;
                 prepare(p.k, h, size, x.k + int64_t(ready) * narrow, x.k_turned);
@@ -150,9 +154,12 @@ class Backward : Worker {
             clear_outside(s + r * width, row, from, to, from);
             clear_outside(g + r * width, row, from, to, from);
             const int soon = group.first + AHEAD + r;
-            if (p.activation != BIAS_ALONE) fetch(p.q, soon, h, size), fetch(p.k, soon, h, size);
             fetch(p.v, soon, h, value_size), fetch(p.grad, soon, h, value_size);
-            const float* b = biases + (tile_row + r) * width;
+            if (p.activation != BIAS_ALONE) {
+                fetch(p.q, soon, h, size), fetch(p.k, soon, h, size);
+                fetch<true>(p.dq, group.first + r, h, size);
+            }
+            const float* b = biases_of(row, tile_row + r, h, from);
             if (r < group.count) own[r] = differentiate(row, h, s + r * width, g + r * width, b, from);
         }
         if (p.activation != BIAS_ALONE) {
@@ -186,10 +193,10 @@ class Backward : Worker {
         const HeadRows& x = rows[h - task.head];
         const int row = first * ROWS, depth = (last - first) * ROWS;
         const int64_t at = row * width + key - from;
-        product<true>({weights + at, 1, width}, {grads + row * wide, wide, LANES}, depth, x.dv + int64_t(key) * wide, wide, wide / LANES);
+        float *dk = x.dk + int64_t(key) * narrow, *dv = x.dv + int64_t(key) * wide;
+        product<true>({weights + at, 1, width}, {grads + row * wide, wide, LANES}, depth, dv, wide, wide / LANES);
         if (p.activation == BIAS_ALONE) return;
-        const View right{queries + row * narrow, narrow, LANES};
-        product<true>({steps + at, 1, width}, right, depth, x.dk + int64_t(key) * narrow, narrow, narrow / LANES);
+        product<true>({steps + at, 1, width}, {queries + row * narrow, narrow, LANES}, depth, dk, narrow, narrow / LANES);
     }
 
     // Gradients of biases: heads that share a table are summed up first, so that each pair is looked up once.
@@ -215,14 +222,12 @@ class Backward : Worker {
     }
 
     void leave() {
-        for (int64_t h = task.head; h < task.end_head; h++) {
-            const HeadRows& x = rows[h - task.head];
-            for (int i = 0; i < n; i++) {
+        for (int i = 0; i < n; i++)
+            for (int64_t h = task.head; h < task.end_head; h++) {
+                const HeadRows& x = rows[h - task.head];
                 copy(p.dv.at(begin + i, h), x.dv + int64_t(i) * wide, value_size);
-                if (p.activation == BIAS_ALONE) continue;
-                scaled(p.dk.at(begin + i, h), x.dk + int64_t(i) * narrow, float(p.alpha), size);
+                if (p.activation != BIAS_ALONE) scaled(p.dk.at(begin + i, h), x.dk + int64_t(i) * narrow, float(p.alpha), size);
             }
-        }
     }
 };
 
@@ -239,7 +244,7 @@ int64_t rankbench_problem_bytes() { return sizeof(Problem); }
 
 // 0, or 1 if memory ran out.
 int64_t rankbench_forward(const Problem* p) {
-    const std::vector<Task> tasks = cut(*p);
+    const std::vector<Task> tasks = cut(*p, p->size + p->value_size);
     return !for_all(tasks, p->threads, [&](int t) {
         float* const none[2] = {};
         Forward(*p, tasks[t], none, own_scratch()).run();
@@ -247,7 +252,7 @@ int64_t rankbench_forward(const Problem* p) {
 }
 
 int64_t rankbench_backward(const Problem* p) {
-    const std::vector<Task> tasks = cut(*p);
+    const std::vector<Task> tasks = cut(*p, 3 * p->size + 2 * p->value_size);
     static thread_local Scratch sums;
     sums.start();
     float* slots[2] = {};

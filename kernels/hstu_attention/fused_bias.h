@@ -64,9 +64,16 @@ class Bias {
         reversed_gradient.assign(slot ? of.heads * width : 0, 0.f);
     }
 
-    void segment(const int* key_position, const uint8_t* key_run) {
+    // `counting`: positions of the segment's `keys` count up by one from first to last, and no query sees what comes after it.
+    void segment(const int* key_position, const uint8_t* key_run, bool counting, int keys) {
         position = key_position;
         run = key_run;
+        straight = runs && counting && keys <= lookup->rows;
+    }
+
+    // Biases of a row as they lie in memory, that of key j at [j]; null if they must be looked up.
+    const float* in_place(const Row& row, int64_t head) const {
+        return straight ? &reversed[of_head(head) * width] + first_reversed(row) : nullptr;
     }
 
     float own(int64_t head) const { return lookup->table[of_head(head) * lookup->rows]; }
@@ -97,6 +104,11 @@ class Bias {
 
     // Add the gradients step[c - base] of the biases; zero where the row sees nothing.
     void scatter(const Row& row, int64_t head, const int32_t* index, const float* step, int base) {
+        if (straight) {
+            float* to = &reversed_gradient[of_head(head) * width] + first_reversed(row);
+            for (int c = row.from; c < row.to; c += LANES) store(to + c, load(to + c) + load(step + c - base));
+            return;
+        }
         float* table = gradient + of_head(head) * lookup->rows;
         for (int c = row.from; c < row.to; c += LANES) {
             const float* from = step + c - base;
@@ -121,6 +133,9 @@ class Bias {
     // Row of the table at a place of `reversed`: descending, the ends repeated so that a vector may hang over them.
     int64_t row_of(int64_t at) const { return std::clamp<int64_t>(lookup->rows - 1 + LANES - at, 0, lookup->rows - 1); }
 
+    // Place of the segment's first key, in a straight segment.
+    int64_t first_reversed(const Row& row) const { return lookup->rows - 1 + LANES - (row.position - position[0]); }
+
     int64_t reversed_at(const Row& row, int column) const {
         const int64_t relative = row.position - position[column];
         return std::clamp<int64_t>(lookup->rows - 1 + LANES - relative, 0, width - LANES);
@@ -144,7 +159,7 @@ class Bias {
     float* gradient = nullptr;
     const int* position = nullptr;
     const uint8_t* run = nullptr;
-    bool runs = false;
+    bool runs = false, straight = false;
     int64_t width = 0;
     std::vector<float> reversed, reversed_gradient;
 };

@@ -89,7 +89,9 @@ class Worker {
             run[c / LANES] = 1;
             for (int j = c + 1; j < c + LANES; j++) run[c / LANES] &= position[j] == position[j - 1] + 1;
         }
-        for (int t = 0; t < p.lookups; t++) bias[t].segment(position, run);
+        bool counting = true;
+        for (int j = 0; j < n; j++) counting &= row[j].hi <= j + 1 && position[j] - position[0] == j;
+        for (int t = 0; t < p.lookups; t++) bias[t].segment(position, run, counting, n);
     }
 
     void take_tiles(int tile_rows) {
@@ -138,12 +140,25 @@ class Worker {
         return (widest / LANES | 1) * int64_t(LANES);
     }
 
-    // Rows of some tokens side by side, zeros for those that do not exist.
+    // Rows of some tokens side by side, zeros behind and for those that do not exist.
     void copy_rows(const Tokens& x, int64_t head, int first, int count, int tile_rows, int of_size, int padded, float* to) const {
-        for (int r = 0; r < tile_rows; r++) {
-            const int real = r < count ? of_size : 0;
-            if (real) copy(to + r * padded, x.at(begin + first + r, head), real);
-            clear(to + r * padded + real, padded - real);
+        const int whole = round_down(of_size, LANES);
+        // What follows in memory is the next token's, and may be read with the last vector of a row.
+        const int64_t followed = x.row + of_size >= padded ? p.offsets[p.segments] - 1 : 0;
+        for (int r = 0; r < tile_rows; r++, to += padded) {
+            if (r >= count) {
+                clear(to, padded);
+                continue;
+            }
+            const float* from = x.at(begin + first + r, head);
+            for (int at = 0; at < whole; at += LANES) store(to + at, load(from + at));
+            if (whole == padded) continue;
+            Floats last = {};
+            if (begin + first + r < followed)
+                last = select(lane_numbers() < all(int32_t(of_size - whole)), load(from + whole), last);
+            else
+                for (int at = whole; at < of_size; at++) last[at - whole] = from[at];
+            store(to + whole, last);
         }
     }
 
@@ -154,20 +169,30 @@ class Worker {
         if (to_turned) turn(to, of_size, to_turned + int64_t(ready) * of_size);
     }
 
-    // Begins to load the row of a token that is needed soon. Rows lie too far apart for the processor to guess the next one, and
-    // many at once would wait for each other. Always inlined: a call of a function that does nothing else would be dropped.
+    // Begins to load the row of a token that is needed soon, to be read or overwritten. Rows lie too far apart for the processor
+    // to guess the next one, and many at once would wait for each other. Always inlined: a call of a function that does nothing
+    // else would be dropped.
+    template <bool WRITE = false>
     __attribute__((always_inline)) void fetch(const Tokens& x, int i, int64_t head, int of_size) const {
         if (begin + i >= p.offsets[p.segments]) return;
         const float* row_of = x.at(begin + i, head);
-        for (int at = 0; at < of_size; at += 16) __builtin_prefetch(row_of + at, 0, 2);
+        for (int at = 0; at < of_size; at += 16) __builtin_prefetch(row_of + at, WRITE);
+    }
+
+    // Biases of a row, that of the key `base` first.
+    const float* biases_of(const Row& of, int tile_row, int64_t head, int base) const {
+        const float* lying = p.lookups == 1 ? bias[0].in_place(of, head) : nullptr;
+        return lying ? lying + base : biases + tile_row * width;
     }
 
     void find_biases(const Group& group, int tile_row, int base) {
+        if (p.lookups == 1 && bias[0].in_place(*group.row, task.head)) return;
         for (int t = 0; t < p.lookups; t++)
             for (int r = 0; r < group.count; r++) bias[t].find(group.row[r], index[t] + (tile_row + r) * width, base);
     }
 
     void read_biases(const Group& group, int tile_row, int64_t head, int base) {
+        if (p.lookups == 1 && bias[0].in_place(*group.row, head)) return;
         for (int t = 0; t < p.lookups; t++)
             for (int r = 0; r < group.count; r++) {
                 const int64_t at = (tile_row + r) * width;
