@@ -33,6 +33,7 @@ class Forward : Worker {
    private:
     float* k_rows;  // [LANES][narrow]
 
+    // Prepares keys up to this one. A vector of keys is prepared when a query first sees it, so that it is in the caches then.
     void reach(int key) {
         for (; ready < key; ready += LANES)
             for (int64_t h = task.head; h < task.end_head; h++) {
@@ -107,6 +108,7 @@ class Backward : Worker {
    private:
     float* v_rows;  // [LANES][wide]
 
+    // As in the forward pass; gradients begin as zeros.
     void reach(int key) {
         for (; ready < key; ready += LANES)
             for (int64_t h = task.head; h < task.end_head; h++) {

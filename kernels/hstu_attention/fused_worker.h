@@ -8,7 +8,7 @@
 constexpr int BLOCK = 4 * ROWS;  // queries that the backward pass takes together
 constexpr int AHEAD = BLOCK;     // tokens from what is computed to what begins to be loaded
 
-// Rows of one segment and head in the orders that the products read.
+// Rows of one segment and head in the orders that the products read; a pass has those that it needs.
 struct HeadRows {
     float *k_turned, *v_turned;  // panels of LANES keys: [keys / LANES][size][LANES]
     float *k, *v;                // [keys][size rounded up], zeros behind
