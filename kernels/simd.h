@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
@@ -24,6 +25,7 @@ typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alia
 typedef uint8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+#define INLINED __attribute__((always_inline))  // of a lambda
 
 INLINE Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
 INLINE void store(float* to, Floats x) { *reinterpret_cast<Floats*>(to) = x; }
@@ -37,6 +39,32 @@ INLINE Ints lane_numbers() {
     Ints numbers;
     for (int lane = 0; lane < LANES; lane++) numbers[lane] = lane;
     return numbers;
+}
+
+// Lane numbers `FROM` of a and then b.
+#if defined(__clang__)
+template <int... FROM>
+INLINE Floats lanes_of(Floats a, Floats b) { return __builtin_shufflevector(a, b, FROM...); }
+#else
+template <int... FROM>
+INLINE Floats lanes_of(Floats a, Floats b) { return __builtin_shuffle(a, b, Ints{FROM...}); }
+#endif
+
+// Two rows, STEP apart in a block of LANES x LANES, exchange every second STEP of their lanes.
+template <int STEP, int... LANE>
+INLINE void exchange(Floats& a, Floats& b, std::integer_sequence<int, LANE...>) {
+    const Floats upper = lanes_of<(LANE & STEP ? LANES + LANE - STEP : LANE)...>(a, b);
+    b = lanes_of<(LANE & STEP ? LANES + LANE : LANE + STEP)...>(a, b);
+    a = upper;
+}
+
+// Lane j of row i becomes lane i of row j: blocks of 1, 2, 4 ... lanes change places.
+template <int STEP = 1>
+INLINE void transpose(Floats (&rows)[LANES]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        if (!(i & STEP)) exchange<STEP>(rows[i], rows[i + STEP], std::make_integer_sequence<int, LANES>());
+    if constexpr (2 * STEP < LANES) transpose<2 * STEP>(rows);
 }
 
 // Halves are added until one number is left: a chain of 4 additions instead of 16.
@@ -54,11 +82,16 @@ INLINE float largest(Floats x) {
     return most;
 }
 
+// x times 2^n, where `shifted` is 1.5 * 2^23 + n: a sum that has rounded to a whole number, which stands in the low bits.
+INLINE Floats scaled_by_power(Floats x, Floats shifted) {
+    const Ints bits = reinterpret_cast<Ints&>(x) + (reinterpret_cast<Ints&>(shifted) << 23);
+    return reinterpret_cast<const Floats&>(bits);
+}
+
 // e^x to about 2 units in the last place (polynomial of Cephes' expf): x = n ln 2 + r, |r| <= ln 2 / 2.
 INLINE Floats exponential(Floats x) {
     x = select(x > all(88.f), all(88.f), x);
     x = select(x < all(-87.f), all(-87.f), x);
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
     const Floats shifted = x * 1.44269504f + 12582912.f, n = shifted - 12582912.f;
     const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     Floats p = all(1.9875691500e-4f);
@@ -68,12 +101,24 @@ INLINE Floats exponential(Floats x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.f;
-    const Ints exponent = (reinterpret_cast<Ints&>(const_cast<Floats&>(shifted)) - 0x4B400000) << 23;
-    const Ints bits = reinterpret_cast<Ints&>(p) + exponent;
-    return reinterpret_cast<const Floats&>(bits);
+    return scaled_by_power(p, shifted);
 }
 
-INLINE Floats sigmoid(Floats x) { return 1.f / (1.f + exponential(-x)); }
+// 1 / (1 + e^-x) to about 1e-7. Of 2^y less is rounded away than of e^x where both are small; the sum with 1 hides it.
+INLINE Floats sigmoid(Floats x) {
+    Floats y = x * -1.44269504f;
+    y = select(y > all(126.f), all(126.f), y);
+    y = select(y < all(-126.f), all(-126.f), y);
+    const Floats shifted = y + 12582912.f, r = y - (shifted - 12582912.f);
+    Floats p = all(1.540353039e-4f);  // Taylor series of 2^r, |r| <= 1/2
+    p = p * r + 1.333355815e-3f;
+    p = p * r + 9.618129108e-3f;
+    p = p * r + 5.550410866e-2f;
+    p = p * r + 2.402265070e-1f;
+    p = p * r + 6.931471806e-1f;
+    p = p * r + 1.f;
+    return 1.f / (1.f + scaled_by_power(p, shifted));
+}
 
 INLINE float dot(const float* a, const float* b, int n) {
     Floats wide = {};
@@ -90,9 +135,11 @@ INLINE void add_scaled(float* to, const float* from, float scale, int n) {
     for (; at < n; at++) to[at] += scale * from[at];
 }
 
+// The last vector of a long row overlaps the one before.
 INLINE void scaled(float* to, const float* from, float scale, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(from + at) * scale);
+    if (at < n && n >= LANES) store(to + n - LANES, load(from + n - LANES) * scale), at = n;
     for (; at < n; at++) to[at] = scale * from[at];
 }
 
@@ -100,6 +147,7 @@ INLINE void scaled(float* to, const float* from, float scale, int n) {
 INLINE void copy(float* to, const float* from, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(from + at));
+    if (at < n && n >= LANES) store(to + n - LANES, load(from + n - LANES)), at = n;
     for (; at < n; at++) to[at] = from[at];
 }
 
@@ -136,7 +184,7 @@ INLINE void tile_product(View a, View b, int depth, float* c, int64_t c_row) {
 
 // The same for any whole number of vectors.
 template <bool ADD, int HEIGHT = ROWS>
-static void product(View a, View b, int depth, float* c, int64_t c_row, int vectors) {
+INLINE void product(const View& a, const View& b, int depth, float* c, int64_t c_row, int vectors) {
     int v = 0;
     for (; v + 2 <= vectors; v += 2)
         tile_product<2, ADD, HEIGHT>(a, {b.at + v * b.column, b.row, b.column}, depth, c + v * LANES, c_row);
@@ -145,7 +193,7 @@ static void product(View a, View b, int depth, float* c, int64_t c_row, int vect
 
 // The same for any number of rows.
 template <bool ADD>
-static void rows_product(View a, View b, int rows, int depth, float* c, int64_t c_row, int vectors) {
+static void rows_product(const View& a, const View& b, int rows, int depth, float* c, int64_t c_row, int vectors) {
     const auto from = [&](int r) { return View{a.at + r * a.row, a.row, a.column}; };
     int r = 0;
     for (; r + ROWS <= rows; r += ROWS) product<ADD>(from(r), b, depth, c + r * c_row, c_row, vectors);

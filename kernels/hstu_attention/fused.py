@@ -150,7 +150,7 @@ def _tables(position: Tensor | None, time: Tensor | None) -> list[_Table]:
 
 def _like(gradient: Tensor, table: Tensor) -> Tensor:
     """[heads or 1, rows] -> the table's shape and dtype."""
-    return (gradient.sum(0) if table.dim() == 1 else gradient.t()).to(table.dtype)
+    return (gradient.squeeze(0) if table.dim() == 1 else gradient.t()).to(table.dtype)
 
 
 def _table_gradients(

@@ -16,11 +16,14 @@ struct Lookup {
     int64_t buckets;    // 0: the table knows no times
 };
 
-// What a query sees, in keys of its segment: [lo, hi) without its own key, which stands apart; and [lo, hi) rounded outwards to
-// whole vectors.
+// A query's own key lies in one row with the others that it sees if it is at most as many keys away.
+constexpr int NEAR = 2 * LANES;
+
+// What a query sees, in keys of its segment: [lo, hi) and its own key; and whole vectors that hold them.
 struct Row {
-    int lo, hi, from, to;
-    int own;
+    int lo, hi, own;
+    int from, to;
+    bool apart;  // its own key is not NEAR, and [from, to) holds the others alone
     int position;
     const uint8_t* bucket;  // of key j at bucket[j], for lo <= j < hi
 };
@@ -28,7 +31,20 @@ struct Row {
 // Lanes of the vector at `column` that the row sees.
 INLINE Ints seen(const Row& row, int column) {
     const Ints key = lane_numbers() + column;
-    return (key >= row.lo) & (key < row.hi) & (key != row.own);
+    return ((key >= row.lo) & (key < row.hi)) | (key == row.own);
+}
+
+// Every lane; select() then costs nothing.
+struct Everything {};
+INLINE Floats select(Everything, Floats yes, Floats) { return yes; }
+
+// Calls visit(column, lanes that the row sees) for its vectors.
+template <class Visit>
+INLINE void each_vector(const Row& row, Visit visit) {
+    const int inner = std::max(round_up(row.lo, LANES), row.from), outer = std::max(round_down(row.hi, LANES), inner);
+    for (int c = row.from; c < inner; c += LANES) visit(c, seen(row, c));
+    for (int c = inner; c < outer; c += LANES) visit(c, Everything{});
+    for (int c = outer; c < row.to; c += LANES) visit(c, seen(row, c));
 }
 
 // One lookup during one task. Keys whose positions count up by one, as they do where no two tokens are tied, read neighbouring
@@ -48,19 +64,27 @@ class Bias {
         reversed_gradient.assign(slot ? of.heads * width : 0, 0.f);
     }
 
-    void segment(const int* key_position, const uint8_t* key_run) {
+    // `counting`: positions of the segment's `keys` count up by one from first to last, and no query sees what comes after it.
+    void segment(const int* key_position, const uint8_t* key_run, bool counting, int keys) {
         position = key_position;
         run = key_run;
+        straight = runs && counting && keys <= lookup->rows;
+    }
+
+    // Biases of a row as they lie in memory, that of key j at [j]; null if they must be looked up.
+    const float* in_place(const Row& row, int64_t head) const {
+        return straight ? &reversed[of_head(head) * width] + first_reversed(row) : nullptr;
     }
 
     float own(int64_t head) const { return lookup->table[of_head(head) * lookup->rows]; }
     void add_own(int64_t head, float step) { gradient[of_head(head) * lookup->rows] += step; }
     bool wants_gradient() const { return gradient != nullptr; }
 
-    // index[c - base] of the row's vectors that are no run.
+    // index[c - base] of the row's vectors that are no run. A query's own key reads the first row.
     void find(const Row& row, int32_t* index, int base) const {
         for (int c = row.from; c < row.to; c += LANES)
             if (!(runs && run[c / LANES])) *reinterpret_cast<Ints*>(index + c - base) = rows_of(row, c);
+        if (lookup->buckets && !row.apart && row.from < row.to) index[row.own - base] = 0;
     }
 
     // bias[c - base] = or += what the table says.
@@ -80,6 +104,11 @@ class Bias {
 
     // Add the gradients step[c - base] of the biases; zero where the row sees nothing.
     void scatter(const Row& row, int64_t head, const int32_t* index, const float* step, int base) {
+        if (straight) {
+            float* to = &reversed_gradient[of_head(head) * width] + first_reversed(row);
+            for (int c = row.from; c < row.to; c += LANES) store(to + c, load(to + c) + load(step + c - base));
+            return;
+        }
         float* table = gradient + of_head(head) * lookup->rows;
         for (int c = row.from; c < row.to; c += LANES) {
             const float* from = step + c - base;
@@ -104,6 +133,9 @@ class Bias {
     // Row of the table at a place of `reversed`: descending, the ends repeated so that a vector may hang over them.
     int64_t row_of(int64_t at) const { return std::clamp<int64_t>(lookup->rows - 1 + LANES - at, 0, lookup->rows - 1); }
 
+    // Place of the segment's first key, in a straight segment.
+    int64_t first_reversed(const Row& row) const { return lookup->rows - 1 + LANES - (row.position - position[0]); }
+
     int64_t reversed_at(const Row& row, int column) const {
         const int64_t relative = row.position - position[column];
         return std::clamp<int64_t>(lookup->rows - 1 + LANES - relative, 0, width - LANES);
@@ -127,7 +159,7 @@ class Bias {
     float* gradient = nullptr;
     const int* position = nullptr;
     const uint8_t* run = nullptr;
-    bool runs = false;
+    bool runs = false, straight = false;
     int64_t width = 0;
     std::vector<float> reversed, reversed_gradient;
 };

@@ -21,7 +21,7 @@ struct Problem {
     int64_t segments, heads, size, value_size, activation, threads;
     double alpha;
     const int64_t *offsets, *lo, *hi, *position;
-    const uint8_t* bucket;         // of the visible pairs, query by query, with LANES bytes of air at both ends
+    const uint8_t* bucket;         // of the visible pairs, query by query, with NEAR + LANES bytes of air at both ends
     const int64_t* bucket_offset;  // of query i's pairs in `bucket`
     const float* inverse;          // [T], 1 / divisor; silu alone
     Tokens q, k, v, out;           // q and k: not with bias alone
@@ -43,11 +43,19 @@ static int64_t pairs_of(const Problem& p, int64_t segment) {
     return pairs;
 }
 
-// Heads stay together, because they can share the biases of a tile, unless there are too few segments to go round.
-static std::vector<Task> cut(const Problem& p) {
-    constexpr int64_t TASKS = 64, WORTHWHILE = 32768, FEW = 4;
+// Heads stay together, because they can share the biases of a tile, unless there are too few segments to go round, or nothing but
+// positions to share and more than a cache holds: `kept` numbers of each key and head are read again for every block of queries.
+static std::vector<Task> cut(const Problem& p, int64_t kept) {
+    constexpr int64_t TASKS = 64, WORTHWHILE = 32768, FEW = 4, CACHE = 1 << 20;
     std::vector<int64_t> pairs(p.segments);
-    for (int64_t s = 0; s < p.segments; s++) pairs[s] = pairs_of(p, s) * p.heads;
+    int64_t longest = 0;
+    for (int64_t s = 0; s < p.segments; s++) {
+        pairs[s] = pairs_of(p, s) * p.heads;
+        longest = std::max(longest, p.offsets[s + 1] - p.offsets[s]);
+    }
+    bool timed = false;
+    for (int t = 0; t < p.lookups; t++) timed = timed || p.lookup[t].buckets;
+    const bool large = !timed && longest * p.heads * kept * int64_t(sizeof(float)) > CACHE;
     const int64_t target = std::max(std::accumulate(pairs.begin(), pairs.end(), int64_t(0)) / TASKS, WORTHWHILE);
     std::vector<Task> tasks;
     for (int64_t s = 0; s < p.segments; s++) {
@@ -55,7 +63,7 @@ static std::vector<Task> cut(const Problem& p) {
         tasks.back().last = s + 1;
         tasks.back().work += pairs[s];
     }
-    if (int64_t(tasks.size()) >= FEW || p.heads == 1) return tasks;
+    if ((int64_t(tasks.size()) >= FEW && !large) || p.heads == 1) return tasks;
     std::vector<Task> single;
     for (const Task& task : tasks)
         for (int64_t head = 0; head < p.heads; head++) single.push_back({task.first, task.last, head, head + 1, task.work});

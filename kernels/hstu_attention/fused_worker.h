@@ -6,41 +6,26 @@
 #include "fused_problem.h"
 
 constexpr int BLOCK = 4 * ROWS;  // queries that the backward pass takes together
+constexpr int AHEAD = BLOCK;     // tokens from what is computed to what begins to be loaded
 
-// Rows of one segment and head in the orders that the products read.
+// Rows of one segment and head in the orders that the products read; a pass has those that it needs.
 struct HeadRows {
     float *k_turned, *v_turned;  // panels of LANES keys: [keys / LANES][size][LANES]
     float *k, *v;                // [keys][size rounded up], zeros behind
     float *dk, *dv;              // the same shape
 };
 
-inline float* packed(Scratch& scratch, const Tokens& x, int64_t begin, int n, int64_t head, int size) {
-    constexpr int AHEAD = 12;  // rows; they lie too far apart for the processor to guess the next one
-    const int padded = round_up(size, LANES), keys = round_up(n, LANES);
-    float* to = scratch.take<float>(int64_t(keys) * padded);
-    for (int i = 0; i < n; i++) {
-        const char* next = reinterpret_cast<const char*>(x.at(begin + std::min(i + AHEAD, n - 1), head));
-        for (int byte = 0; byte < size * 4; byte += 64) __builtin_prefetch(next + byte);
-        copy(to + int64_t(i) * padded, x.at(begin + i, head), size);
-        clear(to + int64_t(i) * padded + size, padded - size);
+// Rows of LANES keys -> a panel.
+inline void turn(const float* rows, int size, float* panel) {
+    const int padded = round_up(size, LANES);
+    for (int d = 0; d < size; d += LANES) {
+        Floats block[LANES];
+        for (int lane = 0; lane < LANES; lane++) block[lane] = load(rows + lane * padded + d);
+        transpose(block);
+#pragma GCC unroll 16
+        for (int lane = 0; lane < LANES; lane++)
+            if (d + lane < size) store(panel + (d + lane) * LANES, block[lane]);
     }
-    clear(to + int64_t(n) * padded, int64_t(keys - n) * padded);
-    return to;
-}
-
-// Packed rows -> panels.
-inline float* turned(Scratch& scratch, const float* rows, int n, int size) {
-    const int padded = round_up(size, LANES), keys = round_up(n, LANES);
-    float* to = scratch.take<float>(int64_t(keys) * size);
-    for (int first = 0; first < keys; first += LANES) {
-        const float* row = rows + int64_t(first) * padded;
-        for (int d = 0; d < size; d++) {
-            Floats column;
-            for (int lane = 0; lane < LANES; lane++) column[lane] = row[lane * padded + d];
-            store(to + int64_t(first) * size + d * LANES, column);
-        }
-    }
-    return to;
 }
 
 inline float* zeros(Scratch& scratch, int64_t n) {
@@ -49,10 +34,11 @@ inline float* zeros(Scratch& scratch, int64_t n) {
     return to;
 }
 
-// Queries that are computed together and the union of what they see, rounded outwards to vectors.
+// Queries that are computed together, and the union of what they see; the same in whole vectors.
 struct Group {
-    int first, count, from, to;
-    Row row[ROWS];
+    int first, count;
+    const Row* row;  // ROWS of them: rows that do not exist see nothing
+    int lo, hi, from, to;
 };
 
 class Worker {
@@ -76,9 +62,11 @@ class Worker {
     bool shared, learning = false;             // all heads have the same biases; some bias wants a gradient
     Bias bias[2];
     std::vector<HeadRows> rows;
+    std::vector<Row> row;  // what each query of the segment sees
 
     int64_t begin = 0;       // of the segment
     int n = 0, keys = 0;     // its tokens, and the same rounded up
+    int ready = 0;           // keys that are prepared
     int64_t width = 0;       // of a row of a tile
     int32_t* index[2] = {};  // tiles [rows of a tile][width]: rows of the tables,
     float *biases, *weights, *steps, *collected;  // biases, weights, gradients of logits, those summed over heads
@@ -88,8 +76,11 @@ class Worker {
         begin = p.offsets[segment];
         n = int(p.offsets[segment + 1] - begin);
         keys = round_up(n, LANES);
+        ready = 0;
         scratch.start();
         rows.assign(task.end_head - task.head, HeadRows{});
+        row.assign(round_up(n, BLOCK), Row{});
+        for (int i = 0; i < n; i++) row[i] = row_at(i);
         if (!p.lookups) return;
         int* position = scratch.take<int>(keys);
         uint8_t* run = scratch.take<uint8_t>(keys / LANES);
@@ -98,7 +89,9 @@ class Worker {
             run[c / LANES] = 1;
             for (int j = c + 1; j < c + LANES; j++) run[c / LANES] &= position[j] == position[j - 1] + 1;
         }
-        for (int t = 0; t < p.lookups; t++) bias[t].segment(position, run);
+        bool counting = true;
+        for (int j = 0; j < n; j++) counting &= row[j].hi <= j + 1 && position[j] - position[0] == j;
+        for (int t = 0; t < p.lookups; t++) bias[t].segment(position, run, counting, n);
     }
 
     void take_tiles(int tile_rows) {
@@ -110,23 +103,24 @@ class Worker {
 
     Row row_at(int i) const {
         // A plan that leaves its segment is an error of the caller; it must not read foreign memory.
-        const int lo = int(std::clamp<int64_t>(p.lo[begin + i] - begin, 0, n));
-        const int hi = int(std::clamp<int64_t>(p.hi[begin + i] - begin, lo, n));
-        Row row{lo, hi, 0, 0, i, int(p.position[begin + i]), nullptr};
-        if (lo < hi) row.from = round_down(lo, LANES), row.to = round_up(hi, LANES);
+        int lo = int(std::clamp<int64_t>(p.lo[begin + i] - begin, 0, n));
+        int hi = int(std::clamp<int64_t>(p.hi[begin + i] - begin, lo, n));
+        if (lo == hi) lo = hi = i;
+        Row row{lo, hi, i, lo, hi, i < lo - NEAR || i >= hi + NEAR, int(p.position[begin + i]), nullptr};
+        if (!row.apart) row.from = std::min(lo, i), row.to = std::max(hi, i + 1);
+        row.from = round_down(row.from, LANES), row.to = round_up(row.to, LANES);
         if (p.bucket) row.bucket = p.bucket + p.bucket_offset[begin + i] - lo;
         return row;
     }
 
     Group group_at(int first) const {
-        Group group{first, std::min(ROWS, n - first), keys, 0, {}};
+        Group group{first, std::min(ROWS, n - first), &row[first], n, 0, 0, 0};
         for (int r = 0; r < group.count; r++) {
-            const Row row = group.row[r] = row_at(first + r);
-            if (row.from == row.to) continue;
-            group.from = std::min(group.from, row.from);
-            group.to = std::max(group.to, row.to);
+            const Row& one = group.row[r];
+            group.lo = std::min(group.lo, one.apart ? one.lo : std::min(one.lo, one.own));
+            group.hi = std::max(group.hi, one.apart ? one.hi : std::max(one.hi, one.own + 1));
         }
-        if (group.to == 0) group.from = 0;
+        group.from = round_down(group.lo, LANES), group.to = round_up(group.hi, LANES);
         return group;
     }
 
@@ -138,7 +132,6 @@ class Worker {
             int from = keys, to = 0;
             for (int at = first; at < std::min(n, first + ROWS * groups); at += ROWS) {
                 const Group group = group_at(at);
-                if (group.from == group.to) continue;
                 from = std::min(from, group.from);
                 to = std::max(to, group.to);
             }
@@ -147,21 +140,59 @@ class Worker {
         return (widest / LANES | 1) * int64_t(LANES);
     }
 
-    // Rows of some queries side by side; zeros for the rows of a group that do not exist.
+    // Rows of some tokens side by side, zeros behind and for those that do not exist.
     void copy_rows(const Tokens& x, int64_t head, int first, int count, int tile_rows, int of_size, int padded, float* to) const {
-        for (int r = 0; r < tile_rows; r++) {
-            const int real = r < count ? of_size : 0;
-            if (real) copy(to + r * padded, x.at(begin + first + r, head), real);
-            clear(to + r * padded + real, padded - real);
+        const int whole = round_down(of_size, LANES);
+        // What follows in memory is the next token's, and may be read with the last vector of a row.
+        const int64_t followed = x.row + of_size >= padded ? p.offsets[p.segments] - 1 : 0;
+        for (int r = 0; r < tile_rows; r++, to += padded) {
+            if (r >= count) {
+                clear(to, padded);
+                continue;
+            }
+            const float* from = x.at(begin + first + r, head);
+            for (int at = 0; at < whole; at += LANES) store(to + at, load(from + at));
+            if (whole == padded) continue;
+            Floats last = {};
+            if (begin + first + r < followed)
+                last = select(lane_numbers() < all(int32_t(of_size - whole)), load(from + whole), last);
+            else
+                for (int at = whole; at < of_size; at++) last[at - whole] = from[at];
+            store(to + whole, last);
         }
     }
 
+    // The next LANES keys of a head: rows as they are, and turned if there is a place for it.
+    void prepare(const Tokens& x, int64_t head, int of_size, float* to, float* to_turned) const {
+        const int padded = round_up(of_size, LANES);
+        copy_rows(x, head, ready, n - ready, LANES, of_size, padded, to);
+        if (to_turned) turn(to, of_size, to_turned + int64_t(ready) * of_size);
+    }
+
+    // Begins to load the row of a token that is needed soon, to be read or overwritten. Rows lie too far apart for the processor
+    // to guess the next one, and many at once would wait for each other. Always inlined: a call of a function that does nothing
+    // else would be dropped.
+    template <bool WRITE = false>
+    __attribute__((always_inline)) void fetch(const Tokens& x, int i, int64_t head, int of_size) const {
+        if (begin + i >= p.offsets[p.segments]) return;
+        const float* row_of = x.at(begin + i, head);
+        for (int at = 0; at < of_size; at += 16) __builtin_prefetch(row_of + at, WRITE);
+    }
+
+    // Biases of a row, that of the key `base` first.
+    const float* biases_of(const Row& of, int tile_row, int64_t head, int base) const {
+        const float* lying = p.lookups == 1 ? bias[0].in_place(of, head) : nullptr;
+        return lying ? lying + base : biases + tile_row * width;
+    }
+
     void find_biases(const Group& group, int tile_row, int base) {
+        if (p.lookups == 1 && bias[0].in_place(*group.row, task.head)) return;
         for (int t = 0; t < p.lookups; t++)
             for (int r = 0; r < group.count; r++) bias[t].find(group.row[r], index[t] + (tile_row + r) * width, base);
     }
 
     void read_biases(const Group& group, int tile_row, int64_t head, int base) {
+        if (p.lookups == 1 && bias[0].in_place(*group.row, head)) return;
         for (int t = 0; t < p.lookups; t++)
             for (int r = 0; r < group.count; r++) {
                 const int64_t at = (tile_row + r) * width;
@@ -183,85 +214,88 @@ class Worker {
         product<false>({left, padded, 1}, right, depth, tile + group.from - base, width, vectors);
     }
 
-    void clear_outside(float* tile_row, const Row& row, int from, int to, int base) const {
-        const int left = row.from == row.to ? to : row.from, right = row.from == row.to ? to : row.to;
+    void clear_outside(float* tile_row, const Row& of, int from, int to, int base) const {
+        const int left = of.from == of.to ? to : of.from, right = of.from == of.to ? to : of.to;
         clear(tile_row + from - base, left - from);
         clear(tile_row + right - base, to - right);
     }
 
-    // Logits of a row -> weights, where they lie. Returns the weight of the query's own key.
-    float weigh(const Row& row, int i, int64_t head, float* s, const float* b, int base) {
+    // Logits of a row -> weights, where they lie. Returns the weight of the query's own key if that stands apart.
+    float weigh(const Row& of, int64_t head, float* s, const float* b, int base) {
         const Floats alpha = all(float(p.alpha));
-        const float own = own_logit(i, head);
+        const float own = of.apart ? own_logit(of.own, head) : -INFINITY;
+        const auto logit_at = [&](int c) INLINED { return load(s + c - base) * alpha + load(b + c - base); };
         if (p.activation == BIAS_ALONE) {
-            for (int c = row.from; c < row.to; c += LANES) store(s + c - base, select(seen(row, c), load(b + c - base), Floats{}));
-            return own;
+            each_vector(of, [&](int c, auto lanes) INLINED { store(s + c - base, select(lanes, load(b + c - base), Floats{})); });
+            return of.apart ? own : 0.f;
         }
         if (p.activation == SILU) {
-            const float inverse = p.inverse[begin + i];
-            for (int c = row.from; c < row.to; c += LANES) {
-                const Floats logit = load(s + c - base) * alpha + load(b + c - base);
-                store(s + c - base, select(seen(row, c), logit * sigmoid(logit) * inverse, Floats{}));
-            }
-            return own / (1 + std::exp(-own)) * inverse;
+            const float inverse = p.inverse[begin + of.own];
+            each_vector(of, [&](int c, auto lanes) INLINED {
+                const Floats logit = logit_at(c);
+                store(s + c - base, select(lanes, logit * sigmoid(logit) * inverse, Floats{}));
+            });
+            return of.apart ? own / (1 + std::exp(-own)) * inverse : 0.f;
         }
         Floats most = all(own), total = {};
-        for (int c = row.from; c < row.to; c += LANES) {
-            const Floats logit = select(seen(row, c), load(s + c - base) * alpha + load(b + c - base), all(-INFINITY));
+        each_vector(of, [&](int c, auto lanes) INLINED {
+            const Floats logit = select(lanes, logit_at(c), all(-INFINITY));
             store(s + c - base, logit);
             most = select(logit > most, logit, most);
-        }
+        });
         const float top = largest(most);
-        for (int c = row.from; c < row.to; c += LANES) {
-            const Floats weight = select(seen(row, c), exponential(load(s + c - base) - top), Floats{});
+        each_vector(of, [&](int c, auto lanes) INLINED {
+            const Floats weight = select(lanes, exponential(load(s + c - base) - top), Floats{});
             store(s + c - base, weight);
             total += weight;
-        }
+        });
         const float own_weight = std::exp(own - top), normaliser = sum(total) + own_weight;
-        for (int c = row.from; c < row.to; c += LANES) store(s + c - base, load(s + c - base) / normaliser);
-        p.lse[(begin + i) * p.heads + head] = top + std::log(normaliser);
+        for (int c = of.from; c < of.to; c += LANES) store(s + c - base, load(s + c - base) / normaliser);
+        p.lse[(begin + of.own) * p.heads + head] = top + std::log(normaliser);
         return own_weight / normaliser;
     }
 
     struct Own {
-        float weight, step;  // of a query's own key: its weight, and the gradient of its logit
+        float weight, step;  // of a query's own key that stands apart: its weight, and the gradient of its logit
     };
 
     // Logits s and gradients g of a row's weights -> weights and gradients of the logits, where they lie.
-    Own differentiate(const Row& row, int i, int64_t head, float* s, float* g, const float* b, int base) {
+    Own differentiate(const Row& of, int64_t head, float* s, float* g, const float* b, int base) {
         const Floats alpha = all(float(p.alpha));
-        const float own = own_logit(i, head), own_grad = dot(p.grad.at(begin + i, head), p.v.at(begin + i, head), value_size);
+        const int64_t token = begin + of.own;
+        const float own = of.apart ? own_logit(of.own, head) : -INFINITY;
+        const float own_grad = of.apart ? dot(p.grad.at(token, head), p.v.at(token, head), value_size) : 0.f;
+        const auto logit_at = [&](int c) INLINED { return load(s + c - base) * alpha + load(b + c - base); };
         if (p.activation == BIAS_ALONE) {
-            for (int c = row.from; c < row.to; c += LANES) {
-                store(s + c - base, select(seen(row, c), load(b + c - base), Floats{}));
-                store(g + c - base, select(seen(row, c), load(g + c - base), Floats{}));
-            }
-            return {own, own_grad};
+            each_vector(of, [&](int c, auto lanes) INLINED {
+                store(s + c - base, select(lanes, load(b + c - base), Floats{}));
+                store(g + c - base, select(lanes, load(g + c - base), Floats{}));
+            });
+            return {of.apart ? own : 0.f, own_grad};
         }
         if (p.activation == SILU) {
-            const float inverse = p.inverse[begin + i];
-            for (int c = row.from; c < row.to; c += LANES) {
-                const Floats logit = load(s + c - base) * alpha + load(b + c - base);
-                const Floats gate = select(seen(row, c), sigmoid(logit) * inverse, Floats{}), weight = logit * gate;
+            const float inverse = p.inverse[token], divisor = 1 / inverse;
+            each_vector(of, [&](int c, auto lanes) INLINED {
+                const Floats logit = logit_at(c);
+                const Floats gate = select(lanes, sigmoid(logit) * inverse, Floats{}), weight = logit * gate;
                 // d SiLU(x) = sigmoid(x) (1 + x - SiLU(x)); `gate` holds the divisor already.
-                store(g + c - base, load(g + c - base) * (gate + weight - weight * gate * (1 / inverse)));
+                store(g + c - base, load(g + c - base) * (gate + weight - weight * gate * divisor));
                 store(s + c - base, weight);
-            }
+            });
+            if (!of.apart) return {};
             const float gate = 1 / (1 + std::exp(-own)), silu = own * gate;
             return {silu * inverse, own_grad * inverse * (gate + silu - silu * gate)};
         }
-        const float lse = p.lse[(begin + i) * p.heads + head], own_weight = std::exp(own - lse);
+        const float lse = p.lse[token * p.heads + head], own_weight = std::exp(own - lse);
         Floats total = {};
-        for (int c = row.from; c < row.to; c += LANES) {
-            const Floats logit = load(s + c - base) * alpha + load(b + c - base);
-            const Floats weight = select(seen(row, c), exponential(logit - lse), Floats{});
+        each_vector(of, [&](int c, auto lanes) INLINED {
+            const Floats weight = select(lanes, exponential(logit_at(c) - lse), Floats{});
             store(s + c - base, weight);
             total += weight * load(g + c - base);
-        }
+        });
         // d softmax: weight times what the gradient has above the row's weighted mean.
         const float mean = sum(total) + own_weight * own_grad;
-        for (int c = row.from; c < row.to; c += LANES)
-            store(g + c - base, load(s + c - base) * (load(g + c - base) - mean));
+        for (int c = of.from; c < of.to; c += LANES) store(g + c - base, load(s + c - base) * (load(g + c - base) - mean));
         return {own_weight, own_weight * (own_grad - mean)};
     }
 };

@@ -109,12 +109,18 @@ def plan_as_torch(plan: AttentionPlan) -> AttentionPlan:
     return plan_attention(plan.offsets, plan.lo, plan.hi, plan.position, plan.query_time, plan.key_time)
 
 
-@pytest.mark.parametrize("tables", ["none", "position", "time", "both", "both of heads"])
+@pytest.mark.parametrize("tables", ["none", "position", "position of heads", "time", "both", "both of heads"])
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
 @pytest.mark.parametrize(
     "plan",
-    [any_bounds([70, 33], 2), any_bounds([129], 3, plain=True), candidates(45, 60, 2), candidates(0, 3, 1)],
-    ids=["any", "causal", "candidates", "nothing-seen"],
+    [
+        any_bounds([70, 33], 2),
+        any_bounds([129], 3, plain=True),
+        any_bounds([POSITIONS, 17, 1], 3, plain=True),  # every distance has its row of the table
+        candidates(45, 60, 2),
+        candidates(0, 3, 1),
+    ],
+    ids=["any", "causal", "causal-and-short", "candidates", "nothing-seen"],
 )
 def test_every_geometry_with_every_table(plan: AttentionPlan, activation: str, tables: str) -> None:
     for divisor in (13.0, None):
