@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.linear import Linear
-from ..kernels.target_attention import Events, Layers, activation_unit, weighted_sum
+from ..kernels.target_attention import Events, Layers, activation_unit, event_layer, weighted_sum
 from ._inputs import EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
 
@@ -68,10 +68,7 @@ class ActivationUnit(nn.Module):
         start = self.query(query)
         if self.one_operation:
             return activation_unit(query, events, offsets, start, self.layers())
-        key = events.key
-        row = torch.repeat_interleave(torch.arange(len(query), device=key.device), offsets.diff(), output_size=len(key))
-        product = query.index_select(0, row) * key
-        first = self.event(torch.cat([events.whole(), product], dim=1)).add_(start.index_select(0, row))
+        first = event_layer(query, events, offsets, start, self.event.weight)
         return self.out(self.rest(self.activation(first))).squeeze(1)
 
 

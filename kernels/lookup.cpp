@@ -76,18 +76,16 @@ int64_t forward(const Part* part, int64_t parts, const float* const* tables, flo
   return -1;
 }
 
-// Gradients of tables [from, to); one without a gradient is null. Of a table with places, row id is at place[id].
+// Gradients of tables [from, to); one without a gradient is null.
 template <int DIM>
-void backward(const Part* part, int64_t parts, const float* grad, float* const* d_tables, const int32_t* const* places, int64_t width, int dim,
-              int64_t from, int64_t to) {
+void backward(const Part* part, int64_t parts, const float* grad, float* const* d_tables, int64_t width, int dim, int64_t from, int64_t to) {
   for (int64_t block = 0; block < longest(part, parts); block += BLOCK)
     for (int64_t p = 0; p < parts; p++) {
       float* table = d_tables[part[p].table];
       if (part[p].table < from || part[p].table >= to || !table) continue;
       const float* column = grad + part[p].column;
-      const int32_t* place = places[part[p].table];
-      each(part[p], block, block + BLOCK, place ? nullptr : table, dim, [&](int64_t row, int64_t id, float weight) {
-        add<DIM>(table + (place ? place[id] : id) * dim, column + row * width, weight, dim);
+      each(part[p], block, block + BLOCK, table, dim, [&](int64_t row, int64_t id, float weight) {
+        add<DIM>(table + id * dim, column + row * width, weight, dim);
       });
     }
 }
@@ -122,26 +120,33 @@ int64_t lookup_forward(int64_t parts, const Part* part, const float* const* tabl
   return bad;
 }
 
-// Writes the ids that the parts read of a table to `ids`, each once, and gives each a place, which was -1; returns their number.
-int64_t lookup_rows(int64_t parts, const Part* part, int64_t table, int32_t* place, int64_t* ids) {
-  int64_t count = 0;
-  for (int64_t p = 0; p < parts; p++)
-    if (part[p].table == table)
-      each(part[p], 0, part[p].tokens, nullptr, 0, [&](int64_t, int64_t id, float) {
-        if (place[id] < 0) place[id] = static_cast<int32_t>(count), ids[count++] = id;
-      });
-  return count;
+// Numbers the rows that ids read: writes them to `rows`, each once, and the number of each id's row to `numbers`; returns how many
+// rows there are if `found` had been before. place: [table_rows], the number of a row, -1 of one without. An id that no token has
+// may be anything.
+int64_t lookup_number(int64_t count, const int64_t* ids, int64_t table_rows, int32_t* place, int64_t found, int64_t* rows, int64_t* numbers) {
+  const auto inside = [&](int64_t id) { return id >= 0 && id < table_rows; };
+  for (int64_t i = 0; i < count; i++) {
+    if (i + AHEAD < count && inside(ids[i + AHEAD])) __builtin_prefetch(place + ids[i + AHEAD], 1);
+    numbers[i] = -1;
+    if (!inside(ids[i])) continue;
+    if (place[ids[i]] < 0) place[ids[i]] = static_cast<int32_t>(found), rows[found++] = ids[i];
+    numbers[i] = place[ids[i]];
+  }
+  return found;
 }
 
-// d_tables [count] hold zeros; a table belongs to one thread, so that its sums keep their order. places: null of a table whose
-// gradient has all rows.
-void lookup_backward(int64_t parts, const Part* part, const float* grad, float* const* d_tables, const int32_t* const* places, int64_t count,
-                     int64_t width, int64_t dim, int64_t threads) {
+void lookup_forget(int64_t count, const int64_t* rows, int32_t* place) {
+  for (int64_t i = 0; i < count; i++) place[rows[i]] = -1;
+}
+
+// d_tables [count] hold zeros; a table belongs to one thread, so that its sums keep their order.
+void lookup_backward(int64_t parts, const Part* part, const float* grad, float* const* d_tables, int64_t count, int64_t width, int64_t dim,
+                     int64_t threads) {
   const int64_t shares = std::min(threads, count);
 #pragma omp parallel for num_threads(shares) if (shares > 1) schedule(static)
   for (int64_t share = 0; share < shares; share++)
     sized(dim, [&](auto size) {
-      backward<size.value>(part, parts, grad, d_tables, places, width, static_cast<int>(dim), count * share / shares, count * (share + 1) / shares);
+      backward<size.value>(part, parts, grad, d_tables, width, static_cast<int>(dim), count * share / shares, count * (share + 1) / shares);
       return 0;
     });
 }

@@ -123,10 +123,11 @@ def _declare(library: ctypes.CDLL) -> None:
     number, address = ctypes.c_int64, ctypes.c_void_p
     library.lookup_forward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
     library.lookup_forward.restype = number
-    library.lookup_backward.argtypes = [number, ctypes.POINTER(_Part), address, address, address, number, number, number, number]
-    library.lookup_backward.restype = None
-    library.lookup_rows.argtypes = [number, ctypes.POINTER(_Part), number, address, address]
-    library.lookup_rows.restype = number
+    library.lookup_number.argtypes = [number, address, number, address, number, address, address]
+    library.lookup_number.restype = number
+    library.lookup_forget.argtypes = [number, address, address]
+    library.lookup_backward.argtypes = [number, ctypes.POINTER(_Part), address, address, number, number, number, number]
+    library.lookup_forget.restype = library.lookup_backward.restype = None
 
 
 LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), declare=_declare)
@@ -172,34 +173,47 @@ class _Lookup(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         library, grad = LIBRARY(), grads[0].contiguous()
         slots, dim = ctx.shape
+        parts = (_Part * len(ctx.parts))(*ctx.parts)
         gradients: list[Tensor | None] = []
-        read: dict[int, Tensor] = {}
+        read: dict[int, _RowsRead] = {}
         for at, (_, shape, wanted, places) in enumerate(ctx.tables):
             if wanted and places is not None:
-                read[at] = _rows_read(library, ctx.parts, ctx.kept, at, places.number)
-                shape = (len(read[at]), dim)
+                read[at] = _rows_read(library, parts, ctx.kept, at, places.number)
+                shape = (len(read[at].rows), dim)
             gradients.append(torch.zeros(shape) if wanted else None)
-        numbers = native.addresses([ctx.tables[at][3].number if at in read else None for at in range(len(gradients))])
         pointers, threads = native.addresses(gradients), torch.get_num_threads()
-        library.lookup_backward(
-            len(ctx.parts), ctx.parts, grad.data_ptr(), pointers, numbers, len(gradients), slots * dim, dim, threads
-        )
-        for at, rows in read.items():
-            places, values = ctx.tables[at][3], gradients[at]
+        library.lookup_backward(len(parts), parts, grad.data_ptr(), pointers, len(gradients), slots * dim, dim, threads)
+        for at, found in read.items():
+            values = gradients[at]
             assert values is not None
-            places.number[rows] = -1
-            places.given.append(RowGradient(rows, values))
+            ctx.tables[at][3].given.append(RowGradient(found.rows, values))
             gradients[at] = None
         # A table that is an input several times gets its whole gradient once.
         left = {table[0]: gradient for table, gradient in zip(ctx.tables, gradients, strict=True)}
         return (None, None, *(left.pop(key, None) for key in ctx.order))
 
 
-def _rows_read(library: ctypes.CDLL, array: Any, parts: list[Part], table: int, number: Tensor) -> Tensor:
-    """int64 ids that the parts read of the table, each once; `number` numbers them."""
-    most = sum(len(part.ids) for part, own in zip(parts, array, strict=True) if own.table == table)
-    ids = torch.empty(min(most, len(number)), dtype=torch.int64)
-    return ids[: library.lookup_rows(len(array), array, table, number.data_ptr(), ids.data_ptr())]
+class _RowsRead(NamedTuple):
+    """What parts read of one table."""
+
+    rows: Tensor
+    """int64, each once."""
+    numbers: list[Tensor]
+    """int64, as the ids of each part: which of `rows` they are."""
+
+
+def _rows_read(library: ctypes.CDLL, array: Any, parts: list[Part], table: int, place: Tensor) -> _RowsRead:
+    """The rows of a table; from here on its parts in `array` count them instead of the table's. `place` is used meanwhile."""
+    own = [at for at in range(len(parts)) if array[at].table == table]
+    ids, numbers = [parts[at].ids for at in own], [torch.empty_like(parts[at].ids) for at in own]
+    rows, found = torch.empty(min(sum(map(len, ids)), len(place)), dtype=torch.int64), 0
+    for one, number in zip(ids, numbers, strict=True):
+        ids_of, numbers_of = one.data_ptr(), number.data_ptr()
+        found = library.lookup_number(len(one), ids_of, len(place), place.data_ptr(), found, rows.data_ptr(), numbers_of)
+    library.lookup_forget(found, rows.data_ptr(), place.data_ptr())
+    for at, number in zip(own, numbers, strict=True):
+        array[at].ids, array[at].table_rows = number.data_ptr(), found
+    return _RowsRead(rows[:found], numbers)
 
 
 def _compiled(slots: Slots, rows: int) -> Tensor:

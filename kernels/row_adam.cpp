@@ -4,7 +4,7 @@
 // With c(j) = sqrt(1 - b2^j) / (1 - b1^j) and r = b1 / (sqrt(b2) d), the sum of these steps is
 //   p_t = d^k (p - lr m / sqrt(v) (F(s) - r^k F(t))),   F(s) = sum over i >= 1 of r^i c(s + i),
 // but for eps, whose share is taken as it stands in the middle of them. Early in training that share changes from step to step, and
-// the first steps are made one by one.
+// the sum is taken term by term.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -25,43 +25,95 @@ struct Rule {
   const double *beta1_power, *beta2_power, *decay_power, *ratio_power;  // [k]
 };
 
-constexpr int64_t EARLY = 100, ONE_BY_ONE = 64;  // steps of training; missed steps of a row
+constexpr int64_t EARLY = 100, TERMS = 64;  // steps of training; missed steps of a row, at the most, whose terms are added up
 
-// What AdamW does at one step, with gradient `g` or, if it is null, none.
-void one_step(const Table& t, const Rule& rule, int64_t row, const float* g, int64_t step) {
-  const float new1 = static_cast<float>(1 - rule.beta1), new2 = static_cast<float>(1 - rule.beta2);
-  const float b2 = static_cast<float>(rule.beta2), left = static_cast<float>(rule.decay);
-  const float rate = static_cast<float>(rule.lr / (1 - rule.beta1_power[step]));
-  const float scale = static_cast<float>(1 / std::sqrt(1 - rule.beta2_power[step])), eps = static_cast<float>(rule.eps);
-  float *weight = t.weight + row * t.dim, *mean = t.mean + row * t.dim, *square = t.square + row * t.dim;
-  t.last[row] = static_cast<int32_t>(step);
-  for (int64_t j = 0; j < t.dim; j++) {
-    const float gradient = g ? g[j] : 0.f;
-    mean[j] += new1 * (gradient - mean[j]);
-    square[j] = b2 * square[j] + new2 * gradient * gradient;
-    weight[j] = left * weight[j] - rate * mean[j] / (std::sqrt(square[j]) * scale + eps);
+// LANES numbers of a row.
+struct Lanes {
+  Floats weight, mean, square;
+};
+
+INLINE Floats part(const float* from, int count) {
+  if (count == LANES) return load(from);
+  float padded[LANES] = {};
+  std::copy(from, from + count, padded);
+  return load(padded);
+}
+
+INLINE void put(float* to, Floats x, int count) {
+  if (count == LANES) return store(to, x);
+  float padded[LANES];
+  store(padded, x);
+  std::copy(padded, padded + count, to);
+}
+
+// Calls change(lanes, column, count) for all numbers of a row, LANES at a time; beyond the end of the row are zeros.
+template <class Change> INLINE void each(const Table& t, int64_t row, Change change) {
+  for (int64_t column = 0; column < t.dim; column += LANES) {
+    const int count = static_cast<int>(std::min<int64_t>(LANES, t.dim - column));
+    const int64_t at = row * t.dim + column;
+    Lanes lanes{part(t.weight + at, count), part(t.mean + at, count), part(t.square + at, count)};
+    change(lanes, column, count);
+    put(t.weight + at, lanes.weight, count), put(t.mean + at, lanes.mean, count), put(t.square + at, lanes.square, count);
   }
 }
 
-void catch_up(const Table& t, const Rule& rule, int64_t row, int64_t step) {
-  if (t.last[row] > 0 && t.last[row] < EARLY)
-    for (const int64_t end = std::min(step, t.last[row] + ONE_BY_ONE); t.last[row] < end;) one_step(t, rule, row, nullptr, t.last[row] + 1);
+INLINE Floats root(Floats x) {
+  float lanes[LANES];
+  store(lanes, x);
+  for (int lane = 0; lane < LANES; lane++) lanes[lane] = std::sqrt(lanes[lane]);
+  return load(lanes);
+}
+
+// What the early steps of training have of their own, for each of them and for each number of missed steps.
+struct Early {
+  float moved[EARLY + TERMS + 1], eps[EARLY + TERMS + 1];  // lr c(t); eps sqrt(1 - b2^t)
+  float ratio[TERMS + 2], root[TERMS + 2];                 // r^i; b2^(-i / 2)
+
+  Early(const Rule& rule, int64_t last) {
+    for (int64_t t = 1; t <= std::min(last + 1, EARLY + TERMS); t++) {
+      const double left = std::sqrt(1 - rule.beta2_power[t]);
+      moved[t] = static_cast<float>(rule.lr * left / (1 - rule.beta1_power[t])), eps[t] = static_cast<float>(rule.eps * left);
+    }
+    for (int64_t i = 1; i <= std::min(last, TERMS) + 1; i++)
+      ratio[i] = static_cast<float>(rule.ratio_power[i]), root[i] = static_cast<float>(1 / std::sqrt(rule.beta2_power[i]));
+  }
+};
+
+// p_t = d^k (p - m sum over i = 1 .. k of lr c(s + i) r^i / (sqrt(v) + eps sqrt((1 - b2^(s + i)) / b2^i)))
+void catch_up_early(const Table& t, const Rule& rule, const Early& early, int64_t row, int64_t k) {
+  const int64_t from = t.last[row];
+  const float left = static_cast<float>(rule.decay_power[k]);
+  const float b1 = static_cast<float>(rule.beta1_power[k]), b2 = static_cast<float>(rule.beta2_power[k]);
+  t.last[row] += static_cast<int32_t>(k);
+  each(t, row, [&](Lanes& p, int64_t, int) {
+    const Floats x = root(p.square);
+    Floats sum = {};
+    for (int64_t i = 1; i <= k; i += 2) {  // two terms over one denominator: divisions are what takes the time
+      const float one = early.moved[from + i] * early.ratio[i], two = i < k ? early.moved[from + i + 1] * early.ratio[i + 1] : 0.f;
+      const Floats x1 = x + early.eps[from + i] * early.root[i], x2 = x + early.eps[from + i + 1] * early.root[i + 1];
+      sum += (one * x2 + two * x1) / (x1 * x2);
+    }
+    p.weight = left * (p.weight - p.mean * sum), p.mean *= b1, p.square *= b2;
+  });
+}
+
+void catch_up(const Table& t, const Rule& rule, const Early& early, int64_t row, int64_t step) {
+  if (t.last[row] > 0 && t.last[row] < EARLY && t.last[row] < step)
+    catch_up_early(t, rule, early, row, std::min(step - t.last[row], TERMS));
   const int64_t from = t.last[row], k = step - from;
   if (k <= 0) return;
   t.last[row] = static_cast<int32_t>(step);
-  float *weight = t.weight + row * t.dim, *mean = t.mean + row * t.dim, *square = t.square + row * t.dim;
   const float left = static_cast<float>(rule.decay_power[k]);
   if (from > 0) {
     const float b1 = static_cast<float>(rule.beta1_power[k]), b2 = static_cast<float>(rule.beta2_power[k]);
     const float moved = static_cast<float>(rule.lr * (rule.series[from] - rule.ratio_power[k] * rule.series[step]));
     const int64_t middle = static_cast<int64_t>(std::min((k + 1) / 2., 1 / (1 - rule.ratio_power[1])));
     const float eps = static_cast<float>(rule.eps * std::sqrt((1 - rule.beta2_power[from + middle]) / rule.beta2_power[middle]));
-    for (int64_t i = 0; i < t.dim; i++) {
-      weight[i] = left * (weight[i] - moved * mean[i] / (std::sqrt(square[i]) + eps));
-      mean[i] *= b1, square[i] *= b2;
-    }
+    each(t, row, [&](Lanes& p, int64_t, int) {
+      p.weight = left * (p.weight - moved * p.mean / (root(p.square) + eps)), p.mean *= b1, p.square *= b2;
+    });
   } else if (left != 1.f) {
-    for (int64_t i = 0; i < t.dim; i++) weight[i] *= left;
+    for (float *weight = t.weight + row * t.dim, *end = weight + t.dim; weight < end; weight++) *weight *= left;
   }
 }
 
@@ -79,15 +131,17 @@ extern "C" {
 
 // A row that is not in the table is left to the lookup that follows, which names it.
 void row_adam_catch_up(const Table* t, const Rule* rule, int64_t count, const int64_t* rows, int64_t step) {
+  const Early early(*rule, step);
   const auto inside = [&](int64_t i) { return rows[i] >= 0 && rows[i] < t->rows; };
   for (int64_t i = 0; i < count; i++) {
     if (i + AHEAD < count && inside(i + AHEAD)) fetch(*t, rows[i + AHEAD]);
-    if (inside(i)) catch_up(*t, *rule, rows[i], step);
+    if (inside(i)) catch_up(*t, *rule, early, rows[i], step);
   }
 }
 
 void row_adam_catch_up_all(const Table* t, const Rule* rule, int64_t step) {
-  for (int64_t row = 0; row < t->rows; row++) catch_up(*t, *rule, row, step);
+  const Early early(*rule, step);
+  for (int64_t row = 0; row < t->rows; row++) catch_up(*t, *rule, early, row, step);
 }
 
 // Adds gradients [count][dim] of rows, each once, to `sums`, whose `found` rows belong to `unique`; returns the new number of rows.
@@ -112,9 +166,19 @@ void row_adam_forget(int64_t count, const int64_t* rows, int32_t* place) {
 
 // Step `step` (1, 2, ...) of rows that are current up to the step before, each once.
 void row_adam_step(const Table* t, const Rule* rule, int64_t count, const int64_t* rows, const float* gradients, int64_t step) {
+  const float new1 = static_cast<float>(1 - rule->beta1), new2 = static_cast<float>(1 - rule->beta2);
+  const float b2 = static_cast<float>(rule->beta2), left = static_cast<float>(rule->decay);
+  const float rate = static_cast<float>(rule->lr / (1 - rule->beta1_power[step]));
+  const float scale = static_cast<float>(1 / std::sqrt(1 - rule->beta2_power[step])), eps = static_cast<float>(rule->eps);
   for (int64_t i = 0; i < count; i++) {
     if (i + AHEAD < count) fetch(*t, rows[i + AHEAD]);
-    one_step(*t, *rule, rows[i], gradients + i * t->dim, step);
+    t->last[rows[i]] = static_cast<int32_t>(step);
+    each(*t, rows[i], [&](Lanes& p, int64_t column, int size) {
+      const Floats g = part(gradients + i * t->dim + column, size);
+      p.mean += new1 * (g - p.mean);
+      p.square = b2 * p.square + new2 * g * g;
+      p.weight = left * p.weight - rate * p.mean / (root(p.square) * scale + eps);
+    });
   }
 }
 }

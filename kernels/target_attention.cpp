@@ -20,7 +20,7 @@ struct Unit {
   const float *keys, *queries, *start;  // [T][Q], [n][Q], [n][H1]
   const float *event, *interaction;     // E, P [H1][Q]
   const float *hidden, *hidden_bias;    // W [H2][H1], c [H2]
-  const float *out, *out_bias;          // o [last], b [1]
+  const float *out, *out_bias;          // o [last], b [1]; null: h without relu is the result, whose gradient comes from outside
   int64_t tables;                       // A_e: what an event adds by an id alone, see below
   const float* const* added;            // [tables] of [rows][H1]
   const int64_t* const* ids;            // [tables] of [T]
@@ -46,7 +46,7 @@ void relu(float* x, int size) {
 
 void forward(const Unit& u, int64_t from, int64_t to, float* weights, float* h, float* g) {
   const int hp = padded_size(u.first), gp = padded_size(u.second), width = u.second ? gp : hp;
-  const auto out = padded_rows(u.out, 1, u.second ? u.second : u.first, width);
+  const auto out = padded_rows(u.out, u.out ? 1 : 0, u.second ? u.second : u.first, width);
   const auto event = transposed(u.event, u.first, u.size, hp), interaction = transposed(u.interaction, u.first, u.size, hp);
   const auto hidden = transposed(u.hidden, u.second, u.first, gp), bias = padded_rows(u.hidden_bias, 1, u.second, gp);
   std::vector<float> matrix(static_cast<size_t>(u.size) * hp), start(hp, 0.f);
@@ -64,6 +64,7 @@ void forward(const Unit& u, int64_t from, int64_t to, float* weights, float* h, 
         for (int e = 0; e < u.tables; e++) add_scaled(h_rows + i * hp, u.added[e] + u.ids[e][t + i] * u.first, 1.f, static_cast<int>(u.first));
       }
       rows_product<true>({u.keys + t * u.size, u.size, 1}, {matrix.data(), hp, LANES}, rows, u.size, h_rows, hp, hp / LANES);
+      if (!u.out) continue;
       relu(h_rows, rows * hp);
       if (u.second) {
         for (int i = 0; i < rows; i++) std::copy(bias.begin(), bias.end(), g_rows + i * gp);
@@ -84,10 +85,10 @@ struct Gradients {
   float* const* added;                                      // [tables], the same
 };
 
-void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, const float* h, const float* g, const Gradients& d) {
+void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, const float* d_first, const float* h, const float* g, const Gradients& d) {
   const int kp = padded_size(u.size), hp = padded_size(u.first), gp = padded_size(u.second), width = u.second ? gp : hp;
   const auto event = padded_rows(u.event, u.first, u.size, kp), interaction = padded_rows(u.interaction, u.first, u.size, kp);
-  const auto hidden = padded_rows(u.hidden, u.second, u.first, hp), out = padded_rows(u.out, 1, u.second ? u.second : u.first, width);
+  const auto hidden = padded_rows(u.hidden, u.second, u.first, hp), out = padded_rows(u.out, u.out ? 1 : 0, u.second ? u.second : u.first, width);
   std::vector<float> d_event(event.size(), 0.f), d_interaction(event.size(), 0.f), d_out(width, 0.f), d_bias(gp, 0.f), q(kp, 0.f), dq(kp);
   std::vector<float> matrix(event), d_matrix(static_cast<size_t>(u.first) * kp), d_hidden(static_cast<size_t>(u.second) * hp, 0.f);
   std::vector<float> dg(static_cast<size_t>(BLOCK) * gp, 0.f), dh(static_cast<size_t>(BLOCK) * hp, 0.f), dk(static_cast<size_t>(BLOCK) * kp), k_rows(dk);
@@ -106,7 +107,8 @@ void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, c
       const float *h_rows = h + t * hp, *g_rows = g + t * gp, *dw = d_weights + t;
       const float* top = u.second ? g_rows : h_rows;
       float* d_top = u.second ? dg.data() : dh.data();
-      for (int j = 0; j < width; j += LANES) {
+      if (!u.out) std::copy(d_first + t * hp, d_first + (t + rows) * hp, dh.begin());
+      for (int j = 0; u.out && j < width; j += LANES) {
         Floats sum = load(d_out.data() + j);
         for (int i = 0; i < rows; i++) {
           const Floats x = load(top + i * width + j);
@@ -154,7 +156,7 @@ void backward(const Unit& u, int64_t from, int64_t to, const float* d_weights, c
     add_scaled(d.event + j * u.size, d_event.data() + j * kp, 1.f, static_cast<int>(u.size));
     add_scaled(d.interaction + j * u.size, d_interaction.data() + j * kp, 1.f, static_cast<int>(u.size));
   }
-  add_scaled(d.out, d_out.data(), 1.f, static_cast<int>(u.second ? u.second : u.first));
+  if (u.out) add_scaled(d.out, d_out.data(), 1.f, static_cast<int>(u.second ? u.second : u.first));
   add_scaled(d.hidden_bias, d_bias.data(), 1.f, static_cast<int>(u.second));
   for (int j = 0; j < u.second; j++)
     for (int k = 0; k < u.first; k++) d.hidden[j * u.first + k] += d_hidden[static_cast<size_t>(j) * hp + k];
@@ -193,13 +195,14 @@ void activation_unit_forward(const Unit* u, float* weights, float* first_layer, 
   for (int64_t s = 0; s < threads; s++) forward(*u, begin[s], begin[s + 1], weights, first_layer, second_layer);
 }
 
-// Gradients of the inputs of examples hold zeros, those of weights too. Shares are added in their order: the same sums each time.
-void activation_unit_backward(const Unit* u, const float* d_weights, const float* first_layer, const float* second_layer,
+// Gradients of the inputs of examples hold zeros, those of weights too. With `out` the gradient of weights [T] is given, without it that
+// of the first layer [T][H1 padded to lanes]. Shares are added in their order: the same sums each time.
+void activation_unit_backward(const Unit* u, const float* d_weights, const float* d_first, const float* first_layer, const float* second_layer,
                               const Gradients* d, int64_t threads) {
   const auto begin = shares_of(*u, threads);
   std::vector<size_t> sizes = {static_cast<size_t>(u->first) * u->size, static_cast<size_t>(u->first) * u->size,
                                static_cast<size_t>(u->second) * u->first, static_cast<size_t>(u->second),
-                               static_cast<size_t>(u->second ? u->second : u->first)};
+                               static_cast<size_t>(!u->out ? 0 : u->second ? u->second : u->first)};
   std::vector<float*> sums = {d->event, d->interaction, d->hidden, d->hidden_bias, d->out};
   for (int64_t e = 0; e < u->tables; e++) sizes.push_back(static_cast<size_t>(u->rows[e]) * u->first), sums.push_back(d->added[e]);
   const size_t count = sizes.size();
@@ -208,7 +211,7 @@ void activation_unit_backward(const Unit* u, const float* d_weights, const float
   for (int64_t s = 0; s < threads; s++) {
     std::vector<float*> at(count);
     for (size_t i = 0; i < count; i++) own[s * count + i].assign(sizes[i], 0.f), at[i] = own[s * count + i].data();
-    backward(*u, begin[s], begin[s + 1], d_weights, first_layer, second_layer,
+    backward(*u, begin[s], begin[s + 1], d_weights, d_first, first_layer, second_layer,
              {d->keys, d->queries, d->start, at[0], at[1], at[2], at[3], at[4], at.data() + 5});
   }
   for (int64_t s = 0; s < threads; s++)

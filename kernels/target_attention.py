@@ -1,7 +1,8 @@
 """Attention of a candidate over its user's past events as DIN does it (Zhou et al. 2018, section 4.3), over jagged rows.
 
-`activation_unit` scores each event with a small network; `weighted_sum` adds the events up. On a CPU both are compiled loops that
-keep an example in the caches; elsewhere, and without a compiler, they are made of torch's parts.
+`activation_unit` scores each event with a small network of ReLU; `event_layer` is the first layer of such a network alone, for
+other activations; `weighted_sum` adds the events up. On a CPU they are compiled loops that keep an example in the caches;
+elsewhere, and without a compiler, they are made of torch's parts.
 """
 
 from __future__ import annotations
@@ -64,18 +65,30 @@ def activation_unit(query: Tensor, events: Events, offsets: Tensor, start: Tenso
     return choose("activation_unit", events.key.device, start.dtype).run(query, events, offsets, start, layers)
 
 
+def event_layer(query: Tensor, events: Events, offsets: Tensor, start: Tensor, event: Tensor) -> Tensor:
+    """What the first layer makes of each event, before any activation, [T, H1]: event [vector; q * k] + start.
+
+    Arguments and errors are those of `activation_unit`; event: [H1, K + Q], as in `Layers`.
+    """
+    return choose("event_layer", events.key.device, start.dtype).run(query, events, offsets, start, event)
+
+
 def weighted_sum(weight: Tensor, events: Events, row: Tensor, rows: int) -> Tensor:
     """Sums of weight [T] times the events' vectors over the events of each row, [rows, K]; row int64 [T]."""
     return choose("weighted_sum", events.key.device, weight.dtype).run(weight, events, row, rows)
 
 
 def _unit_in_parts(query: Tensor, events: Events, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
-    row = _rows(offsets, len(events.key))
-    product = query.index_select(0, row) * events.key
-    x = F.relu(F.linear(torch.cat([events.whole(), product], dim=1), layers.event) + start.index_select(0, row))
+    x = F.relu(_layer_in_parts(query, events, offsets, start, layers.event))
     if layers.hidden is not None:
         x = F.relu(F.linear(x, layers.hidden, layers.hidden_bias))
     return F.linear(x, layers.out, layers.out_bias).squeeze(1)
+
+
+def _layer_in_parts(query: Tensor, events: Events, offsets: Tensor, start: Tensor, event: Tensor) -> Tensor:
+    row = _rows(offsets, len(events.key))
+    product = query.index_select(0, row) * events.key
+    return F.linear(torch.cat([events.whole(), product], dim=1), event) + start.index_select(0, row)
 
 
 def _sum_in_parts(weight: Tensor, events: Events, row: Tensor, rows: int) -> Tensor:
@@ -128,7 +141,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.activation_unit_lanes.restype = library.outside.restype = _NUMBER
     library.outside.argtypes = [_NUMBER, _NUMBER, _ADDRESS, _ADDRESS]
     library.activation_unit_forward.argtypes = [unit, _ADDRESS, _ADDRESS, _ADDRESS, _NUMBER]
-    library.activation_unit_backward.argtypes = [unit, _ADDRESS, _ADDRESS, _ADDRESS, ctypes.POINTER(_Gradients), _NUMBER]
+    library.activation_unit_backward.argtypes = [unit, *[_ADDRESS] * 4, ctypes.POINTER(_Gradients), _NUMBER]
     library.weighted_sum_forward.argtypes = [values, _ADDRESS, _ADDRESS]
     library.weighted_sum_backward.argtypes = [values, *[_ADDRESS] * 5]
     for name in ("activation_unit_forward", "activation_unit_backward", "weighted_sum_forward", "weighted_sum_backward"):
@@ -219,6 +232,7 @@ class _ActivationUnit(torch.autograd.Function):
         library.activation_unit_backward(
             unit,
             grad.data_ptr(),
+            None,
             first.data_ptr(),
             second.data_ptr(),
             _Gradients(*(tensor.data_ptr() for tensor in gradients), ctypes.cast(pointers, _ADDRESS)),
@@ -227,6 +241,51 @@ class _ActivationUnit(torch.autograd.Function):
         hidden = (None, None) if layers.hidden is None else (d_hidden, d_bias)
         d_weights = (torch.cat([d_event, d_interaction], dim=1), *hidden, d_out, grad.sum().view(1))
         return (d_query, d_key, None, d_start, None, None, *d_added, *d_weights)
+
+
+class _EventLayer(torch.autograd.Function):
+    """The first layer alone: a unit without an output layer. `event` and `added` as in `_ActivationUnit`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, offsets: Tensor, start: Tensor, event: Tensor, ids: list[Tensor], *added: Tensor
+    ) -> Tensor:
+        library, tables = LIBRARY(), _Tables(added, ids)
+        tables.check(len(key))
+        unit, _kept = _unit(query, key, offsets, start, _first_layer_alone(event), tables)
+        lanes = library.activation_unit_lanes()
+        result = key.new_empty(len(key), -(-unit.first // lanes) * lanes)
+        library.activation_unit_forward(unit, None, result.data_ptr(), None, torch.get_num_threads())
+        ctx.save_for_backward(query, key, offsets, start, event, *added)
+        ctx.ids, ctx.padding = ids, result.shape[1] - unit.first
+        return result[:, : unit.first].contiguous()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, offsets, start, event, *added = ctx.saved_tensors
+        unit, kept = _unit(query, key, offsets, start, _first_layer_alone(event), _Tables(added, ctx.ids))
+        d_key, d_query, d_start = torch.empty_like(key), torch.zeros_like(query), torch.zeros_like(start)
+        d_event, d_interaction = torch.zeros_like(kept[4]), torch.zeros_like(kept[5])
+        d_added = [torch.zeros_like(one) for one in added]
+        pointers, grad = native.addresses(d_added), F.pad(grads[0], (0, ctx.padding)).contiguous()
+        gradients = (tensor.data_ptr() for tensor in (d_key, d_query, d_start, d_event, d_interaction))
+        nothing = (None, None, None)
+        LIBRARY().activation_unit_backward(
+            unit,
+            None,
+            grad.data_ptr(),
+            None,
+            None,
+            _Gradients(*gradients, *nothing, ctypes.cast(pointers, _ADDRESS)),
+            torch.get_num_threads(),
+        )
+        return (d_query, d_key, None, d_start, torch.cat([d_event, d_interaction], dim=1), None, *d_added)
+
+
+def _first_layer_alone(event: Tensor) -> Layers:
+    nothing = event.new_zeros(0)
+    return Layers(event, None, None, nothing, nothing)
 
 
 def _values(value: Tensor, row: Tensor, columns: tuple[int, ...], width: int, tables: _Tables, dim: int) -> tuple[_Values, Any]:
@@ -274,16 +333,27 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def _compiled_unit(query: Tensor, events: Events, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
+    event, added, ids = _by_tables(events, layers.event)
     query, key, start = (tensor.contiguous() for tensor in (query, events.key, start))
-    size, added, ids = key.shape[1], [], []
+    weights = layers._replace(event=event)
+    return _ActivationUnit.apply(query, key, offsets, start, ids, len(added), *added, *weights)  # type: ignore[no-any-return]
+
+
+def _compiled_layer(query: Tensor, events: Events, offsets: Tensor, start: Tensor, event: Tensor) -> Tensor:
+    event, added, ids = _by_tables(events, event)
+    query, key, start = (tensor.contiguous() for tensor in (query, events.key, start))
+    return _EventLayer.apply(query, key, offsets, start, event, ids, *added)  # type: ignore[no-any-return]
+
+
+def _by_tables(events: Events, event: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """The columns of the first layer for keys and products alone; what it makes of the rows of the slots' tables; their ids."""
+    size, added, ids = events.key.shape[1], [], []
     for at, slot in enumerate(events.slots):
         for table, index in slot:
             first = size + at * table.shape[1]
-            added.append(F.linear(table, layers.event[:, first : first + table.shape[1]]))
+            added.append(F.linear(table, event[:, first : first + table.shape[1]]))
             ids.append(index.contiguous())
-    whole = layers.event.shape[1]
-    layers = layers._replace(event=torch.cat([layers.event[:, :size], layers.event[:, whole - size :]], dim=1))
-    return _ActivationUnit.apply(query, key, offsets, start, ids, len(added), *added, *layers)  # type: ignore[no-any-return]
+    return torch.cat([event[:, :size], event[:, event.shape[1] - size :]], dim=1), added, ids
 
 
 def _compiled_sum(weight: Tensor, events: Events, row: Tensor, rows: int) -> Tensor:
@@ -297,4 +367,5 @@ def _compiled_sum(weight: Tensor, events: Events, row: Tensor, rows: int) -> Ten
 _CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": LIBRARY.why_unavailable}
 
 register("activation_unit", Implementation("cpu", _compiled_unit, **_CPU), Implementation("torch", _unit_in_parts))
+register("event_layer", Implementation("cpu", _compiled_layer, **_CPU), Implementation("torch", _layer_in_parts))
 register("weighted_sum", Implementation("cpu", _compiled_sum, **_CPU), Implementation("torch", _sum_in_parts))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rankbench.kernels import dispatch
-from rankbench.kernels.target_attention import Events, Layers, activation_unit, weighted_sum
+from rankbench.kernels.target_attention import Events, Layers, activation_unit, event_layer, weighted_sum
 
 UNAVAILABLE = dispatch.find("activation_unit", "cpu").refusal(torch.device("cpu"), torch.float32)
 compiled = pytest.mark.skipif(UNAVAILABLE is not None, reason=f"no compiled target attention: {UNAVAILABLE}")
@@ -126,6 +126,29 @@ def test_long_pasts_pass_in_blocks(hidden: tuple[int, ...]) -> None:
     got, wanted = (torch.autograd.grad(x.square().sum(), one.leaves()) for x, one in ((weights, inputs), (expected, exact)))
     for one, two in zip(got, wanted, strict=True):
         assert torch.allclose(one.double(), two, rtol=1e-4, atol=1e-3)
+
+
+@compiled
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("lengths", "size", "first"), [([70, 0, 3], 12, 9), ([1, 0, 0, 130], 16, 16), ([0, 0], 3, 4)])
+@pytest.mark.parametrize("tables", [False, True])
+def test_first_layer_alone(threads: int, lengths: list[int], size: int, first: int, tables: bool) -> None:
+    inputs = inputs_of(lengths, size, tables, (first,), 7)
+    exact = inputs.doubled()
+
+    def values_and_gradients(one: Inputs) -> tuple[Tensor, ...]:
+        out = event_layer(one.query, one.events(), one.offsets, one.start, one.layers.event)
+        leaves = [one.query, one.key, one.start, one.layers.event, *one.tables]
+        return (out, *torch.autograd.grad(out.square().sum(), leaves))
+
+    torch.set_num_threads(threads)
+    try:
+        got, wanted = values_and_gradients(inputs), values_and_gradients(exact)
+    finally:
+        torch.set_num_threads(1)
+    assert got[0].shape == (sum(lengths), first) and wanted[0].dtype == torch.float64
+    for one, two in zip(got, wanted, strict=True):
+        assert torch.allclose(one.double(), two, rtol=1e-4, atol=1e-4)
 
 
 @compiled
