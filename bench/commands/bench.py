@@ -90,6 +90,16 @@ def _quality(args: argparse.Namespace) -> int:
     return 0
 
 
+def _as_in_runs(threads: int) -> None:
+    """Threads and memory of this process, for all contenders, as a worker of `rankbench run` has them."""
+    import torch
+
+    from .. import device as devices
+
+    torch.set_num_threads(threads)
+    devices.keep_freed_memory()
+
+
 def _kernels(args: argparse.Namespace) -> int:
     """Speeds are printed and kept, never judged."""
     roots = data_roots(args.data_root)
@@ -99,7 +109,7 @@ def _kernels(args: argparse.Namespace) -> int:
     from ..benchmarks import attention
     from ..records.store import Store
 
-    torch.set_num_threads(args.threads)
+    _as_in_runs(args.threads)
     device = devices.resolve(args.device)
     store = Store(args.results)
     store.check_writable()
@@ -121,12 +131,10 @@ def _stack(args: argparse.Namespace) -> int:
     """Speeds are printed and kept, never judged."""
     import torch
 
-    from .. import device as devices
     from ..benchmarks import stack
     from ..records.store import Store
 
-    torch.set_num_threads(args.threads)
-    devices.keep_freed_memory()
+    _as_in_runs(args.threads)
     device = torch.device("cpu")
     store = Store(args.results)
     store.check_writable()
@@ -146,7 +154,6 @@ def _train(args: argparse.Namespace) -> int:
     """Speeds are printed and kept, never judged."""
     models = registry.select(args.models or "din,hstu")
     roots = data_roots(args.data_root)
-    import torch
 
     from .. import device as devices
     from ..benchmarks import training
@@ -154,7 +161,7 @@ def _train(args: argparse.Namespace) -> int:
     from ..data.dataset import prepare
     from ..records.store import Store
 
-    torch.set_num_threads(args.threads)
+    _as_in_runs(args.threads)
     device = devices.resolve(args.device)
     store = Store(args.results)
     store.check_writable()
