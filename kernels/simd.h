@@ -87,6 +87,12 @@ INLINE float dot(const float* a, const float* b, int n) {
 INLINE void add_scaled(float* to, const float* from, float scale, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(to + at) + load(from + at) * scale);
+    if (at == n) return;
+    if (n >= LANES) {  // a vector that overlaps the one before it, whose part of it is done
+        const Ints left = lane_numbers() >= LANES - (n - at);
+        float* end = to + n - LANES;
+        return store(end, load(end) + select(left, load(from + n - LANES) * scale, Floats{}));
+    }
     for (; at < n; at++) to[at] += scale * from[at];
 }
 
@@ -96,10 +102,11 @@ INLINE void scaled(float* to, const float* from, float scale, int n) {
     for (; at < n; at++) to[at] = scale * from[at];
 }
 
-// Rows are too short for a call of memcpy to pay.
+// Rows are too short for a call of memcpy to pay. The last vector overlaps the one before it.
 INLINE void copy(float* to, const float* from, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(from + at));
+    if (n >= LANES) return store(to + n - LANES, load(from + n - LANES));
     for (; at < n; at++) to[at] = from[at];
 }
 
