@@ -97,4 +97,3 @@ class SelfAttention(nn.Module):
             activation=self.kind,
             divisor=geometry.divisor,
         ).flatten(1)
-

@@ -3,9 +3,10 @@
     u, v, q, k = split(SiLU(LN(x) W))
     y = x + W_o dropout(u * LN(attention(q, k, v))) + b        LN without weights of its own, epsilon 1e-6
 
-`torch` composes it of the operations that it consists of, each of which has its own implementations. `cpu` is one compiled pass in
-each direction: a few segments at a time go through all of it while they are in the caches. Between the passes it keeps x, x W
-before its SiLU and what attention gives, 6 D numbers a token where the composition keeps 12 D; the rest is computed again.
+`torch` composes it of the operations that it consists of, each of which has its own implementations. `cpu` is one compiled pass
+in each direction: a few segments at a time go through all of it while they are in the caches. Between the passes it keeps x, the
+projection before its SiLU and what attention gives, 6 D numbers a token where the parts keep 12 D; the rest is computed
+again.
 """
 
 from __future__ import annotations

@@ -240,7 +240,9 @@ def _problem(
     keep: list[Any],
 ) -> Problem:
     """Arguments that both passes share. `keep` gets what must live as long as the call."""
-    problem = problem_of(geometry, (v.shape[1], 0 if q is None else q.shape[2], v.shape[2]), tables, inverse, alpha, activation, lse)
+    problem = problem_of(
+        geometry, (v.shape[1], 0 if q is None else q.shape[2], v.shape[2]), tables, inverse, alpha, activation, lse
+    )
     for name, rows in (("q", q), ("k", k), ("v", v)):
         if rows is not None:
             keep.append(rows := _readable(rows))
