@@ -23,38 +23,41 @@ struct Widths {
         last = lane_numbers() < all(int32_t(width - (vectors - 1) * LANES));
     }
 
-    // A vector of a row with zeros behind the row's end.
-    Floats real(Floats x, int vector) const { return vector + 1 < vectors ? x : select(last, x, Floats{}); }
-
    private:
     static int whole(int n) { return round_up(n, LANES) / LANES; }
 };
 
+// Calls each(place, real) for the vectors of a row of D numbers; real(x) is x with zeros behind the row's end.
+template <class Each> INLINE void over_row(const Widths& w, Each each) {
+    const int end = (w.vectors - 1) * LANES;
+    for (int at = 0; at < end; at += LANES) each(at, [](Floats x) { return x; });
+    each(end, [&](Floats x) { return select(w.last, x, Floats{}); });
+}
+
 // normed = (x - mean) / deviation. Returns 1 / deviation.
 INLINE float normalise(const Widths& w, const float* x, float* normed) {
     Floats total = {}, squares = {};
-    for (int v = 0; v < w.vectors; v++) total += w.real(load(x + v * LANES), v);
+    over_row(w, [&](int at, auto real) { total += real(load(x + at)); });
     const float mean = sum(total) / float(w.width);
-    for (int v = 0; v < w.vectors; v++) {
-        const Floats apart = w.real(load(x + v * LANES) - mean, v);
-        store(normed + v * LANES, apart);
+    over_row(w, [&](int at, auto real) {
+        const Floats apart = real(load(x + at) - mean);
+        store(normed + at, apart);
         squares += apart * apart;
-    }
+    });
     const float scale = 1 / std::sqrt(sum(squares) / float(w.width) + EPSILON);
-    for (int v = 0; v < w.vectors; v++) store(normed + v * LANES, load(normed + v * LANES) * scale);
+    over_row(w, [&](int at, auto) { store(normed + at, load(normed + at) * scale); });
     return scale;
 }
 
 // grad of what `normalise` gave -> that of its input, where it lies.
 INLINE void differentiate_norm(const Widths& w, const float* normed, float scale, float* grad) {
     Floats total = {}, along = {};
-    for (int v = 0; v < w.vectors; v++) {
-        const Floats g = w.real(load(grad + v * LANES), v);
-        total += g, along += g * load(normed + v * LANES);
-    }
+    over_row(w, [&](int at, auto real) {
+        const Floats g = real(load(grad + at));
+        total += g, along += g * load(normed + at);
+    });
     const float middle = sum(total) / float(w.width), slope = sum(along) / float(w.width);
-    for (int v = 0; v < w.vectors; v++)
-        store(grad + v * LANES, (load(grad + v * LANES) - middle - load(normed + v * LANES) * slope) * scale);
+    over_row(w, [&](int at, auto) { store(grad + at, (load(grad + at) - middle - load(normed + at) * slope) * scale); });
 }
 
 // What dropout multiplies the entries of rows with: 0 or `scale`.
