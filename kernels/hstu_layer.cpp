@@ -257,16 +257,27 @@ Scratch& layer_scratch() {
     return scratch;
 }
 
-// Sums of shares, in their order, into the first one's; then to where the caller wants them.
-void leave(const Layer& layer, const Widths& w, float* sums, int64_t shares) {
-    const int64_t numbers = Sums::numbers(w);
+// Adds up numbers that lie `apart` in memory, in their order, where the first one lies.
+void add_up(float* sums, int64_t numbers, int64_t shares, int64_t apart) {
     for (int64_t s = 1; s < shares; s++)
-        for (int64_t at = 0; at < numbers; at += LANES) store(sums + at, load(sums + at) + load(sums + s * numbers + at));
+        for (int64_t at = 0; at < numbers; at += LANES) store(sums + at, load(sums + at) + load(sums + s * apart + at));
+}
+
+// Sums of all shares -> where the caller wants them.
+void leave(const Layer& layer, const Widths& w, float* sums, int64_t shares) {
     const Sums total(w, sums);
-    for (int64_t i = 0; i < w.width; i++) {
-        for (int64_t o = 0; o < w.four; o++) layer.d_uvqk[o * w.width + i] = total.uvqk[i * w.four_row + o];
-        copy(layer.d_weight + i * w.width, total.weight + i * w.row, w.width);
+    const int64_t apart = Sums::numbers(w), threads = layer.attention.threads;
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int first = 0; first < w.width; first += LANES) {
+        const int count = std::min(LANES, w.width - first);
+        float *uvqk = total.uvqk + int64_t(first) * w.four_row, *weight = total.weight + int64_t(first) * w.row;
+        add_up(uvqk, int64_t(count) * w.four_row, shares, apart);
+        add_up(weight, int64_t(count) * w.row, shares, apart);
+        for (int o = 0; o < w.four; o++)
+            for (int i = 0; i < count; i++) layer.d_uvqk[int64_t(o) * w.width + first + i] = uvqk[i * w.four_row + o];
+        for (int i = 0; i < count; i++) copy(layer.d_weight + int64_t(first + i) * w.width, weight + i * w.row, w.width);
     }
+    add_up(total.bias, w.row, shares, apart);
     copy(layer.d_bias, total.bias, w.width);
 }
 
