@@ -1,7 +1,7 @@
 // A whole HSTU layer, a few segments at a time: what lies between its input and its output stays in the caches, but for the
 // projection before its SiLU and what attention gives, which the backward pass reads instead of computing them again. See
 // hstu_layer.py for the operation and its arguments.
-#include "hstu_attention/fused.cpp"
+#include "hstu_attention/fused.cpp"  // for its two passes, which work on the rows of a unit as on those of a batch
 #include "hstu_layer_rows.h"
 #include "panels.h"
 
@@ -47,7 +47,7 @@ std::vector<Task> units_of(const Layer& layer) {
         if (tokens >= ROWS_TOGETHER) units.push_back({s, s, 0, p.heads, 0}), tokens = 0;
         tokens += own;
         units.back().last = s + 1;
-        units.back().work += own * layer.width * 4 + pairs_of(p, s);
+        units.back().work += own * layer.width * 2 + pairs_of(p, s);  // products of a token are as much as about 2 D pairs
     }
     return units;
 }
