@@ -105,19 +105,19 @@ INLINE void add_scaled(float* to, const float* from, float scale, int n) {
     for (; at < n; at++) to[at] += scale * from[at];
 }
 
-// `to` and `from` lie apart.
+// The last vector of a long row overlaps the one before.
 INLINE void scaled(float* to, const float* from, float scale, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(from + at) * scale);
-    if (n >= LANES) return store(to + n - LANES, load(from + n - LANES) * scale);
+    if (at < n && n >= LANES) store(to + n - LANES, load(from + n - LANES) * scale), at = n;
     for (; at < n; at++) to[at] = scale * from[at];
 }
 
-// Rows are too short for a call of memcpy to pay. `to` and `from` lie apart.
+// Rows are too short for a call of memcpy to pay.
 INLINE void copy(float* to, const float* from, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(from + at));
-    if (n >= LANES) return store(to + n - LANES, load(from + n - LANES));
+    if (at < n && n >= LANES) store(to + n - LANES, load(from + n - LANES)), at = n;
     for (; at < n; at++) to[at] = from[at];
 }
 

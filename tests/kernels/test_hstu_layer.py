@@ -197,12 +197,15 @@ def test_the_parts_have_the_same_masks_and_numbers(rate: float) -> None:
 def test_without_gradients_nothing_is_kept_and_the_output_is_the_same() -> None:
     plan = any_bounds([60, 41], seed=4)
     leaves = [one.float() for one in leaves_of(len(plan.lo), 20, 0, "both", 2) if one is not None]
-    call = lambda *given: hstu_layer(*given[:4], plan, position_bias=given[4], time_bias=given[5], heads=2)  # noqa: E731
-    alone = call(*leaves)
+
+    def output(x: Tensor, uvqk: Tensor, out: Tensor, bias: Tensor, position: Tensor, time: Tensor) -> Tensor:
+        return hstu_layer(x, uvqk, out, bias, plan, position_bias=position, time_bias=time, heads=2)
+
+    alone = output(*leaves)
     assert not alone.requires_grad
-    learning = call(*(one.requires_grad_() for one in leaves))
+    learning = output(*(one.requires_grad_() for one in leaves))
     with torch.inference_mode():
-        assert torch.equal(call(*leaves), alone)
+        assert torch.equal(output(*leaves), alone)
     assert torch.equal(learning.detach(), alone) and learning.requires_grad
 
 
