@@ -100,17 +100,9 @@ def both(
     )
     divisor = (plan.hi - plan.lo + 1).float() if own_divisor else 13.0
     options: dict[str, Any] = {"heads": heads, "alpha": 0.3, "activation": activation, "clean": clean}
+    own: dict[str, Any] = {"position_bias": single[4], "time_bias": single[5], "divisor": divisor, "rate": rate}
     torch.manual_seed(SEED)
-    y = hstu_layer(
-        *single[:4],
-        plan,
-        position_bias=single[4],
-        time_bias=single[5],
-        divisor=divisor,
-        rate=rate,
-        implementation="cpu",
-        **options,
-    )  # type: ignore[arg-type]
+    y = hstu_layer(*single[:4], plan, **own, **options, implementation="cpu")  # type: ignore
     torch.manual_seed(SEED)
     mask = dropout(torch.ones(len(plan.lo), width), rate) if rate else torch.ones(len(plan.lo), width)
     exact_divisor = divisor.double() if isinstance(divisor, Tensor) else divisor
@@ -217,8 +209,10 @@ def test_tables_without_gradients_and_rows_in_any_order_of_memory() -> None:
     x, uvqk, out = (one.float().t().contiguous().t().requires_grad_() for one in (x, uvqk, out))
     y = hstu_layer(x, uvqk, out, bias.float(), plan, heads=2, position_bias=slopes.float(), implementation="cpu")
     found = torch.autograd.grad(y.sum(), [x, uvqk, out])
-    plain = [one.detach().contiguous().requires_grad_() for one in (x, uvqk, out)]
-    again = hstu_layer(*plain, bias.float(), plan, heads=2, position_bias=slopes.float(), implementation="cpu")
+    plain = tuple(one.detach().contiguous().requires_grad_() for one in (x, uvqk, out))
+    again = hstu_layer(
+        plain[0], plain[1], plain[2], bias.float(), plan, heads=2, position_bias=slopes.float(), implementation="cpu"
+    )
     assert torch.equal(again, y)
     for one, two in zip(found, torch.autograd.grad(again.sum(), plain), strict=True):
         assert torch.equal(one, two)
