@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import DataSpec
 from ..kernels.hstu_attention import AttentionPlan, Prefix, continued, hstu_attention, plan_attention
+from ..kernels.rotary import rotate, rotation
 from .config import Attention, RelativeBiasKind, SequenceConfig
 from .tokens import Tokens
 
@@ -19,7 +20,7 @@ class Geometry:
 
     plan: AttentionPlan
     turn: Tensor | None
-    """Rotation of queries and keys, see `rotation`; None without rope."""
+    """Rotation of queries and keys, see `kernels.rotary`; None without rope."""
     divisor: Tensor | float
     """Of SiLU weights."""
     kind: Tensor
@@ -73,36 +74,26 @@ class SelfAttention(nn.Module):
             slopes = -torch.arange(config.tokens_per_event * (spec.history_length + 1)).unsqueeze(1) * slope
         self.register_buffer("slopes", slopes, persistent=False)
 
+    def position_bias(self) -> Tensor | None:
+        """[R], or [R, H] with slopes."""
+        position = self.bias.position
+        if self.slopes is None:
+            return position
+        return self.slopes if position is None else self.slopes + position.unsqueeze(1)
+
     def forward(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
         """q, k [T, H d], v [T, H dv] -> [T, H dv]"""
         q, k, v = (x.unflatten(1, (self.heads, -1)) for x in (q, k, v))
         if geometry.turn is not None:
             q, k = rotate(q, geometry.turn), rotate(k, geometry.turn)
-        position = self.bias.position
-        if self.slopes is not None:
-            position = self.slopes if position is None else self.slopes + position.unsqueeze(1)
         return hstu_attention(
             q,
             k,
             v,
             geometry.plan,
             alpha=self.alpha,
-            position_bias=position,
+            position_bias=self.position_bias(),
             time_bias=self.bias.time,
             activation=self.kind,
             divisor=geometry.divisor,
         ).flatten(1)
-
-
-def rotation(position: Tensor, size: int, base: float = 10_000.0) -> Tensor:
-    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864): cos and sin [2, T, 1, size / 2] of positions [T]."""
-    frequency = base ** (-torch.arange(size // 2, device=position.device, dtype=torch.float32) / (size // 2))
-    angle = position.float().unsqueeze(1) * frequency
-    return torch.stack([angle.cos(), angle.sin()]).unsqueeze(2)
-
-
-def rotate(x: Tensor, turn: Tensor) -> Tensor:
-    """x [T, H, d] turned by `rotation`, in pairs (i, i + d/2)."""
-    cos, sin = turn.to(x.dtype)
-    first, second = x.chunk(2, dim=2)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=2)

@@ -14,11 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..bench.contract import DataSpec, ModelInfo
 from ..kernels.dropout import Dropout
-from ..kernels.gating import gated_norm, silu_split
+from ..kernels.hstu_layer import hstu_layer
 from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
 from .config import DIVISOR, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
@@ -41,7 +40,7 @@ class HSTULayer(nn.Module):
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
         width = config.width
-        self.gate, self.clean = config.gate, config.residual == "clean"
+        self.clean = config.residual == "clean"
         self.uvqk = Linear(width, (4 if config.gate else 3) * width, bias=False)
         self.out = Linear(width, width)
         # A softmax needs logits of unit size; SiLU weights are not scaled in the released code.
@@ -53,11 +52,22 @@ class HSTULayer(nn.Module):
         nn.init.xavier_uniform_(self.out.weight)
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
-        normed = F.layer_norm(x, x.shape[1:], eps=1e-6)
-        *gate, v, q, k = silu_split(self.uvqk(normed), 4 if self.gate else 3)
-        attended = self.attention(q, k, v, geometry)
-        attended = gated_norm(gate[0], attended, 1e-6) if gate else F.layer_norm(attended, attended.shape[1:], eps=1e-6)
-        return (x if self.clean else normed) + self.out(self.dropout(attended))
+        return hstu_layer(
+            x,
+            self.uvqk.weight,
+            self.out.weight,
+            self.out.bias,
+            geometry.plan,
+            heads=self.attention.heads,
+            alpha=self.attention.alpha,
+            position_bias=self.attention.position_bias(),
+            time_bias=self.attention.bias.time,
+            activation=self.attention.kind,
+            divisor=geometry.divisor,
+            turn=geometry.turn,
+            rate=self.dropout.rate if self.training else 0.0,
+            clean=self.clean,
+        )
 
 
 def build(config: Config, spec: DataSpec) -> SequenceRanker:

@@ -29,6 +29,8 @@ class Implementation:
     """None if this machine can run it, else why not; may take seconds."""
     automatic: bool = True
     """Chosen if nothing is forced; False for what is only there to be compared with."""
+    parts: tuple[str, ...] = ()
+    """Operations whose work it does itself; where one of them is forced, it is not chosen, so that the forced one runs."""
 
     def refusal(self, device: torch.device, dtype: torch.dtype | None = None) -> str | None:
         """Why it cannot run there; None if it can."""
@@ -84,7 +86,8 @@ def choose(operation: str, device: torch.device, dtype: torch.dtype | None = Non
     """
     name = name or _forced.get(operation)
     if name is None:
-        chosen = next(one for one in OPERATIONS[operation] if one.automatic and one.refusal(device, dtype) is None)
+        free = (one for one in OPERATIONS[operation] if one.automatic and not any(part in _forced for part in one.parts))
+        chosen = next(one for one in free if one.refusal(device, dtype) is None)
     else:
         chosen = find(operation, name)
         if reason := chosen.refusal(device, dtype):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,33 +50,46 @@ def _declare(library: ctypes.CDLL) -> None:
     library.dropout.restype = None
 
 
-LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), declare=_declare)
+LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("random_bits.h"), declare=_declare)
 
 
-def _masked(x: Tensor, seed: int, threshold: int) -> Tensor:
-    library = LIBRARY()
+class Draw(NamedTuple):
+    """What decides about every entry of a tensor."""
+
+    seed: int
+    threshold: int
+    """An entry is dropped if its 16 bits are below it."""
+    scale: float
+    """Of what is kept."""
+
+
+def draw(rate: float) -> Draw:
+    """Moves torch's generator on. A rate that rounds to all or nothing is neither."""
+    threshold = min(max(round(rate * _STEPS), 1), _STEPS - 1)
+    return Draw(int(torch.randint(2**63 - 1, ())), threshold, _STEPS / (_STEPS - threshold))
+
+
+def _masked(x: Tensor, drawn: Draw) -> Tensor:
     x = x.contiguous()
-    y, scale = torch.empty_like(x), _STEPS / (_STEPS - threshold)
-    library.dropout(x.numel(), x.data_ptr(), y.data_ptr(), seed, threshold, scale, torch.get_num_threads())
+    y = torch.empty_like(x)
+    LIBRARY().dropout(x.numel(), x.data_ptr(), y.data_ptr(), *drawn, torch.get_num_threads())
     return y
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, seed: int, threshold: int) -> Tensor:
-        ctx.seed, ctx.threshold = seed, threshold
-        return _masked(x, seed, threshold)
+    def forward(ctx: Any, x: Tensor, drawn: Draw) -> Tensor:
+        ctx.drawn = drawn
+        return _masked(x, drawn)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return _masked(grads[0], ctx.seed, ctx.threshold), None, None
+        return _masked(grads[0], ctx.drawn), None
 
 
 def _counter_based(x: Tensor, rate: float) -> Tensor:
-    # A rate that rounds to all or nothing would still be one of the two.
-    threshold = min(max(round(rate * _STEPS), 1), _STEPS - 1)
-    return _Dropout.apply(x, int(torch.randint(2**63 - 1, ())), threshold)  # type: ignore[no-any-return]
+    return _Dropout.apply(x, draw(rate))  # type: ignore[no-any-return]
 
 
 register(

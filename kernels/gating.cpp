@@ -6,25 +6,34 @@
 
 namespace {
 
-// Calls each(place, values, count) for the vectors of a row and then for its end, where `count` < LANES of them are real.
+// A vector's worth of a row: where it begins, and which of its lanes no vector before it held. Of rows that are shorter than a
+// vector, `count` lanes are there; of others all are, because the last vector overlaps the one before it.
+struct Part {
+  int64_t at;
+  int count;
+  Ints fresh;
+};
+
 template <class Each> INLINE void row(int64_t width, Each each) {
+  const Ints lanes = lane_numbers();
+  if (width < LANES) return each(Part{0, static_cast<int>(width), lanes < all(int32_t(width))});
   int64_t at = 0;
-  for (; at + LANES <= width; at += LANES) each(at, LANES);
-  if (at < width) each(at, static_cast<int>(width - at));
+  for (; at + LANES <= width; at += LANES) each(Part{at, LANES, lanes >= 0});
+  if (at < width) each(Part{width - LANES, LANES, unseen(static_cast<int>(width))});
 }
 
-INLINE Floats read(const float* from, int count) {
-  if (count == LANES) return load(from);
-  float part[LANES] = {};
-  std::memcpy(part, from, count * sizeof(float));
-  return load(part);
+INLINE Floats read(const float* from, Part part) {
+  if (part.count == LANES) return load(from + part.at);
+  float whole[LANES] = {};
+  std::memcpy(whole, from, part.count * sizeof(float));
+  return load(whole);
 }
 
-INLINE void write(float* to, Floats x, int count) {
-  if (count == LANES) return store(to, x);
-  float part[LANES];
-  store(part, x);
-  std::memcpy(to, part, count * sizeof(float));
+INLINE void write(float* to, Floats x, Part part) {
+  if (part.count == LANES) return store(to + part.at, x);
+  float whole[LANES];
+  store(whole, x);
+  std::memcpy(to, whole, part.count * sizeof(float));
 }
 
 }  // namespace
@@ -38,9 +47,9 @@ void silu_split_forward(int64_t rows, int64_t width, int64_t parts, const float*
     for (int64_t p = 0; p < parts; p++) {
       const float* from = z + (r * parts + p) * width;
       float* to = out[p] + r * width;
-      row(width, [&](int64_t at, int count) {
-        const Floats x = read(from + at, count);
-        write(to + at, x * sigmoid(x), count);
+      row(width, [&](Part part) {
+        const Floats x = read(from, part);
+        write(to, x * sigmoid(x), part);
       });
     }
 }
@@ -56,9 +65,9 @@ void silu_split_backward(int64_t rows, int64_t width, int64_t parts, const float
         continue;
       }
       const float* g = grad[p] + r * width;
-      row(width, [&](int64_t at, int count) {
-        const Floats x = read(z + start + at, count), gate = sigmoid(x);
-        write(d_z + start + at, read(g + at, count) * gate * (1.f + x * (1.f - gate)), count);
+      row(width, [&](Part part) {
+        const Floats x = read(z + start, part), gate = sigmoid(x);
+        write(d_z + start, read(g, part) * gate * (1.f + x * (1.f - gate)), part);
       });
     }
 }
@@ -69,16 +78,15 @@ void gated_norm_forward(int64_t rows, int64_t width, float eps, const float* u, 
   for (int64_t r = 0; r < rows; r++) {
     const float *from = x + r * width, *gate = u + r * width;
     Floats total = {}, squares = {};
-    row(width, [&](int64_t at, int count) { total += read(from + at, count); });
+    row(width, [&](Part part) { total += select(part.fresh, read(from, part), Floats{}); });
     const float mean = sum(total) / width;
-    row(width, [&](int64_t at, int count) {
-      Floats apart = read(from + at, count) - mean;
-      if (count < LANES) apart = select(lane_numbers() < all(int32_t(count)), apart, Floats{});
+    row(width, [&](Part part) {
+      const Floats apart = select(part.fresh, read(from, part) - mean, Floats{});
       squares += apart * apart;
     });
     const float rstd = 1 / std::sqrt(sum(squares) / width + eps);
-    row(width, [&](int64_t at, int count) {
-      write(y + r * width + at, read(gate + at, count) * (read(from + at, count) - mean) * rstd, count);
+    row(width, [&](Part part) {
+      write(y + r * width, read(gate, part) * (read(from, part) - mean) * rstd, part);
     });
     moments[2 * r] = mean, moments[2 * r + 1] = rstd;
   }
@@ -90,15 +98,15 @@ void gated_norm_backward(int64_t rows, int64_t width, const float* grad, const f
   for (int64_t r = 0; r < rows; r++) {
     const float *from = x + r * width, *gate = u + r * width, *g = grad + r * width, mean = moments[2 * r], rstd = moments[2 * r + 1];
     Floats total = {}, along = {};
-    row(width, [&](int64_t at, int count) {
-      const Floats up = read(g + at, count), normed = (read(from + at, count) - mean) * rstd, step = up * read(gate + at, count);
-      write(d_u + r * width + at, up * normed, count);
-      total += step, along += step * normed;  // `up` is zero behind the row's end
+    row(width, [&](Part part) {
+      const Floats up = read(g, part), normed = (read(from, part) - mean) * rstd, step = up * read(gate, part);
+      write(d_u + r * width, up * normed, part);
+      total += select(part.fresh, step, Floats{}), along += select(part.fresh, step * normed, Floats{});
     });
     const float middle = sum(total) / width, slope = sum(along) / width;
-    row(width, [&](int64_t at, int count) {
-      const Floats normed = (read(from + at, count) - mean) * rstd;
-      write(d_x + r * width + at, rstd * (read(g + at, count) * read(gate + at, count) - middle - normed * slope), count);
+    row(width, [&](Part part) {
+      const Floats normed = (read(from, part) - mean) * rstd;
+      write(d_x + r * width, rstd * (read(g, part) * read(gate, part) - middle - normed * slope), part);
     });
   }
 }

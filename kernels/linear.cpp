@@ -1,56 +1,31 @@
-// y = x W^T + b for many short rows, and its gradients. Both factors are packed into panels that lie in the innermost cache, so
-// that neither the width of a row nor the number of rows matters; sums have one order, whatever the number of threads.
-#include <algorithm>
+// y = x W^T + b for many short rows, and its gradients; sums have one order, whatever the number of threads.
 #include <vector>
 
-#include "simd.h"
+#include "panels.h"
 
 namespace {
 
-constexpr int WIDE = 2 * LANES;  // columns of a panel
-constexpr int DEPTH = 256;       // of a panel: DEPTH x WIDE floats lie in the innermost cache
-constexpr int BLOCK = 64;        // rows that run together
-constexpr int SHARE = 4096;      // rows, at least, of one share of a gradient of weights
+constexpr int BLOCK = 64;    // rows that run together
+constexpr int SHARE = 4096;  // rows, at least, of one share of a gradient of weights
 constexpr int64_t SHARES = 8;
 
-int panels(int64_t columns) { return static_cast<int>((columns + WIDE - 1) / WIDE); }
-
-// to: [panels][depth][WIDE], zeros beyond the columns; from: element (d, c) at d * row + c * column.
-void pack(View from, int64_t depth, int64_t columns, float* to) {
-  for (int64_t p = 0; p < panels(columns); p++) {
-    const int width = static_cast<int>(std::min<int64_t>(WIDE, columns - p * WIDE));
-    float* panel = to + p * depth * WIDE;
-    for (int64_t d = 0; d < depth; d++) {
-      const float* source = from.at + d * from.row + p * WIDE * from.column;
-      if (from.column == 1) {
-        copy(panel + d * WIDE, source, width);
-      } else {
-        for (int c = 0; c < width; c++) panel[d * WIDE + c] = source[c * from.column];
-      }
-      clear(panel + d * WIDE + width, WIDE - width);
-    }
-  }
-}
+int padded(int64_t columns) { return static_cast<int>((columns + LANES - 1) / LANES * LANES); }
 
 // to [rows][columns] = a [rows][depth] times the packed matrix, plus bias [columns] (or null).
 void multiply(const float* a, int rows, int64_t depth, const float* packed, const float* bias, int64_t columns, float* to) {
   float scratch[BLOCK * WIDE];
   for (int p = 0; p < panels(columns); p++) {
     const int width = static_cast<int>(std::min<int64_t>(WIDE, columns - p * WIDE));
-    const int vectors = (width + LANES - 1) / LANES;
+    const int vectors = padded(width) / LANES;
     const bool direct = width % LANES == 0;
     float* c = direct ? to + p * WIDE : scratch;
     const int64_t c_row = direct ? columns : WIDE;
-    for (int64_t d = 0; d < depth; d += DEPTH) {
-      const int deep = static_cast<int>(std::min<int64_t>(DEPTH, depth - d));
-      const View left{a + d, depth, 1}, right{packed + (p * depth + d) * WIDE, WIDE, LANES};
-      if (d == 0 && bias == nullptr) {
-        rows_product<false>(left, right, rows, deep, c, c_row, vectors);
-        continue;
-      }
-      if (d == 0)
-        for (int r = 0; r < rows; r++) copy(c + r * c_row, bias + p * WIDE, width);
-      rows_product<true>(left, right, rows, deep, c, c_row, vectors);
+    const float* panel = packed + p * depth * WIDE;
+    if (bias) {
+      for (int r = 0; r < rows; r++) copy(c + r * c_row, bias + p * WIDE, width);
+      panel_product<true>(a, depth, rows, depth, panel, c, c_row, vectors);
+    } else {
+      panel_product<false>(a, depth, rows, depth, panel, c, c_row, vectors);
     }
     if (!direct)
       for (int r = 0; r < rows; r++) copy(to + r * columns + p * WIDE, scratch + r * WIDE, width);
@@ -68,31 +43,24 @@ void multiply_all(const float* a, int64_t rows, int64_t depth, View matrix, cons
   }
 }
 
-// d_weight [outputs][panels of inputs * WIDE] and d_bias [outputs] (or null) += of the rows from up to to.
-void weights_of(int64_t from, int64_t to, int64_t inputs, int64_t outputs, const float* x, const float* grad, float* d_weight, float* d_bias) {
-  constexpr int deep = 128;  // rows that are packed together
-  const int64_t padded = static_cast<int64_t>(panels(inputs)) * WIDE;
-  std::vector<float> wide(deep * padded), narrow(deep * ROWS);
-  for (int64_t t = from; t < to; t += deep) {
-    const int rows = static_cast<int>(std::min<int64_t>(deep, to - t));
-    pack({x + t * inputs, inputs, 1}, rows, inputs, wide.data());
-    for (int64_t o = 0; o < outputs; o += ROWS) {  // strips of ROWS outputs: [rows][ROWS]
-      const int height = static_cast<int>(std::min<int64_t>(ROWS, outputs - o));
-      float* strip = narrow.data();
-      for (int r = 0; r < rows; r++) {
-        const float* source = grad + (t + r) * outputs + o;
-        if (height == ROWS) {
-          std::memcpy(strip + r * ROWS, source, ROWS * sizeof(float));  // of a size that compilers know: one move
-        } else {
-          for (int i = 0; i < height; i++) strip[r * ROWS + i] = source[i];
-        }
-      }
-      for (int p = 0; p < panels(inputs); p++)
-        rows_product<true>({strip, 1, ROWS}, {wide.data() + static_cast<int64_t>(p) * rows * WIDE, WIDE, LANES}, height, rows,
-                           d_weight + o * padded + p * WIDE, padded, WIDE / LANES);
+// Rows [rows][columns] of a matrix of which one is multiplied number by number and one vector by vector.
+struct Side {
+  const float* at;
+  int columns;
+};
+
+// sums [narrow columns][padded wide columns] += narrow^T wide.
+void outer(Side narrow, Side wide, int64_t rows, float* sums) {
+  const int row = padded(wide.columns);
+  std::vector<float> whole(wide.columns == row ? 0 : DEPTH * row, 0.f), strips(DEPTH * (narrow.columns + ROWS));
+  for (int64_t first = 0; first < rows; first += DEPTH) {
+    const int count = static_cast<int>(std::min<int64_t>(DEPTH, rows - first));
+    const float* b = wide.at + first * wide.columns;
+    if (!whole.empty()) {
+      for (int r = 0; r < count; r++) copy(whole.data() + r * row, b + r * wide.columns, wide.columns);
+      b = whole.data();
     }
-    if (d_bias)
-      for (int r = 0; r < rows; r++) add_scaled(d_bias, grad + (t + r) * outputs, 1.f, static_cast<int>(outputs));
+    add_outer(narrow.at + first * narrow.columns, narrow.columns, narrow.columns, b, row, row / LANES, count, sums, row, strips.data());
   }
 }
 
@@ -110,20 +78,29 @@ void linear_backward_input(int64_t rows, int64_t inputs, int64_t outputs, const 
   multiply_all(grad, rows, outputs, {weight, inputs, 1}, nullptr, inputs, d_x, threads);
 }
 
-// d_weight [outputs][inputs], d_bias [outputs] or null; both are written.
+// d_weight [outputs][inputs], d_bias [outputs] or null; both are written. Vectors run along what fills them better.
 void linear_backward_weight(int64_t rows, int64_t inputs, int64_t outputs, const float* x, const float* grad, float* d_weight, float* d_bias,
                             int64_t threads) {
-  const int64_t padded = static_cast<int64_t>(panels(inputs)) * WIDE, shares = std::clamp<int64_t>(rows / SHARE, 1, SHARES);
-  std::vector<float> weight(shares * outputs * padded, 0.f), bias(d_bias ? shares * outputs : 0, 0.f);
+  const int along_inputs = padded(inputs), along_outputs = padded(outputs);
+  const bool turned = along_inputs * outputs > along_outputs * inputs;
+  const int64_t shares = std::clamp<int64_t>(rows / SHARE, 1, SHARES), size = turned ? inputs * along_outputs : outputs * along_inputs;
+  std::vector<float> sums(shares * size, 0.f), bias(d_bias ? shares * outputs : 0, 0.f);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-  for (int64_t s = 0; s < shares; s++)
-    weights_of(rows * s / shares, rows * (s + 1) / shares, inputs, outputs, x, grad, weight.data() + s * outputs * padded,
-               d_bias ? bias.data() + s * outputs : nullptr);
+  for (int64_t s = 0; s < shares; s++) {
+    const int64_t first = rows * s / shares, end = rows * (s + 1) / shares;
+    const Side in{x + first * inputs, static_cast<int>(inputs)}, out{grad + first * outputs, static_cast<int>(outputs)};
+    outer(turned ? in : out, turned ? out : in, end - first, sums.data() + s * size);
+    if (d_bias)
+      for (int64_t r = first; r < end; r++) add_scaled(bias.data() + s * outputs, grad + r * outputs, 1.f, out.columns);
+  }
   for (int64_t s = 1; s < shares; s++) {
-    add_scaled(weight.data(), weight.data() + s * outputs * padded, 1.f, static_cast<int>(outputs * padded));
+    add_scaled(sums.data(), sums.data() + s * size, 1.f, static_cast<int>(size));
     if (d_bias) add_scaled(bias.data(), bias.data() + s * outputs, 1.f, static_cast<int>(outputs));
   }
-  for (int64_t o = 0; o < outputs; o++) copy(d_weight + o * inputs, weight.data() + o * padded, static_cast<int>(inputs));
+  for (int64_t o = 0; o < outputs; o++) {
+    if (!turned) copy(d_weight + o * inputs, sums.data() + o * along_inputs, static_cast<int>(inputs));
+    for (int64_t i = 0; turned && i < inputs; i++) d_weight[o * inputs + i] = sums[i * along_outputs + o];
+  }
   if (d_bias) copy(d_bias, bias.data(), static_cast<int>(outputs));
 }
 }

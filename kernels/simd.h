@@ -68,13 +68,17 @@ INLINE void transpose(Floats (&rows)[LANES]) {
 }
 
 // Halves are added until one number is left: a chain of 4 additions instead of 16.
-INLINE float sum(Floats x) {
-    float part[LANES];
-    store(part, x);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
-    return part[0];
+template <int N> INLINE float sum_of(const float* part) {
+    if constexpr (N == 2) {
+        return part[0] + part[1];
+    } else {
+        typedef float Half __attribute__((vector_size(N * 2), aligned(4), may_alias));
+        const Half both = *reinterpret_cast<const Half*>(part) + *reinterpret_cast<const Half*>(part + N / 2);
+        return sum_of<N / 2>(reinterpret_cast<const float*>(&both));
+    }
 }
+
+INLINE float sum(Floats x) { return sum_of<LANES>(reinterpret_cast<const float*>(&x)); }
 
 INLINE float largest(Floats x) {
     float most = x[0];
@@ -120,10 +124,17 @@ INLINE Floats sigmoid(Floats x) {
     return 1.f / (1.f + scaled_by_power(p, shifted));
 }
 
+// Rows whose length is no multiple of LANES end with a vector that overlaps the one before it; here, the lanes of it that are new.
+INLINE Ints unseen(int n) { return lane_numbers() >= LANES - n % LANES; }
+
 INLINE float dot(const float* a, const float* b, int n) {
     Floats wide = {};
     int at = 0;
     for (; at + LANES <= n; at += LANES) wide += load(a + at) * load(b + at);
+    if (at < n && n >= LANES) {
+        wide += select(unseen(n), load(a + n - LANES) * load(b + n - LANES), Floats{});
+        at = n;
+    }
     float total = sum(wide);
     for (; at < n; at++) total += a[at] * b[at];
     return total;
@@ -132,6 +143,10 @@ INLINE float dot(const float* a, const float* b, int n) {
 INLINE void add_scaled(float* to, const float* from, float scale, int n) {
     int at = 0;
     for (; at + LANES <= n; at += LANES) store(to + at, load(to + at) + load(from + at) * scale);
+    if (at < n && n >= LANES) {
+        float* end = to + n - LANES;
+        return store(end, load(end) + select(unseen(n), load(from + n - LANES) * scale, Floats{}));
+    }
     for (; at < n; at++) to[at] += scale * from[at];
 }
 

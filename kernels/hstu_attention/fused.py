@@ -40,7 +40,7 @@ class _Lookup(ctypes.Structure):
     ]
 
 
-class _Problem(ctypes.Structure):
+class Problem(ctypes.Structure):
     """As in fused_problem.h, where the fields are explained."""
 
     _fields_ = [
@@ -59,12 +59,12 @@ def _declare(library: ctypes.CDLL) -> None:
     library.rankbench_problem_bytes.argtypes = []
     library.rankbench_problem_bytes.restype = ctypes.c_int64
     for function in (library.rankbench_forward, library.rankbench_backward):
-        function.argtypes = [ctypes.POINTER(_Problem)]
+        function.argtypes = [ctypes.POINTER(Problem)]
         function.restype = ctypes.c_int64
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.rankbench_buckets.argtypes = [number, *(pointer,) * 5, number, *(pointer,) * 2]
     library.rankbench_buckets.restype = None
-    if library.rankbench_problem_bytes() != ctypes.sizeof(_Problem):
+    if library.rankbench_problem_bytes() != ctypes.sizeof(Problem):
         raise BuildError("fused.cpp and fused.py do not agree about the arguments")
 
 
@@ -88,7 +88,8 @@ class _Geometry(NamedTuple):
     bucket_offset: Tensor | None
 
 
-def _geometry(plan: AttentionPlan, timed: bool) -> _Geometry:
+def geometry_of(plan: AttentionPlan, timed: bool) -> _Geometry:
+    """Found once a plan; `timed`: with time buckets of the visible pairs."""
     found = plan.cache.get(("cpu", timed))
     if found is not None:
         return found
@@ -125,7 +126,7 @@ def _readable(x: Tensor) -> Tensor:
     return x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous()
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
     """Lookup tables of the library and how they come from the two bias tables."""
 
     rows: Tensor
@@ -138,14 +139,14 @@ def _by_head(table: Tensor) -> Tensor:
     return (table.detach().float().t() if table.dim() == 2 else table.detach().float().unsqueeze(0)).contiguous()
 
 
-def _tables(position: Tensor | None, time: Tensor | None) -> list[_Table]:
+def tables_of(position: Tensor | None, time: Tensor | None) -> list[Table]:
     """One joint table if it is small; its row p * buckets + b is the sum of both."""
     places = None if position is None else _by_head(position)
     gaps = None if time is None else _by_head(time)
     if places is not None and gaps is not None and places.shape[1] * gaps.shape[1] <= _JOINT_ROWS:
-        return [_Table((places.unsqueeze(2) + gaps.unsqueeze(1)).flatten(1), places.shape[1], gaps.shape[1])]
-    separate = [] if places is None else [_Table(places, places.shape[1], 0)]
-    return separate if gaps is None else [*separate, _Table(gaps, 0, gaps.shape[1])]
+        return [Table((places.unsqueeze(2) + gaps.unsqueeze(1)).flatten(1), places.shape[1], gaps.shape[1])]
+    separate = [] if places is None else [Table(places, places.shape[1], 0)]
+    return separate if gaps is None else [*separate, Table(gaps, 0, gaps.shape[1])]
 
 
 def _like(gradient: Tensor, table: Tensor) -> Tensor:
@@ -153,8 +154,8 @@ def _like(gradient: Tensor, table: Tensor) -> Tensor:
     return (gradient.squeeze(0) if table.dim() == 1 else gradient.t()).to(table.dtype)
 
 
-def _table_gradients(
-    position: Tensor | None, time: Tensor | None, gradients: list[Tensor | None], tables: list[_Table]
+def table_gradients(
+    position: Tensor | None, time: Tensor | None, gradients: list[Tensor | None], tables: list[Table]
 ) -> tuple[Tensor | None, Tensor | None]:
     """Of both bias tables, from those of the lookup tables."""
     if position is not None and time is not None and len(tables) == 1:
@@ -170,7 +171,7 @@ def _table_gradients(
     return result[0], result[1]
 
 
-def _call(function: Callable[..., int], problem: _Problem) -> None:
+def _call(function: Callable[..., int], problem: Problem) -> None:
     if function(ctypes.byref(problem)):
         raise MemoryError("hstu_attention=cpu: out of memory")
 
@@ -191,10 +192,10 @@ class _Fused(torch.autograd.Function):
         alpha: float,
         activation: str,
     ) -> Tensor:
-        geometry = _geometry(plan, time is not None)
+        geometry = geometry_of(plan, time is not None)
         out = torch.empty(v.shape, dtype=torch.float32)
         lse = torch.empty(v.shape[:2], dtype=torch.float32) if activation == "softmax" else None
-        tables = _tables(position, time)
+        tables = tables_of(position, time)
         keep: list[Any] = []
         problem = _problem(geometry, q, k, v, tables, inverse, alpha, activation, lse, keep)
         problem.out = _tokens(out)
@@ -207,7 +208,7 @@ class _Fused(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, position, time, inverse, lse = ctx.saved_tensors
-        tables = _tables(position, time)
+        tables = tables_of(position, time)
         keep: list[Any] = []
         problem = _problem(ctx.geometry, q, k, v, tables, inverse, ctx.alpha, ctx.activation, lse, keep)
         grad = _readable(grads[0])
@@ -218,12 +219,9 @@ class _Fused(torch.autograd.Function):
         if q is not None:
             dq, dk = (torch.empty(q.shape, dtype=torch.float32) for _ in range(2))
             problem.dq, problem.dk = _tokens(dq), _tokens(dk)
-        wanted = ctx.needs_input_grad[3] or ctx.needs_input_grad[4]
-        gradients = [torch.empty_like(table.rows) if wanted else None for table in tables]
-        for lookup, gradient in zip(problem.lookup, gradients, strict=False):
-            lookup.gradient = None if gradient is None else gradient.data_ptr()
+        gradients = learn(problem, tables, ctx.needs_input_grad[3] or ctx.needs_input_grad[4])
         _call(LIBRARY().rankbench_backward, problem)
-        d_position, d_time = _table_gradients(position, time, gradients, tables)
+        d_position, d_time = table_gradients(position, time, gradients, tables)
         if q is not None and k is not None and dq is not None and dk is not None:
             dq, dk = dq.to(q.dtype), dk.to(k.dtype)
         return dq, dk, dv.to(v.dtype), d_position, d_time, None, None, None, None
@@ -234,30 +232,54 @@ def _problem(
     q: Tensor | None,
     k: Tensor | None,
     v: Tensor,
-    tables: list[_Table],
+    tables: list[Table],
     inverse: Tensor | None,
     alpha: float,
     activation: str,
     lse: Tensor | None,
     keep: list[Any],
-) -> _Problem:
+) -> Problem:
     """Arguments that both passes share. `keep` gets what must live as long as the call."""
-    problem = _Problem()
-    problem.segments, problem.heads, problem.value_size = len(geometry.offsets) - 1, v.shape[1], v.shape[2]
-    problem.activation, problem.threads, problem.alpha = _ACTIVATIONS[activation], torch.get_num_threads(), alpha
-    for name, tensor in geometry._asdict().items():
-        setattr(problem, name, None if tensor is None else tensor.data_ptr())
+    problem = problem_of(
+        geometry, (v.shape[1], 0 if q is None else q.shape[2], v.shape[2]), tables, inverse, alpha, activation, lse
+    )
     for name, rows in (("q", q), ("k", k), ("v", v)):
         if rows is not None:
             keep.append(rows := _readable(rows))
             setattr(problem, name, _tokens(rows))
-    problem.size = 0 if q is None else q.shape[2]
+    return problem
+
+
+def problem_of(
+    geometry: _Geometry,
+    sizes: tuple[int, int, int],
+    tables: list[Table],
+    inverse: Tensor | None,
+    alpha: float,
+    activation: str,
+    lse: Tensor | None,
+) -> Problem:
+    """All arguments but queries, keys, values and what becomes of them; `sizes`: heads, numbers of a key and of a value."""
+    problem = Problem()
+    problem.segments = len(geometry.offsets) - 1
+    problem.heads, problem.size, problem.value_size = sizes
+    problem.activation, problem.threads, problem.alpha = _ACTIVATIONS[activation], torch.get_num_threads(), alpha
+    for name, tensor in geometry._asdict().items():
+        setattr(problem, name, None if tensor is None else tensor.data_ptr())
     problem.inverse, problem.lse = _pointers(inverse, lse)
     problem.lookups = len(tables)
     for lookup, table in zip(problem.lookup, tables, strict=False):
         lookup.table, lookup.heads, lookup.rows = table.rows.data_ptr(), *table.rows.shape
         lookup.positions, lookup.buckets = table.positions, table.buckets
     return problem
+
+
+def learn(problem: Problem, tables: list[Table], wanted: bool) -> list[Tensor | None]:
+    """Where a backward pass leaves the gradients of the tables, if they are wanted."""
+    gradients = [torch.empty_like(table.rows) if wanted else None for table in tables]
+    for lookup, gradient in zip(problem.lookup, gradients, strict=False):
+        lookup.gradient = None if gradient is None else gradient.data_ptr()
+    return gradients
 
 
 def attention(inputs: Inputs) -> Tensor:

@@ -260,7 +260,8 @@ def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: P
     assert shell(*run, CXX="false").returncode == 0
     (record,) = (tmp_path / "results/local/runs").rglob("seed-*.json")
     assert json.loads(record.read_text())["kernels"] == {
-        operation: "torch" for operation in ("lookup", "linear", "dropout", "silu_split", "gated_norm", "hstu_attention")
+        operation: "torch"
+        for operation in ("lookup", "linear", "dropout", "silu_split", "gated_norm", "hstu_attention", "hstu_layer")
     }
 
 

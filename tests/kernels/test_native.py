@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from rankbench.kernels import dropout, lookup, native, recurrence, target_attention
+from rankbench.kernels import dropout, gating, hstu_layer, linear, lookup, native, recurrence, target_attention
 from rankbench.kernels.hstu_attention import fused
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
@@ -111,7 +111,7 @@ def test_a_broken_library_says_what_to_do(source: Path, own_cache: Path) -> None
         native.build((source,))
 
 
-MODULES = (fused, dropout, lookup, recurrence, target_attention)
+MODULES = (fused, dropout, gating, hstu_layer, linear, lookup, recurrence, target_attention)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[-1])

@@ -1,0 +1,332 @@
+// A whole HSTU layer, a few segments at a time: what lies between its input and its output stays in the caches, but for the
+// projection before its SiLU and what attention gives, which the backward pass reads instead of computing them again. See
+// hstu_layer.py for the operation and its arguments.
+#include "hstu_attention/fused.cpp"  // for its two passes, which work on the rows of a unit as on those of a batch
+#include "hstu_layer_rows.h"
+#include "panels.h"
+
+namespace {
+
+constexpr int ROWS_TOGETHER = 64;  // rows that go through products and element-wise parts together
+constexpr int64_t SHARES = 8;      // parts of a batch that sum up gradients, each of its own
+constexpr int64_t SHARE = 192;     // tokens of a share, at least
+
+struct Layer {
+    Problem attention;  // all but the rows of tokens, which are this file's own
+    int64_t tokens, width, clean;           // clean: the input is added as it is; otherwise as it is normalised
+    const float *x, *uvqk, *weight, *bias;  // [tokens][width], [4 width][width], [width][width], [width]
+    float *y;                               // [tokens][width]
+    float *z, *attended;  // the projection before its SiLU and what attention gives; rows are whole vectors; null: not kept
+    int64_t threshold;    // an entry is dropped if its 16 random bits are below it
+    uint64_t seed;
+    double scale;
+    const float* grad;  // [tokens][width]; from here on backward alone
+    float *d_x, *d_uvqk, *d_weight, *d_bias;
+};
+
+// Both matrices in the order that a pass multiplies with.
+struct Matrices {
+    std::vector<float> uvqk, weight;
+
+    Matrices(const Layer& layer, bool forward) {
+        const int64_t d = layer.width;
+        uvqk.resize(panels(forward ? 4 * d : d) * (forward ? d : 4 * d) * WIDE);
+        weight.resize(panels(d) * d * WIDE);
+        pack(forward ? View{layer.uvqk, 1, d} : View{layer.uvqk, d, 1}, forward ? d : 4 * d, forward ? 4 * d : d, uvqk.data());
+        pack(forward ? View{layer.weight, 1, d} : View{layer.weight, d, 1}, d, d, weight.data());
+    }
+};
+
+// Segments that run together: whole ones, until there are enough rows.
+std::vector<Task> units_of(const Layer& layer) {
+    const Problem& p = layer.attention;
+    std::vector<Task> units;
+    int64_t tokens = ROWS_TOGETHER;
+    for (int64_t s = 0; s < p.segments; s++) {
+        const int64_t own = p.offsets[s + 1] - p.offsets[s];
+        if (tokens >= ROWS_TOGETHER) units.push_back({s, s, 0, p.heads, 0}), tokens = 0;
+        tokens += own;
+        units.back().last = s + 1;
+        units.back().work += own * layer.width * 2 + pairs_of(p, s);  // products of a token are as much as about 2 D pairs
+    }
+    return units;
+}
+
+// Shares of about the same work; `first` and `last` count units.
+std::vector<Task> shares_of(const Layer& layer, const std::vector<Task>& units) {
+    int64_t total = 0, done = 0;
+    for (const Task& unit : units) total += unit.work;
+    const int64_t count = std::clamp<int64_t>(layer.tokens / SHARE, 1, SHARES);
+    std::vector<Task> shares;
+    for (int64_t at = 0; at < int64_t(units.size()); at++) {
+        if (shares.empty() || done * count >= total * int64_t(shares.size())) shares.push_back({at, at, 0, 0, 0});
+        shares.back().last = at + 1;
+        shares.back().work += units[at].work;
+        done += units[at].work;
+    }
+    return shares;
+}
+
+// What both passes need of a unit.
+class Unit {
+   public:
+    Unit(const Layer& of, const Widths& widths, const Matrices& packed, Scratch& memory)
+        : layer(of), p(of.attention), w(widths), matrices(packed), scratch(memory),
+          mask(widths, of.seed, of.threshold, float(of.scale)) {}
+
+   protected:
+    const Layer& layer;
+    Problem p;
+    const Widths& w;
+    const Matrices& matrices;
+    Scratch& scratch;
+    Mask mask;
+    int64_t begin = 0;
+    int n = 0;
+    float *normed = nullptr, *silu = nullptr;  // rows of w.row and of w.four_row
+
+    void enter(const Task& unit) {
+        scratch.start();
+        begin = p.offsets[unit.first];
+        n = int(p.offsets[unit.last] - begin);
+        normed = scratch.take<float>(int64_t(n) * w.row);
+        silu = scratch.take<float>(int64_t(n) * w.four_row);
+        p.v = part(silu, 1), p.q = part(silu, 2), p.k = part(silu, 3);
+    }
+
+    // The rows of this unit as attention counts them, in the whole batch; a part of u, v, q, k.
+    Tokens part(float* rows, int which) const { return tokens(rows + which * w.width, w.four_row); }
+    Tokens tokens(float* rows, int64_t row) const { return {rows - begin * row, row, w.width / p.heads}; }
+
+    template <class Each> void blocks(Each each) const {
+        for (int first = 0; first < n; first += ROWS_TOGETHER) each(first, std::min(ROWS_TOGETHER, n - first));
+    }
+
+    float* kept_z(int64_t row) const { return layer.z + (begin + row) * w.four_vectors * LANES; }
+    float* kept_attended(int64_t row) const { return layer.attended + (begin + row) * w.vectors * LANES; }
+};
+
+class ForwardUnit : Unit {
+   public:
+    using Unit::Unit;
+
+    void run(const Task& unit) {
+        enter(unit);
+        blocks([&](int first, int count) { project(first, count); });
+        float* attended = layer.attended ? kept_attended(0) : scratch.take<float>(int64_t(n) * w.row);
+        const int64_t row = layer.attended ? w.vectors * LANES : w.row;
+        p.out = tokens(attended, row);
+        float* const none[2] = {};
+        if (n) Forward(p, unit, none, own_scratch()).run();
+        gated = scratch.take<float>(ROWS_TOGETHER * w.row);
+        result = scratch.take<float>(ROWS_TOGETHER * w.row);
+        blocks([&](int first, int count) { finish(first, count, attended, row); });
+    }
+
+   private:
+    float *gated = nullptr, *result = nullptr;
+
+    void project(int first, int count) {
+        for (int r = first; r < first + count; r++) {
+            float* to = normed + int64_t(r) * w.row;
+            copy(to, layer.x + (begin + r) * w.width, w.width);
+            normalise(w, to, to);
+        }
+        float* z = silu + int64_t(first) * w.four_row;
+        panels_product<false>(normed + int64_t(first) * w.row, w.row, count, w.width, matrices.uvqk.data(), z, w.four_row, w.four_vectors);
+        for (int r = 0; r < count; r++) {
+            float *to = z + int64_t(r) * w.four_row, *keep = layer.z ? kept_z(first + r) : to;
+            for (int at = 0; at < w.four_vectors * LANES; at += LANES) {
+                const Floats value = load(to + at);
+                store(keep + at, value);
+                store(to + at, value * sigmoid(value));
+            }
+        }
+    }
+
+    void finish(int first, int count, const float* attended, int64_t row) {
+        mask.start(begin + first, count);
+        for (int r = 0; r < count; r++) {
+            float *to = gated + r * w.row, *sum_row = result + r * w.row;
+            const float* gate = silu + int64_t(first + r) * w.four_row;
+            normalise(w, attended + (first + r) * row, to);
+            for (int v = 0; v < w.vectors; v++) store(to + v * LANES, load(gate + v * LANES) * load(to + v * LANES) * mask.of(r, v));
+            copy(sum_row, layer.bias, w.width);
+            add_scaled(sum_row, layer.clean ? layer.x + (begin + first + r) * w.width : normed + int64_t(first + r) * w.row, 1.f, w.width);
+        }
+        panels_product<true>(gated, w.row, count, w.width, matrices.weight.data(), result, w.row, w.vectors);
+        for (int r = 0; r < count; r++) copy(layer.y + (begin + first + r) * w.width, result + r * w.row, w.width);
+    }
+};
+
+// Where a share sums up gradients of weights: of uvqk turned, [width][four_row]; of the output [width][row] and of its bias [row].
+struct Sums {
+    float *uvqk, *weight, *bias;
+
+    static int64_t numbers(const Widths& w) { return int64_t(w.width) * (w.four_row + w.row) + w.row; }
+
+    Sums(const Widths& w, float* at) : uvqk(at), weight(at + int64_t(w.width) * w.four_row), bias(weight + int64_t(w.width) * w.row) {}
+};
+
+class BackwardUnit : Unit {
+   public:
+    BackwardUnit(const Layer& of, const Widths& widths, const Matrices& packed, Scratch& memory, Sums own, float* const* slots)
+        : Unit(of, widths, packed, memory), sums(own), slot(slots) {}
+
+    void run(const Task& unit) {
+        enter(unit);
+        scale = scratch.take<float>(n);
+        slope = scratch.take<float>(int64_t(n) * w.four_row);
+        steps = scratch.take<float>(int64_t(n) * w.four_row);
+        gated = scratch.take<float>(int64_t(n) * w.row);
+        d_attended = scratch.take<float>(int64_t(n) * w.row);
+        result = scratch.take<float>(ROWS_TOGETHER * w.row);
+        strips = scratch.take<float>(int64_t(DEPTH) * round_up(w.width, ROWS));
+        p.grad = tokens(d_attended, w.row);
+        p.dv = part(steps, 1), p.dq = part(steps, 2), p.dk = part(steps, 3);
+        blocks([&](int first, int count) { before_attention(first, count); });
+        add_outer(layer.grad + begin * w.width, w.width, w.width, gated, w.row, w.vectors, n, sums.weight, w.row, strips);
+        if (n) Backward(p, unit, slot, own_scratch()).run();
+        blocks([&](int first, int count) { after_attention(first, count); });
+        add_outer(normed, w.row, w.width, steps, w.four_row, w.four_vectors, n, sums.uvqk, w.four_row, strips);
+    }
+
+   private:
+    Sums sums;
+    float* const* slot;
+    float *scale = nullptr, *slope = nullptr, *steps = nullptr;  // of the norm of x; of SiLU; gradients of u, v, q, k
+    float *gated = nullptr, *d_attended = nullptr, *result = nullptr, *strips = nullptr;
+
+    void before_attention(int first, int count) {
+        for (int r = first; r < first + count; r++) {
+            float* to = normed + int64_t(r) * w.row;
+            copy(to, layer.x + (begin + r) * w.width, w.width);
+            scale[r] = normalise(w, to, to);
+            const float* z = kept_z(r);
+            const int64_t row = int64_t(r) * w.four_row;
+            for (int at = 0; at < w.four_vectors * LANES; at += LANES) {
+                const Floats value = load(z + at), gate = sigmoid(value), x = value * gate;
+                store(silu + row + at, x);
+                store(slope + row + at, gate + x * (1.f - gate));
+            }
+            // What stands behind the last part is a factor of later products too.
+            store(steps + row + (w.four_vectors - 1) * LANES, Floats{});
+        }
+        const float* grad = layer.grad + (begin + first) * w.width;
+        float* d_gated = d_attended + int64_t(first) * w.row;
+        panels_product<false>(grad, w.width, count, w.width, matrices.weight.data(), d_gated, w.row, w.vectors);
+        mask.start(begin + first, count);
+        for (int r = 0; r < count; r++) gate_backward(first + r, r, grad + r * w.width);
+    }
+
+    // Gradient of what dropout gave -> those of the gate and of what attention gave.
+    void gate_backward(int r, int masked, const float* grad) {
+        float *own = gated + int64_t(r) * w.row, *d = d_attended + int64_t(r) * w.row, *d_gate = steps + int64_t(r) * w.four_row;
+        const float* gate = silu + int64_t(r) * w.four_row;
+        const float deviation = normalise(w, kept_attended(r), result);
+        for (int v = 0; v < w.vectors; v++) {
+            const int at = v * LANES;
+            const Floats factor = mask.of(masked, v), norm = load(result + at), up = load(gate + at), step = load(d + at) * factor;
+            store(own + at, up * norm * factor);
+            store(d_gate + at, step * norm);  // what hangs over is written again: attention comes later
+            store(d + at, step * up);
+        }
+        differentiate_norm(w, result, deviation, d);
+        add_scaled(sums.bias, grad, 1.f, w.width);
+    }
+
+    void after_attention(int first, int count) {
+        for (int r = 0; r < count; r++) {
+            float *d = steps + int64_t(first + r) * w.four_row, *of = slope + int64_t(first + r) * w.four_row;
+            for (int at = 0; at < w.four_vectors * LANES; at += LANES) store(d + at, load(d + at) * load(of + at));
+        }
+        panels_product<false>(steps + int64_t(first) * w.four_row, w.four_row, count, w.four, matrices.uvqk.data(), result, w.row, w.vectors);
+        for (int r = 0; r < count; r++) {
+            float* d = result + r * w.row;
+            const float* grad = layer.grad + (begin + first + r) * w.width;
+            if (!layer.clean) add_scaled(d, grad, 1.f, w.width);
+            differentiate_norm(w, normed + int64_t(first + r) * w.row, scale[first + r], d);
+            if (layer.clean) add_scaled(d, grad, 1.f, w.width);
+            copy(layer.d_x + (begin + first + r) * w.width, d, w.width);
+        }
+    }
+};
+
+Scratch& layer_scratch() {
+    static thread_local Scratch scratch;
+    return scratch;
+}
+
+// Adds up numbers that lie `apart` in memory, in their order, where the first one lies.
+void add_up(float* sums, int64_t numbers, int64_t shares, int64_t apart) {
+    for (int64_t s = 1; s < shares; s++)
+        for (int64_t at = 0; at < numbers; at += LANES) store(sums + at, load(sums + at) + load(sums + s * apart + at));
+}
+
+// Sums of all shares -> where the caller wants them.
+void leave(const Layer& layer, const Widths& w, float* sums, int64_t shares) {
+    const Sums total(w, sums);
+    const int64_t apart = Sums::numbers(w), threads = layer.attention.threads;
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int first = 0; first < w.width; first += LANES) {
+        const int count = std::min(LANES, w.width - first);
+        float *uvqk = total.uvqk + int64_t(first) * w.four_row, *weight = total.weight + int64_t(first) * w.row;
+        add_up(uvqk, int64_t(count) * w.four_row, shares, apart);
+        add_up(weight, int64_t(count) * w.row, shares, apart);
+        for (int o = 0; o < w.four; o++)
+            for (int i = 0; i < count; i++) layer.d_uvqk[int64_t(o) * w.width + first + i] = uvqk[i * w.four_row + o];
+        for (int i = 0; i < count; i++) copy(layer.d_weight + int64_t(first + i) * w.width, weight + i * w.row, w.width);
+    }
+    add_up(total.bias, w.row, shares, apart);
+    copy(layer.d_bias, total.bias, w.width);
+}
+
+}  // namespace
+
+extern "C" {
+
+int64_t hstu_layer_bytes() { return sizeof(Layer); }
+int64_t hstu_layer_lanes() { return LANES; }
+
+// 0, or 1 if memory ran out.
+int64_t hstu_layer_forward(const Layer* layer) {
+    const Widths w(layer->width);
+    const Matrices matrices(*layer, true);
+    const std::vector<Task> units = units_of(*layer);
+    return !for_all(units, layer->attention.threads, [&](int at) { ForwardUnit(*layer, w, matrices, layer_scratch()).run(units[at]); });
+}
+
+int64_t hstu_layer_backward(const Layer* layer) {
+    const Problem& p = layer->attention;
+    const Widths w(layer->width);
+    const Matrices matrices(*layer, false);
+    const std::vector<Task> units = units_of(*layer), shares = shares_of(*layer, units);
+    const int64_t numbers = Sums::numbers(w), count = shares.size();
+    static thread_local Scratch memory;
+    memory.start();
+    float *sums = memory.take<float>(numbers * std::max<int64_t>(count, 1)), *slots[2] = {};
+    clear(sums, numbers * std::max<int64_t>(count, 1));
+    int64_t of_table[2] = {};
+    for (int t = 0; t < p.lookups; t++) {
+        if (!p.lookup[t].gradient) continue;
+        of_table[t] = p.lookup[t].heads * p.lookup[t].rows;
+        slots[t] = zeros(memory, of_table[t] * count);
+    }
+    const bool fine = for_all(shares, p.threads, [&](int at) {
+        float* slot[2] = {};
+        for (int t = 0; t < 2; t++)
+            if (slots[t]) slot[t] = slots[t] + at * of_table[t];
+        BackwardUnit unit(*layer, w, matrices, layer_scratch(), Sums(w, sums + at * numbers), slot);
+        for (int64_t each = shares[at].first; each < shares[at].last; each++) unit.run(units[each]);
+    });
+    leave(*layer, w, sums, count);
+    for (int t = 0; t < p.lookups; t++)
+        for (int64_t row = 0; row < of_table[t]; row++) {
+            double total = 0;
+            for (int64_t at = 0; at < count; at++) total += slots[t][at * of_table[t] + row];
+            p.lookup[t].gradient[row] = float(total);
+        }
+    return !fine;
+}
+
+}  // extern "C"

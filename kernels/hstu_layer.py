@@ -1,0 +1,249 @@
+"""A whole layer of HSTU (Zhai et al. 2024, arXiv:2402.17152, equations 1-3) over packed tokens x [T, D], H heads of size D / H.
+
+    u, v, q, k = split(SiLU(LN(x) W))
+    y = x + W_o dropout(u * LN(attention(q, k, v))) + b        LN without weights of its own, epsilon 1e-6
+
+`torch` composes it of the operations that it consists of, each of which has its own implementations. `cpu` is one compiled pass
+in each direction: a few segments at a time go through all of it while they are in the caches. Between the passes it keeps x, the
+projection before its SiLU and what attention gives, 6 D numbers a token where the parts keep 12 D; the rest is computed
+again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import native
+from .dispatch import Implementation, choose, register
+from .dropout import draw, dropout
+from .gating import gated_norm, silu_split
+from .hstu_attention import AttentionPlan, fused, hstu_attention
+from .hstu_attention.plan import Activation
+from .linear import linear
+from .rotary import rotate
+
+EPSILON = 1e-6
+"""Of both norms."""
+
+
+class Layer(NamedTuple):
+    """What an implementation of `hstu_layer` is given; see there."""
+
+    x: Tensor
+    uvqk: Tensor
+    out: Tensor
+    bias: Tensor
+    plan: AttentionPlan
+    heads: int
+    alpha: float
+    position_bias: Tensor | None
+    time_bias: Tensor | None
+    activation: Activation
+    divisor: Tensor | float
+    turn: Tensor | None
+    rate: float
+    clean: bool
+
+
+def hstu_layer(
+    x: Tensor,
+    uvqk: Tensor,
+    out: Tensor,
+    bias: Tensor,
+    plan: AttentionPlan,
+    *,
+    heads: int,
+    alpha: float = 1.0,
+    position_bias: Tensor | None = None,
+    time_bias: Tensor | None = None,
+    activation: Activation = "silu",
+    divisor: Tensor | float = 1.0,
+    turn: Tensor | None = None,
+    rate: float = 0.0,
+    clean: bool = True,
+    implementation: str | None = None,
+) -> Tensor:
+    """One layer.
+
+    Args:
+        x: [T, D].
+        uvqk: [4 D, D], rows of u, v, q and k; [3 D, D] without a gate u.
+        out: [D, D]. bias: [D].
+        alpha, position_bias, time_bias, activation, divisor: as in `hstu_attention`.
+        turn: of queries and keys, see `rotary.rotation`.
+        rate: of dropout, in [0, 1).
+        clean: the skip connection carries x, else LN(x).
+        implementation: a name; None for what `dispatch` chooses.
+
+    Returns:
+        [T, D], differentiable in x, the weights, the bias and both tables.
+    """
+    layer = Layer(x, uvqk, out, bias, plan, heads, alpha, position_bias, time_bias, activation, divisor, turn, rate, clean)
+    return choose("hstu_layer", x.device, x.dtype, "torch" if _only_composed(layer) else implementation).run(layer)
+
+
+def _only_composed(layer: Layer) -> bool:
+    """What the compiled pass leaves to its parts: rotations, no gate, keys and values of a prefix, mixed precision."""
+    plan, device = layer.plan, layer.x.device.type
+    return (
+        layer.turn is not None
+        or len(layer.uvqk) != 4 * layer.x.shape[1]
+        or plan.record is not None
+        or plan.after is not None
+        or torch.is_autocast_enabled(device)
+    )
+
+
+def _composed(layer: Layer) -> Tensor:
+    x, plan = layer.x, layer.plan
+    normed = F.layer_norm(x, x.shape[1:], eps=EPSILON)
+    *gate, v, q, k = silu_split(linear(normed, layer.uvqk), len(layer.uvqk) // x.shape[1])
+    q, k, v = (one.unflatten(1, (layer.heads, -1)) for one in (q, k, v))
+    if layer.turn is not None:
+        q, k = rotate(q, layer.turn), rotate(k, layer.turn)
+    attended = hstu_attention(
+        q, k, v, plan, alpha=layer.alpha, position_bias=layer.position_bias, time_bias=layer.time_bias,
+        activation=layer.activation, divisor=layer.divisor,
+    ).flatten(1)  # fmt: skip
+    attended = gated_norm(gate[0], attended, EPSILON) if gate else F.layer_norm(attended, attended.shape[1:], eps=EPSILON)
+    if layer.rate > 0:
+        attended = dropout(attended, layer.rate)
+    return (x if layer.clean else normed) + linear(attended, layer.out, layer.bias)
+
+
+class _Arguments(ctypes.Structure):
+    """As `Layer` in hstu_layer.cpp, where the fields are explained."""
+
+    _fields_ = [
+        ("attention", fused.Problem),
+        *((name, ctypes.c_int64) for name in ("tokens", "width", "clean")),
+        *((name, ctypes.c_void_p) for name in ("x", "uvqk", "weight", "bias", "y", "z", "attended")),
+        ("threshold", ctypes.c_int64),
+        ("seed", ctypes.c_uint64),
+        ("scale", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("grad", "d_x", "d_uvqk", "d_weight", "d_bias")),
+    ]
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    library.hstu_layer_bytes.argtypes = []
+    library.hstu_layer_bytes.restype = library.hstu_layer_lanes.restype = ctypes.c_int64
+    for function in (library.hstu_layer_forward, library.hstu_layer_backward):
+        function.argtypes = [ctypes.POINTER(_Arguments)]
+        function.restype = ctypes.c_int64
+    if library.hstu_layer_bytes() != ctypes.sizeof(_Arguments):
+        raise native.BuildError("hstu_layer.cpp and hstu_layer.py do not agree about the arguments")
+
+
+_HERE = Path(__file__).parent
+
+LIBRARY = native.Library(
+    *(_HERE / name for name in ("hstu_layer.cpp", "hstu_layer_rows.h", "panels.h", "random_bits.h")),
+    *fused.LIBRARY.sources,
+    declare=_declare,
+)
+
+
+def _call(function: Any, arguments: _Arguments) -> None:
+    if function(ctypes.byref(arguments)):
+        raise MemoryError("hstu_layer=cpu: out of memory")
+
+
+class _Kept(NamedTuple):
+    """What lives from the forward to the backward pass, or as long as a call."""
+
+    arguments: _Arguments
+    tables: list[fused.Table]
+    tensors: tuple[Any, ...]
+    """To which arguments point."""
+
+
+def _forward(layer: Layer, keep: bool) -> tuple[Tensor, _Kept]:
+    """`keep`: for a backward pass."""
+    x, uvqk, out, bias = (one.detach().contiguous() for one in layer[:4])
+    tokens, width = x.shape
+    library, y = LIBRARY(), torch.empty_like(x)
+    arguments = _Arguments(tokens=tokens, width=width, clean=layer.clean, bias=bias.data_ptr(), y=y.data_ptr(), scale=1.0)
+    arguments.x, arguments.uvqk, arguments.weight = x.data_ptr(), uvqk.data_ptr(), out.data_ptr()
+    geometry, inverse = fused.geometry_of(layer.plan, layer.time_bias is not None), _inverse_divisor(layer)
+    lse = x.new_empty(tokens, layer.heads) if layer.activation == "softmax" else None
+    tables = fused.tables_of(layer.position_bias, layer.time_bias)
+    size = width // layer.heads
+    arguments.attention = fused.problem_of(
+        geometry, (layer.heads, size, size), tables, inverse, layer.alpha, layer.activation, lse
+    )
+    kept = ()
+    if keep:
+        lanes = library.hstu_layer_lanes()
+        kept = tuple(x.new_empty(tokens, -(-n // lanes) * lanes) for n in (4 * width, width))
+        arguments.z, arguments.attended = (one.data_ptr() for one in kept)
+    if layer.rate > 0:
+        arguments.seed, arguments.threshold, arguments.scale = draw(layer.rate)
+    _call(library.hstu_layer_forward, arguments)
+    return y, _Kept(arguments, tables, (geometry, inverse, lse, kept))
+
+
+def _inverse_divisor(layer: Layer) -> Tensor | None:
+    """Shared by the layers of a pass, which have one divisor."""
+    if layer.activation != "silu":
+        return None
+    found = layer.plan.cache.get("inverse divisor")
+    if found is None or found[0] is not layer.divisor:
+        divisor = layer.divisor
+        inverse = (
+            divisor.detach().float().reciprocal().contiguous()
+            if isinstance(divisor, Tensor)
+            else torch.full((len(layer.x),), 1 / divisor)
+        )
+        found = layer.plan.cache["inverse divisor"] = divisor, inverse
+    return found[1]
+
+
+class _Fused(torch.autograd.Function):
+    """x, uvqk, out, bias, both tables, and the rest."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        layer: Layer = inputs[-1]
+        y, ctx.kept = _forward(layer, keep=True)
+        ctx.save_for_backward(*inputs[:6])
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        arguments, tables, _ = ctx.kept
+        x, uvqk, out, _, position, time = ctx.saved_tensors
+        grad, x, uvqk, out = grads[0].contiguous(), x.contiguous(), uvqk.contiguous(), out.contiguous()
+        arguments.grad, arguments.x, arguments.uvqk, arguments.weight = (one.data_ptr() for one in (grad, x, uvqk, out))
+        arguments.attention.threads = torch.get_num_threads()
+        found = tuple(torch.empty_like(one) for one in (x, uvqk, out))
+        d_bias = out.new_empty(len(out))
+        arguments.d_x, arguments.d_uvqk, arguments.d_weight = (one.data_ptr() for one in found)
+        arguments.d_bias = d_bias.data_ptr()
+        gradients = fused.learn(arguments.attention, tables, ctx.needs_input_grad[4] or ctx.needs_input_grad[5])
+        _call(LIBRARY().hstu_layer_backward, arguments)
+        return *found, d_bias, *fused.table_gradients(position, time, gradients, tables), None
+
+
+def _compiled(layer: Layer) -> Tensor:
+    leaves = (*layer[:4], layer.position_bias, layer.time_bias)
+    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in leaves):
+        return _Fused.apply(*leaves, layer)  # type: ignore[no-any-return]
+    return _forward(layer, keep=False)[0]
+
+
+register(
+    "hstu_layer",
+    Implementation(
+        "cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable,
+        parts=("linear", "silu_split", "hstu_attention", "gated_norm", "dropout"),
+    ),
+    Implementation("torch", _composed),
+)  # fmt: skip
