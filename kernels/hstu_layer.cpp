@@ -1,7 +1,7 @@
 // A whole HSTU layer, a few segments at a time: what lies between its input and its output stays in the caches, but for the
 // projection before its SiLU and what attention gives, which the backward pass reads instead of computing them again. See
 // hstu_layer.py for the operation and its arguments.
-#include "hstu_attention/fused.cpp"  // for its two passes, which work on the rows of a unit as on those of a batch
+#include "hstu_attention/fused_passes.h"  // which work on the rows of a unit as on those of a batch
 #include "hstu_layer_rows.h"
 #include "panels.h"
 

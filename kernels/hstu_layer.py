@@ -145,7 +145,7 @@ _HERE = Path(__file__).parent
 
 LIBRARY = native.Library(
     *(_HERE / name for name in ("hstu_layer.cpp", "hstu_layer_rows.h", "panels.h", "random_bits.h")),
-    *fused.LIBRARY.sources,
+    *fused.LIBRARY.sources[1:],
     declare=_declare,
 )
 

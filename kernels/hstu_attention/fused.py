@@ -71,7 +71,7 @@ def _declare(library: ctypes.CDLL) -> None:
 _HERE = Path(__file__).parent
 
 LIBRARY = Library(
-    *(_HERE / name for name in ("fused.cpp", "fused_worker.h", "fused_problem.h", "fused_bias.h")),
+    *(_HERE / name for name in ("fused.cpp", "fused_passes.h", "fused_worker.h", "fused_problem.h", "fused_bias.h")),
     _HERE.parent / "simd.h",
     declare=_declare,
 )
