@@ -122,9 +122,7 @@ def _create(target: Target, sweep: Sweep, data: RankingData, storage: BaseStorag
     path = target.place.sweep_path(sweep.root, target.info.name)
     record = sweeps.load(path) if path.exists() else None
     if record is not None:
-        asked = {key: value for key, value in wanted.items() if not key.startswith("space.")}
-        found = {**record.settings, **_texts(record.space)}
-        _same(found, {**asked, **_texts(axes(target.space))}, f"the search in {path}", "delete that file")
+        _same({**record.settings, **_texts(record.space)}, wanted, f"the search in {path}", "delete that file")
     while (study := _begun(target, storage)) is None:
         with contextlib.suppress(DuplicatedStudyError):  # somebody else begins it right now
             _begin(target, storage, wanted, () if record is None else record.trials)
@@ -184,7 +182,7 @@ def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, An
         "seed": sweep.seed,
         "prune": sweep.prune,
         **{key: value for key, value in fixed.items() if key not in searched and key != "train.checkpoint_seconds"},
-        **{f"space.{name}": str(one) for name, one in target.space.items()},
+        **_texts(axes(target.space)),
     }
 
 

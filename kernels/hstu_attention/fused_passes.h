@@ -18,11 +18,10 @@ class Forward : Worker {
     void run() {
         for (int64_t s = task.first; s < task.last; s++) {
             enter(s);
-            for (int64_t h = task.head; h < task.end_head; h++) {
-                HeadRows& x = rows[h - task.head];
+            each_head([&](int64_t, HeadRows& x) {
                 if (p.activation != BIAS_ALONE) x.k_turned = scratch.take<float>(int64_t(keys) * size);
                 x.v = scratch.take<float>(int64_t(keys) * wide);
-            }
+            });
             k_rows = scratch.take<float>(LANES * narrow);
             width = tile_width(1);
             take_tiles(ROWS);
@@ -34,14 +33,11 @@ class Forward : Worker {
    private:
     float* k_rows;  // [LANES][narrow]
 
-    // Prepares keys up to this one. A vector of keys is prepared when a query first sees it, so that it is in the caches then.
     void reach(int key) {
-        for (; ready < key; ready += LANES)
-            for (int64_t h = task.head; h < task.end_head; h++) {
-                const HeadRows& x = rows[h - task.head];
-                if (p.activation != BIAS_ALONE) prepare(p.k, h, size, k_rows, x.k_turned);
-                prepare(p.v, h, value_size, x.v + int64_t(ready) * wide, nullptr);
-            }
+        each_vector_until(key, [&](int64_t h, HeadRows& x) {
+            if (p.activation != BIAS_ALONE) prepare(p.k, h, size, k_rows, x.k_turned);
+            prepare(p.v, h, value_size, x.v + int64_t(ready) * wide, nullptr);
+        });
     }
 
     void forward_group(const Group& group) {
@@ -83,14 +79,13 @@ class Backward : Worker {
     void run() {
         for (int64_t s = task.first; s < task.last; s++) {
             enter(s);
-            for (int64_t h = task.head; h < task.end_head; h++) {
-                HeadRows& x = rows[h - task.head];
+            each_head([&](int64_t, HeadRows& x) {
                 x.dv = scratch.take<float>(int64_t(keys) * wide);
                 x.v_turned = scratch.take<float>(int64_t(keys) * value_size);
-                if (p.activation == BIAS_ALONE) continue;
+                if (p.activation == BIAS_ALONE) return;
                 for (float** one : {&x.k, &x.dk}) *one = scratch.take<float>(int64_t(keys) * narrow);
                 x.k_turned = scratch.take<float>(int64_t(keys) * size);
-            }
+            });
             v_rows = scratch.take<float>(LANES * wide);
             width = tile_width(BLOCK / ROWS);
             take_tiles(BLOCK);
@@ -109,17 +104,15 @@ class Backward : Worker {
    private:
     float* v_rows;  // [LANES][wide]
 
-    // As in the forward pass; gradients begin as zeros.
+    // Gradients begin as zeros.
     void reach(int key) {
-        for (; ready < key; ready += LANES)
-            for (int64_t h = task.head; h < task.end_head; h++) {
-                const HeadRows& x = rows[h - task.head];
-                prepare(p.v, h, value_size, v_rows, x.v_turned);
-                clear(x.dv + int64_t(ready) * wide, LANES * wide);
-                if (p.activation == BIAS_ALONE) continue;
-                prepare(p.k, h, size, x.k + int64_t(ready) * narrow, x.k_turned);
-                clear(x.dk + int64_t(ready) * narrow, LANES * narrow);
-            }
+        each_vector_until(key, [&](int64_t h, HeadRows& x) {
+            prepare(p.v, h, value_size, v_rows, x.v_turned);
+            clear(x.dv + int64_t(ready) * wide, LANES * wide);
+            if (p.activation == BIAS_ALONE) return;
+            prepare(p.k, h, size, x.k + int64_t(ready) * narrow, x.k_turned);
+            clear(x.dk + int64_t(ready) * narrow, LANES * narrow);
+        });
     }
 
     void backward_block(int first) {

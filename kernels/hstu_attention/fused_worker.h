@@ -94,6 +94,19 @@ class Worker {
         for (int t = 0; t < p.lookups; t++) bias[t].segment(position, run, counting, n);
     }
 
+    // Calls visit(head, its rows) for the heads of the task.
+    template <class Visit>
+    void each_head(Visit visit) {
+        for (int64_t h = task.head; h < task.end_head; h++) visit(h, rows[h - task.head]);
+    }
+
+    // The same for every vector of keys up to this key that is not ready yet. A vector of keys is prepared when a query first
+    // sees it, so that it is in the caches then.
+    template <class Visit>
+    void each_vector_until(int key, Visit visit) {
+        for (; ready < key; ready += LANES) each_head(visit);
+    }
+
     void take_tiles(int tile_rows) {
         for (int t = 0; t < p.lookups; t++) index[t] = scratch.take<int32_t>(tile_rows * width);
         biases = zeros(scratch, tile_rows * width);

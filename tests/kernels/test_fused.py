@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,13 +16,6 @@ REASON = fused.LIBRARY.why_unavailable()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 POSITIONS = 40
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def any_bounds(lengths: list[int], seed: int, plain: bool = False) -> AttentionPlan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,13 +26,6 @@ compiled = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 NAMES = ("y", "x", "uvqk", "out", "bias", "position", "time")
 SEED = 5
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def literal(

@@ -57,16 +57,12 @@ def test_values_and_gradients(threads: int, dim: int, tokens: int, rows: int | N
     slots = slots_of(tables, tokens, rows, generator)
     exact_slots, exact = in_double(slots, tables)
     size = tokens if rows is None else rows
-    before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    try:
-        out, expected = lookup(slots, size), lookup(exact_slots, size)
-        assert out.shape == (size, 3, dim) and out.dtype == torch.float32 and expected.dtype == torch.float64
-        grad = torch.randn(out.shape, generator=generator)
-        gradients = torch.autograd.grad(out, tables, grad)
-        expected_gradients = torch.autograd.grad(expected, exact, grad.double())
-    finally:
-        torch.set_num_threads(before)
+    out, expected = lookup(slots, size), lookup(exact_slots, size)
+    assert out.shape == (size, 3, dim) and out.dtype == torch.float32 and expected.dtype == torch.float64
+    grad = torch.randn(out.shape, generator=generator)
+    gradients = torch.autograd.grad(out, tables, grad)
+    expected_gradients = torch.autograd.grad(expected, exact, grad.double())
     for one, other in zip((out, *gradients), (expected, *expected_gradients), strict=True):
         assert torch.allclose(one.double(), other, rtol=1e-5, atol=1e-4)
 

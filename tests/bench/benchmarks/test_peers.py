@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from rankbench.bench import cli
 from rankbench.bench.benchmarks import peers
@@ -34,11 +33,7 @@ def no_deepctr(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def command(table: Path, *more: str) -> int:
-    before = torch.get_num_threads()
-    try:
-        return cli.main(["bench", "peers", "--dataset", str(table), "--history-length", "6", "--rounds", "1", *more])
-    finally:
-        torch.set_num_threads(before)
+    return cli.main(["bench", "peers", "--dataset", str(table), "--history-length", "6", "--rounds", "1", *more])
 
 
 def test_examples_hold_ids_alone(data: RankingData) -> None:
