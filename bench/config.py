@@ -112,7 +112,7 @@ class TrainConfig:
     """Epochs without a better validation metric before training stops; the best weights are restored."""
     monitor: Literal["auc", "gauc", "logloss"] = "auc"
     max_seconds: float = 0.0
-    """Stop after this training time; 0: no limit."""
+    """Stop after this training time (on a CPU, CPU time by thread); 0: no limit."""
     clip_norm: float = 5.0
     """Largest gradient norm; 0: not clipped."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

@@ -67,7 +67,7 @@ class Lease:
         self._lost = False
         self._own = {"machine": MACHINE, "pid": os.getpid(), "started": psutil.Process().create_time()}
         self.seconds = 0.0
-        """Of training so far; set by who trains."""
+        """Of training so far, as TrainState.budget_seconds counts; set by who trains."""
         self.allowed = 0.0
 
     def __enter__(self) -> Lease:

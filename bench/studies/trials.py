@@ -129,7 +129,6 @@ class Watched(Reporter):
         value = getattr(point, f"valid_{self.metric}")
         self._values.append(-value if self.metric == "logloss" else value)
         self.epochs, self.best_epoch = point.epoch, 1 + int(np.argmax(self._values))
-        self.lease.seconds = point.seconds
         self.trial.report(value, step=point.epoch)
 
     def prune(self) -> None:
@@ -153,14 +152,14 @@ def train_trial(
     if saved is not None:  # what the dead worker reported was reported of another trial
         for point in saved["state"]["curve"]:
             progress.report(EpochPoint(**point))
-        progress.lease.seconds = saved["state"]["seconds"]
+        progress.lease.seconds = saved["state"]["budget_seconds"]
         del saved
         progress.prune()
     torch.manual_seed(SEED)
     np.random.seed(SEED)
     model = target.info.build(experiment.params, data.spec).to(device)
     state = train(model, target.info, data, experiment.train, SEED, device, resume_file, progress)
-    progress.lease.seconds = state.seconds
+    progress.lease.seconds = state.budget_seconds
     value = _best(state, target.metric) if state.curve else _judged(model, target, data, device, experiment.train.precision)
     if not np.isfinite(value):
         raise FloatingPointError(f"validation {target.metric} is {value}")

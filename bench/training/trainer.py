@@ -55,7 +55,7 @@ class Progress(Protocol):
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None: ...
 
     def enough(self, seconds: float) -> bool:
-        """Asked after each step: whether training shall end here, as it does at train.max_seconds."""
+        """Asked after each step, with TrainState.budget_seconds: whether training shall end here, as at train.max_seconds."""
         ...
 
 
@@ -78,6 +78,9 @@ class TrainState:
     """Wall time of training, batch assembly and shuffling included, validation left out."""
     cpu_seconds: float = 0.0
     """The same in CPU time of all threads; while training, of this process."""
+    budget_seconds: float = 0.0
+    """What limits of time count. On a CPU: CPU time by thread, which other work on the machine does not lengthen, so that two
+    models get the same even where they do not run at the same time. Elsewhere: wall time."""
     best_epoch: int = 0
     best_value: float = -float("inf")
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -158,13 +161,9 @@ def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
     for plan in batches.plans(None):
         model.observe(to_device(batches.assemble(plan, None), device))
     model.finish()
-    return TrainState(
-        epoch=1,
-        best_epoch=1,
-        trained=len(batches.examples),
-        seconds=time.perf_counter() - begin,
-        cpu_seconds=time.process_time() - begin_cpu,
-    )
+    wall, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
+    trained = len(batches.examples)
+    return TrainState(epoch=1, best_epoch=1, trained=trained, seconds=wall, cpu_seconds=cpu, budget_seconds=cpu)
 
 
 def _validate(
@@ -204,7 +203,7 @@ class _Loop:
         return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time(progress)))
 
     def out_of_time(self, progress: Progress) -> bool:
-        limit, seconds = self.config.max_seconds, self.state.seconds
+        limit, seconds = self.config.max_seconds, self.state.budget_seconds
         if self.team.size > 1 and limit == 0:  # nobody asks before the time of a team
             return False
         return self.team.from_leader(lambda: 0 < limit <= seconds or progress.enough(seconds))
@@ -214,8 +213,10 @@ class _Loop:
         """What is done within counts as training time."""
         begin, begin_cpu = time.perf_counter(), time.process_time()
         yield
-        self.state.seconds += time.perf_counter() - begin
-        self.state.cpu_seconds += time.process_time() - begin_cpu
+        wall, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
+        self.state.seconds += wall
+        self.state.cpu_seconds += cpu
+        self.state.budget_seconds += cpu / torch.get_num_threads() if self.device.type == "cpu" else wall
 
     def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress) -> None:
         state = self.state

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ import torch
 
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
-from rankbench.bench.contract import Ranker
-from rankbench.bench.data.batches import make_batches
+from rankbench.bench.contract import PointwiseBatch, Ranker
+from rankbench.bench.data.batches import PointwiseBatches, make_batches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
@@ -135,7 +137,20 @@ def test_the_best_epoch_is_restored_and_patience_ends_training(data: RankingData
 def test_a_budget_in_seconds_ends_within_an_epoch(data: RankingData, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, epochs=1000, patience=1000, max_seconds=0.3, batch_size=16)
     _, state, _ = fit("dnn", data, tmp_path / "x.pt", config)
-    assert 0.3 <= state.seconds < 5 and 1 <= state.epoch < 1000
+    assert 0.3 <= state.budget_seconds < 5 and 1 <= state.epoch < 1000
+
+
+def test_waiting_costs_no_budget_on_a_cpu(data: RankingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else runs on the machine makes a model wait, and must not shorten its training."""
+    assemble = PointwiseBatches.assemble
+
+    def late(*arguments: Any) -> PointwiseBatch:
+        time.sleep(0.02)
+        return assemble(*arguments)
+
+    monkeypatch.setattr(PointwiseBatches, "assemble", late)
+    _, state, _ = fit("dnn", data, tmp_path / "x.pt", dataclasses.replace(CONFIG, epochs=1))
+    assert 0 < state.budget_seconds <= state.seconds - 0.02 * state.steps
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
