@@ -70,8 +70,8 @@ std::vector<Task> shares_of(const Layer& layer, const std::vector<Task>& units) 
 // What both passes need of a unit.
 class Unit {
    public:
-    Unit(const Layer& of, const Widths& widths, const Matrices& packed, Scratch& memory)
-        : layer(of), p(of.attention), w(widths), matrices(packed), scratch(memory),
+    Unit(const Layer& of, const Widths& widths, const Matrices& packed, const std::vector<Lookup>& tables, Scratch& memory)
+        : layer(of), p(of.attention), w(widths), matrices(packed), lookups(tables), scratch(memory),
           mask(widths, of.seed, of.threshold, float(of.scale)) {}
 
    protected:
@@ -79,6 +79,7 @@ class Unit {
     Problem p;
     const Widths& w;
     const Matrices& matrices;
+    const std::vector<Lookup>& lookups;
     Scratch& scratch;
     Mask mask;
     int64_t begin = 0;
@@ -116,8 +117,7 @@ class ForwardUnit : Unit {
         float* attended = layer.attended ? kept_attended(0) : scratch.take<float>(int64_t(n) * w.row);
         const int64_t row = layer.attended ? w.vectors * LANES : w.row;
         p.out = tokens(attended, row);
-        float* const none[2] = {};
-        if (n) Forward(p, unit, none, own_scratch()).run();
+        if (n) Forward(p, lookups, unit, {}, own_scratch()).run();
         gated = scratch.take<float>(ROWS_TOGETHER * w.row);
         result = scratch.take<float>(ROWS_TOGETHER * w.row);
         blocks([&](int first, int count) { finish(first, count, attended, row); });
@@ -170,8 +170,9 @@ struct Sums {
 
 class BackwardUnit : Unit {
    public:
-    BackwardUnit(const Layer& of, const Widths& widths, const Matrices& packed, Scratch& memory, Sums own, float* const* slots)
-        : Unit(of, widths, packed, memory), sums(own), slot(slots) {}
+    BackwardUnit(const Layer& of, const Widths& widths, const Matrices& packed, const std::vector<Lookup>& tables, Scratch& memory,
+                 Sums own, const std::array<float*, 2>& slots)
+        : Unit(of, widths, packed, tables, memory), sums(own), slot(slots) {}
 
     void run(const Task& unit) {
         enter(unit);
@@ -186,14 +187,14 @@ class BackwardUnit : Unit {
         p.dv = part(steps, 1), p.dq = part(steps, 2), p.dk = part(steps, 3);
         blocks([&](int first, int count) { before_attention(first, count); });
         add_outer(layer.grad + begin * w.width, w.width, w.width, gated, w.row, w.vectors, n, sums.weight, w.row, strips);
-        if (n) Backward(p, unit, slot, own_scratch()).run();
+        if (n) Backward(p, lookups, unit, slot, own_scratch()).run();
         blocks([&](int first, int count) { after_attention(first, count); });
         add_outer(normed, w.row, w.width, steps, w.four_row, w.four_vectors, n, sums.uvqk, w.four_row, strips);
     }
 
    private:
     Sums sums;
-    float* const* slot;
+    std::array<float*, 2> slot;
     float *scale = nullptr, *slope = nullptr, *steps = nullptr;  // of the norm of x; of SiLU; gradients of u, v, q, k
     float *gated = nullptr, *d_attended = nullptr, *result = nullptr, *strips = nullptr;
 
@@ -292,40 +293,30 @@ int64_t hstu_layer_lanes() { return LANES; }
 int64_t hstu_layer_forward(const Layer* layer) {
     const Widths w(layer->width);
     const Matrices matrices(*layer, true);
+    const std::vector<Lookup> lookups = lookups_of(layer->attention.position_bias, layer->attention.time_bias);
     const std::vector<Task> units = units_of(*layer);
-    return !for_all(units, layer->attention.threads, [&](int at) { ForwardUnit(*layer, w, matrices, layer_scratch()).run(units[at]); });
+    return !for_all(units, layer->attention.threads,
+                    [&](int at) { ForwardUnit(*layer, w, matrices, lookups, layer_scratch()).run(units[at]); });
 }
 
 int64_t hstu_layer_backward(const Layer* layer) {
     const Problem& p = layer->attention;
     const Widths w(layer->width);
     const Matrices matrices(*layer, false);
+    const std::vector<Lookup> lookups = lookups_of(p.position_bias, p.time_bias);
     const std::vector<Task> units = units_of(*layer), shares = shares_of(*layer, units);
     const int64_t numbers = Sums::numbers(w), count = shares.size();
     static thread_local Scratch memory;
     memory.start();
-    float *sums = memory.take<float>(numbers * std::max<int64_t>(count, 1)), *slots[2] = {};
+    float* sums = memory.take<float>(numbers * std::max<int64_t>(count, 1));
     clear(sums, numbers * std::max<int64_t>(count, 1));
-    int64_t of_table[2] = {};
-    for (int t = 0; t < p.lookups; t++) {
-        if (!p.lookup[t].gradient) continue;
-        of_table[t] = p.lookup[t].heads * p.lookup[t].rows;
-        slots[t] = zeros(memory, of_table[t] * count);
-    }
+    const BiasGradients biases(lookups, count, memory);
     const bool fine = for_all(shares, p.threads, [&](int at) {
-        float* slot[2] = {};
-        for (int t = 0; t < 2; t++)
-            if (slots[t]) slot[t] = slots[t] + at * of_table[t];
-        BackwardUnit unit(*layer, w, matrices, layer_scratch(), Sums(w, sums + at * numbers), slot);
+        BackwardUnit unit(*layer, w, matrices, lookups, layer_scratch(), Sums(w, sums + at * numbers), biases.begin(at));
         for (int64_t each = shares[at].first; each < shares[at].last; each++) unit.run(units[each]);
     });
     leave(*layer, w, sums, count);
-    for (int t = 0; t < p.lookups; t++)
-        for (int64_t row = 0; row < of_table[t]; row++) {
-            double total = 0;
-            for (int64_t at = 0; at < count; at++) total += slots[t][at * of_table[t] + row];
-            p.lookup[t].gradient[row] = float(total);
-        }
+    biases.give();
     return !fine;
 }
 

@@ -159,7 +159,7 @@ class _Kept(NamedTuple):
     """What lives from the forward to the backward pass, or as long as a call."""
 
     arguments: _Arguments
-    tables: list[fused.Table]
+    tables: fused.Tables
     tensors: tuple[Any, ...]
     """To which arguments point."""
 
@@ -227,9 +227,9 @@ class _Fused(torch.autograd.Function):
         d_bias = out.new_empty(len(out))
         arguments.d_x, arguments.d_uvqk, arguments.d_weight = (one.data_ptr() for one in found)
         arguments.d_bias = d_bias.data_ptr()
-        gradients = fused.learn(arguments.attention, tables, ctx.needs_input_grad[4] or ctx.needs_input_grad[5])
+        gradients = fused.learn(arguments.attention, tables, ctx.needs_input_grad[4:6])
         _call(LIBRARY().hstu_layer_backward, arguments)
-        return *found, d_bias, *fused.table_gradients(position, time, gradients, tables), None
+        return *found, d_bias, *fused.gradients_like((position, time), gradients), None
 
 
 def _compiled(layer: Layer) -> Tensor:

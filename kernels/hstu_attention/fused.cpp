@@ -8,38 +8,19 @@ int64_t rankbench_problem_bytes() { return sizeof(Problem); }
 // 0, or 1 if memory ran out.
 int64_t rankbench_forward(const Problem* p) {
     const std::vector<Task> tasks = cut(*p, p->size + p->value_size);
-    return !for_all(tasks, p->threads, [&](int t) {
-        float* const none[2] = {};
-        Forward(*p, tasks[t], none, own_scratch()).run();
-    });
+    const std::vector<Lookup> lookups = lookups_of(p->position_bias, p->time_bias);
+    return !for_all(tasks, p->threads, [&](int t) { Forward(*p, lookups, tasks[t], {}, own_scratch()).run(); });
 }
 
 int64_t rankbench_backward(const Problem* p) {
     const std::vector<Task> tasks = cut(*p, 3 * p->size + 2 * p->value_size);
-    static thread_local Scratch sums;
-    sums.start();
-    float* slots[2] = {};
-    int64_t numbers[2] = {};
-    for (int t = 0; t < p->lookups; t++) {
-        if (!p->lookup[t].gradient) continue;
-        numbers[t] = p->lookup[t].heads * p->lookup[t].rows;
-        slots[t] = sums.take<float>(numbers[t] * tasks.size());
-    }
-    const bool fine = for_all(tasks, p->threads, [&](int at) {
-        float* slot[2] = {};
-        for (int t = 0; t < 2; t++) {
-            if (!slots[t]) continue;
-            slot[t] = slots[t] + at * numbers[t];
-            std::memset(slot[t], 0, sizeof(float) * numbers[t]);
-        }
-        Backward(*p, tasks[at], slot, own_scratch()).run();
-    });
-    for (int t = 0; t < p->lookups; t++)
-        for (int64_t row = 0; row < numbers[t]; row++) {
-            double total = 0;
-            for (size_t at = 0; at < tasks.size(); at++) total += slots[t][at * numbers[t] + row];
-            p->lookup[t].gradient[row] = float(total);
-        }
+    const std::vector<Lookup> lookups = lookups_of(p->position_bias, p->time_bias);
+    static thread_local Scratch memory;
+    memory.start();
+    const BiasGradients gradients(lookups, tasks.size(), memory);
+    const bool fine =
+        for_all(tasks, p->threads, [&](int t) { Backward(*p, lookups, tasks[t], gradients.begin(t), own_scratch()).run(); });
+    gradients.give();
     return !fine;
 }
 

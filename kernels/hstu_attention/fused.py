@@ -22,9 +22,6 @@ from .plan import AttentionPlan, Inputs
 
 _ACTIVATIONS = {"silu": 0, "softmax": 1, "bias alone": 2}
 
-_JOINT_ROWS = 16_384
-"""Rows of a joint table over positions and times, at most: 64 KB, beyond which two small tables are faster to read."""
-
 _AIR = 64
 """Bytes before and behind the buckets, for vectors that hang over."""
 
@@ -33,10 +30,10 @@ class _Tokens(ctypes.Structure):
     _fields_ = [("data", ctypes.c_void_p), ("row", ctypes.c_int64), ("head", ctypes.c_int64)]
 
 
-class _Lookup(ctypes.Structure):
+class _BiasTable(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("table", "gradient")),
-        *((name, ctypes.c_int64) for name in ("heads", "rows", "positions", "buckets")),
+        *((name, ctypes.c_void_p) for name in ("values", "gradient")),
+        *((name, ctypes.c_int64) for name in ("heads", "rows")),
     ]
 
 
@@ -49,8 +46,7 @@ class Problem(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("offsets", "lo", "hi", "position", "bucket", "bucket_offset", "inverse")),
         *((name, _Tokens) for name in ("q", "k", "v", "out")),
         ("lse", ctypes.c_void_p),
-        ("lookups", ctypes.c_int64),
-        ("lookup", _Lookup * 2),
+        *((name, _BiasTable) for name in ("position_bias", "time_bias")),
         *((name, _Tokens) for name in ("grad", "dq", "dk", "dv")),
     ]
 
@@ -71,7 +67,10 @@ def _declare(library: ctypes.CDLL) -> None:
 _HERE = Path(__file__).parent
 
 LIBRARY = Library(
-    *(_HERE / name for name in ("fused.cpp", "fused_passes.h", "fused_worker.h", "fused_problem.h", "fused_bias.h")),
+    *(
+        _HERE / name
+        for name in ("fused.cpp", "fused_passes.h", "fused_worker.h", "fused_problem.h", "fused_bias.h", "fused_tables.h")
+    ),
     _HERE.parent / "simd.h",
     declare=_declare,
 )
@@ -126,49 +125,29 @@ def _readable(x: Tensor) -> Tensor:
     return x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous()
 
 
-class Table(NamedTuple):
-    """Lookup tables of the library and how they come from the two bias tables."""
+class Tables(NamedTuple):
+    """Both bias tables as the library reads them, float32 [heads or 1, rows]; None where there is none."""
 
-    rows: Tensor
-    """float32 [heads or 1, rows]"""
-    positions: int
-    buckets: int
+    position: Tensor | None
+    time: Tensor | None
+
+
+def tables_of(position: Tensor | None, time: Tensor | None) -> Tables:
+    """From [rows] or [rows, heads]."""
+    return Tables(*(None if one is None else _by_head(one) for one in (position, time)))
 
 
 def _by_head(table: Tensor) -> Tensor:
     return (table.detach().float().t() if table.dim() == 2 else table.detach().float().unsqueeze(0)).contiguous()
 
 
-def tables_of(position: Tensor | None, time: Tensor | None) -> list[Table]:
-    """One joint table if it is small; its row p * buckets + b is the sum of both."""
-    places = None if position is None else _by_head(position)
-    gaps = None if time is None else _by_head(time)
-    if places is not None and gaps is not None and places.shape[1] * gaps.shape[1] <= _JOINT_ROWS:
-        return [Table((places.unsqueeze(2) + gaps.unsqueeze(1)).flatten(1), places.shape[1], gaps.shape[1])]
-    separate = [] if places is None else [Table(places, places.shape[1], 0)]
-    return separate if gaps is None else [*separate, Table(gaps, 0, gaps.shape[1])]
-
-
-def _like(gradient: Tensor, table: Tensor) -> Tensor:
-    """[heads or 1, rows] -> the table's shape and dtype."""
-    return (gradient.squeeze(0) if table.dim() == 1 else gradient.t()).to(table.dtype)
-
-
-def table_gradients(
-    position: Tensor | None, time: Tensor | None, gradients: list[Tensor | None], tables: list[Table]
-) -> tuple[Tensor | None, Tensor | None]:
-    """Of both bias tables, from those of the lookup tables."""
-    if position is not None and time is not None and len(tables) == 1:
-        if gradients[0] is None:
-            return None, None
-        joint = gradients[0].unflatten(1, (tables[0].positions, tables[0].buckets))
-        return _like(joint.sum(2), position), _like(joint.sum(1), time)
-    left = iter(gradients)
-    result = []
-    for table in (position, time):
-        gradient = None if table is None else next(left)
-        result.append(None if table is None or gradient is None else _like(gradient, table))
-    return result[0], result[1]
+def gradients_like(tables: tuple[Tensor | None, Tensor | None], gradients: Tables) -> tuple[Tensor | None, Tensor | None]:
+    """[heads or 1, rows] -> shapes and dtypes of the bias tables."""
+    position, time = (
+        None if table is None or one is None else (one.squeeze(0) if table.dim() == 1 else one.t()).to(table.dtype)
+        for table, one in zip(tables, gradients, strict=True)
+    )
+    return position, time
 
 
 def _call(function: Callable[..., int], problem: Problem) -> None:
@@ -219,9 +198,9 @@ class _Fused(torch.autograd.Function):
         if q is not None:
             dq, dk = (torch.empty(q.shape, dtype=torch.float32) for _ in range(2))
             problem.dq, problem.dk = _tokens(dq), _tokens(dk)
-        gradients = learn(problem, tables, ctx.needs_input_grad[3] or ctx.needs_input_grad[4])
+        gradients = learn(problem, tables, ctx.needs_input_grad[3:5])
         _call(LIBRARY().rankbench_backward, problem)
-        d_position, d_time = table_gradients(position, time, gradients, tables)
+        d_position, d_time = gradients_like((position, time), gradients)
         if q is not None and k is not None and dq is not None and dk is not None:
             dq, dk = dq.to(q.dtype), dk.to(k.dtype)
         return dq, dk, dv.to(v.dtype), d_position, d_time, None, None, None, None
@@ -232,7 +211,7 @@ def _problem(
     q: Tensor | None,
     k: Tensor | None,
     v: Tensor,
-    tables: list[Table],
+    tables: Tables,
     inverse: Tensor | None,
     alpha: float,
     activation: str,
@@ -253,7 +232,7 @@ def _problem(
 def problem_of(
     geometry: _Geometry,
     sizes: tuple[int, int, int],
-    tables: list[Table],
+    tables: Tables,
     inverse: Tensor | None,
     alpha: float,
     activation: str,
@@ -267,18 +246,18 @@ def problem_of(
     for name, tensor in geometry._asdict().items():
         setattr(problem, name, None if tensor is None else tensor.data_ptr())
     problem.inverse, problem.lse = _pointers(inverse, lse)
-    problem.lookups = len(tables)
-    for lookup, table in zip(problem.lookup, tables, strict=False):
-        lookup.table, lookup.heads, lookup.rows = table.rows.data_ptr(), *table.rows.shape
-        lookup.positions, lookup.buckets = table.positions, table.buckets
+    for into, table in ((problem.position_bias, tables.position), (problem.time_bias, tables.time)):
+        if table is not None:
+            into.values, into.heads, into.rows = table.data_ptr(), *table.shape
     return problem
 
 
-def learn(problem: Problem, tables: list[Table], wanted: bool) -> list[Tensor | None]:
-    """Where a backward pass leaves the gradients of the tables, if they are wanted."""
-    gradients = [torch.empty_like(table.rows) if wanted else None for table in tables]
-    for lookup, gradient in zip(problem.lookup, gradients, strict=False):
-        lookup.gradient = None if gradient is None else gradient.data_ptr()
+def learn(problem: Problem, tables: Tables, wanted: tuple[bool, bool]) -> Tables:
+    """Where a backward pass leaves the gradients of the tables that are wanted."""
+    gradients = Tables(
+        *(torch.empty_like(one) if one is not None and want else None for one, want in zip(tables, wanted, strict=True))
+    )
+    problem.position_bias.gradient, problem.time_bias.gradient = _pointers(*gradients)
     return gradients
 
 

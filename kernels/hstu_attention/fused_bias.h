@@ -1,20 +1,6 @@
-// Learned biases of a tile: which row of which table each pair of a query and a key reads, the sum, and its gradient.
+// Biases of a tile: what each pair of a query and a key reads, and its gradient.
 #pragma once
-#include <algorithm>
-#include <vector>
-
-#include "../simd.h"
-
-// A table over relative positions, over time buckets, or over both (row p * buckets + b). With both in one, a pair costs one
-// look-up and one addition to the gradient instead of two; the caller joins them as long as the joint table fits a cache.
-struct Lookup {
-    const float* table;  // [heads][rows]
-    float* gradient;     // the same shape, or null if nobody wants it
-    int64_t heads;       // 1: all heads share it
-    int64_t rows;
-    int64_t positions;  // relative positions beyond the last use the last; 0: the table knows no positions
-    int64_t buckets;    // 0: the table knows no times
-};
+#include "fused_tables.h"
 
 // A query's own key lies in one row with the others that it sees if it is at most as many keys away.
 constexpr int NEAR = 2 * LANES;
@@ -47,110 +33,112 @@ INLINE void each_vector(const Row& row, Visit visit) {
     for (int c = outer; c < row.to; c += LANES) visit(c, seen(row, c));
 }
 
-// One lookup during one task. Keys whose positions count up by one, as they do where no two tokens are tied, read neighbouring
-// rows of the table backwards: `reversed` makes that one vector load instead of LANES single ones.
+// One lookup during one task.
 class Bias {
    public:
-    // `slot`: where this task adds its gradients, [heads][rows], or null.
-    void start(const Lookup& of, float* slot) {
-        lookup = &of;
-        gradient = slot;
-        runs = of.positions > 0 && of.buckets == 0;
-        if (!runs) return;
-        width = of.rows + 2 * LANES;
-        reversed.resize(of.heads * width);
-        for (int64_t head = 0; head < of.heads; head++)
-            for (int64_t at = 0; at < width; at++) reversed[head * width + at] = of.table[head * of.rows + row_of(at)];
-        reversed_gradient.assign(slot ? of.heads * width : 0, 0.f);
-    }
+    // `slot`: where this task adds its gradients, as the values lie; or null.
+    void start(const Lookup& of, float* slot) { lookup = &of, gradient = slot; }
 
-    // `counting`: positions of the segment's `keys` count up by one from first to last, and no query sees what comes after it.
+    // `key_run`: whether positions count up by one within a vector of keys. `counting`: they do so from the segment's first of its
+    // `keys` to its last, and no query sees what comes after it.
     void segment(const int* key_position, const uint8_t* key_run, bool counting, int keys) {
         position = key_position;
         run = key_run;
-        straight = runs && counting && keys <= lookup->rows;
+        straight = lookup->positions && !lookup->timed && counting && keys <= lookup->positions;
     }
 
     // Biases of a row as they lie in memory, that of key j at [j]; null if they must be looked up.
-    const float* in_place(const Row& row, int64_t head) const {
-        return straight ? &reversed[of_head(head) * width] + first_reversed(row) : nullptr;
-    }
+    const float* in_place(const Row& row, int64_t head) const { return straight ? values(head) + first_of(row) : nullptr; }
 
-    float own(int64_t head) const { return lookup->table[of_head(head) * lookup->rows]; }
-    void add_own(int64_t head, float step) { gradient[of_head(head) * lookup->rows] += step; }
+    float own(int64_t head) const { return values(head)[lookup->own()]; }
+    void add_own(int64_t head, float step) { gradient[of_head(head) + lookup->own()] += step; }
     bool wants_gradient() const { return gradient != nullptr; }
 
-    // index[c - base] of the row's vectors that are no run. A query's own key reads the first row.
-    void find(const Row& row, int32_t* index, int base) const {
-        for (int c = row.from; c < row.to; c += LANES)
-            if (!(runs && run[c / LANES])) *reinterpret_cast<Ints*>(index + c - base) = rows_of(row, c);
-        if (lookup->buckets && !row.apart && row.from < row.to) index[row.own - base] = 0;
-    }
-
     // bias[c - base] = or += what the table says.
-    void read(const Row& row, int64_t head, const int32_t* index, float* bias, int base, bool add) const {
-        const float* table = lookup->table + of_head(head) * lookup->rows;
-        for (int c = row.from; c < row.to; c += LANES) {
-            Floats value;
-            if (runs && run[c / LANES]) {
-                value = load(&reversed[of_head(head) * width + reversed_at(row, c)]);
-            } else {
-                const int32_t* at = index + c - base;
-                for (int lane = 0; lane < LANES; lane++) value[lane] = table[at[lane]];
-            }
+    void read(const Row& row, int64_t head, float* bias, int base, bool add) const {
+        const float* table = values(head);
+        const auto keep = [&](int c, Floats value) INLINED {
             store(bias + c - base, add ? load(bias + c - base) + value : value);
-        }
+        };
+        visit(
+            row,
+            [&](int c, int64_t first, int64_t last, Ints of_first) INLINED {
+                keep(c, select(of_first, load(table + first), load(table + last)));
+            },
+            [&](int c, const int32_t* place) INLINED {
+                Floats value;
+                for (int lane = 0; lane < LANES; lane++) value[lane] = table[place[lane]];
+                keep(c, value);
+            });
     }
 
     // Add the gradients step[c - base] of the biases; zero where the row sees nothing.
-    void scatter(const Row& row, int64_t head, const int32_t* index, const float* step, int base) {
+    void scatter(const Row& row, int64_t head, const float* step, int base) {
+        float* table = gradient + of_head(head);
         if (straight) {
-            float* to = &reversed_gradient[of_head(head) * width] + first_reversed(row);
+            float* to = table + first_of(row);
             for (int c = row.from; c < row.to; c += LANES) store(to + c, load(to + c) + load(step + c - base));
             return;
         }
-        float* table = gradient + of_head(head) * lookup->rows;
-        for (int c = row.from; c < row.to; c += LANES) {
-            const float* from = step + c - base;
-            if (runs && run[c / LANES]) {
-                float* to = &reversed_gradient[of_head(head) * width + reversed_at(row, c)];
-                store(to, load(to) + load(from));
-            } else {
-                const int32_t* at = index + c - base;
-                for (int lane = 0; lane < LANES; lane++) table[at[lane]] += from[lane];
-            }
-        }
-    }
-
-    void finish() {
-        for (size_t at = 0; at < reversed_gradient.size(); at++)
-            gradient[at / width * lookup->rows + row_of(at % width)] += reversed_gradient[at];
+        visit(
+            row,
+            [&](int c, int64_t first, int64_t last, Ints of_first) INLINED {
+                const Floats value = load(step + c - base);
+                store(table + first, load(table + first) + select(of_first, value, Floats{}));
+                store(table + last, load(table + last) + select(of_first, Floats{}, value));
+            },
+            [&](int c, const int32_t* place) INLINED {
+                for (int lane = 0; lane < LANES; lane++) table[place[lane]] += step[c - base + lane];
+            });
     }
 
    private:
-    int64_t of_head(int64_t head) const { return lookup->heads > 1 ? head : 0; }
-
-    // Row of the table at a place of `reversed`: descending, the ends repeated so that a vector may hang over them.
-    int64_t row_of(int64_t at) const { return std::clamp<int64_t>(lookup->rows - 1 + LANES - at, 0, lookup->rows - 1); }
+    int64_t of_head(int64_t head) const { return lookup->heads > 1 ? head * lookup->buckets * lookup->width : 0; }
+    const float* values(int64_t head) const { return lookup->values.data() + of_head(head); }
 
     // Place of the segment's first key, in a straight segment.
-    int64_t first_reversed(const Row& row) const { return lookup->rows - 1 + LANES - (row.position - position[0]); }
+    int64_t first_of(const Row& row) const { return lookup->own() - (row.position - position[0]); }
 
-    int64_t reversed_at(const Row& row, int column) const {
-        const int64_t relative = row.position - position[column];
-        return std::clamp<int64_t>(lookup->rows - 1 + LANES - relative, 0, width - LANES);
+    // Calls lines(column, place of the first key in one line, in another, lanes of the first) for vectors of the row whose keys lie
+    // in at most two buckets, which they do but for the latest; singly(column, place of each key) for others.
+    template <class Lines, class Singly>
+    INLINED void visit(const Row& row, Lines lines, Singly singly) const {
+        const int64_t width = lookup->width;
+        for (int c = row.from; c < row.to; c += LANES) {
+            const bool counts = !lookup->positions || run[c / LANES];
+            const int64_t start = lookup->positions ? std::clamp<int64_t>(lookup->own() - (row.position - position[c]), 0, width - LANES) : 0;
+            if (counts && !lookup->timed) {
+                lines(c, start, start, Ints{});
+                continue;
+            }
+            if (counts && c >= row.lo && c + LANES <= row.hi && !(row.own >= c && row.own < c + LANES)) {
+                const uint8_t first = row.bucket[c], last = row.bucket[c + LANES - 1];
+                const Bytes bytes = *reinterpret_cast<const Bytes*>(row.bucket + c);
+                if (none((bytes != (first - Bytes{})) & (bytes != (last - Bytes{})))) {
+                    const Ints bucket = __builtin_convertvector(bytes, Ints);
+                    lines(c, line(first) + start, line(last) + start, bucket == all(int32_t(first)));
+                    continue;
+                }
+            }
+            int32_t place[LANES];
+            *reinterpret_cast<Ints*>(place) = places(row, c);
+            singly(c, place);
+        }
     }
 
-    Ints rows_of(const Row& row, int column) const {
-        Ints found = {};
+    int64_t line(uint8_t bucket) const { return std::min<int64_t>(bucket, lookup->buckets - 1) * lookup->width; }
+
+    // A query's own key reads bucket 0. Lanes that are not seen read anything.
+    Ints places(const Row& row, int column) const {
+        Ints found = lane_numbers();
         if (lookup->positions) {
             const Ints relative = row.position - *reinterpret_cast<const Ints*>(position + column);
-            found = larger(smaller(relative, all(int32_t(lookup->positions - 1))), Ints{});
+            found = int32_t(lookup->own()) - larger(smaller(relative, all(int32_t(lookup->positions - 1))), Ints{});
         }
-        if (lookup->buckets) {
+        if (lookup->timed) {
             const Bytes byte = *reinterpret_cast<const Bytes*>(row.bucket + column);
-            const Ints bucket = __builtin_convertvector(byte, Ints);
-            found = found * int32_t(lookup->buckets) + smaller(bucket, all(int32_t(lookup->buckets - 1)));
+            const Ints bucket = smaller(__builtin_convertvector(byte, Ints), all(int32_t(lookup->buckets - 1)));
+            found += (lane_numbers() + column == row.own ? Ints{} : bucket) * int32_t(lookup->width);
         }
         return found;
     }
@@ -159,7 +147,5 @@ class Bias {
     float* gradient = nullptr;
     const int* position = nullptr;
     const uint8_t* run = nullptr;
-    bool runs = false, straight = false;
-    int64_t width = 0;
-    std::vector<float> reversed, reversed_gradient;
+    bool straight = false;
 };

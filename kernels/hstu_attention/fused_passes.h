@@ -43,7 +43,6 @@ class Forward : Worker {
     void forward_group(const Group& group) {
         const int base = group.from;
         reach(group.to);
-        find_biases(group, 0, base);
         for (int64_t h = task.head; h < task.end_head; h++) {
             const HeadRows& x = rows[h - task.head];
             if (!shared || h == task.head) read_biases(group, 0, h, base);
@@ -97,8 +96,6 @@ class Backward : Worker {
             reach(keys);
             leave();
         }
-        for (int t = 0; t < p.lookups; t++)
-            if (bias[t].wants_gradient()) bias[t].finish();
     }
 
    private:
@@ -126,7 +123,6 @@ class Backward : Worker {
             to = std::max(to, next.to);
         }
         reach(std::max(to, round_up(first + count, LANES)));
-        for (int at = 0; at < groups; at++) find_biases(group[at], at * ROWS, from);
         for (int64_t h = task.head; h < task.end_head; h++) {
             copy_rows(p.grad, h, first, count, BLOCK, value_size, wide, grads);
             if (p.activation != BIAS_ALONE) copy_rows(p.q, h, first, count, BLOCK, size, narrow, queries);
@@ -173,7 +169,7 @@ class Backward : Worker {
     void add_own(const Row& row, int tile_row, const Own& own, int64_t h, float* to_query) {
         const HeadRows& x = rows[h - task.head];
         add_scaled(x.dv + int64_t(row.own) * wide, grads + tile_row * wide, own.weight, value_size);
-        for (int t = 0; t < p.lookups; t++)
+        for (int t = 0; t < biased; t++)
             if (bias[t].wants_gradient()) bias[t].add_own(h, own.step);
         if (p.activation == BIAS_ALONE) return;
         add_scaled(x.dk + int64_t(row.own) * narrow, queries + tile_row * narrow, own.step, size);
@@ -207,12 +203,12 @@ class Backward : Worker {
             if (h + 1 < task.end_head) return;
             total = collected;
         }
-        for (int t = 0; t < p.lookups; t++) {
+        for (int t = 0; t < biased; t++) {
             if (!bias[t].wants_gradient()) continue;
             for (int at = 0; at < groups; at++)
                 for (int r = 0; r < group[at].count; r++) {
                     const int64_t place = (at * ROWS + r) * width;
-                    bias[t].scatter(group[at].row[r], h, index[t] + place, total + place, from);
+                    bias[t].scatter(group[at].row[r], h, total + place, from);
                 }
         }
     }

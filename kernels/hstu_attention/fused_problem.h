@@ -1,6 +1,7 @@
 // What the caller passes (fused.py declares the same structure), and how the work is cut into tasks.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -26,8 +27,7 @@ struct Problem {
     const float* inverse;          // [T], 1 / divisor; silu alone
     Tokens q, k, v, out;           // q and k: not with bias alone
     float* lse;                    // [T, heads], log of the sum of exponentials; softmax alone
-    int64_t lookups;
-    Lookup lookup[2];
+    BiasTable position_bias, time_bias;
     Tokens grad, dq, dk, dv;  // backward alone
 };
 
@@ -53,9 +53,7 @@ static std::vector<Task> cut(const Problem& p, int64_t kept) {
         pairs[s] = pairs_of(p, s) * p.heads;
         longest = std::max(longest, p.offsets[s + 1] - p.offsets[s]);
     }
-    bool timed = false;
-    for (int t = 0; t < p.lookups; t++) timed = timed || p.lookup[t].buckets;
-    const bool large = !timed && longest * p.heads * kept * int64_t(sizeof(float)) > CACHE;
+    const bool large = !p.time_bias.values && longest * p.heads * kept * int64_t(sizeof(float)) > CACHE;
     const int64_t target = std::max(std::accumulate(pairs.begin(), pairs.end(), int64_t(0)) / TASKS, WORTHWHILE);
     std::vector<Task> tasks;
     for (int64_t s = 0; s < p.segments; s++) {
@@ -113,4 +111,34 @@ class Scratch {
    private:
     size_t used = 0;
     std::vector<std::vector<char>> parts;
+};
+
+// Where tasks add the gradients of biases, each in a place of its own.
+class BiasGradients {
+   public:
+    BiasGradients(const std::vector<Lookup>& of, int64_t count, Scratch& memory) : lookups(of), tasks(count) {
+        for (size_t t = 0; t < lookups.size(); t++)
+            if (lookups[t].wants_gradient()) sums[t] = memory.take<float>(lookups[t].numbers() * tasks);
+    }
+
+    // Of one task, as zeros; null for those that nobody wants.
+    std::array<float*, 2> begin(int64_t task) const {
+        std::array<float*, 2> own = {};
+        for (size_t t = 0; t < lookups.size(); t++) {
+            if (!sums[t]) continue;
+            own[t] = sums[t] + lookups[t].numbers() * task;
+            clear(own[t], lookups[t].numbers());
+        }
+        return own;
+    }
+
+    void give() const {
+        for (size_t t = 0; t < lookups.size(); t++)
+            if (sums[t]) lookups[t].give(sums[t], tasks);
+    }
+
+   private:
+    const std::vector<Lookup>& lookups;
+    int64_t tasks;
+    float* sums[2] = {};
 };

@@ -43,19 +43,21 @@ struct Group {
 
 class Worker {
    public:
-    Worker(const Problem& problem, const Task& of, float* const slot[2], Scratch& memory)
-        : p(problem), task(of), scratch(memory), size(int(p.size)), value_size(int(p.value_size)),
+    // `slot`: where the gradients of each lookup are added; null if nobody wants them.
+    Worker(const Problem& problem, const std::vector<Lookup>& lookups, const Task& of, const std::array<float*, 2>& slot, Scratch& memory)
+        : p(problem), biased(int(lookups.size())), task(of), scratch(memory), size(int(p.size)), value_size(int(p.value_size)),
           wide(round_up(int(p.value_size), LANES)), narrow(round_up(int(p.size), LANES)) {
         shared = true;
-        for (int t = 0; t < p.lookups; t++) {
-            bias[t].start(p.lookup[t], slot[t]);
-            shared = shared && p.lookup[t].heads == 1;
+        for (int t = 0; t < biased; t++) {
+            bias[t].start(lookups[t], slot[t]);
+            shared = shared && lookups[t].heads == 1;
             learning = learning || slot[t];
         }
     }
 
    protected:
     const Problem& p;
+    const int biased;  // number of lookups
     const Task& task;
     Scratch& scratch;
     const int size, value_size, wide, narrow;  // narrow, wide: sizes of keys and values rounded up to whole vectors
@@ -68,8 +70,7 @@ class Worker {
     int n = 0, keys = 0;     // its tokens, and the same rounded up
     int ready = 0;           // keys that are prepared
     int64_t width = 0;       // of a row of a tile
-    int32_t* index[2] = {};  // tiles [rows of a tile][width]: rows of the tables,
-    float *biases, *weights, *steps, *collected;  // biases, weights, gradients of logits, those summed over heads
+    float *biases, *weights, *steps, *collected;  // tiles [rows of a tile][width]: also gradients of logits, those summed over heads
     float *queries, *grads, *result;              // [rows][size rounded up]
 
     void enter(int64_t segment) {
@@ -81,7 +82,7 @@ class Worker {
         rows.assign(task.end_head - task.head, HeadRows{});
         row.assign(round_up(n, BLOCK), Row{});
         for (int i = 0; i < n; i++) row[i] = row_at(i);
-        if (!p.lookups) return;
+        if (!biased) return;
         int* position = scratch.take<int>(keys);
         uint8_t* run = scratch.take<uint8_t>(keys / LANES);
         for (int j = 0; j < keys; j++) position[j] = j < n ? int(p.position[begin + j]) : position[j - 1] + 1;
@@ -91,7 +92,7 @@ class Worker {
         }
         bool counting = true;
         for (int j = 0; j < n; j++) counting &= row[j].hi <= j + 1 && position[j] - position[0] == j;
-        for (int t = 0; t < p.lookups; t++) bias[t].segment(position, run, counting, n);
+        for (int t = 0; t < biased; t++) bias[t].segment(position, run, counting, n);
     }
 
     // Calls visit(head, its rows) for the heads of the task.
@@ -108,7 +109,6 @@ class Worker {
     }
 
     void take_tiles(int tile_rows) {
-        for (int t = 0; t < p.lookups; t++) index[t] = scratch.take<int32_t>(tile_rows * width);
         biases = zeros(scratch, tile_rows * width);
         weights = scratch.take<float>(tile_rows * width);
         queries = scratch.take<float>(tile_rows * narrow);
@@ -194,29 +194,20 @@ class Worker {
 
     // Biases of a row, that of the key `base` first.
     const float* biases_of(const Row& of, int tile_row, int64_t head, int base) const {
-        const float* lying = p.lookups == 1 ? bias[0].in_place(of, head) : nullptr;
+        const float* lying = biased == 1 ? bias[0].in_place(of, head) : nullptr;
         return lying ? lying + base : biases + tile_row * width;
     }
 
-    void find_biases(const Group& group, int tile_row, int base) {
-        if (p.lookups == 1 && bias[0].in_place(*group.row, task.head)) return;
-        for (int t = 0; t < p.lookups; t++)
-            for (int r = 0; r < group.count; r++) bias[t].find(group.row[r], index[t] + (tile_row + r) * width, base);
-    }
-
     void read_biases(const Group& group, int tile_row, int64_t head, int base) {
-        if (p.lookups == 1 && bias[0].in_place(*group.row, head)) return;
-        for (int t = 0; t < p.lookups; t++)
-            for (int r = 0; r < group.count; r++) {
-                const int64_t at = (tile_row + r) * width;
-                bias[t].read(group.row[r], head, index[t] + at, biases + at, base, t > 0);
-            }
+        if (biased == 1 && bias[0].in_place(*group.row, head)) return;
+        for (int t = 0; t < biased; t++)
+            for (int r = 0; r < group.count; r++) bias[t].read(group.row[r], head, biases + (tile_row + r) * width, base, t > 0);
     }
 
     float own_logit(int i, int64_t head) const {
         float logit = 0;
         if (p.activation != BIAS_ALONE) logit = float(p.alpha) * dot(p.q.at(begin + i, head), p.k.at(begin + i, head), size);
-        for (int t = 0; t < p.lookups; t++) logit += bias[t].own(head);
+        for (int t = 0; t < biased; t++) logit += bias[t].own(head);
         return logit;
     }
 

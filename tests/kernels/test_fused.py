@@ -36,6 +36,15 @@ def any_bounds(lengths: list[int], seed: int, plain: bool = False) -> AttentionP
     return plan_attention(*tensors)
 
 
+def sessions(lengths: list[int]) -> AttentionPlan:
+    """Causal, seconds between neighbours and days between sessions of eleven: vectors of keys in one time bucket, or two."""
+    offsets = torch.tensor(np.cumsum([0, *lengths]))
+    start = torch.repeat_interleave(offsets[:-1], offsets.diff())
+    at = torch.arange(int(offsets[-1]))
+    time = at * 7_000 + at // 11 * 200_000_000
+    return plan_attention(offsets, start, at, at - start, time, time)
+
+
 def candidates(past: int, count: int, segments: int) -> AttentionPlan:
     """First what is seen, then many that see all of it and stand far from it, as in the `candidate` layout."""
     n = past + count
@@ -54,6 +63,7 @@ def outcome(
     activation: str = "silu",
     dtype: torch.dtype = torch.float32,
     divisor: float | None = 13.0,
+    positions: int = POSITIONS,
 ) -> list[Tensor]:
     """Output and gradients of q, k, v and the tables. Inputs are the same numbers for every dtype; q, k and v are views."""
     heads, size, value = shape
@@ -62,7 +72,7 @@ def outcome(
     joined = draw(tokens, heads * (2 * size + value)).to(dtype).requires_grad_()
     q, k, v = joined.split((heads * size, heads * size, heads * value), dim=1)
     of_head = (heads,) if "heads" in tables else ()
-    position = draw(POSITIONS, *of_head).to(dtype).requires_grad_() if "time" not in tables else None
+    position = draw(positions, *of_head).to(dtype).requires_grad_() if "time" not in tables else None
     time = draw(GAP_BUCKETS).to(dtype).requires_grad_() if "position" not in tables else None
     if tables == "none":
         position = time = None
@@ -108,10 +118,11 @@ def plan_as_torch(plan: AttentionPlan) -> AttentionPlan:
         any_bounds([70, 33], 2),
         any_bounds([129], 3, plain=True),
         any_bounds([POSITIONS, 17, 1], 3, plain=True),  # every distance has its row of the table
+        sessions([129, 40]),
         candidates(45, 60, 2),
         candidates(0, 3, 1),
     ],
-    ids=["any", "causal", "causal-and-short", "candidates", "nothing-seen"],
+    ids=["any", "causal", "causal-and-short", "sessions", "candidates", "nothing-seen"],
 )
 def test_every_geometry_with_every_table(plan: AttentionPlan, activation: str, tables: str) -> None:
     for divisor in (13.0, None):
@@ -141,12 +152,11 @@ def test_equals_the_definition_for_any_bounds(
     assert_near(outcome("cpu", plan, (heads, size, value), tables=tables, activation=activation), expected)
 
 
+@pytest.mark.parametrize("plan", [any_bounds([60, 41], 4), sessions([129, 40])], ids=["any", "sessions"])
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
-def test_large_tables_are_not_joined(activation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = any_bounds([60, 41], seed=4)
-    joined = outcome("cpu", plan, activation=activation)
-    monkeypatch.setattr(fused, "_JOINT_ROWS", 1)
-    assert_near(outcome("cpu", plan, activation=activation), joined, 1e-5)
+def test_large_tables_are_not_joined(activation: str, plan: AttentionPlan) -> None:
+    expected = outcome("torch", plan_as_torch(plan), activation=activation, dtype=torch.float64, positions=300)
+    assert_near(outcome("cpu", plan, activation=activation, positions=300), expected)
 
 
 def test_threads_do_not_change_a_bit_and_runs_repeat() -> None:
