@@ -10,6 +10,7 @@ namespace {
 constexpr int ROWS_TOGETHER = 64;  // rows that go through products and element-wise parts together
 constexpr int64_t SHARES = 8;      // parts of a batch that sum up gradients, each of its own
 constexpr int64_t SHARE = 192;     // tokens of a share, at least
+constexpr bool CACHED = true;      // what attention is given was written just before
 
 struct Layer {
     Problem attention;  // all but the rows of tokens, which are this file's own
@@ -70,8 +71,8 @@ std::vector<Task> shares_of(const Layer& layer, const std::vector<Task>& units) 
 // What both passes need of a unit.
 class Unit {
    public:
-    Unit(const Layer& of, const Widths& widths, const Matrices& packed, const std::vector<Lookup>& tables, Scratch& memory)
-        : layer(of), p(of.attention), w(widths), matrices(packed), lookups(tables), scratch(memory),
+    Unit(const Layer& of, const Widths& widths, const Matrices& packed, const Tables& of_biases, Scratch& memory)
+        : layer(of), p(of.attention), w(widths), matrices(packed), tables(of_biases), scratch(memory),
           mask(widths, of.seed, of.threshold, float(of.scale)) {}
 
    protected:
@@ -79,12 +80,13 @@ class Unit {
     Problem p;
     const Widths& w;
     const Matrices& matrices;
-    const std::vector<Lookup>& lookups;
+    const Tables& tables;
     Scratch& scratch;
     Mask mask;
     int64_t begin = 0;
     int n = 0;
     float *normed = nullptr, *silu = nullptr;  // rows of w.row and of w.four_row
+    float* spare = nullptr;                    // a row
 
     void enter(const Task& unit) {
         scratch.start();
@@ -92,6 +94,7 @@ class Unit {
         n = int(p.offsets[unit.last] - begin);
         normed = scratch.take<float>(int64_t(n) * w.row);
         silu = scratch.take<float>(int64_t(n) * w.four_row);
+        spare = scratch.take<float>(w.row);
         p.v = part(silu, 1), p.q = part(silu, 2), p.k = part(silu, 3);
     }
 
@@ -101,6 +104,16 @@ class Unit {
 
     template <class Each> void blocks(Each each) const {
         for (int first = 0; first < n; first += ROWS_TOGETHER) each(first, std::min(ROWS_TOGETHER, n - first));
+    }
+
+    // A row of x or of the gradient, to be read in whole vectors: what hangs over is the next row's, and of the batch's last row is not
+    // there.
+    const float* whole(const float* rows, int row) const {
+        const float* at = rows + (begin + row) * w.width;
+        if ((layer.tokens - begin - row) * w.width >= w.vectors * LANES) return at;
+        clear(spare, w.row);
+        copy(spare, at, w.width);
+        return spare;
     }
 
     float* kept_z(int64_t row) const { return layer.z + (begin + row) * w.four_vectors * LANES; }
@@ -117,21 +130,21 @@ class ForwardUnit : Unit {
         float* attended = layer.attended ? kept_attended(0) : scratch.take<float>(int64_t(n) * w.row);
         const int64_t row = layer.attended ? w.vectors * LANES : w.row;
         p.out = tokens(attended, row);
-        if (n) Forward(p, lookups, unit, {}, own_scratch()).run();
+        if (n) Forward(p, tables, unit, {}, own_scratch(), CACHED).run();
         gated = scratch.take<float>(ROWS_TOGETHER * w.row);
         result = scratch.take<float>(ROWS_TOGETHER * w.row);
+        bias = scratch.take<float>(w.row);
+        clear(bias, w.row);
+        copy(bias, layer.bias, w.width);
         blocks([&](int first, int count) { finish(first, count, attended, row); });
     }
 
    private:
-    float *gated = nullptr, *result = nullptr;
+    float *gated = nullptr, *result = nullptr, *bias = nullptr;
 
+    // Here and below, each step goes through all rows before the next one begins: rows do not wait for each other, steps would.
     void project(int first, int count) {
-        for (int r = first; r < first + count; r++) {
-            float* to = normed + int64_t(r) * w.row;
-            copy(to, layer.x + (begin + r) * w.width, w.width);
-            normalise(w, to, to);
-        }
+        for (int r = first; r < first + count; r++) normalise(w, whole(layer.x, r), normed + int64_t(r) * w.row);
         float* z = silu + int64_t(first) * w.four_row;
         panels_product<false>(normed + int64_t(first) * w.row, w.row, count, w.width, matrices.uvqk.data(), z, w.four_row, w.four_vectors);
         for (int r = 0; r < count; r++) {
@@ -145,14 +158,17 @@ class ForwardUnit : Unit {
     }
 
     void finish(int first, int count, const float* attended, int64_t row) {
+        for (int r = 0; r < count; r++) normalise(w, attended + (first + r) * row, gated + r * w.row);
         mask.start(begin + first, count);
         for (int r = 0; r < count; r++) {
             float *to = gated + r * w.row, *sum_row = result + r * w.row;
-            const float* gate = silu + int64_t(first + r) * w.four_row;
-            normalise(w, attended + (first + r) * row, to);
-            for (int v = 0; v < w.vectors; v++) store(to + v * LANES, load(gate + v * LANES) * load(to + v * LANES) * mask.of(r, v));
-            copy(sum_row, layer.bias, w.width);
-            add_scaled(sum_row, layer.clean ? layer.x + (begin + first + r) * w.width : normed + int64_t(first + r) * w.row, 1.f, w.width);
+            const float *gate = silu + int64_t(first + r) * w.four_row, *skip = normed + int64_t(first + r) * w.row;
+            if (layer.clean) skip = whole(layer.x, first + r);
+            for (int v = 0; v < w.vectors; v++) {
+                const int at = v * LANES;
+                store(to + at, load(gate + at) * load(to + at) * mask.of(r, v));
+                store(sum_row + at, load(bias + at) + load(skip + at));
+            }
         }
         panels_product<true>(gated, w.row, count, w.width, matrices.weight.data(), result, w.row, w.vectors);
         for (int r = 0; r < count; r++) copy(layer.y + (begin + first + r) * w.width, result + r * w.row, w.width);
@@ -170,9 +186,9 @@ struct Sums {
 
 class BackwardUnit : Unit {
    public:
-    BackwardUnit(const Layer& of, const Widths& widths, const Matrices& packed, const std::vector<Lookup>& tables, Scratch& memory,
-                 Sums own, const std::array<float*, 2>& slots)
-        : Unit(of, widths, packed, tables, memory), sums(own), slot(slots) {}
+    BackwardUnit(const Layer& of, const Widths& widths, const Matrices& packed, const Tables& of_biases, Scratch& memory,
+                 Sums own, const Slots& to)
+        : Unit(of, widths, packed, of_biases, memory), sums(own), slots(to) {}
 
     void run(const Task& unit) {
         enter(unit);
@@ -187,22 +203,20 @@ class BackwardUnit : Unit {
         p.dv = part(steps, 1), p.dq = part(steps, 2), p.dk = part(steps, 3);
         blocks([&](int first, int count) { before_attention(first, count); });
         add_outer(layer.grad + begin * w.width, w.width, w.width, gated, w.row, w.vectors, n, sums.weight, w.row, strips);
-        if (n) Backward(p, lookups, unit, slot, own_scratch()).run();
+        if (n) Backward(p, tables, unit, slots, own_scratch(), CACHED).run();
         blocks([&](int first, int count) { after_attention(first, count); });
         add_outer(normed, w.row, w.width, steps, w.four_row, w.four_vectors, n, sums.uvqk, w.four_row, strips);
     }
 
    private:
     Sums sums;
-    std::array<float*, 2> slot;
+    Slots slots;
     float *scale = nullptr, *slope = nullptr, *steps = nullptr;  // of the norm of x; of SiLU; gradients of u, v, q, k
     float *gated = nullptr, *d_attended = nullptr, *result = nullptr, *strips = nullptr;
 
     void before_attention(int first, int count) {
+        for (int r = first; r < first + count; r++) scale[r] = normalise(w, whole(layer.x, r), normed + int64_t(r) * w.row);
         for (int r = first; r < first + count; r++) {
-            float* to = normed + int64_t(r) * w.row;
-            copy(to, layer.x + (begin + r) * w.width, w.width);
-            scale[r] = normalise(w, to, to);
             const float* z = kept_z(r);
             const int64_t row = int64_t(r) * w.four_row;
             for (int at = 0; at < w.four_vectors * LANES; at += LANES) {
@@ -216,24 +230,27 @@ class BackwardUnit : Unit {
         const float* grad = layer.grad + (begin + first) * w.width;
         float* d_gated = d_attended + int64_t(first) * w.row;
         panels_product<false>(grad, w.width, count, w.width, matrices.weight.data(), d_gated, w.row, w.vectors);
+        float deviation[ROWS_TOGETHER];
+        for (int r = 0; r < count; r++) deviation[r] = normalise(w, kept_attended(first + r), result + r * w.row);
         mask.start(begin + first, count);
-        for (int r = 0; r < count; r++) gate_backward(first + r, r, grad + r * w.width);
+        for (int r = 0; r < count; r++) gate_backward(first + r, r);
+        for (int r = 0; r < count; r++) {
+            differentiate_norm(w, result + r * w.row, deviation[r], d_gated + r * w.row);
+            add_row(w, sums.bias, whole(layer.grad, first + r));
+        }
     }
 
-    // Gradient of what dropout gave -> those of the gate and of what attention gave.
-    void gate_backward(int r, int masked, const float* grad) {
+    // Gradient of what dropout gave -> those of the gate and of what attention gave, normalised, which stands in `result`.
+    void gate_backward(int r, int of_block) {
         float *own = gated + int64_t(r) * w.row, *d = d_attended + int64_t(r) * w.row, *d_gate = steps + int64_t(r) * w.four_row;
-        const float* gate = silu + int64_t(r) * w.four_row;
-        const float deviation = normalise(w, kept_attended(r), result);
+        const float *gate = silu + int64_t(r) * w.four_row, *normal = result + of_block * w.row;
         for (int v = 0; v < w.vectors; v++) {
             const int at = v * LANES;
-            const Floats factor = mask.of(masked, v), norm = load(result + at), up = load(gate + at), step = load(d + at) * factor;
+            const Floats factor = mask.of(of_block, v), norm = load(normal + at), up = load(gate + at), step = load(d + at) * factor;
             store(own + at, up * norm * factor);
             store(d_gate + at, step * norm);  // what hangs over is written again: attention comes later
             store(d + at, step * up);
         }
-        differentiate_norm(w, result, deviation, d);
-        add_scaled(sums.bias, grad, 1.f, w.width);
     }
 
     void after_attention(int first, int count) {
@@ -244,12 +261,12 @@ class BackwardUnit : Unit {
         panels_product<false>(steps + int64_t(first) * w.four_row, w.four_row, count, w.four, matrices.uvqk.data(), result, w.row, w.vectors);
         for (int r = 0; r < count; r++) {
             float* d = result + r * w.row;
-            const float* grad = layer.grad + (begin + first + r) * w.width;
-            if (!layer.clean) add_scaled(d, grad, 1.f, w.width);
+            const float* grad = whole(layer.grad, first + r);
+            if (!layer.clean) add_row(w, d, grad);
             differentiate_norm(w, normed + int64_t(first + r) * w.row, scale[first + r], d);
-            if (layer.clean) add_scaled(d, grad, 1.f, w.width);
-            copy(layer.d_x + (begin + first + r) * w.width, d, w.width);
+            if (layer.clean) add_row(w, d, grad);
         }
+        for (int r = 0; r < count; r++) copy(layer.d_x + (begin + first + r) * w.width, result + r * w.row, w.width);
     }
 };
 
@@ -293,26 +310,27 @@ int64_t hstu_layer_lanes() { return LANES; }
 int64_t hstu_layer_forward(const Layer* layer) {
     const Widths w(layer->width);
     const Matrices matrices(*layer, true);
-    const std::vector<Lookup> lookups = lookups_of(layer->attention.position_bias, layer->attention.time_bias);
+    const Tables tables(layer->attention.position_bias, layer->attention.time_bias);
     const std::vector<Task> units = units_of(*layer);
     return !for_all(units, layer->attention.threads,
-                    [&](int at) { ForwardUnit(*layer, w, matrices, lookups, layer_scratch()).run(units[at]); });
+                    [&](int at) { ForwardUnit(*layer, w, matrices, tables, layer_scratch()).run(units[at]); });
 }
 
 int64_t hstu_layer_backward(const Layer* layer) {
     const Problem& p = layer->attention;
     const Widths w(layer->width);
     const Matrices matrices(*layer, false);
-    const std::vector<Lookup> lookups = lookups_of(p.position_bias, p.time_bias);
+    const Tables tables(p.position_bias, p.time_bias);
     const std::vector<Task> units = units_of(*layer), shares = shares_of(*layer, units);
     const int64_t numbers = Sums::numbers(w), count = shares.size();
     static thread_local Scratch memory;
     memory.start();
     float* sums = memory.take<float>(numbers * std::max<int64_t>(count, 1));
-    clear(sums, numbers * std::max<int64_t>(count, 1));
-    const BiasGradients biases(lookups, count, memory);
+    if (!count) clear(sums, numbers);
+    const BiasGradients biases(tables, count, memory);
     const bool fine = for_all(shares, p.threads, [&](int at) {
-        BackwardUnit unit(*layer, w, matrices, lookups, layer_scratch(), Sums(w, sums + at * numbers), biases.begin(at));
+        clear(sums + at * numbers, numbers);
+        BackwardUnit unit(*layer, w, matrices, tables, layer_scratch(), Sums(w, sums + at * numbers), biases.begin(at));
         for (int64_t each = shares[at].first; each < shares[at].last; each++) unit.run(units[each]);
     });
     leave(*layer, w, sums, count);

@@ -16,11 +16,13 @@ struct Widths {
     int width, vectors, row;           // of D numbers; row: from one row to the next
     int four, four_vectors, four_row;  // of u, v, q, k side by side
     Ints last;                         // lanes of the last vector of D numbers where a number stands
+    float share;                       // 1 / D
 
     explicit Widths(int64_t d)
         : width(int(d)), vectors(whole(width)), row((vectors | 1) * LANES), four(4 * width), four_vectors(whole(four)),
           four_row((four_vectors | 1) * LANES) {
         last = lane_numbers() < all(int32_t(width - (vectors - 1) * LANES));
+        share = 1 / float(width);
     }
 
    private:
@@ -34,17 +36,23 @@ template <class Each> INLINE void over_row(const Widths& w, Each each) {
     each(end, [&](Floats x) { return select(w.last, x, Floats{}); });
 }
 
+// Rows that were just written are read in the vectors that wrote them: one that lies across two of them would wait for both to
+// reach the cache.
+INLINE void add_row(const Widths& w, float* to, const float* from) {
+    for (int v = 0; v < w.vectors; v++) store(to + v * LANES, load(to + v * LANES) + load(from + v * LANES));
+}
+
 // normed = (x - mean) / deviation. Returns 1 / deviation.
 INLINE float normalise(const Widths& w, const float* x, float* normed) {
     Floats total = {}, squares = {};
     over_row(w, [&](int at, auto real) { total += real(load(x + at)); });
-    const float mean = sum(total) / float(w.width);
+    const float mean = sum(total) * w.share;
     over_row(w, [&](int at, auto real) {
         const Floats apart = real(load(x + at) - mean);
         store(normed + at, apart);
         squares += apart * apart;
     });
-    const float scale = 1 / std::sqrt(sum(squares) / float(w.width) + EPSILON);
+    const float scale = 1 / std::sqrt(sum(squares) * w.share + EPSILON);
     over_row(w, [&](int at, auto) { store(normed + at, load(normed + at) * scale); });
     return scale;
 }
@@ -56,7 +64,7 @@ INLINE void differentiate_norm(const Widths& w, const float* normed, float scale
         const Floats g = real(load(grad + at));
         total += g, along += g * load(normed + at);
     });
-    const float middle = sum(total) / float(w.width), slope = sum(along) / float(w.width);
+    const float middle = sum(total) * w.share, slope = sum(along) * w.share;
     over_row(w, [&](int at, auto) { store(grad + at, (load(grad + at) - middle - load(normed + at) * slope) * scale); });
 }
 

@@ -95,15 +95,17 @@ INLINE float largest(Floats x) {
     return most;
 }
 
-// x times 2^n, where `shifted` is 1.5 * 2^23 + n: a sum that has rounded to a whole number, which stands in the low bits.
+// x times 2^n, where `shifted` is 1.5 * 2^23 + n: a sum that has rounded to a whole number, which stands in the low bits. n is held
+// to powers that exist; as integers that is one instruction for each end.
 INLINE Floats scaled_by_power(Floats x, Floats shifted) {
-    const Ints bits = reinterpret_cast<Ints&>(x) + (reinterpret_cast<Ints&>(shifted) << 23);
+    constexpr int32_t ZERO = 0x4b400000;  // the bits of 1.5 * 2^23
+    const Ints n = smaller(larger(reinterpret_cast<const Ints&>(shifted), all(ZERO - 126)), all(ZERO + 126));
+    const Ints bits = reinterpret_cast<const Ints&>(x) + (n << 23);
     return reinterpret_cast<const Floats&>(bits);
 }
 
-// e^x to about 2 units in the last place (polynomial of Cephes' expf): x = n ln 2 + r, |r| <= ln 2 / 2.
+// e^x of x <= 88 to about 2 units in the last place (polynomial of Cephes' expf): x = n ln 2 + r, |r| <= ln 2 / 2.
 INLINE Floats exponential(Floats x) {
-    x = select(x > all(88.f), all(88.f), x);
     x = select(x < all(-87.f), all(-87.f), x);
     const Floats shifted = x * 1.44269504f + 12582912.f, n = shifted - 12582912.f;
     const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -117,12 +119,9 @@ INLINE Floats exponential(Floats x) {
     return scaled_by_power(p, shifted);
 }
 
-// 1 / (1 + e^-x) to about 1e-7. Of 2^y less is rounded away than of e^x where both are small; the sum with 1 hides it.
+// 1 / (1 + e^-x) of finite x to about 1e-7. Of 2^y less is rounded away than of e^x where both are small; the sum with 1 hides it.
 INLINE Floats sigmoid(Floats x) {
-    Floats y = x * -1.44269504f;
-    y = select(y > all(126.f), all(126.f), y);
-    y = select(y < all(-126.f), all(-126.f), y);
-    const Floats shifted = y + 12582912.f, r = y - (shifted - 12582912.f);
+    const Floats y = x * -1.44269504f, shifted = y + 12582912.f, r = y - (shifted - 12582912.f);
     Floats p = all(1.540353039e-4f);  // Taylor series of 2^r, |r| <= 1/2
     p = p * r + 1.333355815e-3f;
     p = p * r + 9.618129108e-3f;

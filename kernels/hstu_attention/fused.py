@@ -58,7 +58,7 @@ def _declare(library: ctypes.CDLL) -> None:
         function.argtypes = [ctypes.POINTER(Problem)]
         function.restype = ctypes.c_int64
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    library.rankbench_buckets.argtypes = [number, *(pointer,) * 5, number, *(pointer,) * 2]
+    library.rankbench_buckets.argtypes = [number, *(pointer,) * 5, number, *(pointer,) * 2, number]
     library.rankbench_buckets.restype = None
     if library.rankbench_problem_bytes() != ctypes.sizeof(Problem):
         raise BuildError("fused.cpp and fused.py do not agree about the arguments")
@@ -104,8 +104,9 @@ def geometry_of(plan: AttentionPlan, timed: bool) -> _Geometry:
         bucket_offset = pairs[:-1] + _AIR
         query_time, key_time, border = plan.query_time.contiguous(), plan.key_time.contiguous(), borders()
         LIBRARY().rankbench_buckets(
-            len(lo), *_pointers(lo, hi, query_time, key_time, border), len(border), *_pointers(bucket_offset, bucket)
-        )
+            len(lo), *_pointers(lo, hi, query_time, key_time, border), len(border), *_pointers(bucket_offset, bucket),
+            torch.get_num_threads(),
+        )  # fmt: skip
     geometry = _Geometry(offsets, lo, hi, position, bucket, bucket_offset)
     plan.cache[("cpu", timed)] = geometry
     return geometry

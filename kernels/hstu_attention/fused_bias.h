@@ -33,119 +33,145 @@ INLINE void each_vector(const Row& row, Visit visit) {
     for (int c = outer; c < row.to; c += LANES) visit(c, seen(row, c));
 }
 
-// One lookup during one task.
-class Bias {
+// Biases over relative positions during one task.
+class PositionBias {
    public:
     // `slot`: where this task adds its gradients, as the values lie; or null.
-    void start(const Lookup& of, float* slot) { lookup = &of, gradient = slot; }
+    void start(const PositionTable& of, float* slot) { table = &of, gradient = slot; }
 
     // `key_run`: whether positions count up by one within a vector of keys. `counting`: they do so from the segment's first of its
     // `keys` to its last, and no query sees what comes after it.
     void segment(const int* key_position, const uint8_t* key_run, bool counting, int keys) {
-        position = key_position;
-        run = key_run;
-        straight = lookup->positions && !lookup->timed && counting && keys <= lookup->positions;
+        position = key_position, run = key_run;
+        straight = counting && keys <= table->positions;
     }
+
+    bool there() const { return table->positions > 0; }
+    bool wants_gradient() const { return gradient != nullptr; }
 
     // Biases of a row as they lie in memory, that of key j at [j]; null if they must be looked up.
     const float* in_place(const Row& row, int64_t head) const { return straight ? values(head) + first_of(row) : nullptr; }
 
-    float own(int64_t head) const { return values(head)[lookup->own()]; }
-    void add_own(int64_t head, float step) { gradient[of_head(head) + lookup->own()] += step; }
-    bool wants_gradient() const { return gradient != nullptr; }
+    float own(int64_t head) const { return values(head)[table->own()]; }
+    void add_own(int64_t head, float step) { gradient[table->of_head(head) + table->own()] += step; }
 
-    // bias[c - base] = or += what the table says.
-    void read(const Row& row, int64_t head, float* bias, int base, bool add) const {
-        const float* table = values(head);
-        const auto keep = [&](int c, Floats value) INLINED {
-            store(bias + c - base, add ? load(bias + c - base) + value : value);
-        };
-        visit(
-            row,
-            [&](int c, int64_t first, int64_t last, Ints of_first) INLINED {
-                keep(c, select(of_first, load(table + first), load(table + last)));
-            },
-            [&](int c, const int32_t* place) INLINED {
-                Floats value;
-                for (int lane = 0; lane < LANES; lane++) value[lane] = table[place[lane]];
-                keep(c, value);
-            });
+    // bias[c - base] of the row's vectors.
+    void read(const Row& row, int64_t head, float* bias, int base) const {
+        const float* from = values(head);
+        for (int c = row.from; c < row.to; c += LANES) {
+            if (run[c / LANES]) {
+                store(bias + c - base, load(from + place_of(row, c)));
+            } else {
+                const Ints place = places_of(row, c);
+                for (int lane = 0; lane < LANES; lane++) bias[c - base + lane] = from[place[lane]];
+            }
+        }
     }
 
-    // Add the gradients step[c - base] of the biases; zero where the row sees nothing.
-    void scatter(const Row& row, int64_t head, const float* step, int base) {
-        float* table = gradient + of_head(head);
+    // Add the gradients step[c - base]; zero where the row sees nothing.
+    void collect(const Row& row, int64_t head, const float* step, int base) {
+        float* to = gradient + table->of_head(head);
         if (straight) {
-            float* to = table + first_of(row);
+            to += first_of(row);
             for (int c = row.from; c < row.to; c += LANES) store(to + c, load(to + c) + load(step + c - base));
             return;
         }
-        visit(
-            row,
-            [&](int c, int64_t first, int64_t last, Ints of_first) INLINED {
-                const Floats value = load(step + c - base);
-                store(table + first, load(table + first) + select(of_first, value, Floats{}));
-                store(table + last, load(table + last) + select(of_first, Floats{}, value));
-            },
-            [&](int c, const int32_t* place) INLINED {
-                for (int lane = 0; lane < LANES; lane++) table[place[lane]] += step[c - base + lane];
-            });
+        for (int c = row.from; c < row.to; c += LANES) {
+            if (run[c / LANES]) {
+                float* at = to + place_of(row, c);
+                store(at, load(at) + load(step + c - base));
+            } else {
+                const Ints place = places_of(row, c);
+                for (int lane = 0; lane < LANES; lane++) to[place[lane]] += step[c - base + lane];
+            }
+        }
     }
 
    private:
-    int64_t of_head(int64_t head) const { return lookup->heads > 1 ? head * lookup->buckets * lookup->width : 0; }
-    const float* values(int64_t head) const { return lookup->values.data() + of_head(head); }
+    const float* values(int64_t head) const { return table->values.data() + table->of_head(head); }
 
-    // Place of the segment's first key, in a straight segment.
-    int64_t first_of(const Row& row) const { return lookup->own() - (row.position - position[0]); }
+    // Place of the segment's first key, if the segment is straight.
+    int64_t first_of(const Row& row) const { return table->own() - (row.position - position[0]); }
 
-    // Calls lines(column, place of the first key in one line, in another, lanes of the first) for vectors of the row whose keys lie
-    // in at most two buckets, which they do but for the latest; singly(column, place of each key) for others.
-    template <class Lines, class Singly>
-    INLINED void visit(const Row& row, Lines lines, Singly singly) const {
-        const int64_t width = lookup->width;
-        for (int c = row.from; c < row.to; c += LANES) {
-            const bool counts = !lookup->positions || run[c / LANES];
-            const int64_t start = lookup->positions ? std::clamp<int64_t>(lookup->own() - (row.position - position[c]), 0, width - LANES) : 0;
-            if (counts && !lookup->timed) {
-                lines(c, start, start, Ints{});
-                continue;
-            }
-            if (counts && c >= row.lo && c + LANES <= row.hi && !(row.own >= c && row.own < c + LANES)) {
-                const uint8_t first = row.bucket[c], last = row.bucket[c + LANES - 1];
-                const Bytes bytes = *reinterpret_cast<const Bytes*>(row.bucket + c);
-                if (none((bytes != (first - Bytes{})) & (bytes != (last - Bytes{})))) {
-                    const Ints bucket = __builtin_convertvector(bytes, Ints);
-                    lines(c, line(first) + start, line(last) + start, bucket == all(int32_t(first)));
-                    continue;
-                }
-            }
-            int32_t place[LANES];
-            *reinterpret_cast<Ints*>(place) = places(row, c);
-            singly(c, place);
-        }
+    int64_t place_of(const Row& row, int column) const {
+        return std::clamp<int64_t>(table->own() - (row.position - position[column]), 0, table->width - LANES);
     }
 
-    int64_t line(uint8_t bucket) const { return std::min<int64_t>(bucket, lookup->buckets - 1) * lookup->width; }
-
-    // A query's own key reads bucket 0. Lanes that are not seen read anything.
-    Ints places(const Row& row, int column) const {
-        Ints found = lane_numbers();
-        if (lookup->positions) {
-            const Ints relative = row.position - *reinterpret_cast<const Ints*>(position + column);
-            found = int32_t(lookup->own()) - larger(smaller(relative, all(int32_t(lookup->positions - 1))), Ints{});
-        }
-        if (lookup->timed) {
-            const Bytes byte = *reinterpret_cast<const Bytes*>(row.bucket + column);
-            const Ints bucket = smaller(__builtin_convertvector(byte, Ints), all(int32_t(lookup->buckets - 1)));
-            found += (lane_numbers() + column == row.own ? Ints{} : bucket) * int32_t(lookup->width);
-        }
-        return found;
+    Ints places_of(const Row& row, int column) const {
+        const Ints relative = row.position - *reinterpret_cast<const Ints*>(position + column);
+        return int32_t(table->own()) - larger(smaller(relative, all(int32_t(table->positions - 1))), Ints{});
     }
 
-    const Lookup* lookup = nullptr;
+    const PositionTable* table = nullptr;
     float* gradient = nullptr;
     const int* position = nullptr;
     const uint8_t* run = nullptr;
     bool straight = false;
+};
+
+// Biases over time buckets during one task. A query's own key has bucket 0, whatever its byte says.
+class TimeBias {
+   public:
+    void start(const TimeTable& of, float* slot) { table = &of, gradient = slot; }
+
+    bool there() const { return table->heads > 0; }
+    bool wants_gradient() const { return gradient != nullptr; }
+    float own(int64_t head) const { return values(head)[0]; }
+    void add_own(int64_t head, float step) { gradient[table->of_head(head) * LANES] += step; }
+
+    // bias[c - base] = from[c - base], if there is such, plus what the table says.
+    void add(const Row& row, int64_t head, const float* from, float* bias, int base) const {
+        if (row.from == row.to) return;
+        const Registers lines(values(head));
+        const float own_bias = row.apart ? 0.f : own(head) + (from ? from[row.own - base] : 0.f);
+        for (int c = row.from; c < row.to; c += LANES) {
+            const Floats value = lines.at(buckets(row, c));
+            store(bias + c - base, from ? load(from + c - base) + value : value);
+        }
+        if (!row.apart) bias[row.own - base] = own_bias;
+    }
+
+    // Add the gradients step[c - base]; zero where the row sees nothing. Takes that of the query's own key away.
+    void collect(const Row& row, int64_t head, float* step, int base) {
+        float* to = gradient + table->of_head(head) * LANES;
+        if (!row.apart && row.from < row.to) to[0] += std::exchange(step[row.own - base], 0.f);
+        for (int c = row.from; c < row.to; c += LANES)
+            for (int lane = 0; lane < LANES; lane++) to[row.bucket[c + lane] * LANES + lane] += step[c - base + lane];
+    }
+
+   private:
+    const float* values(int64_t head) const { return table->values.data() + table->of_head(head); }
+
+    static Ints buckets(const Row& row, int column) {
+        return __builtin_convertvector(*reinterpret_cast<const Bytes*>(row.bucket + column), Ints);
+    }
+
+#if defined(__AVX512F__) && !defined(__clang__)
+    // The whole table: a lane looks up in two registers at once.
+    struct Registers {
+        Floats part[TimeTable::LINES / LANES];
+
+        explicit Registers(const float* from) {
+            for (int at = 0; at < TimeTable::LINES / LANES; at++) part[at] = load(from + at * LANES);
+        }
+        Floats at(Ints line) const {
+            const Floats found = __builtin_shuffle(part[0], part[1], line), later = __builtin_shuffle(part[2], part[3], line);
+            return select(line < 32, found, select(line < 64, later, __builtin_shuffle(part[4], part[5], line)));
+        }
+    };
+#else
+    struct Registers {
+        const float* from;
+
+        explicit Registers(const float* values) : from(values) {}
+        Floats at(Ints line) const {
+            Floats found;
+            for (int lane = 0; lane < LANES; lane++) found[lane] = from[line[lane]];
+            return found;
+        }
+    };
+#endif
+
+    const TimeTable* table = nullptr;
+    float* gradient = nullptr;
 };

@@ -169,8 +169,8 @@ class Backward : Worker {
     void add_own(const Row& row, int tile_row, const Own& own, int64_t h, float* to_query) {
         const HeadRows& x = rows[h - task.head];
         add_scaled(x.dv + int64_t(row.own) * wide, grads + tile_row * wide, own.weight, value_size);
-        for (int t = 0; t < biased; t++)
-            if (bias[t].wants_gradient()) bias[t].add_own(h, own.step);
+        if (positions.wants_gradient()) positions.add_own(h, own.step);
+        if (times.wants_gradient()) times.add_own(h, own.step);
         if (p.activation == BIAS_ALONE) return;
         add_scaled(x.dk + int64_t(row.own) * narrow, queries + tile_row * narrow, own.step, size);
         add_scaled(to_query, p.k.at(begin + row.own, h), own.step, size);
@@ -193,7 +193,7 @@ class Backward : Worker {
 
     // Gradients of biases: heads that share a table are summed up first, so that each pair is looked up once.
     void collect(const Group* group, int groups, int64_t h, int from, int to) {
-        const float* total = steps;
+        float* total = steps;
         if (shared && task.end_head - task.head > 1) {
             for (int r = 0; r < groups * ROWS; r++) {
                 float *sum_row = collected + r * width, *step_row = steps + r * width;
@@ -203,14 +203,12 @@ class Backward : Worker {
             if (h + 1 < task.end_head) return;
             total = collected;
         }
-        for (int t = 0; t < biased; t++) {
-            if (!bias[t].wants_gradient()) continue;
-            for (int at = 0; at < groups; at++)
-                for (int r = 0; r < group[at].count; r++) {
-                    const int64_t place = (at * ROWS + r) * width;
-                    bias[t].scatter(group[at].row[r], h, total + place, from);
-                }
-        }
+        for (int at = 0; at < groups; at++)
+            for (int r = 0; r < group[at].count; r++) {
+                float* of_row = total + (at * ROWS + r) * width;
+                if (positions.wants_gradient()) positions.collect(group[at].row[r], h, of_row, from);
+                if (times.wants_gradient()) times.collect(group[at].row[r], h, of_row, from);
+            }
     }
 
     void leave() {

@@ -1,7 +1,6 @@
 // What the caller passes (fused.py declares the same structure), and how the work is cut into tasks.
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -113,32 +112,36 @@ class Scratch {
     std::vector<std::vector<char>> parts;
 };
 
-// Where tasks add the gradients of biases, each in a place of its own.
+// Where a task adds the gradients of biases; null for those that nobody wants.
+struct Slots {
+    float *position = nullptr, *time = nullptr;
+};
+
+// Those of all tasks of a call.
 class BiasGradients {
    public:
-    BiasGradients(const std::vector<Lookup>& of, int64_t count, Scratch& memory) : lookups(of), tasks(count) {
-        for (size_t t = 0; t < lookups.size(); t++)
-            if (lookups[t].wants_gradient()) sums[t] = memory.take<float>(lookups[t].numbers() * tasks);
+    BiasGradients(const Tables& of, int64_t count, Scratch& memory) : tables(of), tasks(count) {
+        if (of.position.table.wants_gradient()) sums.position = memory.take<float>(of.position.numbers() * tasks);
+        if (of.time.table.wants_gradient()) sums.time = memory.take<float>(of.time.numbers() * tasks);
     }
 
-    // Of one task, as zeros; null for those that nobody wants.
-    std::array<float*, 2> begin(int64_t task) const {
-        std::array<float*, 2> own = {};
-        for (size_t t = 0; t < lookups.size(); t++) {
-            if (!sums[t]) continue;
-            own[t] = sums[t] + lookups[t].numbers() * task;
-            clear(own[t], lookups[t].numbers());
-        }
-        return own;
+    // Of one task, as zeros.
+    Slots begin(int64_t task) const {
+        return {zeros(sums.position, tables.position.numbers(), task), zeros(sums.time, tables.time.numbers(), task)};
     }
 
     void give() const {
-        for (size_t t = 0; t < lookups.size(); t++)
-            if (sums[t]) lookups[t].give(sums[t], tasks);
+        if (sums.position) tables.position.give(sums.position, tasks);
+        if (sums.time) tables.time.give(sums.time, tasks);
     }
 
    private:
-    const std::vector<Lookup>& lookups;
+    static float* zeros(float* first, int64_t numbers, int64_t task) {
+        if (first) clear(first + task * numbers, numbers);
+        return first ? first + task * numbers : nullptr;
+    }
+
+    const Tables& tables;
     int64_t tasks;
-    float* sums[2] = {};
+    Slots sums;
 };

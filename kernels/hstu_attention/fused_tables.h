@@ -1,4 +1,4 @@
-// Learned biases in the layout that pairs of queries and keys read, and their gradients back in the layout of the caller.
+// Learned biases in the layouts that pairs of queries and keys read, and their gradients back in the layout of the caller.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -11,86 +11,89 @@ struct BiasTable {
     const float* values;  // null: there is no such bias
     float* gradient;      // the same shape, or null if nobody wants it
     int64_t heads, rows;
+
+    bool wants_gradient() const { return values && gradient; }
 };
 
-// A table over relative positions, over time buckets, or over the sum of both: [heads][buckets][width].
-//
-// Positions descend and both ends are repeated. Keys whose positions count up by one then read neighbouring numbers, in a vector
-// that may hang over an end; and of such keys, those in one bucket read one line. Without positions a line is one number, repeated:
-// every lane has a place of its own, to which gradients are added without waiting for each other.
-class Lookup {
+// A table over relative positions: [heads][width], positions descend and both ends are repeated. Keys whose positions count up by
+// one then read neighbouring numbers, in vectors that may hang over an end.
+class PositionTable {
    public:
-    Lookup(const BiasTable* of_positions, const BiasTable* of_times) : by_position(of_positions), by_time(of_times) {
-        positions = by_position ? by_position->rows : 0;
-        timed = by_time != nullptr;
-        buckets = timed ? by_time->rows : 1;
-        width = positions ? positions + 2 * LANES : LANES;
-        heads = std::max<int64_t>(by_position ? by_position->heads : 1, by_time ? by_time->heads : 1);
+    explicit PositionTable(const BiasTable& of) : table(of), positions(of.values ? of.rows : 0), width(positions + 2 * LANES) {
         values.resize(numbers());
-        for (int64_t head = 0; head < heads; head++)
-            for (int64_t bucket = 0; bucket < buckets; bucket++) {
-                float* line = &values[(head * buckets + bucket) * width];
-                const float more = by_time ? of(by_time, head)[bucket] : 0.f;
-                for (int64_t at = 0; at < width; at++) line[at] = more;
-                if (!by_position) continue;
-                const float* table = of(by_position, head);
-                for (int64_t at = 0; at < LANES; at++) line[at] += table[positions - 1], line[positions + LANES + at] += table[0];
-                for (int64_t at = 0; at < positions; at++) line[LANES + at] += table[positions - 1 - at];
-            }
+        each_place([&](int64_t at, int64_t row) { values[at] = of.values[row]; });
     }
 
-    int64_t numbers() const { return heads * buckets * width; }
-    bool wants_gradient() const { return (by_position && by_position->gradient) || (by_time && by_time->gradient); }
+    int64_t numbers() const { return positions ? table.heads * width : 0; }
+    int64_t of_head(int64_t head) const { return table.heads > 1 ? head * width : 0; }
 
-    // Where the pair of a token with itself reads: position 0, bucket 0.
-    int64_t own() const { return positions ? positions - 1 + LANES : 0; }
+    // Where the pair of a token with itself reads.
+    int64_t own() const { return positions - 1 + LANES; }
 
     // Sums of the gradients of `tasks` tasks, in their order, in double precision; `sums`: [tasks][numbers].
     void give(const float* sums, int64_t tasks) const {
-        std::vector<double> position_total(by_position ? by_position->heads * positions : 0), line(width);
-        std::vector<double> time_total(by_time ? by_time->heads * buckets : 0);
-        for (int64_t head = 0; head < heads; head++)
-            for (int64_t bucket = 0; bucket < buckets; bucket++) {
-                std::fill(line.begin(), line.end(), 0);
-                for (int64_t task = 0; task < tasks; task++) {
-                    const float* from = sums + task * numbers() + (head * buckets + bucket) * width;
-                    for (int64_t at = 0; at < width; at++) line[at] += from[at];
-                }
-                if (by_time) {
-                    double& total = time_total[(by_time->heads > 1 ? head : 0) * buckets + bucket];
-                    for (int64_t at = 0; at < width; at++) total += line[at];
-                }
-                if (!by_position) continue;
-                double* total = &position_total[(by_position->heads > 1 ? head : 0) * positions];
-                for (int64_t at = 0; at < LANES; at++) total[positions - 1] += line[at], total[0] += line[positions + LANES + at];
-                for (int64_t at = 0; at < positions; at++) total[positions - 1 - at] += line[LANES + at];
-            }
-        if (by_position && by_position->gradient) std::copy(position_total.begin(), position_total.end(), by_position->gradient);
-        if (by_time && by_time->gradient) std::copy(time_total.begin(), time_total.end(), by_time->gradient);
+        std::vector<double> total(table.heads * positions);
+        each_place([&](int64_t at, int64_t row) {
+            for (int64_t task = 0; task < tasks; task++) total[row] += sums[task * numbers() + at];
+        });
+        std::copy(total.begin(), total.end(), table.gradient);
     }
 
-    int64_t heads, positions, buckets, width;  // positions: 0 if it knows none
-    bool timed;
+    const BiasTable& table;
+    const int64_t positions, width;
     std::vector<float> values;
 
    private:
-    static const float* of(const BiasTable* table, int64_t head) {
-        return table->values + (table->heads > 1 ? head : 0) * table->rows;
+    // Calls visit(place here, place in the caller's table) for all numbers.
+    template <class Visit> void each_place(Visit visit) const {
+        if (!positions) return;
+        for (int64_t head = 0; head < table.heads; head++)
+            for (int64_t at = 0; at < width; at++)
+                visit(head * width + at, head * positions + std::clamp<int64_t>(positions - 1 + LANES - at, 0, positions - 1));
     }
-
-    const BiasTable *by_position, *by_time;
 };
 
-// Both in one as long as it fits the inner caches: a pair then costs one addition to a gradient instead of two.
-static std::vector<Lookup> lookups_of(const BiasTable& positions, const BiasTable& times) {
-    constexpr int64_t JOINT = 16384;
-    std::vector<Lookup> found;
-    const BiasTable *by_position = positions.values ? &positions : nullptr, *by_time = times.values ? &times : nullptr;
-    if (by_position && by_time && positions.rows * times.rows <= JOINT) {
-        found.emplace_back(by_position, by_time);
-        return found;
+// A table over time buckets: [heads][LINES], the last row repeated. Gradients have a place for each bucket and lane, so that
+// neighbours in one bucket do not wait for each other.
+class TimeTable {
+   public:
+    static constexpr int LINES = 96;  // more than there are buckets; in the largest vectors, six registers
+
+    explicit TimeTable(const BiasTable& of) : table(of), heads(of.values ? of.heads : 0) {
+        values.resize(heads * LINES);
+        each_line([&](int64_t line, int64_t row) { values[line] = of.values[row]; });
     }
-    if (by_position) found.emplace_back(by_position, nullptr);
-    if (by_time) found.emplace_back(nullptr, by_time);
-    return found;
-}
+
+    int64_t numbers() const { return heads * LINES * LANES; }
+    int64_t of_head(int64_t head) const { return heads > 1 ? head * LINES : 0; }
+
+    void give(const float* sums, int64_t tasks) const {
+        std::vector<double> total(heads * table.rows);
+        each_line([&](int64_t line, int64_t row) {
+            double of_lane[LANES] = {};
+            for (int64_t task = 0; task < tasks; task++)
+                for (int lane = 0; lane < LANES; lane++) of_lane[lane] += sums[task * numbers() + line * LANES + lane];
+            for (double one : of_lane) total[row] += one;
+        });
+        std::copy(total.begin(), total.end(), table.gradient);
+    }
+
+    const BiasTable& table;
+    const int64_t heads;
+    std::vector<float> values;
+
+   private:
+    template <class Visit> void each_line(Visit visit) const {
+        for (int64_t head = 0; head < heads; head++)
+            for (int64_t line = 0; line < LINES; line++) visit(head * LINES + line, head * table.rows + std::min(line, table.rows - 1));
+    }
+};
+
+// What a call has of both.
+struct Tables {
+    PositionTable position;
+    TimeTable time;
+
+    Tables(const BiasTable& of_positions, const BiasTable& of_times) : position(of_positions), time(of_times) {}
+    bool any() const { return position.positions || time.heads; }
+};

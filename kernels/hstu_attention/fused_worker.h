@@ -43,26 +43,26 @@ struct Group {
 
 class Worker {
    public:
-    // `slot`: where the gradients of each lookup are added; null if nobody wants them.
-    Worker(const Problem& problem, const std::vector<Lookup>& lookups, const Task& of, const std::array<float*, 2>& slot, Scratch& memory)
-        : p(problem), biased(int(lookups.size())), task(of), scratch(memory), size(int(p.size)), value_size(int(p.value_size)),
+    // `cached`: the caches hold all rows of the task already.
+    Worker(const Problem& problem, const Tables& tables, const Task& of, const Slots& slots, Scratch& memory, bool cached = false)
+        : p(problem), task(of), distant(!cached), scratch(memory), size(int(p.size)), value_size(int(p.value_size)),
           wide(round_up(int(p.value_size), LANES)), narrow(round_up(int(p.size), LANES)) {
-        shared = true;
-        for (int t = 0; t < biased; t++) {
-            bias[t].start(lookups[t], slot[t]);
-            shared = shared && lookups[t].heads == 1;
-            learning = learning || slot[t];
-        }
+        positions.start(tables.position, slots.position);
+        times.start(tables.time, slots.time);
+        biased = tables.any();
+        shared = p.position_bias.heads <= 1 && p.time_bias.heads <= 1;
+        learning = slots.position || slots.time;
     }
 
    protected:
     const Problem& p;
-    const int biased;  // number of lookups
     const Task& task;
+    const bool distant;
     Scratch& scratch;
     const int size, value_size, wide, narrow;  // narrow, wide: sizes of keys and values rounded up to whole vectors
-    bool shared, learning = false;             // all heads have the same biases; some bias wants a gradient
-    Bias bias[2];
+    bool biased, shared, learning;             // there are biases; all heads have the same; one of them wants a gradient
+    PositionBias positions;
+    TimeBias times;
     std::vector<HeadRows> rows;
     std::vector<Row> row;  // what each query of the segment sees
 
@@ -92,7 +92,7 @@ class Worker {
         }
         bool counting = true;
         for (int j = 0; j < n; j++) counting &= row[j].hi <= j + 1 && position[j] - position[0] == j;
-        for (int t = 0; t < biased; t++) bias[t].segment(position, run, counting, n);
+        positions.segment(position, run, counting, n);
     }
 
     // Calls visit(head, its rows) for the heads of the task.
@@ -187,27 +187,33 @@ class Worker {
     // else would be dropped.
     template <bool WRITE = false>
     __attribute__((always_inline)) void fetch(const Tokens& x, int i, int64_t head, int of_size) const {
-        if (begin + i >= p.offsets[p.segments]) return;
+        if (!distant || begin + i >= p.offsets[p.segments]) return;
         const float* row_of = x.at(begin + i, head);
         for (int at = 0; at < of_size; at += 16) __builtin_prefetch(row_of + at, WRITE);
     }
 
     // Biases of a row, that of the key `base` first.
     const float* biases_of(const Row& of, int tile_row, int64_t head, int base) const {
-        const float* lying = biased == 1 ? bias[0].in_place(of, head) : nullptr;
+        const float* lying = times.there() ? nullptr : positions.in_place(of, head);
         return lying ? lying + base : biases + tile_row * width;
     }
 
     void read_biases(const Group& group, int tile_row, int64_t head, int base) {
-        if (biased == 1 && bias[0].in_place(*group.row, head)) return;
-        for (int t = 0; t < biased; t++)
-            for (int r = 0; r < group.count; r++) bias[t].read(group.row[r], head, biases + (tile_row + r) * width, base, t > 0);
+        if (!biased) return;
+        for (int r = 0; r < group.count; r++) {
+            const Row& of = group.row[r];
+            float* tile = biases + (tile_row + r) * width;
+            const float* lying = positions.in_place(of, head);
+            if (positions.there() && !lying) positions.read(of, head, tile, base);
+            if (times.there()) times.add(of, head, lying ? lying + base : positions.there() ? tile : nullptr, tile, base);
+        }
     }
 
     float own_logit(int i, int64_t head) const {
         float logit = 0;
         if (p.activation != BIAS_ALONE) logit = float(p.alpha) * dot(p.q.at(begin + i, head), p.k.at(begin + i, head), size);
-        for (int t = 0; t < biased; t++) logit += bias[t].own(head);
+        if (positions.there()) logit += positions.own(head);
+        if (times.there()) logit += times.own(head);
         return logit;
     }
 
