@@ -165,6 +165,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(why_torch_fails(error))
 
 
+def process() -> NoReturn:
+    """The whole process of a command: its exit code, and for one of several that trained together an end without Python's own.
+
+    Threads of torch.distributed outlive their group; one that still wants the interpreter while that is taken down aborts all,
+    and torchrun then ends the others, finished or not.
+    """
+    code = main()
+    if "torch.distributed" in sys.modules and os.environ.get("WORLD_SIZE", "1") != "1":
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def _fail(message: str) -> int:
     print("rankbench: error:", " ".join(message.split("\n")), file=sys.stderr)
     return 2

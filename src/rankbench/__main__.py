@@ -1,7 +1,5 @@
 """`python -m rankbench` is the command `rankbench`."""
 
-import sys
+from .bench.cli import process
 
-from .bench.cli import main
-
-sys.exit(main())
+process()
