@@ -35,15 +35,6 @@ INLINE Floats select(Ints where, Floats yes, Floats no) { return where ? yes : n
 INLINE Ints smaller(Ints a, Ints b) { return a < b ? a : b; }
 INLINE Ints larger(Ints a, Ints b) { return a > b ? a : b; }
 
-// Of a comparison of bytes: whether it holds nowhere.
-template <class Where> INLINE bool none(Where where) {
-    static_assert(sizeof(Where) == LANES);
-    uint32_t part[LANES / 4], any = 0;
-    std::memcpy(part, &where, LANES);
-    for (uint32_t one : part) any |= one;
-    return any == 0;
-}
-
 INLINE Ints lane_numbers() {
     Ints numbers;
     for (int lane = 0; lane < LANES; lane++) numbers[lane] = lane;

@@ -154,7 +154,7 @@ def test_equals_the_definition_for_any_bounds(
 
 @pytest.mark.parametrize("plan", [any_bounds([60, 41], 4), sessions([129, 40])], ids=["any", "sessions"])
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
-def test_large_tables_are_not_joined(activation: str, plan: AttentionPlan) -> None:
+def test_tables_longer_than_any_segment(activation: str, plan: AttentionPlan) -> None:
     expected = outcome("torch", plan_as_torch(plan), activation=activation, dtype=torch.float64, positions=300)
     assert_near(outcome("cpu", plan, activation=activation, positions=300), expected)
 
