@@ -110,6 +110,11 @@ def supports(device: torch.device, precision: str) -> str | None:
     return None
 
 
+def with_float64(device: torch.device) -> torch.device:
+    """Where to compute in double precision: on this device if it has that, else on the CPU."""
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
     """Mixed precision for a forward pass; nothing for fp32."""
     if precision == "fp32":

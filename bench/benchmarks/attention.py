@@ -4,6 +4,9 @@ One round measures each contender once, in turn, and a matrix product of this de
 by round, because the speed of a shared machine drifts. Three yardsticks compute on padded tensors: `eager`, the same mathematics
 as dense tensors, with the position bias as one writes it first, table[distance]; `eager-select`, the same with index_select, of
 which the gradient is another operation; and `sdpa`, torch's own softmax attention, causal and without a bias.
+
+An accelerator works on while the host prepares what comes next: there a contender is started several times between two waits, a
+time is the mean, and batches and the matrix product are larger, so that they fill it.
 """
 
 from __future__ import annotations
@@ -31,8 +34,11 @@ from ..data.sources.schema import DataRoots
 
 YARDSTICKS = ("eager", "eager-select", "sdpa")
 
-GEMM = 1024
+GEMM, GEMM_ON_ACCELERATORS = 1024, 8192
 """Rows, columns and depth of the matrix product whose speed is the peak: torch's or ours (`linear`), whichever is faster."""
+
+STARTS = 10
+"""Of a contender between two waits for an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,13 @@ class Shape:
     """Rows of the position table; 0: the longest length."""
 
 
-def shapes(halves: bool = True) -> Iterator[Shape]:
+def shapes(device: torch.device, halves: bool = True) -> Iterator[Shape]:
     """Full batches, and the same with lengths drawn evenly from 1 to N."""
     rng = np.random.default_rng(0)
-    for count, heads, length, size in ((32, 2, 200, 32), (32, 4, 200, 64), (8, 4, 1024, 64)):
+    sizes = [(32, 2, 200, 32), (32, 4, 200, 64), (8, 4, 1024, 64)]
+    if device.type != "cpu":
+        sizes += [(256, 4, 200, 64), (32, 4, 2048, 64)]
+    for count, heads, length, size in sizes:
         name = f"B{count} H{heads} N{length} D{size}"
         yield Shape(f"{name} full", (length,) * count, heads, size)
         if halves:
@@ -197,30 +206,55 @@ def _contenders(case: _Case, shape: Shape, device: torch.device, dtype: torch.dt
     return {**found, "eager": eager, "eager-select": eager_select, "sdpa": sdpa}
 
 
-def _error(shape: Shape, device: torch.device, dtype: torch.dtype, name: str) -> float:
+def _results(case: _Case, size: int, name: str) -> list[Tensor]:
+    """Output and all gradients."""
+    leaves = [x for x in (case.q, case.k, case.v, case.bias, case.time_bias) if x is not None]
+    out = _attend(case, size, name)
+    return [one.detach() for one in (out, *torch.autograd.grad(out, leaves, case.grad))]
+
+
+def _rounded(case: _Case, device: torch.device) -> _Case:
+    """The same numbers in float64."""
+    q, k, v, bias, time_bias, grad = (
+        None if x is None else x.detach().to(device, torch.float64).requires_grad_()
+        for x in (case.q, case.k, case.v, case.bias, case.time_bias, case.grad)
+    )
+    assert q is not None and k is not None and v is not None and bias is not None and grad is not None
+    plan = case.plan
+    times = (None if one is None else one.to(device) for one in (plan.query_time, plan.key_time))
+    plan = plan_attention(*(one.to(device) for one in (plan.offsets, plan.lo, plan.hi, plan.position)), *times)
+    return _Case(q, k, v, bias, time_bias, plan, grad.detach())
+
+
+def _errors(case: _Case, size: int, names: list[str]) -> dict[str, float]:
     """Largest relative error, in the norm, of the output and of each gradient."""
-    exact, own = _case(shape, torch.device("cpu"), torch.float64), _case(shape, device, dtype)
-    results = []
-    for case, chosen in ((exact, "torch"), (own, name)):
-        leaves = [x for x in (case.q, case.k, case.v, case.bias, case.time_bias) if x is not None]
-        out = _attend(case, shape.size, chosen)
-        results.append([one.detach().cpu().double() for one in (out, *torch.autograd.grad(out, leaves, case.grad))])
-    return max(float((two - one).norm() / one.norm()) for one, two in zip(*results, strict=True))
+    where = devices.with_float64(case.q.device)
+    exact = _results(_rounded(case, where), size, "torch")
+    return {
+        name: max(
+            float((one.to(where, torch.float64) - right).norm() / right.norm())
+            for one, right in zip(_results(case, size, name), exact, strict=True)
+        )
+        for name in names
+    }
 
 
 def _timed(run: Callable[[], object], device: torch.device) -> float:
+    starts = 1 if device.type == "cpu" else STARTS
     devices.synchronize(device)
     begin = time.perf_counter()
-    run()
+    for _ in range(starts):
+        run()
     devices.synchronize(device)
-    return time.perf_counter() - begin
+    return (time.perf_counter() - begin) / starts
 
 
 def measure(shape: Shape, device: torch.device, dtype: torch.dtype, rounds: int) -> list[Measured]:
     """Every contender on one shape."""
     case = _case(shape, device, dtype)
     contenders = _contenders(case, shape, device, dtype)
-    square = torch.randn(GEMM, GEMM, device=device, dtype=dtype)
+    edge = GEMM if device.type == "cpu" else GEMM_ON_ACCELERATORS
+    square = torch.randn(edge, edge, device=device, dtype=dtype)
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     gemm = []
     products = (lambda: square @ square, lambda: linear(square, square))
@@ -229,15 +263,16 @@ def measure(shape: Shape, device: torch.device, dtype: torch.dtype, rounds: int)
         taken = {name: _timed(run, device) for name, run in contenders.items()}
         if at == 0:  # warms up
             continue
-        gemm.append(2 * GEMM**3 / peak)
+        gemm.append(2 * edge**3 / peak)
         for name, value in taken.items():
             seconds[name].append(value)
     tokens, pairs = len(case.plan.lo), int((case.plan.hi - case.plan.lo).clamp(min=0).sum()) + len(case.plan.lo)
     flop = 2.0 * pairs * shape.heads * 7 * shape.size
+    errors = _errors(case, shape.size, [name for name in contenders if name not in YARDSTICKS])
     return [
         Measured(
             shape.name, name, tokens, pairs, flop, seconds[name], gemm, devices.allocated(run, device) / 2**20,
-            None if name in YARDSTICKS else _error(shape, device, dtype, name),
+            errors.get(name),
         )
         for name, run in contenders.items()
     ]  # fmt: skip

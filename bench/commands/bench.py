@@ -115,7 +115,7 @@ def _kernels(args: argparse.Namespace) -> int:
     store.check_writable()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
     rows = []
-    for shape in (*attention.shapes(), *(attention.shape_of(name, roots) for name in args.dataset.split(","))):
+    for shape in (*attention.shapes(device), *(attention.shape_of(name, roots) for name in args.dataset.split(","))):
         print(f"{shape.name} ...", file=sys.stderr, flush=True)
         rows += attention.measure(shape, device, dtype, args.rounds)
     said = f"{args.dtype}, {args.rounds} round(s)"
@@ -174,9 +174,10 @@ def _train(args: argparse.Namespace) -> int:
     name = f"training-{data.log.meta.name}-{device.type}-{args.threads}"
     cases: dict[str, dict[str, list[float]]] = {}
     for one in speeds:
-        cases.setdefault(one.model, {})[one.kernels] = one.cpu
+        cases.setdefault(one.model, {})[one.kernels] = one.cpu if device.type == "cpu" else one.wall
     title = f"Training on {data.log.meta.name}"
-    _keep(store, name, device, said, training.lines(speeds), speeds, (title, "examples per second of CPU time", cases))
+    unit = "examples per second of CPU time" if device.type == "cpu" else "examples per second"
+    _keep(store, name, device, said, training.lines(speeds), speeds, (title, unit, cases))
     return 0
 
 

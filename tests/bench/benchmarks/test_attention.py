@@ -59,9 +59,10 @@ def test_memory_is_what_lives_at_once() -> None:
 
 
 def test_half_empty_batches_are_the_same_every_time() -> None:
-    first, second = list(shapes()), list(shapes())
+    first, second = list(shapes(CPU)), list(shapes(CPU))
     assert first == second and len(first) == 6
     assert all(len(set(one.lengths)) == 1 for one in first if one.name.endswith("full"))
+    assert list(shapes(torch.device("cuda")))[:6] == first, "an accelerator gets larger ones besides"
 
 
 def test_a_data_set_gives_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_a_data_set_gives_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest
 
 def test_the_command_keeps_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(attention, "shapes", lambda: [SMALL])
+    monkeypatch.setattr(attention, "shapes", lambda device: [SMALL])
     monkeypatch.setattr(attention, "shape_of", lambda dataset, roots: Shape(f"{dataset} batch", (3, 2), 1, 4))
     assert cli.main(["bench", "kernels", "--rounds", "1", "--device", "cpu", "--dataset", "ml-100k,a.yaml"]) == 0
     shown = capsys.readouterr().out
