@@ -251,20 +251,25 @@ class Settings:
     """Model name -> the sweep that found all of these settings for it."""
 
     def changed(self, assignments: list[str], models: tuple[str, ...]) -> Settings:
-        """These settings with `section.key=value` assignments on top; section is data, train or one of `models`."""
+        """These settings with `section.key=value` assignments on top; section is data, train or one of `models`.
+
+        One of train or data holds for every model, also where these settings have another for a model alone; assignments for
+        that model stand above it, wherever they are in the list.
+        """
         own = {name: dict(keys) for name, keys in self.models.items()}
         result = Settings(dict(self.data), dict(self.train), own, dict(self.tuning))
-        for assignment in assignments:
+        for assignment in sorted(assignments, key=lambda one: not one.startswith(("data.", "train."))):
             path, separator, text = assignment.partition("=")
             section, dot, key = path.partition(".")
             if not (separator and dot and key):
                 raise UserError(f"--set {assignment}: write section.key=value, for example train.lr=1e-3 or din.dropout=0.2")
             value = yaml.safe_load(text)
-            if section == "data":
-                result.data[key] = value
-            elif section == "train":
-                result.train[key] = value
-                result.tuning.clear()
+            if section in ("data", "train"):
+                (result.data if section == "data" else result.train)[key] = value
+                for name, keys in own.items():
+                    if section == "train" or f"data.{key}" in keys:
+                        result.tuning.pop(name, None)
+                    keys.pop(f"{section}.{key}", None)
             elif section in models:
                 result.models.setdefault(section, {})[key] = value
                 result.tuning.pop(section, None)

@@ -69,7 +69,9 @@ def _record(target: Target, sweep: Sweep, study: optuna.Study) -> SweepRecord:
 
 def _tuned(target: Target, sweep: Sweep, record: SweepRecord, best: Trial) -> str:
     tuning = Tuning(target.study, len(record.counted), round(record.seconds, 3), target.metric, best.value or 0.0)
-    settings = as_json(target.changed(settings_of(target.space, best.params)))
+    # A limit of time is the search's own: a run with what it found trains to its end, as one with the defaults does.
+    changed = target.changed(settings_of(target.space, best.params))
+    settings = as_json({key: value for key, value in changed.items() if key != "train.max_seconds"})
     content = yaml.safe_dump({"tuning": dataclasses.asdict(tuning), target.info.name: settings}, sort_keys=False)
     return f"# Trial {best.number} of: {command(target, sweep)}\n{content}"
 

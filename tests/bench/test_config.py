@@ -103,6 +103,20 @@ def test_assignments_go_on_top_and_leave_the_original_alone() -> None:
     assert settings == Settings(train={"lr": 0.1}, models={"din": {"dropout": 0.3}})
 
 
+def test_what_is_set_for_all_models_stands_above_a_files_section_of_one() -> None:
+    """As `--config tuned --set train.lr=1` is meant; what is set for one model stands above both, in any order."""
+    tuning = {name: Tuning(f"a@b/{name}", 1, 1.0, "auc", 0.5) for name in ("din", "hstu")}
+    settings = Settings(models={"din": {"train.lr": 2, "dropout": 0.1}, "hstu": {"data.negative_rate": 3}}, tuning=tuning)
+    changed = settings.changed(["din.train.epochs=4", "hstu.train.lr=5", "train.lr=1"], MODELS)
+    assert changed.train == {"lr": 1} and not changed.tuning
+    assert changed.models == {
+        "din": {"dropout": 0.1, "train.epochs": 4},
+        "hstu": {"data.negative_rate": 3, "train.lr": 5},
+    }
+    resampled = settings.changed(["data.negative_rate=1"], MODELS)
+    assert resampled.models["hstu"] == {} and resampled.tuning.keys() == {"din"}
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [

@@ -58,6 +58,7 @@ def found(results: str | Path, model: str) -> SweepRecord:
 
 def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("sweep", *SMALL, "--models", "din,gbdt,random", "--trials", "3", "--results", "out", "--set", "gbdt.trees=5")
+    command = (*command, "--set", "train.max_seconds=600")
     assert cli.main(command) == 0
     shown = capsys.readouterr().out
     assert "nothing to tune: random" in shown
@@ -71,6 +72,7 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
         settings = read_settings(tuned, tuple(MODELS))
         assert settings.tuning[model].study == f"clicks@global-time/{model}" and settings.tuning[model].trials == 3
         assert settings.tuning[model].value == record.best.value  # type: ignore[union-attr]
+        assert settings.models[model]["train.epochs"] == 2 and "train.max_seconds" not in settings.models[model]
     pictures = {path.name: path.read_bytes() for path in Path("out/sweeps/clicks@global-time").iterdir()}
     assert {"best-so-far.svg", "din-trials.png", "gbdt-trials.svg"} <= pictures.keys()
 
