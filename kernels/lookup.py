@@ -3,7 +3,9 @@
     out[r, s] = sum over the parts of slot s and their tokens t with row[t] = r of  weight[t] * mean of table[ids of t]
 
 One table row a token (gathering), means over a user's past (pooling) and fields with several values are all this sum. On a CPU
-it is one loop without intermediate tensors, forward and backward; elsewhere, and without a compiler, it is made of torch's parts.
+it is one loop without intermediate tensors, forward and backward. On a GPU it is one step for autograd, whose gradient is made by
+additions: torch's own sorts the ids first, in a dozen small programs a table, and starting them is what small models wait for.
+Elsewhere, and without a compiler, it is made of torch's parts.
 """
 
 from __future__ import annotations
@@ -78,10 +80,15 @@ def lookup(slots: Slots, rows: int) -> Tensor:
 
 def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
     """Mean of each jagged row: values [T, D], offsets [n + 1] -> [n, D]; zeros for an empty row."""
-    lengths = offsets[1:] - offsets[:-1]
-    row = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths, output_size=len(values))
+    row, lengths = _rows(offsets, len(values))
     total = values.new_zeros(len(lengths), values.shape[1]).index_add_(0, row, values)
     return total / lengths.clamp(min=1).unsqueeze(1).to(values.dtype)
+
+
+def _rows(offsets: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The jagged row of each of `count` values, and the rows' lengths."""
+    lengths = offsets[1:] - offsets[:-1]
+    return torch.repeat_interleave(torch.arange(len(lengths), device=offsets.device), lengths, output_size=count), lengths
 
 
 def _in_parts(slots: Slots, rows: int) -> Tensor:
@@ -102,6 +109,37 @@ def _slot(parts: Sequence[Part], rows: int) -> Tensor:
         total = vectors if total is None else total + vectors
     assert total is not None
     return total
+
+
+class _Additions(torch.autograd.Function):
+    """The same operations as one step. The order of additions to a row differs from run to run, and so do its last bits."""
+
+    @staticmethod
+    def forward(ctx: Any, slots: Slots, rows: int, *tables: Tensor) -> Tensor:
+        ctx.slots, ctx.tables = slots, tables
+        return _in_parts(slots, rows)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = {id(table): torch.zeros_like(table) for table in ctx.tables if table.requires_grad}
+        for parts, grad in zip(ctx.slots, grads[0].unbind(1), strict=True):
+            for table, ids, offsets, row, weight in parts:
+                if id(table) not in gradients:
+                    continue
+                of_token = grad if row is None else grad.index_select(0, row)
+                if weight is not None:
+                    of_token = of_token * weight.unsqueeze(1).to(of_token.dtype)
+                if offsets is not None:
+                    token, lengths = _rows(offsets, len(ids))
+                    of_token = (of_token / lengths.clamp(min=1).unsqueeze(1).to(of_token.dtype)).index_select(0, token)
+                gradients[id(table)].index_add_(0, ids, of_token)
+        # A table that is an input several times gets its whole gradient once.
+        return (None, None, *(gradients.pop(id(table), None) for table in ctx.tables))
+
+
+def _by_additions(slots: Slots, rows: int) -> Tensor:
+    return _Additions.apply(slots, rows, *(part.table for parts in slots for part in parts))  # type: ignore[no-any-return]
 
 
 class _Part(ctypes.Structure):
@@ -223,5 +261,6 @@ def _compiled(slots: Slots, rows: int) -> Tensor:
 register(
     "lookup",
     Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
+    Implementation("additions", _by_additions, device="cuda"),
     Implementation("torch", _in_parts),
 )

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from . import native
 from .dispatch import Implementation, choose, register
+from .lookup import Part, lookup
 
 
 class Events(NamedTuple):
@@ -31,8 +32,10 @@ class Events(NamedTuple):
 
     def whole(self) -> Tensor:
         """The vectors, [T, K] with K = Q + slots * D."""
-        slots = (sum(F.embedding(ids, table) for table, ids in slot) for slot in self.slots)
-        return torch.cat([self.key, *slots], dim=1) if self.slots else self.key  # type: ignore[list-item]
+        if not self.slots:
+            return self.key
+        slots = [[Part(table, ids) for table, ids in slot] for slot in self.slots]
+        return torch.cat([self.key, lookup(slots, len(self.key)).flatten(1)], dim=1)
 
 
 class Layers(NamedTuple):

@@ -1,7 +1,8 @@
 """Training speed of our models with the kernels of this machine and with torch's operations alone, in turn.
 
 Each turn trains a fresh model for some seconds with the one training loop, batch assembly included, validation left out. Ratios
-are taken round by round, because the speed of a shared machine drifts.
+are taken round by round, because the speed of a shared machine drifts. A short turn of each comes first and is not counted:
+kernels are compiled then.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from ..data.dataset import RankingData
 from ..errors import UserError
 from ..training.progress import Quiet
 from ..training.trainer import train
+
+WARM_UP = 1.0
+"""Seconds of the turns that are not counted."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,20 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
     if info.fit != "gradient":
         raise UserError(f"bench train measures models that are trained by gradients, not {model}")
     experiment = resolve(model, info.config, dict(info.train), Settings(data={"dataset": data.config.dataset}))
-    config = dataclasses.replace(experiment.train, epochs=1, max_seconds=seconds)
     plain = {operation: "torch" for operation in dispatch.OPERATIONS}
     choices = {"chosen": {}, "torch": plain}
     wall: dict[str, list[float]] = {name: [] for name in choices}
     cpu: dict[str, list[float]] = {name: [] for name in choices}
     ran: dict[str, dict[str, str]] = {}
-    for _ in range(rounds):
+    for at in range(rounds + 1):
+        config = dataclasses.replace(experiment.train, epochs=1, max_seconds=seconds if at > 0 else min(seconds, WARM_UP))
         for name, forced in choices.items():
             torch.manual_seed(0)
             network = info.build(experiment.params, data.spec).to(device)
             with tempfile.TemporaryDirectory() as folder, dispatch.forced(forced), dispatch.watching() as ran[name]:
                 state = train(network, info, data, config, 0, device, Path(folder) / "resume.pt", Quiet())
+            if at == 0:
+                continue
             wall[name].append(state.trained / state.seconds)
             cpu[name].append(state.trained / max(state.cpu_seconds, 1e-9))
     return [Speed(model, name, ran[name], wall[name], cpu[name]) for name in choices]

@@ -115,7 +115,7 @@ def train(
             steps = len(plans[:: team.size])
             progress.epoch_started(state.epoch + 1, config.epochs, steps, state.step)
             ahead = 0 if device.type == "cpu" else AHEAD
-            with contextlib.closing(_assembled(batches, plans, state, seed, ahead, team)) as source:
+            with contextlib.closing(_assembled(batches, plans, state, seed, device, ahead, team)) as source:
                 for _ in range(state.step, steps):
                     loop.step(source, progress)
                     if loop.out_of_time(progress):
@@ -132,15 +132,15 @@ def train(
 
 
 def _assembled(
-    batches: Batches, plans: list[np.ndarray], state: TrainState, seed: int, ahead: int, team: Team = ALONE
+    batches: Batches, plans: list[np.ndarray], state: TrainState, seed: int, device: torch.device, ahead: int, team: Team = ALONE
 ) -> Generator[PointwiseBatch | SequenceBatch, None, None]:
-    """The rest of the process's batches of an epoch in their order, up to `ahead` of them assembled by another thread
-    beforehand."""
+    """The rest of the process's batches of an epoch in their order, up to `ahead` of them assembled by another thread, and
+    copied to the device, beforehand."""
     epoch, places = state.epoch, range(state.step * team.size + team.rank, len(plans), team.size)
 
     def assemble(place: int) -> PointwiseBatch | SequenceBatch:
         # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
-        return batches.assemble(plans[place], np.random.default_rng([seed, epoch, place]))
+        return to_device(batches.assemble(plans[place], np.random.default_rng([seed, epoch, place])), device)
 
     if ahead == 0:
         yield from map(assemble, places)
@@ -251,7 +251,6 @@ class _Loop:
             self.optimizer.zero_grad()
             return torch.zeros(()), 0
         self.model.train()
-        batch = to_device(batch, self.device)
         with devices.autocast(self.device, self.config.precision):
             logits = self.model(batch)
             auxiliary = self.model.auxiliary_loss()

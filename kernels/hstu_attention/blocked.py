@@ -239,6 +239,6 @@ def attention(inputs: Inputs) -> Tensor:
     if activation == "silu":
         per_query = divisor if isinstance(divisor, Tensor) else q.new_full((len(q),), divisor)
         inverse = per_query.reciprocal().view(-1, 1, 1)
-    if table is not None and q.dtype.itemsize >= 4:
-        table = table.to(q.dtype)
+    if table is not None:
+        table = table.to(torch.promote_types(q.dtype, torch.float32))
     return _Attention.apply(q * alpha, k, v, table, inverse, groups)

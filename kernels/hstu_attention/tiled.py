@@ -75,9 +75,8 @@ def ranges(plan: AttentionPlan, size: int) -> Ranges:
     return result
 
 
-def _block(size: int, dtype: torch.dtype) -> int:
-    """Tokens of a block: tiles of wide heads in single precision must fit the registers."""
-    return 32 if size > 64 and dtype == torch.float32 else 64
+BLOCK = 32
+"""Tokens of a block. With 64 the tiles of a pair's bias do not fit the registers: several times slower (docs/kernels.md)."""
 
 
 def _padded(size: int) -> int:
@@ -104,8 +103,7 @@ class _Attention(torch.autograd.Function):
         out = torch.empty_like(v)
         lse = q.new_empty(q.shape[:2], dtype=torch.float32) if inverse is None else None
         tables, options = _arguments(q, v, position, time, inverse, plan, alpha)
-        size = options["BM"]
-        found = ranges(plan, size)
+        found = ranges(plan, BLOCK)
         grid = (len(found.first_key), q.shape[1])
         geometry = _geometry(plan, found.first_key, found.last_key, inverse)
         programs = _programs()
@@ -121,7 +119,7 @@ class _Attention(torch.autograd.Function):
         q, k, v, position, time, inverse, out, lse = ctx.saved_tensors
         plan, grad = ctx.plan, grads[0].contiguous()
         tables, options = _arguments(q, v, position, time, inverse, plan, ctx.alpha)
-        found = ranges(plan, options["BM"])
+        found = ranges(plan, BLOCK)
         grid = (len(found.first_key), q.shape[1])
         # Softmax: the row's weighted mean of the gradient is grad . out.
         delta = None if out is None else (grad.float() * out.float()).sum(2).contiguous()
@@ -154,8 +152,7 @@ def _arguments(
     q: Tensor, v: Tensor, position: Tensor | None, time: Tensor | None, inverse: Tensor | None, plan: AttentionPlan, alpha: float
 ) -> tuple[tuple[Tensor | None, ...], dict[str, Any]]:
     """Bias tables and borders, and what all programs are told by name."""
-    size = _block(max(q.shape[2], v.shape[2]), q.dtype)
-    limits = borders().to(q.device)
+    limits = borders(q.device)
     precision = "tf32" if q.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32 else "ieee"
 
     def heads(table: Tensor | None) -> int:
@@ -167,8 +164,10 @@ def _arguments(
         "BUCKETS": 1 if time is None else len(time), "TIME_HEADS": heads(time), "BORDERS": len(limits),
         "POSITION": position is not None, "TIME": time is not None, "SOFTMAX": inverse is None,
         "D": q.shape[2], "DV": v.shape[2], "BD": _padded(q.shape[2]), "BDV": _padded(v.shape[2]),
-        "BM": size, "BN": size, "PRECISION": precision,
-        # One load in flight in single precision: two would not fit the shared memory of an A100.
+        "BM": BLOCK, "BN": BLOCK, "PRECISION": precision,
+        # Wide heads fill the registers of four warps. In single precision one load is in flight: two would not fit the
+        # shared memory of an A100.
+        "num_warps": 8 if max(q.shape[2], v.shape[2]) > 64 else 4,
         "num_stages": 1 if q.dtype == torch.float32 else 2,
     }  # fmt: skip
     return (position, time, limits), options

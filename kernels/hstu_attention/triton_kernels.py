@@ -11,6 +11,19 @@ import triton.language as tl
 
 
 @triton.jit
+def _buckets(time_i, time_j, borders, BUCKETS, BORDERS: tl.constexpr):
+    """Time buckets [BM, BN] of query and key pairs."""
+    gap = tl.abs(time_i[:, None] - time_j[None, :])
+    # A logarithm in single precision is off by one bucket at most; the exact borders decide.
+    guess = tl.floor(tl.log(tl.maximum(gap, 1000).to(tl.float32) * 0.001) / 0.301).to(tl.int32)
+    bucket = tl.minimum(tl.maximum(guess, 0), BORDERS)
+    above = tl.load(borders + tl.minimum(bucket, BORDERS - 1))
+    below = tl.load(borders + tl.maximum(bucket - 1, 0))
+    bucket += ((bucket < BORDERS) & (gap >= above)).to(tl.int32) - ((bucket > 0) & (gap < below)).to(tl.int32)
+    return tl.minimum(bucket, BUCKETS - 1)
+
+
+@triton.jit
 def _bias(
     position_i, position_j, time_i, time_j, position_table, time_table, borders, h,
     R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr, POSITION: tl.constexpr, TIME: tl.constexpr,
@@ -21,17 +34,10 @@ def _bias(
     place = tl.zeros([BM, BN], tl.int32)
     bucket = tl.zeros([BM, BN], tl.int32)
     if POSITION:
-        place = tl.minimum(tl.maximum(position_i[:, None] - position_j[None, :], 0), R - 1).to(tl.int32)
+        place = tl.minimum(tl.maximum(position_i[:, None] - position_j[None, :], 0), R - 1)
         bias += tl.load(position_table + place * POSITION_HEADS + h % POSITION_HEADS).to(tl.float32)
     if TIME:
-        gap = tl.abs(time_i[:, None] - time_j[None, :])
-        # A logarithm in single precision is off by one bucket at most; the exact borders decide.
-        guess = tl.floor(tl.log(tl.maximum(gap, 1000).to(tl.float32) * 0.001) / 0.301).to(tl.int32)
-        bucket = tl.minimum(tl.maximum(guess, 0), BORDERS)
-        above = tl.load(borders + tl.minimum(bucket, BORDERS - 1))
-        below = tl.load(borders + tl.maximum(bucket - 1, 0))
-        bucket += ((bucket < BORDERS) & (gap >= above)).to(tl.int32) - ((bucket > 0) & (gap < below)).to(tl.int32)
-        bucket = tl.minimum(bucket, BUCKETS - 1)
+        bucket = _buckets(time_i, time_j, borders, BUCKETS, BORDERS)
         bias += tl.load(time_table + bucket * TIME_HEADS + h % TIME_HEADS).to(tl.float32)
     return bias, place, bucket
 
@@ -53,7 +59,7 @@ def _own_bias(position_table, time_table, h, POSITION_HEADS, TIME_HEADS, POSITIO
     return bias
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["T", "R"])
 def forward(
     q, k, v, out, lse, lo, hi, position, query_time, key_time, first, last, inverse, position_table, time_table, borders,
     T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr, POSITION: tl.constexpr, TIME: tl.constexpr,
@@ -68,7 +74,7 @@ def forward(
     lo_i, hi_i = tl.load(lo + i, mask=valid, other=0), tl.load(hi + i, mask=valid, other=0)
     position_i, time_i = lo_i, lo_i
     if POSITION:
-        position_i = tl.load(position + i, mask=valid, other=0)
+        position_i = tl.load(position + i, mask=valid, other=0).to(tl.int32)
     if TIME:
         time_i = tl.load(query_time + i, mask=valid, other=0)
     own = alpha * tl.sum(q_rows.to(tl.float32) * _rows(k, i, h, valid, H, D, BD).to(tl.float32), 1)
@@ -82,7 +88,7 @@ def forward(
         k_rows, v_rows = _rows(k, j, h, real, H, D, BD), _rows(v, j, h, real, H, DV, BDV)
         position_j, time_j = j, j
         if POSITION:
-            position_j = tl.load(position + j, mask=real, other=0)
+            position_j = tl.load(position + j, mask=real, other=0).to(tl.int32)
         if TIME:
             time_j = tl.load(key_time + j, mask=real, other=0)
         bias, place, bucket = _bias(
@@ -135,7 +141,7 @@ def _gradient_rows(grad, inverse, i, h, valid, H, SOFTMAX: tl.constexpr, DV: tl.
     return rows
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["T", "R"])
 def backward_queries(
     q, k, v, grad, dq, lse, delta, lo, hi, position, query_time, key_time, first, last, inverse, position_table, time_table,
     borders, d_position, d_time, T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr,
@@ -151,7 +157,7 @@ def backward_queries(
     lo_i, hi_i = tl.load(lo + i, mask=valid, other=0), tl.load(hi + i, mask=valid, other=0)
     position_i, time_i, lse_i, delta_i = lo_i, lo_i, lo_i.to(tl.float32), lo_i.to(tl.float32)
     if POSITION:
-        position_i = tl.load(position + i, mask=valid, other=0)
+        position_i = tl.load(position + i, mask=valid, other=0).to(tl.int32)
     if TIME:
         time_i = tl.load(query_time + i, mask=valid, other=0)
     if SOFTMAX:
@@ -165,9 +171,9 @@ def backward_queries(
     own_dp = tl.sum(g_rows.to(tl.float32) * _rows(v, i, h, valid, H, DV, BDV).to(tl.float32), 1)
     own_weight, own_step = _steps(own, own_dp, valid, lse_i, delta_i, SOFTMAX)
     if POSITION:
-        tl.atomic_add(position_sums, tl.sum(own_step, 0))
+        tl.atomic_add(position_sums, tl.sum(own_step, 0), sem="relaxed")
     if TIME:
-        tl.atomic_add(time_sums, tl.sum(own_step, 0))
+        tl.atomic_add(time_sums, tl.sum(own_step, 0), sem="relaxed")
     result = own_step[:, None] * k_own
     for start in range(tl.load(first + block), tl.load(last + block), BN):
         j = start + tl.arange(0, BN)
@@ -175,7 +181,7 @@ def backward_queries(
         k_rows, v_rows = _rows(k, j, h, real, H, D, BD), _rows(v, j, h, real, H, DV, BDV)
         position_j, time_j = j, j
         if POSITION:
-            position_j = tl.load(position + j, mask=real, other=0)
+            position_j = tl.load(position + j, mask=real, other=0).to(tl.int32)
         if TIME:
             time_j = tl.load(key_time + j, mask=real, other=0)
         bias, place, bucket = _bias(
@@ -188,14 +194,14 @@ def backward_queries(
         weight, step = _steps(s, dp, seen, lse_i[:, None], delta_i[:, None], SOFTMAX)
         result += tl.dot(step.to(k_rows.dtype), k_rows, input_precision=PRECISION)
         if POSITION:
-            tl.atomic_add(position_sums + place * POSITION_HEADS, step, mask=seen)
+            tl.atomic_add(position_sums + place * POSITION_HEADS, step, mask=seen, sem="relaxed")
         if TIME:
-            tl.atomic_add(time_sums + bucket * TIME_HEADS, step, mask=seen)
+            tl.atomic_add(time_sums + bucket * TIME_HEADS, step, mask=seen, sem="relaxed")
     d = tl.arange(0, BD)
     tl.store(dq + (i[:, None] * H + h) * D + d[None, :], result * alpha, mask=valid[:, None] & (d[None, :] < D))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["T", "R"])
 def backward_keys(
     q, k, v, grad, dk, dv, lse, delta, lo, hi, position, query_time, key_time, first, last, inverse, position_table, time_table,
     borders, T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr, POSITION: tl.constexpr,
@@ -209,7 +215,7 @@ def backward_keys(
     k_rows, v_rows = _rows(k, j, h, real, H, D, BD), _rows(v, j, h, real, H, DV, BDV)
     position_j, time_j, lse_j, delta_j = j, j, j.to(tl.float32), j.to(tl.float32)
     if POSITION:
-        position_j = tl.load(position + j, mask=real, other=0)
+        position_j = tl.load(position + j, mask=real, other=0).to(tl.int32)
     if TIME:
         time_j = tl.load(key_time + j, mask=real, other=0)
     if SOFTMAX:
@@ -229,7 +235,7 @@ def backward_keys(
         lo_i, hi_i = tl.load(lo + i, mask=valid, other=0), tl.load(hi + i, mask=valid, other=0)
         position_i, time_i, lse_i, delta_i = lo_i, lo_i, lo_i.to(tl.float32), lo_i.to(tl.float32)
         if POSITION:
-            position_i = tl.load(position + i, mask=valid, other=0)
+            position_i = tl.load(position + i, mask=valid, other=0).to(tl.int32)
         if TIME:
             time_i = tl.load(query_time + i, mask=valid, other=0)
         if SOFTMAX:

@@ -240,3 +240,15 @@ def test_mixing_needs_a_table() -> None:
     plan = plan_attention(*(torch.tensor(x) for x in ([0, 1], [0], [0], [0])))
     with pytest.raises(ValueError, match="position table or a time table"):
         bias_mixing(torch.zeros(1, 1, 1), plan)
+
+
+@pytest.mark.parametrize("biases", ["both", "of heads"])
+@pytest.mark.parametrize("name", FAST)
+def test_half_precision_of_everything(name: str, biases: str) -> None:
+    """Tables too, as the benchmark of kernels has them; their gradients are added up in single precision."""
+    plan = geometry([63, 1, 65], 10, 0.3, seed=1)
+    half = inputs(129, 2, 4, 3, biases, torch.bfloat16)
+    exact = Inputs(*(None if x is None else x.detach().double().requires_grad_() for x in vars(half).values()))  # type: ignore[arg-type]
+    found, expected = run(name, half, plan, "silu", 13.0), run("reference", exact, plan, "silu", 13.0)
+    for one, two in zip(found, expected, strict=True):
+        assert one.dtype == torch.bfloat16 and (one.double() - two).norm() <= 2e-2 * two.norm()

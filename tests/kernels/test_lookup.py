@@ -67,6 +67,34 @@ def test_values_and_gradients(threads: int, dim: int, tokens: int, rows: int | N
         assert torch.allclose(one.double(), other, rtol=1e-5, atol=1e-4)
 
 
+@given(
+    dim=st.sampled_from([1, 5, 16]),
+    tokens=st.sampled_from([0, 1, 5, 255]),
+    rows=st.sampled_from([None, 1, 9]),
+    frozen=st.sampled_from([None, 0, 2]),
+    seed=st.integers(0, 99),
+)
+def test_gradients_by_additions(dim: int, tokens: int, rows: int | None, frozen: int | None, seed: int) -> None:
+    """What a GPU runs; here on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    tables = [table.requires_grad_(at != frozen) for at, table in enumerate(tables_of(dim, (50, 7, 3)))]
+    slots = slots_of(tables, tokens, rows, generator)
+    exact_slots, exact = in_double(slots, tables)
+    size = tokens if rows is None else rows
+    out, expected = dispatch.find("lookup", "additions").run(slots, size), lookup(exact_slots, size)
+    grad = torch.randn(out.shape, generator=generator)
+    learned = [at for at in range(3) if at != frozen]
+    gradients = torch.autograd.grad(out, [tables[at] for at in learned], grad)
+    expected_gradients = torch.autograd.grad(expected, [exact[at] for at in learned], grad.double())
+    for one, other in zip((out, *gradients), (expected, *expected_gradients), strict=True):
+        assert one.shape == other.shape and torch.allclose(one.double(), other, rtol=1e-5, atol=1e-4)
+
+
+def test_additions_are_for_a_gpu_alone() -> None:
+    assert dispatch.choose("lookup", torch.device("cuda"), torch.float32).name == "additions"
+    assert dispatch.choose("lookup", torch.device("cpu"), torch.float64).name == "torch"
+
+
 @compiled
 def test_the_same_sums_every_time_and_for_any_number_of_threads() -> None:
     tables = [table.requires_grad_() for table in tables_of(16, (50, 7, 3))]

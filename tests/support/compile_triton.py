@@ -1,8 +1,15 @@
-"""Compiles the programs for a GPU, without one: `python compile_triton.py DTYPE SIZE SOFTMAX`; prints their shared memory."""
+"""Compiles the programs for a GPU, without one: `python compile_triton.py DTYPE SIZE SOFTMAX`.
+
+Prints for each the bytes of shared memory, and of memory in which a thread keeps what does not fit its registers.
+"""
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,12 +25,11 @@ NUMBERS = ("T", "H", "R", "POSITION_HEADS", "BUCKETS", "TIME_HEADS")
 INTEGERS = ("lo", "hi", "position", "query_time", "key_time", "first", "last", "borders")
 
 
-def shared_memory(program: Any, dtype: str, size: int, softmax: bool) -> int:
+def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, int]:
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    block = tiled._block(size, kind)
     fixed = {
         "BORDERS": 71, "POSITION": True, "TIME": True, "SOFTMAX": softmax, "D": size, "DV": size, "BD": size, "BDV": size,
-        "BM": block, "BN": block, "PRECISION": "ieee", "COPIES": tiled._COPIES,
+        "BM": tiled.BLOCK, "BN": tiled.BLOCK, "PRECISION": "ieee", "COPIES": tiled._COPIES,
     }  # fmt: skip
     absent = ("inverse",) if softmax else ("lse", "delta")
     signature, constants = {}, {}
@@ -34,11 +40,18 @@ def shared_memory(program: Any, dtype: str, size: int, softmax: bool) -> int:
             signature[name] = "fp32" if name == "alpha" else "i32"
         else:
             signature[name] = "*" + (dtype if name in ROWS else "i64" if name in INTEGERS else "fp32")
-    options = {"num_stages": 1 if kind == torch.float32 else 2}
-    return triton.compile(ASTSource(program, signature, constants), target=A100, options=options).metadata.shared
+    options = {"num_stages": 1 if kind == torch.float32 else 2, "num_warps": 8 if size > 64 else 4}
+    result = triton.compile(ASTSource(program, signature, constants), target=A100, options=options)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(result.asm["cubin"])
+        tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+        usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    stack = re.search(r"STACK:(\d+)", usage)
+    assert stack is not None, usage
+    return result.metadata.shared, int(stack[1])
 
 
 if __name__ == "__main__":
     asked = (sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True")
-    programs = (triton_kernels.forward, triton_kernels.backward_queries, triton_kernels.backward_keys)
-    print(*(shared_memory(program, *asked) for program in programs))
+    for one in (triton_kernels.forward, triton_kernels.backward_queries, triton_kernels.backward_keys):
+        print(*compiled(one, *asked))

@@ -90,7 +90,7 @@ def test_batches_that_a_thread_assembles_ahead_are_the_same(
     """As for an accelerator; also where training stops within an epoch and the thread still has work."""
     _, straight, expected = fit(name, data, tmp_path / "straight.pt")
     own = trainer._assembled
-    monkeypatch.setattr(trainer, "_assembled", lambda *arguments: own(*arguments[:4], 3))
+    monkeypatch.setattr(trainer, "_assembled", lambda *arguments: own(*arguments[:5], 3))
     with pytest.raises(Killed):
         fit(name, data, tmp_path / "x.pt", dataclasses.replace(CONFIG, checkpoint_seconds=1e-9), progress=KillAt(17))
     _, resumed, scores = fit(name, data, tmp_path / "x.pt")
@@ -100,7 +100,7 @@ def test_batches_that_a_thread_assembles_ahead_are_the_same(
 def test_an_error_of_the_thread_is_raised(data: RankingData) -> None:
     batches = make_batches(data, "pointwise", "train", 128, 300)
     plans = [*batches.plans(0)[:2], np.array([10**9])]
-    source = trainer._assembled(batches, plans, TrainState(), 0, 2)
+    source = trainer._assembled(batches, plans, TrainState(), 0, torch.device("cpu"), 2)
     next(source), next(source)
     with pytest.raises(IndexError):
         next(source)
