@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import sys
@@ -15,8 +16,11 @@ from ..errors import UserError
 from .roots import data_roots
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
+    from ..records.schema import Environment
     from ..records.store import Store
     from ..reporting.speed import Cases
 
@@ -115,14 +119,15 @@ def _kernels(args: argparse.Namespace) -> int:
     store.check_writable()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
     rows = []
-    for shape in (*attention.shapes(device), *(attention.shape_of(name, roots) for name in args.dataset.split(","))):
+    said, name = f"{args.dtype}, {args.rounds} round(s)", f"attention-{device.type}-{args.dtype}-{args.threads}"
+    of_data = (attention.shape_of(one, roots) for one in args.dataset.split(","))
+    for shape in itertools.chain(attention.shapes(device), of_data):
         print(f"{shape.name} ...", file=sys.stderr, flush=True)
         rows += attention.measure(shape, device, dtype, args.rounds)
-    said = f"{args.dtype}, {args.rounds} round(s)"
+        _write(store, name, device, said, rows)  # what is ended early keeps the shapes that it measured
     cases: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         cases.setdefault(row.shape, {})[row.contender] = [1e3 * one for one in row.seconds]
-    name = f"attention-{device.type}-{args.dtype}-{args.threads}"
     _keep(store, name, device, said, attention.lines(rows), rows, ("Attention, forward and backward", "ms", cases))
     return 0
 
@@ -192,18 +197,28 @@ def _keep(
     more: dict[str, Any] | None = None,
 ) -> None:
     """Show a table, keep its numbers (and `more`) with the environment they were measured in, draw them: title, unit, cases."""
-    from .. import device as devices
-    from ..records import provenance
     from ..reporting import plots, speed
 
-    environment = provenance.environment(device)
+    environment, path = _write(store, name, device, said, rows, more)
     print(f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s), {said}\n")
     print(*lines, sep="\n")
-    record = {"environment": dataclasses.asdict(environment), "device": str(device), "said": said}
-    record |= {"simulated": devices.is_simulated(device), "rows": [dataclasses.asdict(row) for row in rows]} | (more or {})
-    path = store.root / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     title, unit, cases = drawn
     where = f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s)"
     figures = plots.save(speed.figure(f"{title}: {where}, {said}", unit, cases), store.root / name)
     print(f"\nrecord: {path}, figure: {', '.join(str(one) for one in figures)}")
+
+
+def _write(
+    store: Store, name: str, device: torch.device, said: str, rows: list[Any], more: dict[str, Any] | None = None
+) -> tuple[Environment, Path]:
+    """The record of a benchmark."""
+    from .. import device as devices
+    from ..records import provenance
+    from ..records.store import write_text
+
+    environment = provenance.environment(device)
+    record = {"environment": dataclasses.asdict(environment), "device": str(device), "said": said}
+    record |= {"simulated": devices.is_simulated(device), "rows": [dataclasses.asdict(row) for row in rows]} | (more or {})
+    path = store.root / f"{name}.json"
+    write_text(path, json.dumps(record, indent=1) + "\n")
+    return environment, path

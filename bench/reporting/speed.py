@@ -46,7 +46,9 @@ def figure(title: str, unit: str, cases: Cases) -> Figure:
                 label=name,
             )
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        shown = [one for values in cases.values() for measured in values.values() for one in measured]
+        narrow = max(shown) < 4 * min(shown)
+        axes.xaxis.set_major_locator(LogLocator(subs=range(1, 10) if narrow else (1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(cases)), list(cases))

@@ -84,6 +84,18 @@ def test_the_command_keeps_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "| small | 15 |" in shown and "record: results/local/attention-cpu-fp32-1.json" in shown
 
 
+def test_what_is_ended_early_keeps_the_shapes_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(dataset: str, roots: object) -> Shape:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(attention, "shapes", lambda device: [SMALL])
+    monkeypatch.setattr(attention, "shape_of", refused)
+    assert cli.main(["bench", "kernels", "--rounds", "1", "--device", "cpu"]) != 0
+    record = json.loads((tmp_path / "results/local/attention-cpu-fp32-1.json").read_text())
+    assert {row["shape"] for row in record["rows"]} == {"small"}
+
+
 def test_ratios_are_taken_round_by_round() -> None:
     make = lambda name, seconds: attention.Measured("s", name, 10, 10, 1e9, seconds, [1e9, 1e9, 1e9], 1.0, None)  # noqa: E731
     table = lines([make("fast", [1.0, 2.0, 4.0]), make("slow", [3.0, 6.0, 12.0])])
