@@ -91,9 +91,11 @@ def run(name: str, x: Inputs, plan: AttentionPlan, activation: str, divisor: Ten
 
 
 def assert_close(actual: list[Tensor], expected: list[Tensor], relative: float) -> None:
+    # A table's gradient is a sum whose terms may cancel: its errors are those of the terms, which are as large as the others.
+    largest = max((two.abs().max().item() for two in expected if two.numel()), default=1.0)
     for one, two in zip(actual, expected, strict=True):
         assert one.shape == two.shape and torch.isfinite(one).all()
-        scale = max(two.abs().max().item(), 1e-3) if two.numel() else 1.0
+        scale = max(two.abs().max().item(), 0.1 * largest, 1e-3) if two.numel() else 1.0
         assert (one.double() - two.double()).abs().max().item() <= relative * scale if two.numel() else True
 
 
