@@ -118,6 +118,11 @@ class Measured:
     """Largest relative error of the output and all gradients against float64; None for yardsticks."""
 
 
+def _moved(plan: AttentionPlan, device: torch.device) -> AttentionPlan:
+    times = (None if one is None else one.to(device) for one in (plan.query_time, plan.key_time))
+    return plan_attention(*(one.to(device) for one in (plan.offsets, plan.lo, plan.hi, plan.position)), *times)
+
+
 def _case(shape: Shape, device: torch.device, dtype: torch.dtype) -> _Case:
     generator = torch.Generator().manual_seed(0)
     offsets = torch.tensor([0, *np.cumsum(shape.lengths)])
@@ -131,9 +136,7 @@ def _case(shape: Shape, device: torch.device, dtype: torch.dtype) -> _Case:
     def draw(*size: int) -> Tensor:
         return torch.randn(*size, generator=generator).to(device, dtype).requires_grad_()
 
-    query_time, key_time = (None if one is None else one.to(device) for one in (plan.query_time, plan.key_time))
-    offsets, lo, hi, position = (one.to(device) for one in (plan.offsets, plan.lo, plan.hi, plan.position))
-    plan = plan_attention(offsets, lo, hi, position, query_time, key_time)
+    plan = _moved(plan, device)
     rows = shape.positions or max(shape.lengths)
     time_bias = None if plan.query_time is None else draw(72)
     q, k, v = (draw(tokens, shape.heads, shape.size) for _ in range(3))
@@ -213,23 +216,20 @@ def _results(case: _Case, size: int, name: str) -> list[Tensor]:
     return [one.detach() for one in (out, *torch.autograd.grad(out, leaves, case.grad))]
 
 
-def _rounded(case: _Case, device: torch.device) -> _Case:
+def _in_double(case: _Case, device: torch.device) -> _Case:
     """The same numbers in float64."""
     q, k, v, bias, time_bias, grad = (
         None if x is None else x.detach().to(device, torch.float64).requires_grad_()
         for x in (case.q, case.k, case.v, case.bias, case.time_bias, case.grad)
     )
     assert q is not None and k is not None and v is not None and bias is not None and grad is not None
-    plan = case.plan
-    times = (None if one is None else one.to(device) for one in (plan.query_time, plan.key_time))
-    plan = plan_attention(*(one.to(device) for one in (plan.offsets, plan.lo, plan.hi, plan.position)), *times)
-    return _Case(q, k, v, bias, time_bias, plan, grad.detach())
+    return _Case(q, k, v, bias, time_bias, _moved(case.plan, device), grad.detach())
 
 
 def _errors(case: _Case, size: int, names: list[str]) -> dict[str, float]:
     """Largest relative error, in the norm, of the output and of each gradient."""
     where = devices.with_float64(case.q.device)
-    exact = _results(_rounded(case, where), size, "torch")
+    exact = _results(_in_double(case, where), size, "torch")
     return {
         name: max(
             float((one.to(where, torch.float64) - right).norm() / right.norm())

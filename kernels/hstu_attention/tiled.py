@@ -79,6 +79,12 @@ BLOCK = 32
 """Tokens of a block. With 64 the tiles of a pair's bias do not fit the registers: several times slower (docs/kernels.md)."""
 
 
+def launch(size: int, dtype: torch.dtype) -> dict[str, int]:
+    """How a program runs for the widest head. Wide heads fill the registers of four warps. In single precision one load is in
+    flight: two would not fit the shared memory of an A100."""
+    return {"BM": BLOCK, "BN": BLOCK, "num_warps": 8 if size > 64 else 4, "num_stages": 1 if dtype == torch.float32 else 2}
+
+
 def _padded(size: int) -> int:
     """A power of two that products of matrices take."""
     return max(16, 1 << (size - 1).bit_length())
@@ -164,11 +170,7 @@ def _arguments(
         "BUCKETS": 1 if time is None else len(time), "TIME_HEADS": heads(time), "BORDERS": len(limits),
         "POSITION": position is not None, "TIME": time is not None, "SOFTMAX": inverse is None,
         "D": q.shape[2], "DV": v.shape[2], "BD": _padded(q.shape[2]), "BDV": _padded(v.shape[2]),
-        "BM": BLOCK, "BN": BLOCK, "PRECISION": precision,
-        # Wide heads fill the registers of four warps. In single precision one load is in flight: two would not fit the
-        # shared memory of an A100.
-        "num_warps": 8 if max(q.shape[2], v.shape[2]) > 64 else 4,
-        "num_stages": 1 if q.dtype == torch.float32 else 2,
+        "PRECISION": precision, **launch(max(q.shape[2], v.shape[2]), q.dtype),
     }  # fmt: skip
     return (position, time, limits), options
 

@@ -90,12 +90,11 @@ def run(name: str, x: Inputs, plan: AttentionPlan, activation: str, divisor: Ten
     return [out, *torch.autograd.grad((out * weights).sum(), x.all(), allow_unused=True, materialize_grads=True)]
 
 
-def assert_close(actual: list[Tensor], expected: list[Tensor], relative: float) -> None:
-    # A table's gradient is a sum whose terms may cancel: its errors are those of the terms, which are as large as the others.
-    largest = max((two.abs().max().item() for two in expected if two.numel()), default=1.0)
+def assert_close(actual: list[Tensor], expected: list[Tensor], relative: float, least: float = 1e-3) -> None:
+    """Relative to the largest number of each, or to `least`."""
     for one, two in zip(actual, expected, strict=True):
         assert one.shape == two.shape and torch.isfinite(one).all()
-        scale = max(two.abs().max().item(), 0.1 * largest, 1e-3) if two.numel() else 1.0
+        scale = max(two.abs().max().item(), least) if two.numel() else 1.0
         assert (one.double() - two.double()).abs().max().item() <= relative * scale if two.numel() else True
 
 
@@ -146,7 +145,10 @@ def test_equals_the_definition_on_any_geometry(
     plan = geometry(lengths, window, tie, seed)
     dtype, relative = precisions(name)[0]
     expected = run("reference", inputs(sum(lengths), 1, 3, 3, "both", torch.float64, seed), plan, activation, 3.0)
-    assert_close(run(name, inputs(sum(lengths), 1, 3, 3, "both", dtype, seed), plan, activation, 3.0), expected, relative)
+    found = run(name, inputs(sum(lengths), 1, 3, 3, "both", dtype, seed), plan, activation, 3.0)
+    assert_close(found[:4], expected[:4], relative)
+    # The few terms of a table's gradient may cancel: its errors are those of the terms, which are about as large as the others.
+    assert_close(found[4:], expected[4:], relative, least=0.1 * max(one.abs().max().item() for one in expected[:4]))
 
 
 @pytest.mark.parametrize("name", [*FAST, "reference"])

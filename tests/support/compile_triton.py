@@ -27,9 +27,10 @@ INTEGERS = ("lo", "hi", "position", "query_time", "key_time", "first", "last", "
 
 def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, int]:
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    options = tiled.launch(size, kind)
     fixed = {
         "BORDERS": 71, "POSITION": True, "TIME": True, "SOFTMAX": softmax, "D": size, "DV": size, "BD": size, "BDV": size,
-        "BM": tiled.BLOCK, "BN": tiled.BLOCK, "PRECISION": "ieee", "COPIES": tiled._COPIES,
+        "BM": options.pop("BM"), "BN": options.pop("BN"), "PRECISION": "ieee", "COPIES": tiled._COPIES,
     }  # fmt: skip
     absent = ("inverse",) if softmax else ("lse", "delta")
     signature, constants = {}, {}
@@ -40,7 +41,6 @@ def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, i
             signature[name] = "fp32" if name == "alpha" else "i32"
         else:
             signature[name] = "*" + (dtype if name in ROWS else "i64" if name in INTEGERS else "fp32")
-    options = {"num_stages": 1 if kind == torch.float32 else 2, "num_warps": 8 if size > 64 else 4}
     result = triton.compile(ASTSource(program, signature, constants), target=A100, options=options)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         Path(file.name).write_bytes(result.asm["cubin"])
