@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from ..evaluation.stats import ModelInterval
-from .leaderboard import Board
+from .leaderboard import TUNED, Board
 from .measured import Row
 
 
@@ -80,7 +80,7 @@ def _flops(generative: Row, classical: Row) -> Iterator[str]:
 
 def untuned(board: Board) -> str | None:
     """That no row is tuned, where none is: the question is about well-tuned rankers."""
-    if any("(tuned)" in row.label for row in board.rows):
+    if any(TUNED in row.label for row in board.rows):
         return None
     return "No row is tuned: every model has the settings that its label names, and else its defaults."
 

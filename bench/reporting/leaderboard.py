@@ -16,6 +16,9 @@ from .measured import Bootstrap, Row, difference, measure, sampled, test_slices
 SHARED = ("dataset", "split", "history_length", "time", "feedback_delay", "test_history", "test_negatives", "test_negative_rate")
 """Data settings that decide what a model may see and what it is asked; all rows of a board have the same."""
 
+TUNED = " (tuned)"
+"""What the label of a row with settings that a sweep found has after the model's name."""
+
 
 @dataclass(frozen=True)
 class Board:
@@ -125,7 +128,7 @@ def _label(record: RunRecord, common: dict[str, object]) -> str:
     shared = {f"data.{key}" for key in SHARED} | common.keys()
     shown = [key for key in record.changed if key not in shared and (record.tuning is None or key.startswith("data."))]
     changed = [f"{key.removeprefix('params.')}={record.changed[key]}" for key in shown]
-    tuned = " (tuned)" if record.tuning is not None else ""
+    tuned = TUNED if record.tuning is not None else ""
     return record.identity.model + tuned + (f" [{', '.join(changed)}]" if changed else "")
 
 
@@ -188,15 +191,23 @@ def _about_quality(rows: list[Row], headline: Literal["gauc", "auc"], bootstrap:
     elif len(rows) > 1:
         yield f"{rows[0].label} is the best by {shown}; the intervals of all differences to it leave out zero."
     yield from _about_floors(rows, ("gauc", "auc") if headline == "gauc" else ("auc",), bootstrap)
-    by_label = {row.label: row for row in rows}
-    for hstu in rows:
-        # Alike but for the model: both by default, or both with the same changes.
-        din = by_label.get("din" + hstu.label.removeprefix("hstu"))
-        if hstu.model == "hstu" and din is not None:
-            value, low, high = difference(hstu, din, headline, bootstrap)
-            verdict = "holds zero: no difference is shown" if low <= 0 <= high else "leaves out zero"
-            interval = f"{value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}] over test users"
-            yield f"{shown} of {hstu.label} minus {din.label}: {interval}, which {verdict}."
+    for hstu, din in _named_pairs(rows):
+        value, low, high = difference(hstu, din, headline, bootstrap)
+        verdict = "holds zero: no difference is shown" if low <= 0 <= high else "leaves out zero"
+        interval = f"{value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}] over test users"
+        untuned = [row.model for row, other in ((hstu, din), (din, hstu)) if TUNED in other.label and TUNED not in row.label]
+        lacks = "".join(f"; {model} has no tuned row here" for model in untuned)
+        yield f"{shown} of {hstu.label} minus {din.label}: {interval}, which {verdict}{lacks}."
+
+
+def _named_pairs(rows: list[Row]) -> Iterable[tuple[Row, Row]]:
+    """HSTU and DIN with the same changes, or by default. A tuned row without its like stands beside the other's untuned one."""
+    hstu, din = ({row.label.removeprefix(name): row for row in rows if row.model == name} for name in ("hstu", "din"))
+    for changes in dict.fromkeys((*hstu, *din)):
+        untuned = changes.replace(TUNED, "")
+        one, other = hstu.get(changes, hstu.get(untuned)), din.get(changes, din.get(untuned))
+        if one is not None and other is not None:
+            yield one, other
 
 
 def _about_floors(rows: list[Row], metrics: tuple[Metric, ...], bootstrap: Bootstrap) -> Iterable[str]:

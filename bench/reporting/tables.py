@@ -157,10 +157,11 @@ def _main_table(board: Board, chosen: Sequence[int] | None = None) -> list[list[
 
 def brief(board: Board) -> str:
     """One line of facts, and the main table with its most important columns."""
-    facts = board.facts
+    facts, seeds = board.facts, [len(row.seeds) for row in board.rows]
+    counts = f"{min(seeds)} to {max(seeds)}" if min(seeds) < max(seeds) else f"{max(seeds)}"
     head = (
         f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC, "
-        f"{max(len(row.seeds) for row in board.rows)} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
+        f"{counts} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
     )
     return "\n\n".join((head, "\n".join(markdown_table(_main_table(board, BRIEF)))))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Iterator
 from itertools import pairwise
 
 from matplotlib.axes import Axes
@@ -29,41 +30,61 @@ def name_points(
     frame, pixels = axes.get_window_extent(renderer), DPI / 72
     turns = axes.transData.transform(line)
     taken = [Bbox([begin, end]).padded(pixels) for begin, end in pairwise([*turns, turns[-1]])]
+    size = 5 * pixels
     for row, seconds, height in points:
         found = interval(board, row)
         (x, low), (_, middle), (_, high) = axes.transData.transform(
             [(seconds, found.low), (seconds, height), (seconds, found.high)]
         )
-        size = 5 * pixels
         taken += [
             Bbox([[x - size, middle - size], [x + size, middle + size]]),
             Bbox([[x - pixels, low], [x + pixels, max(low, high)]]),
         ]
-    for row, seconds, height in points:
-        off_scale = interval(board, row).point < axes.get_ylim()[0]
-        name = textwrap.fill(row.label, 26) + (f" ({interval(board, row).point:.3f}, below the axis)" if off_scale else "")
+    for name, colour, (place, height) in _names(axes, board, points, size):
         text = axes.annotate(
             name,
-            (seconds, height),
+            (place, height),
             (0, 0),
             textcoords="offset points",
             fontsize=8,
-            color=COLOURS[row.family],
+            color=colour,
             va="center",
             ha="center",
         )
         text.set_in_layout(False)
         box = text.get_window_extent(renderer)
-        place, found_box = _free_place(box, frame, taken, pixels)
-        text.set_position(place)
+        offset, found_box = _free_place(box, frame, taken, pixels)
+        text.set_position(offset)
         taken.append(found_box)
-        x, y = axes.transData.transform((seconds, height))
+        x, y = axes.transData.transform((place, height))
         gap = math.hypot(max(found_box.x0 - x, x - found_box.x1, 0), max(found_box.y0 - y, y - found_box.y1, 0))
         if gap > 9 * pixels:
             end = axes.transData.inverted().transform(
                 (min(max(x, found_box.x0), found_box.x1), min(max(y, found_box.y0), found_box.y1))
             )
-            axes.plot([seconds, end[0]], [height, end[1]], color="grey", linewidth=0.5, zorder=0.8, scalex=False, scaley=False)
+            axes.plot([place, end[0]], [height, end[1]], color="grey", linewidth=0.5, zorder=0.8, scalex=False, scaley=False)
+
+
+def _names(
+    axes: Axes, board: Board, points: list[tuple[Row, float, float]], size: float
+) -> Iterator[tuple[str, str, tuple[float, float]]]:
+    """Name, colour and place of each point; points below the axis within `size` pixels of one another share a name."""
+    below: list[tuple[float, float, list[Row]]] = []
+    for row, place, height in points:
+        if interval(board, row).point >= axes.get_ylim()[0]:
+            yield textwrap.fill(row.label, 26), COLOURS[row.family], (place, height)
+            continue
+        x, _ = axes.transData.transform((place, height))
+        for other, _, rows in below:
+            if rows[0].family == row.family and abs(axes.transData.transform((other, height))[0] - x) < size:
+                rows.append(row)
+                break
+        else:
+            below.append((place, height, [row]))
+    for place, height, rows in below:
+        lines = [f"{row.label} ({interval(board, row).point:.3f}" for row in rows]
+        name = "below the axis:\n" + ")\n".join(lines) + ")" if len(rows) > 1 else f"{lines[0]}, below the axis)"
+        yield name, COLOURS[rows[0].family], (place, height)
 
 
 def _free_place(box: Bbox, frame: Bbox, taken: list[Bbox], pixels: float) -> tuple[tuple[float, float], Bbox]:

@@ -6,13 +6,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from rankbench.bench.config import Tuning
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
-from rankbench.bench.reporting import leaderboard
+from rankbench.bench.reporting import leaderboard, tables
 from rankbench.bench.reporting.leaderboard import Board
 from rankbench.bench.reporting.plots.quality import intervals
 from support.records import predictions, record
+
+TUNING = Tuning("din sweep", trials=15, seconds=9.0, metric="auc", value=0.6)
 
 
 @pytest.fixture
@@ -102,6 +105,17 @@ def test_hstu_minus_din_has_its_sign_and_compares_like_with_like(store: Store) -
     assert lines[1].startswith("GAUC of hstu minus din: -") and lines[1].endswith("which leaves out zero.")
 
 
+def test_a_tuned_din_stands_beside_hstu_without_a_tuned_row_and_the_board_says_so(store: Store) -> None:
+    """Where a search found nothing better than HSTU's defaults, its tuned row is its row of defaults."""
+    _put(store, "din", predictions(1.0))
+    _put(store, "hstu", predictions(0.6), family="generative")
+    _put(store, "din", predictions(1.2), config_hash="cd" * 6, changed={"train.lr": 0.01}, tuning=TUNING)
+    lines = [line for line in _build(store).statements if " minus " in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("GAUC of hstu minus din: -") and lines[0].endswith("which leaves out zero.")
+    assert lines[1].startswith("GAUC of hstu minus din (tuned): -") and lines[1].endswith("; hstu has no tuned row here.")
+
+
 def test_the_interval_of_a_pair_is_that_of_the_bootstrap(store: Store) -> None:
     """With two rows the board's own difference to the best is the pair's: the sentence must give the same numbers."""
     _put(store, "din", predictions(1.0))
@@ -118,6 +132,14 @@ def test_metrics_that_are_not_of_these_predictions_are_refused(store: Store) -> 
     store.write(made, predictions(0.9))
     with pytest.raises(UserError, match=r"din: \w+ is 0\.\d+ by its records and 0\.\d+ by its predictions"):
         _build(store)
+
+
+def test_rows_with_other_numbers_of_seeds_are_counted(store: Store) -> None:
+    for model, seed in (("din", 0), ("din", 1), ("hstu", 0)):
+        _put(store, model, predictions(1.0), seed)
+    board = _build(store)
+    assert "1 to 2 seed(s)" in tables.brief(board)
+    assert any(line.startswith("Rows differ in their number of seeds (1 to 2): ") for line in board.statements)
 
 
 def test_what_makes_numbers_incomparable_is_said(store: Store) -> None:
