@@ -53,6 +53,7 @@ EXAMPLES = {
         "rankbench study embedding --models din,hstu",
         "rankbench study history --set data.test_history=frozen --results my/results",
         "rankbench study time --models core",
+        "rankbench study scaling --dataset ml-1m --size full --models din,hstu --series '* data'",
     ),
     "score": ("rankbench score", "rankbench score --results my/results"),
     "board": ("rankbench board", "rankbench board --dataset ml-100k --split global-time"),
@@ -259,6 +260,13 @@ def _add_study(study: _Parser) -> None:
         choices=("small", "full"),
         default="small",
         help="small: minutes on ml-100k; full: for a finding (default: small)",
+    )
+    study.add_argument(
+        "--series",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only series with such a name, and what they are compared with; may be repeated (default: all)",
     )
     _add_grid(study, "the answer")
 

@@ -24,11 +24,11 @@ def run(args: argparse.Namespace) -> int:
     from ..records.store import Store
     from ..studies import grid, output
 
+    scope = grid.Scope(models, args.size, series=tuple(args.series))
     try:
         finding = grid.run(
             study,
-            models,
-            args.size,
+            scope,
             chosen,
             args.seeds,
             roots,
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if any(record.simulated for one in finding.measurements for record in one.records):
         print(f"a simulated device: there is no finding; its records are in {finding.store.root / 'runs'}")
         return 0
-    report = output.Report.of(study, grid.Scope(models, args.size), finding, command(args))
+    report = output.Report.of(study, scope, finding, command(args))
     console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
     output.show(report, console)
     console.print(f"table and figures: {output.write(report)}", highlight=False, soft_wrap=True)
@@ -68,6 +68,8 @@ def command(args: argparse.Namespace) -> str:
         value = getattr(args, option)
         if value != usual:
             words += [f"--{option}", Path(value).name if option in ("dataset", "config") else str(value)]
+    for pattern in args.series:
+        words += ["--series", pattern]
     for assignment in args.set:
         words += ["--set", assignment]
     return shlex.join(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from .. import experiment, registry, rows
 from ..config import DataConfig, Settings, TrainConfig, from_dict
 from ..data.dataset import open_dataset
 from ..data.sources.schema import DataRoots
+from ..errors import UserError
 from ..evaluation.stats import Difference
 from ..experiment import Cell
 from ..records.schema import RunRecord
@@ -43,6 +45,8 @@ class Scope:
     size: Size = "small"
     positive_only: bool = False
     """The log has no exposed negatives, neither to train on nor to test on."""
+    series: tuple[str, ...] = ()
+    """Patterns such as `* data`: only series with such a name, and what they are compared with; all if empty."""
 
 
 @dataclass(frozen=True)
@@ -170,17 +174,34 @@ class Study:
     """More columns of its table, beyond quality and cost."""
 
     def grid(self, scope: Scope) -> list[Point]:
-        """Its points, each with a name of its own."""
+        """Its points, each with a name of its own.
+
+        Raises:
+            UserError: it cannot ask about these models, or a pattern fits none of its series.
+        """
         points = list(self.points(scope))
         if len({point.label for point in points}) < len(points):
             raise ValueError(f"two points of the study {self.name} have one name")
-        return points
+        return self._part(points, scope.series) if scope.series else points
+
+    def _part(self, points: list[Point], patterns: tuple[str, ...]) -> list[Point]:
+        names = list(dict.fromkeys(point.series for point in points))
+        fitting = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
+        for pattern, found in fitting.items():
+            if not found:
+                raise UserError(f"no series of the study {self.name} is called {pattern!r}; it has: {'; '.join(names)}")
+        asked = {name for found in fitting.values() for name in found}
+        kept = {point.label for point in points if point.series in asked}
+        references = {one.label: other.label for one, other in self.pairs(points)}
+        for label in list(kept):
+            while (label := references.get(label, "")) and label not in kept:
+                kept.add(label)
+        return [point for point in points if point.label in kept]
 
 
 def run(
     study: Study,
-    models: tuple[str, ...],
-    size: Size,
+    scope: Scope,
     settings: Settings,
     seeds: int,
     roots: DataRoots,
@@ -191,6 +212,7 @@ def run(
     """Run what is not finished of a study, and measure all of it.
 
     Args:
+        scope: what is asked about; whether the log has positives alone is looked up here.
         settings: of all points, where a point does not say otherwise.
         options: of experiment.run_all.
 
@@ -199,7 +221,7 @@ def run(
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
     dataset = from_dict(DataConfig, settings.data, "data").dataset
-    points = study.grid(Scope(models, size, open_dataset(dataset, roots).positive_only))
+    points = study.grid(dataclasses.replace(scope, positive_only=open_dataset(dataset, roots).positive_only))
 
     def finished(asked: Sequence[Cell]) -> dict[tuple[str, int], RunRecord]:
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}

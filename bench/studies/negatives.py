@@ -110,9 +110,10 @@ def statements(finding: Finding) -> Iterable[str]:
         )
     for series, group in finding.series.items():
         own = [one for one in finding.comparisons if one.one.point.series == series]
-        reference = own[0].other
-        name = f"{reference.point.at:g} {source(reference)}" if source(reference) != "exposed" else "all exposed negatives"
-        yield against(series, finding, own, name)
+        if own:
+            reference = own[0].other
+            name = f"{reference.point.at:g} {source(reference)}" if source(reference) != "exposed" else "all exposed negatives"
+            yield against(series, finding, own, name)
         ece = [(before(1)(one, finding), one.row.means["ece"] or 0.0) for one in group]
         listed = "; ".join(
             f"{one.point.at:g} {raw:.4f} and {corrected:.4f}" for one, (raw, corrected) in zip(group, ece, strict=True)

@@ -19,7 +19,7 @@ from ..reporting.leaderboard import about_runs, about_sampling
 from ..reporting.plots import save
 from ..reporting.tables import count, interval, markdown_table, number, spread
 from .grid import Finding, Measurement, Scope, Study
-from .words import about_choice, about_headline, about_intervals
+from .words import about_choice, about_headline, about_intervals, about_part
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Report:
         records = list({record.identity: record for one in finding.measurements for record in one.records}.values())
         statements = (
             *about_sampling(records[0]),
+            *about_part(scope.series),
             *study.statements(finding),
             *about_headline(finding),
             *about_intervals(finding),

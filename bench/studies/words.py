@@ -52,6 +52,16 @@ def by_series(finding: Finding) -> Iterable[str]:
             yield against(series, finding, own)
 
 
+def about_part(series: Sequence[str]) -> Iterable[str]:
+    """That a study was asked about some of its series alone.
+
+    Args:
+        series: the patterns of Scope.
+    """
+    if series:
+        yield f"A part of the study: {', '.join(series)}, with what these are compared with."
+
+
 def about_intervals(finding: Finding) -> Iterable[str]:
     """How the intervals of the comparisons are to be read."""
     count = len(finding.comparisons)

@@ -68,7 +68,8 @@ def test_examples_in_the_help_are_valid(line: str) -> None:
     assert getattr(args, "split", None) in (None, *SPLITS)
     if args.command == "study":
         study = find(args.name)
-        points = study.grid(Scope(select(args.models) if args.models else study.models[args.size], args.size))
+        models = select(args.models) if args.models else study.models[args.size]
+        points = study.grid(Scope(models, args.size, series=tuple(args.series)))
         assert all(cells(point, point.candidates[0], Settings().changed(args.set, tuple(MODELS)), 1) for point in points)
     if args.command == "run":
         assert experiment.plan(select(args.models), Settings().changed(args.set, tuple(MODELS)), args.seeds)

@@ -71,6 +71,39 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
     return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in found if text not in beyond]
 
 
+def test_a_series_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UserError, match=r"no series of the study scaling is called '\* dat'; it has: din depth; din width"):
+        catalog.find("scaling").grid(Scope(("din",), series=("din depth", "* dat")))
+
+
+def test_patterns_choose_series_with_what_they_are_compared_with() -> None:
+    def asked(name: str, *series: str) -> dict[str, int]:
+        points = catalog.find(name).grid(Scope(("din", "hstu") if name == "scaling" else ("hstu",), series=series))
+        return {series: sum(point.series == series for point in points) for series in {point.series for point in points}}
+
+    assert asked("scaling", "* data") == {"din data": 3, "hstu data": 3}
+    assert asked("scaling", "din depth", "* depth") == {"din depth": 3, "hstu depth": 3}
+    uniform = asked("negatives", "hstu, uniform")
+    assert uniform.pop("hstu, exposed") == 1 and list(uniform) == ["hstu, uniform"]
+    # The MLP over interleaved tokens is the reference of late states, and itself stands against DIN.
+    late = asked("heads", "hstu, late")
+    assert (late.pop("din"), late.pop("hstu, interleaved"), list(late)) == (1, 1, ["hstu, late"])
+
+
+@pytest.mark.parametrize("name", catalog.STUDIES)
+def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
+    study = catalog.find(name)
+    models = study.models["small"]
+    for at, series in enumerate(dict.fromkeys(point.series for point in study.grid(Scope(models)))):
+        if (name, series) == ("heads", "din"):
+            continue  # the reference alone: there is no head
+        made = report(study, Scope(models, series=(series,)), tmp_path / str(at), seeds=1, draws=5, users=12)
+        assert made.statements[0] == f"A part of the study: {series}, with what these are compared with."
+        own = {one.point.label for one in made.finding.measurements if one.point.series == series}
+        assert own == {point.label for point in study.grid(Scope(models)) if point.series == series}
+        assert study.figures(made.finding), series
+
+
 @pytest.mark.parametrize("name", catalog.STUDIES)
 def test_a_finding_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = catalog.find(name)

@@ -78,7 +78,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[Cell]]:
 def run(tmp_path: Path, asked: Study, seeds: int = 2) -> grid.Finding:
     roots = DataRoots(root=None, cache=tmp_path / "cache")
     settings = Settings(data={"dataset": str(click_table(tmp_path))})
-    return grid.run(asked, ("din",), "small", settings, seeds, roots, Store(tmp_path / "results"))
+    return grid.run(asked, Scope(("din",)), settings, seeds, roots, Store(tmp_path / "results"))
 
 
 def test_the_best_candidate_by_validation_gets_the_seeds(calls: list[list[Cell]], tmp_path: Path) -> None:
