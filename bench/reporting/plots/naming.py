@@ -68,7 +68,11 @@ def name_points(
 def _names(
     axes: Axes, board: Board, points: list[tuple[Row, float, float]], size: float
 ) -> Iterator[tuple[str, str, tuple[float, float]]]:
-    """Name, colour and place of each point; points below the axis within `size` pixels of one another share a name."""
+    """Name, colour and place of each point; points below the axis whose markers overlap share a name.
+
+    Args:
+        size: half a marker, in pixels.
+    """
     below: list[tuple[float, float, list[Row]]] = []
     for row, place, height in points:
         if interval(board, row).point >= axes.get_ylim()[0]:
@@ -76,7 +80,7 @@ def _names(
             continue
         x, _ = axes.transData.transform((place, height))
         for other, _, rows in below:
-            if rows[0].family == row.family and abs(axes.transData.transform((other, height))[0] - x) < size:
+            if rows[0].family == row.family and abs(axes.transData.transform((other, height))[0] - x) < 2 * size:
                 rows.append(row)
                 break
         else:
