@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +34,7 @@ class Finding:
 
 
 def check(root: Path, roots: DataRoots, source: str | None = None) -> list[Finding]:
-    """Everything found, in the order of the files. Missing test rows are made again below `root`.
+    """Everything found of a results folder and its studies, in the order of the files. Missing test rows are made again in it.
 
     Args:
         source: the YAML file of one's own table, where runs are of one.
@@ -42,13 +42,26 @@ def check(root: Path, roots: DataRoots, source: str | None = None) -> list[Findi
     Raises:
         UserError: there is no run in `root`.
     """
-    paths = sorted((root / "runs").rglob("*.json"))
-    if not paths:
+    stores = [Store(folder) for folder in (root, *sorted((root / "studies").glob("*"))) if (folder / "runs").is_dir()]
+    paths = {store.root: sorted((store.root / "runs").rglob("*.json")) for store in stores}
+    count = sum(map(len, paths.values()))
+    if not count:
         raise UserError(f"no run in {root}; it must hold runs/<dataset>@<split>/<model>/<config hash>/seed-<n>.json")
-    store, findings = Store(root), []
+    findings: list[Finding] = []
+    for store in stores:
+        below = store.root.relative_to(root).as_posix()
+        found = _about_store(store, paths[store.root], roots, source)
+        findings += found if store.root == root else [replace(one, where=f"{below}/{one.where}") for one in found]
+    if all(finding.kind != "wrong" for finding in findings):
+        findings.append(Finding("ok", str(root), f"{count} runs; nothing wrong was found"))
+    return findings
+
+
+def _about_store(store: Store, paths: Iterable[Path], roots: DataRoots, source: str | None) -> list[Finding]:
+    findings: list[Finding] = []
     records: list[RunRecord] = []
     for path in paths:
-        where = path.relative_to(root).as_posix()
+        where = path.relative_to(store.root).as_posix()
         try:
             record = from_json(path.read_text(encoding="utf-8"), where)
         except (UserError, UnicodeDecodeError) as error:
@@ -58,10 +71,8 @@ def check(root: Path, roots: DataRoots, source: str | None = None) -> list[Findi
         findings += [Finding(kind, where, what) for kind, what in found]
         if record.status == "ok" and all(kind != "wrong" for kind, _ in found):
             records.append(record)
-    findings += _about_grids(records)
+    findings += _about_grids(records, store)
     findings += _about_data(records, store, roots, source)
-    if all(finding.kind != "wrong" for finding in findings):
-        findings.append(Finding("ok", str(root), f"{len(records)} runs of {len(paths)} files; nothing wrong was found"))
     return findings
 
 
@@ -93,15 +104,24 @@ def _about_record(record: RunRecord, store: Store, path: Path) -> Iterator[tuple
         yield "wrong", f"its scores are not beside it ({store.scores_path(identity).name})"
 
 
-def _about_grids(records: Iterable[RunRecord]) -> Iterator[Finding]:
-    """Every model of a board has the same seeds, and all saw one split."""
-    boards: dict[str, list[RunRecord]] = {}
+def _about_grids(records: Iterable[RunRecord], store: Store) -> Iterator[Finding]:
+    """Every model of a board, and every point of a study, has the same seeds, and all saw one split."""
+    places: dict[str, list[RunRecord]] = {}
     for record in records:
-        boards.setdefault(f"{record.identity.dataset}@{record.identity.split}", []).append(record)
-    for name, group in boards.items():
+        places.setdefault(f"{record.identity.dataset}@{record.identity.split}", []).append(record)
+    for name, group in places.items():
         seeds: dict[str, set[int]] = {}
         for record in group:
             seeds.setdefault(f"{record.identity.model}/{record.identity.config_hash}", set()).add(record.identity.seed)
+        table = store.study_folder(group[0].identity.dataset, group[0].identity.split) / "study.json"
+        if table.exists():
+            try:
+                points = {f"{row['model']}/{row['config_hash']}" for row in json.loads(table.read_text(encoding="utf-8"))["rows"]}
+            except (ValueError, KeyError, TypeError):
+                yield Finding("wrong", name, "study.json has no rows with model and config_hash; run the study again")
+                continue
+            # Beside its points a study has runs of one seed, among which a point's settings were chosen.
+            seeds = {row: seeds.get(row, set()) for row in sorted(points)}
         every = set().union(*seeds.values())
         for row, own in seeds.items():
             if own != every:

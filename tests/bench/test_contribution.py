@@ -52,7 +52,7 @@ def test_a_whole_folder_passes_and_what_was_not_checked_is_said(store: Store, ca
     assert code == 0
     assert lines == [
         "note: toy@global-time: split and metrics were not recomputed: the data set is not here (--dataset FILE.yaml)",
-        "ok: theirs: 4 runs of 4 files; nothing wrong was found",
+        "ok: theirs: 4 runs; nothing wrong was found",
     ]
 
 
@@ -99,6 +99,35 @@ def test_missing_scores_and_seeds_are_named(store: Store, capsys: pytest.Capture
     ]
 
 
+def test_studies_are_checked_by_their_points(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """Among runs of one seed a point's settings were chosen: only points need every seed."""
+    study = store.of_study("heads")
+    for seed in (0, 1):
+        study.write(sound("sasrec", seed, "generative"), predictions(1.0, seed))
+    tried = sound("llama", 0, "generative")
+    study.write(tried, predictions(1.0, 0))
+    table = study.study_folder("toy", "global-time") / "study.json"
+    table.parent.mkdir()
+
+    def of(*points: RunRecord) -> str:
+        return json.dumps({"rows": [{"model": at.identity.model, "config_hash": at.identity.config_hash} for at in points]})
+
+    table.write_text(of(sound("sasrec", 0, "generative")))
+    code, lines = checked(capsys)
+    assert code == 0 and lines[-1] == "ok: theirs: 7 runs; nothing wrong was found"
+    assert sum(line.startswith("note: studies/heads/toy@global-time: split and metrics were not") for line in lines) == 1
+    table.write_text(of(sound("sasrec", 0, "generative"), tried))
+    lacks = f"wrong: studies/heads/toy@global-time: llama/{tried.identity.config_hash} lacks the seeds 1, which other rows have"
+    assert checked(capsys)[1].count(lacks) == 1
+    table.write_text("[1]")
+    assert (
+        "wrong: studies/heads/toy@global-time: study.json has no rows with model and config_hash; run the study again"
+        in (checked(capsys)[1])
+    )
+    study.scores_path(tried.identity).unlink()
+    assert any(line.startswith("wrong: studies/heads/runs/toy@global-time/llama/") for line in checked(capsys)[1])
+
+
 def test_a_failed_run_is_a_note(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     failed = dataclasses.replace(
         sound("din", 2), status="failed", error="ValueError: it broke", metrics=None, cost=None, curve=None
@@ -122,7 +151,7 @@ def test_split_and_metrics_are_recomputed_where_the_data_is(tmp_path: Path, caps
     for path in paths:
         _change(path, _environment(**COMMITTED))
     capsys.readouterr()
-    assert checked(capsys, "--dataset", str(table)) == (0, ["ok: theirs: 4 runs of 4 files; nothing wrong was found"])
+    assert checked(capsys, "--dataset", str(table)) == (0, ["ok: theirs: 4 runs; nothing wrong was found"])
 
     def worse(raw: dict[str, Any]) -> None:
         raw["metrics"]["test"]["warm_user"]["auc"] += 1e-6
