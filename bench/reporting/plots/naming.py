@@ -9,11 +9,17 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 
 from ..leaderboard import Board
 from ..measured import Row
 from .style import COLOURS, DPI, interval
+
+LEADER = 9
+"""Points between a marker and its name from which on a line joins them."""
+CROSSING = 50.0
+"""Square pixels of something hidden that are as bad as a line across it."""
 
 
 def name_points(
@@ -31,15 +37,15 @@ def name_points(
     turns = axes.transData.transform(line)
     taken = [Bbox([begin, end]).padded(pixels) for begin, end in pairwise([*turns, turns[-1]])]
     size = 5 * pixels
+    markers: list[Bbox] = []
     for row, seconds, height in points:
         found = interval(board, row)
         (x, low), (_, middle), (_, high) = axes.transData.transform(
             [(seconds, found.low), (seconds, height), (seconds, found.high)]
         )
-        taken += [
-            Bbox([[x - size, middle - size], [x + size, middle + size]]),
-            Bbox([[x - pixels, low], [x + pixels, max(low, high)]]),
-        ]
+        markers.append(Bbox([[x - size, middle - size], [x + size, middle + size]]))
+        taken.append(Bbox([[x - pixels, low], [x + pixels, max(low, high)]]))
+    names: list[Bbox] = []
     for name, colour, (place, height) in _names(axes, board, points, size):
         text = axes.annotate(
             name,
@@ -52,17 +58,17 @@ def name_points(
             ha="center",
         )
         text.set_in_layout(False)
-        box = text.get_window_extent(renderer)
-        offset, found_box = _free_place(box, frame, taken, pixels)
-        text.set_position(offset)
-        taken.append(found_box)
         x, y = axes.transData.transform((place, height))
-        gap = math.hypot(max(found_box.x0 - x, x - found_box.x1, 0), max(found_box.y0 - y, y - found_box.y1, 0))
-        if gap > 9 * pixels:
-            end = axes.transData.inverted().transform(
-                (min(max(x, found_box.x0), found_box.x1), min(max(y, found_box.y0), found_box.y1))
-            )
-            axes.plot([place, end[0]], [height, end[1]], color="grey", linewidth=0.5, zorder=0.8, scalex=False, scaley=False)
+        point = float(x), float(y)
+        others = [box for box in markers if not box.contains(*point)]
+        box = text.get_window_extent(renderer)
+        offset, found_box = _free_place(box, point, frame, [*taken, *markers, *names], [*others, *names], pixels)
+        text.set_position(offset)
+        names.append(found_box)
+        end = _nearest(found_box, point)
+        if math.dist(end, point) > LEADER * pixels:
+            x, y = axes.transData.inverted().transform(end)
+            axes.plot([place, x], [height, y], color="grey", linewidth=0.5, zorder=0.8, scalex=False, scaley=False)
 
 
 def _names(
@@ -91,8 +97,15 @@ def _names(
         yield name, COLOURS[rows[0].family], (place, height)
 
 
-def _free_place(box: Bbox, frame: Bbox, taken: list[Bbox], pixels: float) -> tuple[tuple[float, float], Bbox]:
-    """Offset in points of the nearest free place for a box now centred on its point, and the box there."""
+def _free_place(
+    box: Bbox, point: tuple[float, float], frame: Bbox, taken: list[Bbox], others: list[Bbox], pixels: float
+) -> tuple[tuple[float, float], Bbox]:
+    """Offset in points of the nearest free place for a box now centred on its point, and the box there.
+
+    Args:
+        taken: what the box may not hide.
+        others: what the line from the point to the box may not cross, lest the name seems another's.
+    """
     options: list[tuple[float, float, float]] = []
     for ring in range(2, 40):
         for angle in range(0, 360, 15):
@@ -105,11 +118,21 @@ def _free_place(box: Bbox, frame: Bbox, taken: list[Bbox], pixels: float) -> tup
         if not (frame.x0 <= moved.x0 and moved.x1 <= frame.x1 and frame.y0 <= moved.y0 and moved.y1 <= frame.y1):
             continue
         hidden = sum(_overlap(moved, other) for other in taken)
+        end = _nearest(moved, point)
+        if math.dist(end, point) > LEADER * pixels:
+            leader = Path([point, end])
+            hidden += CROSSING * sum(leader.intersects_bbox(other) for other in others)
         if best is None or hidden < best[0]:
             best = hidden, (dx, dy), moved
         if hidden == 0:
             break
     return (best[1], best[2]) if best is not None else ((0.0, 0.0), box)
+
+
+def _nearest(box: Bbox, point: tuple[float, float]) -> tuple[float, float]:
+    """The place of a box that is next to a point."""
+    x, y = point
+    return min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
 
 
 def _overlap(one: Bbox, other: Bbox) -> float:

@@ -9,6 +9,7 @@ import matplotlib
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.path import Path as MplPath
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -19,7 +20,7 @@ from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots
 from rankbench.bench.reporting.details import Details, details
 from rankbench.bench.reporting.leaderboard import Board
-from rankbench.bench.reporting.plots import cost, style
+from rankbench.bench.reporting.plots import cost, naming, style
 from rankbench.bench.reporting.plots.calibration import calibration
 from rankbench.bench.reporting.plots.learning import learning
 from rankbench.bench.reporting.plots.quality import intervals
@@ -132,6 +133,17 @@ def test_no_name_hides_a_marker(board: Board) -> None:
     for row in board.rows:
         x, y = axes.transData.transform((row.train_seconds, row.gauc.point))
         assert not any(box.contains(x, y) for box in names), row.label
+
+
+def test_no_line_to_a_name_crosses_another_marker() -> None:
+    """It would seem that the name is the other's. All is taken but the left, where the nearest way leads over a marker."""
+    point, other = (500.0, 300.0), Bbox([[465, 295], [475, 305]])
+    taken = [Bbox([[440, 306], [1000, 600]]), Bbox([[440, 0], [1000, 294]]), Bbox([[506, 294], [1000, 306]]), other]
+    name, frame = Bbox([[470, 292], [530, 308]]), Bbox([[0, 0], [1000, 600]])
+    for others, crosses in (([], True), ([other], False)):
+        _, box = naming._free_place(name, point, frame, taken, others, 1.0)
+        assert not any(box.overlaps(one) for one in taken)
+        assert MplPath([point, naming._nearest(box, point)]).intersects_bbox(other) is crosses
 
 
 def test_the_front_is_what_no_row_beats_in_both(board: Board) -> None:
