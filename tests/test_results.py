@@ -10,6 +10,7 @@ import shlex
 import shutil
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,21 +61,27 @@ def test_boards_are_those_of_the_records(folder: Path, records: dict[Path, list[
         assert (folder / figure).stat().st_size > 5000
 
 
-@pytest.mark.parametrize(
-    "folder",
-    [pytest.param(folder, marks=[pytest.mark.slow] if "ml-1m" in folder.name else []) for folder in BOARDS],
-    ids=lambda folder: folder.relative_to(ROOT / "results").as_posix(),
-)
+def _need(dataset: str) -> None:
+    """Skip unless a data set is here: nothing is fetched for a test."""
+    roots = data_roots(None)
+    fetched = list(roots.cache.glob(f"logs/{dataset}-*.pointer"))
+    if not (fetched if dataset in ("ml-100k", "ml-1m") else roots.root and (roots.root / dataset).is_dir()):
+        pytest.skip(f"{dataset} is not here (rankbench data get {dataset}, or RANKBENCH_DATA)")
+
+
+def _slow_if_large(folders: list[Path]) -> list[Any]:
+    marks = {folder: [pytest.mark.slow] if "ml-1m" in folder.name else [] for folder in folders}
+    return [pytest.param(folder, marks=marks[folder]) for folder in folders]
+
+
+@pytest.mark.parametrize("folder", _slow_if_large(BOARDS), ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
 def test_boards_are_made_again_byte_by_byte(folder: Path, tmp_path: Path) -> None:
     """From records, scores and the data set alone, in another place."""
     store, (dataset, split) = Store(folder.parents[1]), folder.name.split("@")
     records = store.records(dataset, split)
     if not all(store.has_scores(record.identity) for record in records):
         pytest.skip("runs of this board were made before scores were kept beside records")
-    roots = data_roots(None)
-    fetched = list(roots.cache.glob(f"logs/{dataset}-*.pointer"))
-    if not (fetched if dataset in ("ml-100k", "ml-1m") else roots.root and (roots.root / dataset).is_dir()):
-        pytest.skip(f"{dataset} is not here (rankbench data get {dataset}, or RANKBENCH_DATA)")
+    _need(dataset)
     shutil.copytree(store.root / "runs" / folder.name, tmp_path / "runs" / folder.name)
     assert cli.main(["board", "--results", str(tmp_path)]) == 0
     made = tmp_path / "boards" / folder.name
@@ -84,12 +91,11 @@ def test_boards_are_made_again_byte_by_byte(folder: Path, tmp_path: Path) -> Non
             assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
+@pytest.mark.parametrize("folder", _slow_if_large(STUDIES), ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
 def test_studies_are_made_again_byte_by_byte(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the command that each names, without training."""
     study = json.loads((folder / "study.json").read_text())
-    if study["dataset"] != "ml-100k" or not list(data_roots(None).cache.glob("logs/ml-100k-*.pointer")):
-        pytest.skip("ml-100k is not in the cache (rankbench data get ml-100k)")
+    _need(study["dataset"])
     shutil.copytree(folder.parent / "runs", tmp_path / "studies" / study["study"] / "runs")
 
     def train(*_: object) -> None:
