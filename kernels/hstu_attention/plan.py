@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .prefix import After
-
-
 Activation = Literal["silu", "softmax"]
+
+
+@dataclass(frozen=True)
+class After:
+    """What a pass over new tokens takes from tokens that were computed before, operation by operation; see prefix.py."""
+
+    length: int
+    """P"""
+    entries: Iterator[tuple[Tensor, ...]]
+
+    def take(self, *new: Tensor) -> tuple[Tensor, ...]:
+        """The next operation's recorded rows with the `new` ones [C, H, D] behind them."""
+        return tuple(torch.cat([old, rows]) for old, rows in zip(next(self.entries), new, strict=True))
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ so that any implementation gives the same numbers as one pass over everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from .plan import AttentionPlan, plan_attention
+from .plan import After, AttentionPlan, plan_attention
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,3 @@ def continued(
         joined(past.key_time, key_time),
     )
     return replace(whole, after=After(len(prefix), iter(prefix.entries)))
-
-
-@dataclass(frozen=True)
-class After:
-    """What a pass over new tokens takes from a prefix, operation by operation."""
-
-    length: int
-    """P"""
-    entries: Iterator[tuple[Tensor, ...]]
-
-    def take(self, *new: Tensor) -> tuple[Tensor, ...]:
-        """The next operation's recorded rows with the `new` ones [C, H, D] behind them."""
-        return tuple(torch.cat([old, rows]) for old, rows in zip(next(self.entries), new, strict=True))
