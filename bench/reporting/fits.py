@@ -65,7 +65,9 @@ def fits(title: str, y_label: str, panels: Sequence[Panel], intervals: str) -> F
     with matplotlib.rc_context(STYLE):
         rows = -(-len(panels) // COLUMNS)
         entries = max(len(panel.curves) for panel in panels)
-        drawn = figure(title, 4.6 * min(COLUMNS, len(panels)), 0.9 + rows * (2.9 + 0.18 * entries))
+        # Beside one another, the marks' explanations take as much room as two panels.
+        alone = len(panels) == 1
+        drawn = figure(title, 4.6 * min(COLUMNS, len(panels)), 0.9 + 0.36 * alone + rows * (2.9 + 0.18 * entries))
         styles = looks([Line(curve.name, curve.family, ()) for panel in panels for curve in panel.curves])
         grid = drawn.subplots(rows, min(COLUMNS, len(panels)), squeeze=False).ravel()
         for axes, panel in zip(grid, panels, strict=False):
@@ -78,7 +80,7 @@ def fits(title: str, y_label: str, panels: Sequence[Panel], intervals: str) -> F
             Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label=intervals),
             Line2D([], [], color="black", linestyle=":", label="dotted: no scaling shown"),
         ]
-        drawn.legend(handles=parts, loc="outside lower left", ncols=len(parts), columnspacing=1.2)
+        drawn.legend(handles=parts, loc="outside lower left", ncols=1 if alone else len(parts), columnspacing=1.2)
         return drawn
 
 

@@ -24,9 +24,9 @@ from ..evaluation.scaling import Scaling, resampled_means, study
 from ..evaluation.stats import LEAST_USERS, Metric
 from ..reporting.fits import Band, Curve, Panel, fits
 from .figures import place
-from .grid import Finding, Measurement, Point, Scope, Size, Study
+from .grid import Comparison, Finding, Measurement, Point, Scope, Size, Study
 from .scaling_words import brief, sentence
-from .words import by_series
+from .words import against, by_series
 
 Grows = Literal["depth", "width", "embedding", "data"]
 
@@ -174,11 +174,31 @@ def statements(finding: Finding) -> Iterable[str]:
         said = "; ".join(f"{outcome} ({', '.join(where)})" for outcome, where in others.items())
         yield f"{series}, otherwise: {said}."
     yield from by_series(finding)
+    yield from _at_equal_data(finding)
     yield from _at_equal_flops(finding)
     yield (
         "Intervals of scaling are over seeds and test users together; slopes are for a tenfold size. FLOPs of training are three "
         "times those of a forward pass, for every example of every epoch; epochs differ, because training stops by validation."
     )
+
+
+def _at_equal_data(finding: Finding) -> Iterable[str]:
+    """Every generative ranker against the first classical one, on each share of the training examples that both have."""
+    by_model: dict[str, dict[str | float, Measurement]] = {}
+    for one in finding.measurements:
+        if grows(one) == "data":
+            by_model.setdefault(one.point.model, {})[one.point.at] = one
+    families = {model: next(iter(group.values())).row.family for model, group in by_model.items()}
+    classical = next((model for model, family in families.items() if family == "classical"), None)
+    for model, family in families.items():
+        if classical is None or family != "generative":
+            continue
+        pairs = [(one, by_model[classical][at]) for at, one in by_model[model].items() if at in by_model[classical]]
+        found = finding.measured.differences(finding.headline, [(one.row.label, other.row.label) for one, other in pairs])
+        compared = [Comparison(finding.headline, one, other, value) for (one, other), value in zip(pairs, found, strict=True)]
+        if compared:
+            line = against(model, finding, compared, f"{classical} with the same share of the training examples")
+            yield f"{line} These intervals hold for all of this line at once."
 
 
 def _at_equal_flops(finding: Finding) -> Iterable[str]:

@@ -71,6 +71,16 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
     return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in found if text not in beyond]
 
 
+def check_texts(title: str, figure: Figure) -> None:
+    """None is cut off or on another."""
+    found = texts(figure)
+    for text, box in found:
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, (title, text)
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, (title, text)
+    for (one, first), (other, second) in combinations(found, 2):
+        assert not first.overlaps(second), (title, one, other)
+
+
 def test_a_series_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(UserError, match=r"no series of the study scaling is called '\* dat'; it has: din depth; din width"):
         catalog.find("scaling").grid(Scope(("din",), series=("din depth", "* dat")))
@@ -101,7 +111,10 @@ def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
         assert made.statements[0] == f"A part of the study: {series}, with what these are compared with."
         own = {one.point.label for one in made.finding.measurements if one.point.series == series}
         assert own == {point.label for point in study.grid(Scope(models)) if point.series == series}
-        assert study.figures(made.finding), series
+        figures = study.figures(made.finding)
+        assert figures, series
+        for title, figure in figures.items():
+            check_texts(f"{series}: {title}", figure)
 
 
 @pytest.mark.parametrize("name", catalog.STUDIES)
@@ -115,9 +128,4 @@ def test_a_finding_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     figures = study.figures(made.finding)
     assert figures
     for title, figure in figures.items():
-        found = texts(figure)
-        for text, box in found:
-            assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, (title, text)
-            assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, (title, text)
-        for (one, first), (other, second) in combinations(found, 2):
-            assert not first.overlaps(second), (title, one, other)
+        check_texts(title, figure)

@@ -127,6 +127,20 @@ def test_points_on_less_data_take_no_part_in_the_comparison(tmp_path: Path) -> N
     assert any(line.startswith("hstu data, 1k to 16k training examples") for line in lines)
 
 
+def test_generative_rankers_are_compared_with_the_classical_one_at_equal_data(tmp_path: Path) -> None:
+    """Better than it on little data, worse on much: every share has its own difference."""
+    rising, flat = [0.4, 0.8, 1.2], [1.0, 0.8, 0.6]
+    found = finding(tmp_path, {"hstu": (flat, 1e4), "din": (rising, 1e4)}, grows="data")
+    start = "hstu: GAUC against din with the same share of the training examples: "
+    (line,) = (line for line in STUDY.statements(found) if line.startswith(start))
+    first, second, third = line.removeprefix(start).split("; ")
+    assert first.startswith(f"{found.series['din data'][0].point.at:g} +0.") and first.endswith(", above")
+    assert "above" not in second and "below" not in second
+    assert ", below. 2 of 3 shown. These intervals hold for all of this line at once." in third
+    lone = finding(tmp_path / "lone", {"hstu": (rising, 1e4)}, grows="data")
+    assert not any("same share" in line for line in STUDY.statements(lone))
+
+
 def test_few_users_allow_no_word(tmp_path: Path) -> None:
     found = finding(tmp_path, {"hstu": (GROWING, 1e4)}, users=8)
     assert list(STUDY.statements(found)) == [
