@@ -194,6 +194,7 @@ class Study:
         kept = {point.label for point in points if point.series in asked}
         references = {one.label: other.label for one, other in self.pairs(points)}
         for label in list(kept):
+            # What a point is compared with may itself be compared with another.
             while (label := references.get(label, "")) and label not in kept:
                 kept.add(label)
         return [point for point in points if point.label in kept]

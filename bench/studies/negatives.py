@@ -110,7 +110,7 @@ def statements(finding: Finding) -> Iterable[str]:
         )
     for series, group in finding.series.items():
         own = [one for one in finding.comparisons if one.one.point.series == series]
-        if own:
+        if own:  # the reference itself may be all there is of a series
             reference = own[0].other
             name = f"{reference.point.at:g} {source(reference)}" if source(reference) != "exposed" else "all exposed negatives"
             yield against(series, finding, own, name)

@@ -92,8 +92,11 @@ def _names(
         else:
             below.append((place, height, [row]))
     for place, height, rows in below:
-        lines = [f"{row.label} ({interval(board, row).point:.3f}" for row in rows]
-        name = "below the axis:\n" + ")\n".join(lines) + ")" if len(rows) > 1 else f"{lines[0]}, below the axis)"
+        values = [(row.label, f"{interval(board, row).point:.3f}") for row in rows]
+        if len(values) > 1:
+            name = "\n".join(("below the axis:", *(f"{label} ({value})" for label, value in values)))
+        else:
+            name = "{} ({}, below the axis)".format(*values[0])
         yield name, COLOURS[rows[0].family], (place, height)
 
 
