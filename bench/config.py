@@ -19,6 +19,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class LogDefaults:
+    """What `default` means for a log."""
+
+    split: str
+    request_window: float | None
+    """Seconds; None where the log names its requests."""
+    positive_only: bool
+    """Every event is a positive, so that negatives must be sampled."""
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which examples, and what every model may see of them."""
 
@@ -30,6 +41,10 @@ class DataConfig:
     """L: an example sees at most the L latest visible events of its user."""
     time: Literal["none", "history", "request"] = "request"
     """Time information, the same for every model: none; gaps between past events; also the time of the request."""
+    request_window: float | None = None
+    """Seconds: events of a user within one window belong to one request, in training as in the test. All of them look back from
+    its start, and ranking is judged among them. 0: equal timestamps alone. null: the requests that the log itself names, else
+    the data set's own window (`rankbench data describe`)."""
     feedback_delay: float = 0.0
     """Seconds before an event's outcome becomes visible."""
     test_history: Literal["live", "frozen"] = "live"
@@ -63,6 +78,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         _at_least("data.history_length", self.history_length, 1)
         _at_least("data.feedback_delay", self.feedback_delay, 0)
+        if self.request_window is not None:
+            _at_least("data.request_window", self.request_window, 0)
         if not 0 <= self.unknown_rate < 1:
             raise UserError(f"data.unknown_rate must be in [0, 1), not {self.unknown_rate}")
         if not 0 < self.train_share <= 1:
@@ -76,22 +93,29 @@ class DataConfig:
                 f"data.negative_rate is a whole number of negatives a positive, not {rate}, unless negatives are exposed"
             )
 
-    def resolved(self, positive_only: bool) -> DataConfig:
+    def resolved(self, log: LogDefaults) -> DataConfig:
         """With `default` replaced by what it means for a log.
 
         Raises:
             UserError: exposed negatives of a log that has none.
         """
-        usual = "uniform" if positive_only else "exposed"
+        usual = "uniform" if log.positive_only else "exposed"
         source = usual if self.negatives == "default" else self.negatives
         test = usual if self.test_negatives == "default" else self.test_negatives
         if self.labels and (source != "exposed" or test != "exposed" or self.negative_rate not in (None, 1)):
             raise UserError("data.labels need all exposed negatives: drawn ones have no further labels and other odds for them")
-        if positive_only and "exposed" in (source, test):
+        if log.positive_only and "exposed" in (source, test):
             key = "negatives" if source == "exposed" else "test_negatives"
             raise UserError(f"{self.dataset} has positives alone: data.{key} must be uniform or popularity, not exposed")
         rate = self.negative_rate if self.negative_rate is not None else 1.0 if source == "exposed" else 4.0
-        return dataclasses.replace(self, negatives=source, test_negatives=test, negative_rate=rate)
+        return dataclasses.replace(
+            self,
+            split=log.split if self.split == "default" else self.split,
+            request_window=log.request_window if self.request_window is None else self.request_window,
+            negatives=source,
+            test_negatives=test,
+            negative_rate=rate,
+        )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import torch
 from ..kernels import dispatch
 from . import device as devices
 from . import implementations, registry, workers
-from .config import DataConfig, Experiment, Settings, resolve
+from .config import DataConfig, Experiment, LogDefaults, Settings, resolve
 from .contract import ModelInfo, Ranker
 from .data.dataset import RankingData, prepare
 from .data.sources.schema import DataRoots
@@ -58,11 +58,9 @@ class Cell:
         """Settings that differ from the model's defaults."""
         return difference(self.default.as_dict(), self.experiment.as_dict())
 
-    def resolved(self, positive_only: bool) -> Cell:
-        """With the negatives that `default` means for the log at hand: part of the experiment's identity."""
-        experiment, default = (
-            dataclasses.replace(one, data=one.data.resolved(positive_only)) for one in (self.experiment, self.default)
-        )
+    def resolved(self, log: LogDefaults) -> Cell:
+        """With what `default` means for the log at hand: part of the experiment's identity."""
+        experiment, default = (dataclasses.replace(one, data=one.data.resolved(log)) for one in (self.experiment, self.default))
         return dataclasses.replace(self, experiment=experiment, default=default)
 
 
@@ -182,7 +180,7 @@ def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], Rank
         UserError: the data set is wrong, or cannot say which epoch is the best.
     """
     data = prepare(cells[0].experiment.data, roots)
-    cells = [cell.resolved(data.log.positive_only) for cell in cells]
+    cells = [cell.resolved(data.log.defaults) for cell in cells]
     _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
     return cells, data
 
@@ -262,8 +260,8 @@ def _facts(data: RankingData) -> DataFacts:
         examples={role: len(examples[role]) for role in ROLES},
         positives={role: int(examples[role].label.sum()) for role in ROLES},
         share_train_after_test=split.share_train_after_test,
-        test_rows_warm_user=float(split.warm_user[log.user_of(test.event)].mean()),
-        test_rows_warm_item=float(split.warm_item[test.item].mean()),
+        test_rows_warm_user=float((split.user_events[log.user_of(test.event)] > 0).mean()),
+        test_rows_warm_item=float((split.item_events[test.item] > 0).mean()),
         cleaning={key: int(value) for key, value in dataclasses.asdict(log.meta.cleaning).items()},
         bayes_auc=log.meta.bayes_auc,
     )

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from rankbench.bench import registry
-from rankbench.bench.config import DataConfig, Experiment, TrainConfig
+from rankbench.bench.config import DataConfig, Experiment, LogDefaults, TrainConfig
 from rankbench.bench.contract import to_device
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.cleaning import clean
@@ -115,7 +115,7 @@ def test_wrong_labels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"further label of tiny in data.labels 'lov'; did you mean 'love'"):
         several_labels(tmp_path / "a", ("lov",))
     with pytest.raises(UserError, match="labels need all exposed negatives"):
-        DataConfig(labels=("love",), negatives="uniform").resolved(False)
+        DataConfig(labels=("love",), negatives="uniform").resolved(LogDefaults("global-time", 0, positive_only=False))
     raw = raw_log()
     for labels, message in (
         ((Label("a", "rating >= 5"), Label("a", "rating <= 1")), "'a' is reserved, used twice"),

@@ -20,6 +20,7 @@ from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.requests import request_batch, request_of
+from rankbench.bench.data.visibility import visible_intervals
 from rankbench.bench.evaluation import evaluator, metrics
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
@@ -32,7 +33,8 @@ LEARNED = tuple(name for name in MODELS if name != "random")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
-    return make_data(tmp_path_factory.mktemp("log") / "tiny", DataConfig("tiny", history_length=6), users=50, longest=200)
+    config = DataConfig("tiny", history_length=6, request_window=600)
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", config, users=50, longest=200)
 
 
 def build(info: ModelInfo, data: RankingData, seed: int = 0) -> Ranker:
@@ -164,15 +166,17 @@ def without(data: RankingData, gone: np.ndarray, user: int) -> RankingData:
     columns = {name: np.asarray(getattr(data.log, name))[keep] for name in ("item", "time", "label", "action")}
     object.__setattr__(log, "meta", dataclasses.replace(data.log.meta, events=len(keep)))
     log.__dict__.update(columns, user_offsets=offsets)
-    from rankbench.bench.data.visibility import visible_intervals
-
-    lo, hi = visible_intervals(offsets, columns["time"], data.spec.history_length)
+    start = data.request_start[keep]
+    lo, hi = visible_intervals(offsets, columns["time"], start, data.spec.history_length)
+    request = np.searchsorted(keep, data.request[keep])
     context = tuple(
         dataclasses.replace(t, ids=t.ids[keep] if isinstance(t.ids, np.ndarray) else t.ids) for t in data.vocabulary.context
     )
     vocabulary = dataclasses.replace(data.vocabulary, context=context, action_of_event=data.vocabulary.action_of_event[keep])
     split = dataclasses.replace(data.split, role=data.split.role[keep])
-    return dataclasses.replace(data, log=log, lo=lo, hi=hi, vocabulary=vocabulary, split=split)
+    return dataclasses.replace(
+        data, log=log, lo=lo, hi=hi, request_start=start, request=request, vocabulary=vocabulary, split=split
+    )
 
 
 def one_score(model: Ranker, info: ModelInfo, data: RankingData, event: int) -> float:
@@ -231,6 +235,16 @@ def test_shuffled_labels_teach_nothing(name: str, shuffled: RankingData, tmp_pat
     # Hanley & McNeil's standard error of an AUC of one half.
     error = np.sqrt((len(test) + 1) / (12 * positives * (len(test) - positives)))
     assert abs(metrics.auc(test["label"].to_numpy(), test["score"].to_numpy()) - 0.5) < 3.5 * error
+
+
+def test_examples_of_one_request_have_one_history_in_every_role(data: RankingData) -> None:
+    """Also when a label of the request is another: no score of a request depends on its outcomes."""
+    for role in ("train", "valid", "test"):
+        examples = data.examples(role)
+        request = data.request[examples.event]
+        assert len(np.unique(request)) < len(request), "the log of this test must have requests of several events"
+        for seen in (data.lo, data.hi, data.request_start, data.split.role):
+            assert (seen[examples.event] == seen[request]).all()
 
 
 def test_segments_are_cut_by_what_an_event_sees(data: RankingData) -> None:

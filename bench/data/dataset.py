@@ -23,7 +23,7 @@ from .eventlog import EventLog, open_log, write_log
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, Split, make_split
-from .visibility import frozen_intervals, visible_intervals
+from .visibility import Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
 from .vocabulary import Vocabulary, build_vocabulary
 
 _REQUEST_FIELDS = (Field("hour", 26), Field("weekday", 9), Field("since_last", GAP_BUCKETS + 2))
@@ -43,8 +43,12 @@ class RankingData:
     """int64 [events]: first visible event of every event."""
     hi: np.ndarray
     """int64 [events]: end (exclusive) of what every event sees."""
+    request_start: np.ndarray
+    """int64 [events], milliseconds: from when the request of every event looks back."""
+    request: np.ndarray
+    """int64 [events]: the request of every event, named by the position of its first event."""
     config: DataConfig
-    """Resolved: no `default` is left in its negatives."""
+    """Resolved: no `default` is left."""
     spec: DataSpec
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
@@ -55,7 +59,8 @@ class RankingData:
 
     @functools.cached_property
     def _sampler(self) -> Sampler:
-        return Sampler(self.log, self.split, self.config.exclude_future_positives, self.config.repeats)
+        requests = Requests(self.request_start, self.request)
+        return Sampler(self.log, self.split, requests, self.config.exclude_future_positives, self.config.repeats)
 
     @functools.cached_property
     def logit_correction(self) -> float:
@@ -71,7 +76,7 @@ class RankingData:
 
     def request_fields(self, event: np.ndarray) -> dict[str, np.ndarray]:
         """Ids of hour, weekday and time since the latest visible event: what time information `request` adds to context."""
-        return self.time_fields(self.log.time[event], self.lo[event], self.hi[event])
+        return self.time_fields(self.request_start[event], self.lo[event], self.hi[event])
 
     def time_fields(self, time: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> dict[str, np.ndarray]:
         """`request_fields` of any requests: int64 [n] milliseconds, and the events lo to hi that each sees."""
@@ -85,7 +90,7 @@ class RankingData:
     def query_time(self, event: np.ndarray) -> np.ndarray:
         """int64 milliseconds from which each event looks back at its history; 0 for an empty history under `history`."""
         if self.spec.time == "request":
-            return np.asarray(self.log.time[event])
+            return self.request_start[event]
         seen = self.hi[event] > self.lo[event]
         return np.where(seen, self.log.time[np.maximum(self.hi[event] - 1, 0)], 0)
 
@@ -120,11 +125,13 @@ def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
 
 def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     """`prepare` for a log that is already open."""
-    config = config.resolved(log.positive_only)
-    split = make_split(log, config.split)
+    config = config.resolved(log.defaults)
+    requests = requests_of(log, config.request_window)
+    split = make_split(log, config.split, requests)
     train = split.role == ROLES["train"]
     vocabulary = build_vocabulary(log, train)
-    lo, hi = visible_intervals(log.user_offsets, log.time, config.history_length, round(config.feedback_delay * 1000))
+    delay = round(config.feedback_delay * 1000)
+    lo, hi = visible_intervals(log.user_offsets, log.time, requests.start, config.history_length, delay)
     if config.test_history == "frozen":
         held_out = (ROLES["valid"], ROLES["test"])
         lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length)
@@ -142,7 +149,19 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         positive_rate=1 / (1 + negatives_per_positive(log, split, config)[0]),
         further_rates=tuple(_rate(log.further_label(name)[train]) for name in config.labels),
     )
-    return RankingData(log, split, vocabulary, lo, hi, config, spec)
+    return RankingData(log, split, vocabulary, lo, hi, requests.start, requests.first, config, spec)
+
+
+def requests_of(log: EventLog, window: float | None) -> Requests:
+    """The requests of a log.
+
+    Args:
+        window: seconds; None for those that the log itself names.
+    """
+    if window is None:
+        assert log.request_id is not None, "settings are resolved when data are prepared"
+        return logged_requests(log.user_offsets, log.time, log.request_id)
+    return windowed_requests(log.user_offsets, log.time, round(window * 1000), log.meta.utc_offset_hours)
 
 
 def _rate(label: np.ndarray) -> float:
@@ -168,11 +187,11 @@ def describe(name: str, roots: DataRoots) -> list[str]:
         *meta.notes,
     ]
     for split_name, meaning in SPLITS.items():
-        split = make_split(log, split_name)
+        split = make_split(log, split_name, requests_of(log, log.defaults.request_window))
         lines.append(f"split {split_name}{' (default)' if split_name == meta.default_split else ''}: {meaning}")
         for role in ROLES:
             events = split.examples(role)
-            warm = split.warm_user[log.user_of(events)].mean()
+            warm = (split.user_events[log.user_of(events)] > 0).mean()
             lines.append(
                 f"  {role}: {len(events):,} examples of {len(np.unique(log.user_of(events))):,} users, "
                 f"{log.label[events].mean():.1%} positive, {warm:.0%} of them from users with training events"

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 
+from ..config import LogDefaults
 from .cleaning import CleaningReport, CleanLog
 from .sources.schema import Feature, SourceFile
 
@@ -47,6 +48,8 @@ class LogMeta:
     """Names of the further labels."""
     utc_offset_hours: float
     default_split: str
+    request_window: float
+    """Seconds within which a user's events are one request unless settings say otherwise; 0: equal timestamps alone."""
     files: tuple[SourceFile, ...]
     cleaning: CleaningReport
     licence: str
@@ -99,6 +102,17 @@ class EventLog:
     def action(self) -> np.ndarray:
         """int32 [events]: code of what the user did."""
         return self.column("action")
+
+    @functools.cached_property
+    def request_id(self) -> np.ndarray | None:
+        """int32 [events]: number of the request that the source names, or None if it names none."""
+        return self.column("request_id") if (self.folder / "request_id.npy").exists() else None
+
+    @property
+    def defaults(self) -> LogDefaults:
+        """What `default` means in data settings."""
+        window = None if self.request_id is not None else self.meta.request_window
+        return LogDefaults(self.meta.default_split, window, self.positive_only)
 
     def user_of(self, event: np.ndarray) -> np.ndarray:
         """int64 user codes of event positions."""
@@ -188,6 +202,7 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
         labels=tuple(label.name for label in schema.labels),
         utc_offset_hours=schema.utc_offset_hours,
         default_split=clean.default_split,
+        request_window=0.0,
         files=clean.files,
         cleaning=report,
         licence=clean.licence,

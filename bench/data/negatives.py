@@ -2,15 +2,15 @@
 
 Sources of negatives:
 - `exposed`: what the log shows without the positive outcome; the rate is the share of them that is kept.
-- `uniform`: any item that was available at the request; the rate is negatives a positive, as for the next two.
+- `uniform`: any item that was available at the request; the rate is negatives per positive, as for the next two.
 - `popularity`: the item of a random positive training event before the request.
 - `in-batch`: the item of another positive of the same IN_BATCH positives, drawn anew each epoch; the same rows for every
   model, whatever its batches.
 
-A sampled item was available (somebody had met it earlier), its user had not met it before or at that time, and no two
-negatives of one positive are the same. Positives beside sampled negatives obey the same two rules, else one look would tell
-them apart: an item that nobody had met, or one of the user's own past, could only be the positive. So they are left out;
-`repeats` keeps the latter. An item that the user meets later may be sampled: leaving those out would tell the model what the
+A sampled item was available (somebody had met it before the request), its user had not met it before the end of the request,
+and no two negatives of one positive are the same. Positives beside sampled negatives obey the same two rules, else one look
+would tell them apart: an item that nobody had met, or one of the user's own past, could only be the positive. So they are left
+out; `repeats` keeps the latter. An item that the user meets later may be sampled: leaving those out would tell the model what the
 future holds; `exclude_future_positives` does so, to compare with work that does.
 
 Only training follows rate, source and share (`train_share`). Validation and test are the logged events; where a log has positives
@@ -27,6 +27,7 @@ import numpy as np
 from ..config import DataConfig
 from .eventlog import EventLog
 from .splits import Split
+from .visibility import Requests
 
 IN_BATCH = 1024
 """Positives that lend each other their items as negatives."""
@@ -120,15 +121,15 @@ def negatives_per_positive(log: EventLog, split: Split, config: DataConfig) -> t
 class Sampler:
     """What may be sampled at a request: items that were available, but not those that its user had met."""
 
-    def __init__(self, log: EventLog, split: Split, exclude_future_positives: bool, repeats: bool) -> None:
+    def __init__(self, log: EventLog, split: Split, requests: Requests, exclude_future_positives: bool, repeats: bool) -> None:
         self.log, self.exclude_future, self.repeats = log, exclude_future_positives, repeats
+        self.start, self.end = requests.start, requests.last
         time, item, items = np.asarray(log.time), np.asarray(log.item, dtype=np.int64), log.meta.items
         self.first_time = np.full(items, np.iinfo(np.int64).max)
         np.minimum.at(self.first_time, item, time)
         self.by_first_time = np.argsort(self.first_time, kind="stable")
         # The first meeting of each (user, item): within a user, events are in order of time, so the first one found is it.
         self.met, self.met_event = np.unique(log.user.astype(np.int64) * items + item, return_index=True)
-        self.met_time = time[self.met_event]
         if exclude_future_positives:
             liked = np.unique(log.user[log.label == 1].astype(np.int64) * items + item[log.label == 1])
             self.liked = np.isin(self.met, liked)
@@ -151,18 +152,17 @@ class Sampler:
     def rankable(self, event: np.ndarray) -> np.ndarray:
         """bool [n]: somebody had met the item of event [n] earlier, and its user, unless repeats are kept, had not."""
         first = np.isin(event, self.met_event) | self.repeats
-        return (self.first_time[self.log.item[event]] < self.log.time[event]) & first
+        return (self.first_time[self.log.item[event]] < self.start[event]) & first
 
     def allowed(self, event: np.ndarray, item: np.ndarray) -> np.ndarray:
         """bool [n]: item [n] may be a negative at the request of event [n]."""
-        time = np.asarray(self.log.time[event])
         key = self.log.user_of(event) * self.log.meta.items + item
         at = np.minimum(np.searchsorted(self.met, key), len(self.met) - 1)
         known = self.met[at] == key
-        refused = known & (self.met_time[at] <= time)
+        refused = known & (self.met_event[at] <= self.end[event])
         if self.exclude_future:
             refused |= known & self.liked[at]
-        return (item >= 0) & (self.first_time[item] < time) & ~refused
+        return (item >= 0) & (self.first_time[item] < self.start[event]) & ~refused
 
     def _draw(
         self,
@@ -207,7 +207,7 @@ class Sampler:
                 if source == "uniform"
                 else (self.popular, self.popular_time)
             )
-            begin, end = np.zeros(len(host), dtype=np.int64), np.searchsorted(since, self.log.time[host], side="left")
+            begin, end = np.zeros(len(host), dtype=np.int64), np.searchsorted(since, self.start[host], side="left")
 
         def propose(at: np.ndarray) -> np.ndarray:
             size = (end - begin)[at]

@@ -20,6 +20,7 @@ from ..errors import UserError, unknown_name
 from .batches import chunk_start, gather, ids_of, int64, segment_start
 from .dataset import RankingData
 from .eventlog import Multi
+from .visibility import window_start
 from .vocabulary import FieldTable
 
 
@@ -30,7 +31,7 @@ class Request:
     user: int
     """Code of the log, -1 for a user without events."""
     time: int
-    """Milliseconds since 1970."""
+    """Milliseconds since 1970: the start of the request, from which it looks back."""
     context: dict[str, Ids]
     """Ids of the logged context fields, one row each."""
     start: int
@@ -47,7 +48,7 @@ def request_of(data: RankingData, event: int) -> Request:
     at = np.array([event])
     start = segment_start(data, at)[0][0]
     context = gather(data.vocabulary.context, at)
-    user, time = int(data.log.user_of(at)[0]), int(data.log.time[event])
+    user, time = int(data.log.user_of(at)[0]), int(data.request_start[event])
     return Request(user, time, context, int(start), int(data.lo[event]), int(data.hi[event]), event)
 
 
@@ -56,7 +57,8 @@ def request_at(data: RankingData, user: str, time: int | None, context: Mapping[
 
     Args:
         user: as in the source data; one that the log does not know has no history.
-        time: milliseconds since 1970; None for just after the user's last event.
+        time: milliseconds since 1970; the request looks back from the start of the window that holds it. None for the first
+            request that sees all of the user's events.
         context: logged context by column, as in the source data; what is left out is missing.
 
     Raises:
@@ -68,11 +70,14 @@ def request_at(data: RankingData, user: str, time: int | None, context: Mapping[
             raise unknown_name(f"context field of {log.meta.name}", name, known)
     code = code_of(log.dictionary("user"), [user])[0]
     begin, end = (int(log.user_offsets[code]), int(log.user_offsets[code + 1])) if code >= 0 else (0, 0)
+    window, delay = round((data.config.request_window or 0) * 1000), round(data.config.feedback_delay * 1000)
     if time is None:
         if code < 0:
             raise UserError(f"user {user!r} is not in {log.meta.name}: say when the request is (--time)")
-        time = int(log.time[end - 1]) + 1 + round(data.config.feedback_delay * 1000)
-    hi = begin + int(np.searchsorted(log.time[begin:end], time - round(data.config.feedback_delay * 1000), side="left"))
+        # The first window that begins after the user's last event has become visible.
+        time = int(log.time[end - 1]) + 1 + delay + max(window - 1, 0)
+    time = int(window_start(np.array(time), window, log.meta.utc_offset_hours))
+    hi = begin + int(np.searchsorted(log.time[begin:end], time - delay, side="left"))
     lo = max(begin, hi - data.spec.history_length)
     start = lo
     if data.config.supervision == "dense":

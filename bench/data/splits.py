@@ -1,7 +1,8 @@
 """Splits: which events are training, validation and test examples; their hash; what a split gives away.
 
-Fractions are 80 / 10 / 10 of the events everywhere. Whatever the split, an example sees only strictly earlier events of its
-user; splits differ in what the *training set as a whole* knows of the time of a test event.
+Fractions are 80 / 10 / 10 of the events, up to whole requests: no split cuts through a request, because what a part of it got
+tells what the rest got. Whatever the split, an example sees only strictly earlier events of its user; splits differ in what the
+*training set as a whole* knows of the time of a test event.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ import numpy as np
 
 from ..errors import UserError, unknown_name
 from .eventlog import EventLog
+from .visibility import Requests
 
 UNUSED, TRAIN, VALID, TEST = 0, 1, 2, 3
+NEVER = np.iinfo(np.int64).min
 ROLES = {"train": TRAIN, "valid": VALID, "test": TEST}
 
 SPLITS = {
     "global-time": "train before t1, valid before t2, test after (80/10/10); no training event is later than a test event",
-    "per-user-time": "each user's last 10% are test, the 10% before valid; training knows the future of other users",
-    "leave-one-out": "each user's last event is test, the one before valid; training knows the future of other users",
-    "chrono-rank": "exactly 80/10/10 of the rows ordered by (time, user, item); may cut through one timestamp",
+    "per-user-time": "each user's last requests, a tenth of its events or more, are test, those before valid; training knows the "
+    "future of other users",
+    "leave-one-out": "each user's last request is test, the one before valid; training knows the future of other users",
+    "chrono-rank": "80/10/10 of the rows ordered by (time, user, item), up to whole requests",
 }
 
 
@@ -34,21 +38,23 @@ class Split:
     role: np.ndarray
     """uint8 [events]: UNUSED, TRAIN, VALID or TEST."""
     hash: str
-    """sha256 of the (user, item, time, role) table; runs with different hashes are never compared."""
+    """sha256 of the (user, item, time, request, role) table; runs with different hashes are never compared."""
     share_train_after_test: float
     """Share of training events that are later than the earliest test event: 0 means no look into the future."""
-    warm_user: np.ndarray
-    """bool [users]: has training events."""
-    warm_item: np.ndarray
-    """bool [items]: has training events."""
+    user_events: np.ndarray
+    """int64 [users]: training events."""
+    item_events: np.ndarray
+    """int64 [items]: training events."""
+    user_last: np.ndarray
+    """int64 [users], milliseconds: the last training event; NEVER without one."""
 
     def examples(self, role: str) -> np.ndarray:
         """int64 event positions of the examples of `train`, `valid` or `test`, ascending."""
         return np.flatnonzero(self.role == ROLES[role])
 
 
-def make_split(log: EventLog, name: str) -> Split:
-    """The split `name` (`default`: the log's own) of a log.
+def make_split(log: EventLog, name: str, requests: Requests) -> Split:
+    """The split `name` (`default`: the log's own) of a log into whole requests.
 
     Raises:
         UserError: an unknown name, or a role that would be empty or hold only one label.
@@ -62,7 +68,7 @@ def make_split(log: EventLog, name: str) -> Split:
     }
     if resolved not in strategies:
         raise unknown_name("split", resolved, strategies)
-    role = strategies[resolved](log)
+    role = strategies[resolved](log, requests)
     for role_name, code in ROLES.items():
         labels = log.label[role == code]
         if len(labels) == 0 or (labels.min() == labels.max() and not log.positive_only):
@@ -74,42 +80,77 @@ def make_split(log: EventLog, name: str) -> Split:
     return Split(
         name=resolved,
         role=role,
-        hash=_hash(log, role),
+        hash=_hash(log, requests, role),
         share_train_after_test=float(np.mean(log.time[train] > log.time[test].min())),
-        warm_user=np.bincount(log.user[train], minlength=log.meta.users) > 0,
-        warm_item=np.bincount(log.item[train], minlength=log.meta.items) > 0,
+        user_events=np.bincount(log.user[train], minlength=log.meta.users),
+        item_events=np.bincount(log.item[train], minlength=log.meta.items),
+        user_last=_latest(log.time[train], log.user[train], log.meta.users),
     )
 
 
-def _global_time(log: EventLog) -> np.ndarray:
-    t1, t2 = np.quantile(log.time, [0.8, 0.9], method="higher")
-    return np.where(log.time < t1, TRAIN, np.where(log.time < t2, VALID, TEST)).astype(np.uint8)
+def _latest(time: np.ndarray, user: np.ndarray, users: int) -> np.ndarray:
+    last = np.full(users, NEVER, dtype=np.int64)
+    np.maximum.at(last, user, time)
+    return last
 
 
-def _position_from_end(log: EventLog) -> np.ndarray:
-    return np.repeat(log.user_offsets[1:], np.diff(log.user_offsets)) - 1 - np.arange(log.meta.events)
+def _global_time(log: EventLog, requests: Requests) -> np.ndarray:
+    """By the start of the request. Windows are the same for all users, so that the border is one of them for everybody; a logged
+    request that is still going on at a border belongs to no role."""
+    begin, end = requests.start, np.asarray(log.time)[requests.last]
+    t1, t2 = (_border(t, begin, end) for t in np.quantile(log.time, [0.8, 0.9], method="higher"))
+    role = np.full(log.meta.events, UNUSED, dtype=np.uint8)
+    role[end < t1] = TRAIN
+    role[(begin >= t1) & (end < t2)] = VALID
+    role[begin >= t2] = TEST
+    return role
 
 
-def _per_user_time(log: EventLog) -> np.ndarray:
-    from_end = _position_from_end(log)
-    n = np.repeat(np.diff(log.user_offsets), np.diff(log.user_offsets))
-    test, valid = n // 10, n // 10
-    return np.where(from_end < test, TEST, np.where(from_end < test + valid, VALID, TRAIN)).astype(np.uint8)
+def _border(time: int, begin: np.ndarray, end: np.ndarray) -> int:
+    """A moment that cuts through no window: where the requests under way at `time` began, if they began together."""
+    under_way = begin[(begin < time) & (end >= time)]
+    return int(under_way.min()) if len(under_way) and under_way.min() == under_way.max() else int(time)
 
 
-def _leave_one_out(log: EventLog) -> np.ndarray:
-    from_end = _position_from_end(log)
-    n = np.repeat(np.diff(log.user_offsets), np.diff(log.user_offsets))
-    role = np.where(from_end == 0, TEST, np.where(from_end == 1, VALID, TRAIN))
-    return np.where(n < 3, TRAIN, role).astype(np.uint8)
+def _per_user_time(log: EventLog, requests: Requests) -> np.ndarray:
+    """Whole requests from the end, until they hold a tenth of the user's events, are test, and again valid; a first one stays."""
+    events = np.diff(log.user_offsets)
+    role = np.full(log.meta.events, TRAIN, dtype=np.uint8)
+    begins = np.flatnonzero(requests.first == np.arange(log.meta.events))
+    user = log.user_of(begins)
+    # Events from the start of each request to the end of its user, and how many requests stand before it.
+    behind = log.user_offsets[user + 1] - begins
+    place = np.arange(len(begins)) - np.searchsorted(user, user, side="left")
+    after = behind - np.diff(np.append(begins, log.meta.events))
+    wanted = (events // 10)[user]
+    code = np.where((after < wanted) & (place >= 2), TEST, TRAIN)
+    tested = np.zeros(log.meta.users, dtype=np.int64)
+    np.maximum.at(tested, user[code == TEST], behind[code == TEST])
+    code = np.where((code != TEST) & (tested[user] > 0) & (after < tested[user] + wanted) & (place >= 1), VALID, code)
+    return _spread(role, code, begins)
 
 
-def _chrono_rank(log: EventLog) -> np.ndarray:
+def _leave_one_out(log: EventLog, requests: Requests) -> np.ndarray:
+    begins = np.flatnonzero(requests.first == np.arange(log.meta.events))
+    user = log.user_of(begins)
+    count = np.bincount(user, minlength=log.meta.users)[user]
+    from_end = count - 1 - (np.arange(len(begins)) - np.searchsorted(user, user, side="left"))
+    code = np.where(from_end == 0, TEST, np.where(from_end == 1, VALID, TRAIN))
+    return _spread(np.empty(log.meta.events, dtype=np.uint8), np.where(count < 3, TRAIN, code), begins)
+
+
+def _spread(role: np.ndarray, code: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """Codes of requests as roles of their events."""
+    role[:] = np.repeat(code, np.diff(np.append(begins, len(role))))
+    return role
+
+
+def _chrono_rank(log: EventLog, requests: Requests) -> np.ndarray:
     order = np.lexsort((_id_rank(log.dictionary("item"))[log.item], _id_rank(log.dictionary("user"))[log.user], log.time))
     role = np.empty(log.meta.events, dtype=np.uint8)
     first, second = log.meta.events * 8 // 10, log.meta.events * 9 // 10
     role[order[:first]], role[order[first:second]], role[order[second:]] = TRAIN, VALID, TEST
-    return role
+    return role[requests.first]
 
 
 def _id_rank(ids: np.ndarray) -> np.ndarray:
@@ -126,7 +167,7 @@ def _dictionary_digest(log: EventLog, name: str) -> bytes:
     return hashlib.sha256("\0".join(log.dictionary(name)).encode()).digest()
 
 
-def _hash(log: EventLog, role: np.ndarray) -> str:
+def _hash(log: EventLog, requests: Requests, role: np.ndarray) -> str:
     digest = hashlib.sha256()
     for part in (
         _dictionary_digest(log, "user"),
@@ -134,6 +175,8 @@ def _hash(log: EventLog, role: np.ndarray) -> str:
         log.user_offsets.tobytes(),
         log.item.tobytes(),
         log.time.tobytes(),
+        requests.start.tobytes(),
+        requests.first.tobytes(),
         role.tobytes(),
     ):
         digest.update(part)

@@ -16,6 +16,8 @@ from ..data.dataset import RankingData
 from ..data.requests import request_batch, request_of
 from . import metrics, scores
 
+_DAY_MS = 86_400_000
+
 
 def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
     """Probabilities of the main label, float64 [n]; see predict_labels."""
@@ -72,21 +74,28 @@ def predictions(
 
 
 def rows(data: RankingData, role: str) -> pd.DataFrame:
-    """One row per example of `role`: example, user, item (codes of the log), time (ms), label, warm_user, warm_item.
+    """One row per example of `role`: example, user, request, item (codes of the log), time (ms), label, the training events of
+    its user and item, and the days since the user's last one (-1: there is none).
 
     Of each further label also `label.<name>`.
     """
     examples = data.examples(role)
-    user = data.log.user_of(examples.event)
+    user, split = data.log.user_of(examples.event), data.split
+    known = split.user_events[user] > 0
+    gap = (data.request_start[examples.event] - np.where(known, split.user_last[user], 0)) // _DAY_MS
     table = pd.DataFrame(
         {
             "example": examples.ids(data.log.meta.events),
             "user": user,
+            "request": data.request[examples.event],
             "item": examples.item.astype(np.asarray(data.log.item).dtype),
             "time": data.log.time[examples.event],
             "label": examples.label,
-            "warm_user": data.split.warm_user[user],
-            "warm_item": data.split.warm_item[examples.item],
+            "user_events": split.user_events[user],
+            "item_events": split.item_events[examples.item],
+            "user_gap_days": np.where(known, np.maximum(gap, 0), -1),
+            "warm_user": known,
+            "warm_item": split.item_events[examples.item] > 0,
         }
     )
     return table.assign(**{f"label.{name}": data.log.further_label(name)[examples.event] for name in data.config.labels})

@@ -102,9 +102,7 @@ def tuned_settings(models: tuple[str, ...], settings: Settings, roots: DataRoots
     split = log.meta.default_split if data.split == "default" else data.split
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    data, default = (
-        one.resolved(log.positive_only) for one in (dataclasses.replace(data, split=split), DataConfig(dataset=data.dataset))
-    )
+    data, default = (one.resolved(log.defaults) for one in (data, DataConfig(dataset=data.dataset)))
     place = place_of(data, default)
     own, tuning, missing = dict(settings.models), dict(settings.tuning), []
     for name in models:

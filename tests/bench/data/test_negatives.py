@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rankbench.bench import registry
-from rankbench.bench.config import DataConfig, Experiment
+from rankbench.bench.config import DataConfig, Experiment, LogDefaults
 from rankbench.bench.contract import SequenceBatch
 from rankbench.bench.data.batches import make_batches, pointwise_batch
 from rankbench.bench.data.cleaning import clean
@@ -19,18 +19,24 @@ from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.negatives import IN_BATCH, Examples, Sampler, negatives_per_positive
 from rankbench.bench.data.sources.schema import ALL_POSITIVE
-from rankbench.bench.data.splits import make_split
+from rankbench.bench.data.visibility import Requests
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation.evaluator import predict
 from support.logs import make_data, raw_log, with_config
 
 SAMPLED = ("uniform", "popularity", "in-batch")
 CPU = torch.device("cpu")
+LOG = LogDefaults("global-time", 0, positive_only=False)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
-    return make_data(tmp_path_factory.mktemp("log") / "tiny", items=200, longest=60)
+    config = DataConfig("tiny", history_length=6, request_window=60)
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", config, items=200, longest=60)
+
+
+def sampler_of(data: RankingData, exclude_future: bool = False, repeats: bool = False) -> Sampler:
+    return Sampler(data.log, data.split, Requests(data.request_start, data.request), exclude_future, repeats)
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +47,20 @@ def positives(tmp_path_factory: pytest.TempPathFactory) -> EventLog:
     return write_log(*clean(raw), tmp_path_factory.mktemp("log") / "positives")
 
 
-def check_literally(log: EventLog, examples: Examples, repeats: bool = False, exclude_future: bool = False) -> None:
+def check_literally(data: RankingData, examples: Examples, repeats: bool = False, exclude_future: bool = False) -> None:
     """The rules in their own words, one example at a time."""
+    log = data.log
     user, item, time, label = (np.asarray(column) for column in (log.user, log.item, log.time, log.label))
     chosen: dict[int, list[int]] = {}
     for event, shown, is_positive, draw in zip(examples.event, examples.item, examples.label, examples.draw, strict=True):
         met = (user == user[event]) & (item == shown)
-        assert time[item == shown].min() < time[event], "somebody had met it earlier"
+        assert time[item == shown].min() < data.request_start[event], "somebody had met it earlier"
         if is_positive:
             assert draw == 0 and item[event] == shown and label[event] == 1
             assert repeats or np.flatnonzero(met)[0] == event, "a first meeting"
         else:
-            assert draw > 0 and not (met & (time <= time[event])).any(), "not met before or at that time"
+            end = np.flatnonzero(data.request == data.request[event]).max()
+            assert draw > 0 and not met[: end + 1].any(), "not met before the end of the request"
             assert not exclude_future or not (met & (label == 1)).any()
         chosen.setdefault(int(event), []).append(int(shown))
     assert all(len(items) == len(set(items)) for items in chosen.values()), "no item twice for one positive"
@@ -68,29 +76,29 @@ def test_every_example_obeys_the_rules(
         data, negatives=source, negative_rate=float(rate), repeats=repeats, exclude_future_positives=exclude_future
     )
     examples = sampled.examples("train", seed, 0)
-    check_literally(data.log, examples, repeats, exclude_future)
+    check_literally(data, examples, repeats, exclude_future)
     assert (np.diff(examples.event * 100 + examples.draw) > 0).all(), "ordered by event, then draw"
     drawn = np.bincount(np.unique(examples.event, return_inverse=True)[1]) - 1
     assert drawn.max() <= rate
     if source == "in-batch":
         return
-    sampler = Sampler(data.log, data.split, exclude_future, repeats)
+    sampler = sampler_of(data, exclude_future, repeats)
     every = np.arange(data.log.meta.items) if source == "uniform" else np.unique(sampler.popular)
     for event, count in zip(np.unique(examples.event), drawn, strict=True):
         possible = sampler.allowed(np.full(len(every), event), every)
         if source == "popularity":
-            possible &= np.isin(every, sampler.popular[sampler.popular_time < data.log.time[event]])
+            possible &= np.isin(every, sampler.popular[sampler.popular_time < data.request_start[event]])
         assert count == min(rate, possible.sum()), "fewer negatives only where no more items exist"
 
 
 def test_popularity_draws_what_was_liked_often_before(data: RankingData) -> None:
-    sampler = Sampler(data.log, data.split, False, False)
+    sampler = sampler_of(data)
     train = data.split.examples("train")
     train = train[(data.log.label[train] == 1) & sampler.rankable(train)]
-    late = train[[np.argmax(data.log.time[train])]]
+    late = train[[np.argmax(data.request_start[train])]]
     rng = np.random.default_rng(0)
     drawn = np.concatenate([sampler.with_negatives(late, "popularity", 1, rng).item[1:] for _ in range(3_000)])
-    before = sampler.popular[sampler.popular_time < data.log.time[late]]
+    before = sampler.popular[sampler.popular_time < data.request_start[late]]
     weight = np.bincount(before, minlength=data.log.meta.items).astype(float)
     weight[~sampler.allowed(np.full(len(weight), late), np.arange(len(weight)))] = 0
     seen = np.bincount(drawn, minlength=len(weight))
@@ -122,7 +130,7 @@ def test_the_sampled_test_is_the_same_for_every_seed_and_training_rate(data: Ran
             one, two = plain.examples(role), other.examples(role, seed=5, epoch=9)
             np.testing.assert_array_equal(one.ids(data.log.meta.events), two.ids(data.log.meta.events))
             np.testing.assert_array_equal(one.item, two.item)
-            check_literally(data.log, one)
+            check_literally(data, one)
             assert one.label.mean() == pytest.approx(1 / 8, abs=0.05)
     ids = plain.examples("test").ids(data.log.meta.events)
     assert len(np.unique(ids)) == len(ids)
@@ -158,7 +166,7 @@ def test_the_rates_of_negatives_hold_within_the_share(data: RankingData) -> None
     assert set(thinned.event) <= set(half.examples("train", 3).event)
     assert thinned.label.sum() == half.examples("train", 3).label.sum()
     sampled = with_config(data, train_share=0.5, negatives="uniform", negative_rate=2.0).examples("train", 3)
-    check_literally(data.log, sampled)
+    check_literally(data, sampled)
     assert set(sampled.event) <= set(half.examples("train", 3).event)
 
 
@@ -231,7 +239,7 @@ def test_a_log_of_positives_alone_is_sampled_in_training_and_test(positives: Eve
     assert data.spec.positive_rate == pytest.approx(0.2)
     for role in ("train", "test"):
         examples = data.examples(role)
-        check_literally(positives, examples)
+        check_literally(data, examples)
         assert 0 < examples.label.mean() < 0.5
     with pytest.raises(UserError, match=r"positives alone: data\.test_negatives must be uniform or popularity"):
         prepare_log(positives, DataConfig("tiny", test_negatives="exposed"))
@@ -250,20 +258,21 @@ def test_wrong_rates_are_refused(changes: dict, message: str) -> None:
         DataConfig(**changes)
 
 
-def test_only_sampling_that_takes_place_is_part_of_an_experiment(data: RankingData) -> None:
-    plain = Experiment("din", DataConfig())
-    assert plain.hash == Experiment("din", DataConfig(test_negative_rate=9, exclude_future_positives=True)).hash
-    assert plain.hash == Experiment("din", DataConfig().resolved(positive_only=False)).hash
-    uniform = DataConfig(negatives="uniform")
-    assert uniform.resolved(False) == DataConfig(negatives="uniform", negative_rate=4.0, test_negatives="exposed")
-    assert plain.hash != Experiment("din", uniform.resolved(False)).hash
+def test_only_sampling_that_takes_place_is_part_of_an_experiment() -> None:
+    plain = Experiment("din", DataConfig().resolved(LOG))
+    idle = DataConfig(test_negative_rate=9, exclude_future_positives=True).resolved(LOG)
+    assert plain.hash == Experiment("din", idle).hash
+    uniform = DataConfig(negatives="uniform").resolved(LOG)
+    expected = DataConfig(split="global-time", request_window=0, negatives="uniform", negative_rate=4.0, test_negatives="exposed")
+    assert uniform == expected
+    assert plain.hash != Experiment("din", uniform).hash
 
 
 def test_items_that_only_the_positive_could_be_are_no_examples(positives: EventLog) -> None:
     kept, left = (prepare_log(positives, DataConfig("tiny", repeats=repeats)) for repeats in (True, False))
     log = pd.DataFrame({"user": positives.user, "item": positives.item, "time": positives.time})
     again = log.duplicated(["user", "item"]).to_numpy()
-    events = make_split(positives, "default").examples("train")
+    events = kept.split.examples("train")
     assert again[events].any(), "the log has repeats"
     with_repeats = kept.examples("train")
     assert again[with_repeats.event[with_repeats.draw == 0]].any()

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rankbench.bench.data.splits import ROLES, SPLITS, TEST, TRAIN, VALID, make_split
+from rankbench.bench.data.eventlog import EventLog
+from rankbench.bench.data.splits import NEVER, ROLES, SPLITS, TEST, TRAIN, UNUSED, VALID, Split, make_split
+from rankbench.bench.data.visibility import Requests, logged_requests, windowed_requests
 from rankbench.bench.errors import UserError
 from support.logs import make_log
 
@@ -15,9 +17,43 @@ def log(tmp_path_factory: pytest.TempPathFactory):
     return make_log(tmp_path_factory.mktemp("log") / "tiny", seed=3, users=60)
 
 
+def requests(log: EventLog, seconds: int = 0) -> Requests:
+    return windowed_requests(log.user_offsets, log.time, seconds * 1000)
+
+
+def split_of(log: EventLog, name: str, seconds: int = 0) -> Split:
+    return make_split(log, name, requests(log, seconds))
+
+
+def pages(log: EventLog) -> Requests:
+    """Requests that the log names: three events of a user in turn."""
+    place = np.arange(log.meta.events) - np.repeat(log.user_offsets[:-1], np.diff(log.user_offsets))
+    return logged_requests(log.user_offsets, log.time, place // 3)
+
+
+@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("asked", ["moments", "windows", "ids"])
+def test_no_split_cuts_through_a_request(log, name: str, asked: str) -> None:
+    found = {"moments": requests(log), "windows": requests(log, 3600), "ids": pages(log)}[asked]
+    role = make_split(log, name, found).role
+    assert (role == role[found.first]).all()
+    assert len(np.unique(found.first)) < log.meta.events, "the log of this test must have requests of several events"
+
+
+def test_the_border_of_a_split_by_time_leaves_out_no_window(log) -> None:
+    split = split_of(log, "global-time", 3600)
+    assert (split.role != UNUSED).all() and split.share_train_after_test == 0
+
+
+def test_a_request_under_way_at_a_border_belongs_to_no_role(log) -> None:
+    split = make_split(log, "global-time", pages(log))
+    time, train, valid, test = np.asarray(log.time), split.role == TRAIN, split.role == VALID, split.role == TEST
+    assert time[train].max() < time[valid].min() and time[valid].max() < time[test].min()
+
+
 @pytest.mark.parametrize("name", SPLITS)
 def test_every_event_has_at_most_one_role_and_no_user_goes_back(log, name: str) -> None:
-    split = make_split(log, name)
+    split = split_of(log, name)
     assert sum(len(split.examples(role)) for role in ROLES) <= log.meta.events
     if name == "chrono-rank":  # its tie order is by ids, across users
         return
@@ -26,7 +62,7 @@ def test_every_event_has_at_most_one_role_and_no_user_goes_back(log, name: str) 
 
 
 def test_global_time_never_trains_on_the_future(log) -> None:
-    split = make_split(log, "global-time")
+    split = split_of(log, "global-time")
     latest = {role: log.time[split.role == code].max() for role, code in ROLES.items()}
     earliest = {role: log.time[split.role == code].min() for role, code in ROLES.items()}
     assert latest["train"] < earliest["valid"] and latest["valid"] < earliest["test"]
@@ -36,50 +72,74 @@ def test_global_time_never_trains_on_the_future(log) -> None:
 
 def test_splits_by_user_say_how_much_of_the_future_they_know(log) -> None:
     for name in ("per-user-time", "leave-one-out"):
-        split = make_split(log, name)
+        split = split_of(log, name)
         train, test = log.time[split.role == TRAIN], log.time[split.role == TEST]
         assert split.share_train_after_test == np.mean(train > test.min()) > 0
 
 
-def test_leave_one_out_keeps_two_events_of_each_user_with_three(log) -> None:
-    split = make_split(log, "leave-one-out")
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_leave_one_out_holds_out_two_requests_of_each_user_with_three(log, seconds: int) -> None:
+    found = requests(log, seconds)
+    role = make_split(log, "leave-one-out", found).role
     for begin, end in zip(log.user_offsets[:-1], log.user_offsets[1:], strict=True):
-        roles = split.role[begin:end].tolist()
-        assert roles == ([TRAIN] * (len(roles) - 2) + [VALID, TEST] if len(roles) >= 3 else [TRAIN] * len(roles))
+        own = np.unique(found.first[begin:end])
+        roles = role[own].tolist()
+        assert roles == ([TRAIN] * (len(own) - 2) + [VALID, TEST] if len(own) >= 3 else [TRAIN] * len(own))
 
 
-def test_chrono_rank_is_the_order_by_time_user_item(log) -> None:
-    split = make_split(log, "chrono-rank")
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_per_user_time_takes_requests_from_the_end_until_they_hold_a_tenth(log, seconds: int) -> None:
+    found = requests(log, seconds)
+    role = make_split(log, "per-user-time", found).role
+    for begin, end in zip(log.user_offsets[:-1], log.user_offsets[1:], strict=True):
+        own = [np.flatnonzero(found.first == first) for first in np.unique(found.first[begin:end])]
+        expected = {TEST: 0, VALID: 0}
+        left = len(own)
+        for code, least in ((TEST, 2), (VALID, 1)):
+            while left > least and expected[code] < (end - begin) // 10 and (code == TEST or expected[TEST]):
+                left -= 1
+                assert (role[own[left]] == code).all()
+                expected[code] += len(own[left])
+        assert all((role[events] == TRAIN).all() for events in own[:left])
+
+
+def test_chrono_rank_is_the_order_by_time_user_item_up_to_whole_requests(log) -> None:
+    split = split_of(log, "chrono-rank")
     users, items = log.dictionary("user"), log.dictionary("item")
     rows = sorted(range(log.meta.events), key=lambda e: (log.time[e], users[log.user[e]], items[log.item[e]]))
     n = len(rows)
     expected = np.zeros(n, dtype=int)
     expected[rows[: n * 8 // 10]], expected[rows[n * 8 // 10 : n * 9 // 10]], expected[rows[n * 9 // 10 :]] = TRAIN, VALID, TEST
-    assert split.role.tolist() == expected.tolist()
+    assert split.role.tolist() == expected[requests(log).first].tolist()
 
 
-def test_warm_means_seen_in_training(log) -> None:
-    split = make_split(log, "global-time")
+def test_what_is_known_of_a_user_or_item_is_counted_in_training(log) -> None:
+    split = split_of(log, "global-time")
     train = split.examples("train")
-    assert np.flatnonzero(split.warm_user).tolist() == sorted(set(log.user_of(train).tolist()))
-    assert np.flatnonzero(split.warm_item).tolist() == sorted(set(log.item[train].tolist()))
-    assert not split.warm_user.all(), "the log of this test must have cold users"
+    users, items = log.user_of(train).tolist(), np.asarray(log.item[train]).tolist()
+    assert split.user_events.tolist() == [users.count(user) for user in range(log.meta.users)]
+    assert split.item_events.tolist() == [items.count(item) for item in range(log.meta.items)]
+    for user in range(log.meta.users):
+        own = np.asarray(log.time[train])[np.array(users) == user]
+        assert split.user_last[user] == own.max(initial=NEVER)
+    assert not split.user_events.all(), "the log of this test must have cold users"
 
 
-def test_the_hash_depends_on_rows_and_roles_alone(log, tmp_path: Path) -> None:
+def test_the_hash_depends_on_rows_requests_and_roles(log, tmp_path: Path) -> None:
     again = make_log(tmp_path / "again", seed=3, users=60)
     other = make_log(tmp_path / "other", seed=4, users=60)
-    assert make_split(again, "global-time").hash == make_split(log, "global-time").hash
-    assert make_split(other, "global-time").hash != make_split(log, "global-time").hash
-    assert make_split(log, "leave-one-out").hash != make_split(log, "global-time").hash
+    assert split_of(again, "global-time").hash == split_of(log, "global-time").hash
+    assert split_of(other, "global-time").hash != split_of(log, "global-time").hash
+    assert split_of(log, "global-time", 3600).hash != split_of(log, "global-time").hash
+    assert split_of(log, "leave-one-out").hash != split_of(log, "global-time").hash
 
 
 def test_unknown_split_names_the_nearest(log) -> None:
     with pytest.raises(UserError, match="did you mean 'global-time'"):
-        make_split(log, "globl-time")
+        split_of(log, "globl-time")
 
 
 def test_a_role_without_both_labels_is_refused(tmp_path: Path) -> None:
     log = make_log(tmp_path / "short", seed=1, users=3, longest=4)
     with pytest.raises(UserError, match=r"leaves (no events|only the label)"):
-        make_split(log, "global-time")
+        split_of(log, "global-time")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from rankbench.bench.config import Settings
+from rankbench.bench.config import LogDefaults, Settings
 from rankbench.bench.errors import UserError
 from rankbench.bench.studies import catalog
 from rankbench.bench.studies.grid import Point, Scope, Size, cells
@@ -37,7 +37,7 @@ def test_points_are_valid_experiments(name: str, size: Size, positive_only: bool
         planned = [cells(point, candidate, Settings(), 1)[0] for candidate in point.candidates]
         assert len({cell.experiment.hash for cell in planned}) == len(point.candidates)
         for cell in planned:
-            assert cell.experiment.data.resolved(positive_only)
+            assert cell.experiment.data.resolved(LogDefaults("global-time", 0, positive_only))
         same.setdefault(planned[0].experiment.hash, []).append(point)
     for shared in same.values():
         assert len({point.series for point in shared}) == len(shared), "two points of a series are one experiment"

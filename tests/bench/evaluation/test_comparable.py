@@ -1,0 +1,31 @@
+"""The table by which a window is chosen, against a literal count."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rankbench.bench.data.dataset import requests_of
+from rankbench.bench.data.splits import make_split
+from rankbench.bench.evaluation.comparable import WINDOWS, about_windows, comparable
+from support.logs import make_log
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_rows_of_requests_with_both_labels_are_counted(tmp_path: Path, window: float) -> None:
+    log = make_log(tmp_path / "log", seed=3, users=60)
+    requests = requests_of(log, window)
+    test = make_split(log, "global-time", requests).examples("test")
+    labels: dict[int, list[int]] = {}
+    for event in test:
+        labels.setdefault(int(requests.first[event]), []).append(int(log.label[event]))
+    mixed = {first: own for first, own in labels.items() if len(set(own)) == 2}
+    found = comparable(log, "global-time", window)
+    assert (found.test_rows, found.rows, found.requests) == (len(test), sum(map(len, mixed.values())), len(mixed))
+    assert found.users == len({int(log.user[first]) for first in mixed})
+
+
+def test_the_default_is_named_once(tmp_path: Path) -> None:
+    lines = about_windows(make_log(tmp_path / "log", seed=3, users=60), "global-time")
+    assert len(lines) == 1 + len(WINDOWS) and sum("(default)" in line for line in lines) == 1
+    assert np.all(["rows in" in line for line in lines[1:]])
