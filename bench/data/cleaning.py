@@ -1,8 +1,10 @@
 """Cleaning: what counts as a broken row, how many there were, and one form for labels, times and actions.
 
 Broken rows are dropped and counted, each under the first fault that it has: missing user, missing item, unreadable time,
-missing label, repetition of an earlier (user, item, time). Faults that no dropping of rows can mend stop with an error: a
-negative time, a label other than 0 and 1, a single class, nothing left. Source order is kept; sorting is the event log's.
+missing label, missing request id. What is left is put into the order that its content decides (content.py). Of rows of the same
+user, item, time and request one is kept, and the others are counted: as repeated if they are equal in everything, else as
+conflicting. Faults that no dropping of rows can mend stop with an error: a negative time, a label other than 0 and 1, a single
+class, nothing left.
 """
 
 from __future__ import annotations
@@ -10,19 +12,20 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from ..errors import UserError
+from .content import encoded, in_order
 from .sources.files import as_numbers, as_text, column_of
 from .sources.labels import parse_label
 from .sources.schema import ALL_POSITIVE, Feature, Label, RawLog, Schema, SourceFile
 
 _MS = {"s": 1000, "ms": 1, "day": 86_400_000}
 _YEAR_2200_MS = 7_258_118_400_000
-_RESERVED = {"user", "item", "time", "label", "action", "hour", "weekday", "since_last"}
+_RESERVED = {"user", "item", "time", "label", "action", "request", "hour", "weekday", "since_last"}
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,13 @@ class CleaningReport:
     missing_item: int
     unreadable_time: int
     missing_label: int
-    duplicates: int
-    """Repetitions of an earlier row's user, item and time; the first is kept."""
+    missing_request: int
+    """Rows without a request id, in a log that has them."""
+    repeated: int
+    """Rows that are equal to a kept one in everything that is read."""
+    conflicting: int
+    """Rows with the user, item, time and request of a kept one, but another label, action or context. Kept is the row with the
+    positive label; among these, the one with more of the further labels; then the first by action and context."""
     rows_kept: int
     sorted_by_time: bool
     """Whether the kept rows came in order of time; they are sorted in any case."""
@@ -47,7 +55,9 @@ class CleaningReport:
             "without item": self.missing_item,
             "with unreadable time": self.unreadable_time,
             "without label": self.missing_label,
-            "repeated": self.duplicates,
+            "without request id": self.missing_request,
+            "repeated": self.repeated,
+            "of the same user, item and time as another row, but otherwise different": self.conflicting,
         }
         dropped = ", ".join(f"{count:,} {fault}" for fault, count in faults.items() if count)
         order = "in order of time" if self.sorted_by_time else "not in order of time (sorted on conversion)"
@@ -60,8 +70,9 @@ class CleanLog:
 
     name: str
     events: pd.DataFrame
-    """Columns user, item, action (str), time (int64, ms since 1970), label (uint8), further labels (uint8) as `label.<name>`, and
-    the context features; source order."""
+    """Columns user, item, time (int64, ms since 1970), request (if the log has request ids), label (uint8), further labels
+    (uint8) as `label.<name>`, action, and the context features, in the order of content.py. Ids, actions and categories are
+    categorical with sorted values, numbers float32 with NaN."""
     users: pd.DataFrame | None
     """Index: user id, unique. Categories and multi-valued features are strings ("" = missing), numbers float32 with NaN."""
     items: pd.DataFrame | None
@@ -89,32 +100,43 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     time, has_time = _milliseconds(column_of(events, "time"), schema.time_unit, raw.name)
     label = _labels(events, schema.label)
 
+    request = as_text(column_of(events, "request")) if schema.request_ids else None
+
     kept = np.ones(len(events), dtype=bool)
     counts: dict[str, int] = {}
     for fault, broken in (
-        ("missing_user", (user.isna() | (user == "")).to_numpy()),
-        ("missing_item", (item.isna() | (item == "")).to_numpy()),
+        ("missing_user", _empty(user)),
+        ("missing_item", _empty(item)),
         ("unreadable_time", ~has_time),
         ("missing_label", np.isnan(label)),
+        ("missing_request", np.zeros(len(events), dtype=bool) if request is None else _empty(request)),
     ):
         counts[fault] = int((kept & broken).sum())
         kept &= ~broken
     rows = np.flatnonzero(kept)
-    table = pd.DataFrame({"user": user.iloc[rows], "item": item.iloc[rows], "time": time[rows]}).reset_index(drop=True)
-    repeated = table.duplicated().to_numpy()
-    if repeated.any():
-        rows, table = rows[~repeated], table.loc[~repeated].reset_index(drop=True)
-    table["label"] = label[rows].astype(np.uint8)
-    table["action"] = _joined(events, schema.action, rows)
+    columns: dict[str, Any] = {"user": encoded(user.iloc[rows]), "item": encoded(item.iloc[rows]), "time": time[rows]}
+    if request is not None:
+        columns["request"] = encoded(request.iloc[rows])
+    columns["label"] = label[rows].astype(np.uint8)
     for further in schema.labels:
-        table[f"label.{further.name}"] = _further(events, further, rows, raw.name)
+        columns[f"label.{further.name}"] = _further(events, further, rows, raw.name)
+    columns["action"] = encoded(pd.Series(_joined(events, schema.action, rows)))
     for feature in schema.context_features:
-        table[feature.column] = _feature(column_of(events, feature.column).iloc[rows], feature).to_numpy()
+        values = _feature(column_of(events, feature.column).iloc[rows], feature)
+        columns[feature.column] = values.to_numpy() if feature.kind == "number" else encoded(values)
+    table = pd.DataFrame(columns)
+    ordered = in_order(table, ("user", "time", "item") if request is None else ("user", "time", "request", "item"))
+    table = table.iloc[ordered.rows].reset_index(drop=True)
+    if len(table) < len(rows):
+        for name in table.columns:
+            if isinstance(table[name].dtype, pd.CategoricalDtype):
+                table[name] = table[name].cat.remove_unused_categories()
     report = CleaningReport(
         rows_read=len(events),
         **counts,
-        duplicates=int(repeated.sum()),
-        rows_kept=len(rows),
+        repeated=ordered.repeated,
+        conflicting=ordered.conflicting,
+        rows_kept=len(table),
         sorted_by_time=bool((np.diff(time[rows]) >= 0).all()),
     )
     _check_rows(raw, table, report)
@@ -132,6 +154,11 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         notes=raw.notes,
     )
     return clean_log, report
+
+
+def _empty(column: pd.Series) -> np.ndarray:
+    """bool [rows]: missing or of no letters."""
+    return (column.isna() | (column == "")).to_numpy()
 
 
 def _labels(events: pd.DataFrame, text: str) -> np.ndarray:
@@ -177,7 +204,7 @@ def _check_schema(raw: RawLog) -> None:
     for at, name in enumerate(names):
         if not re.fullmatch(r"[\w-]+", name) or name == "label" or name in names[:at]:
             raise UserError(f"{raw.name}: label {name!r} is reserved, used twice or has other than letters, digits, _ and -")
-    for column in ("user", "item", "time", *sorted(outcomes)):
+    for column in ("user", "item", "time", *(("request",) if schema.request_ids else ()), *sorted(outcomes)):
         _require(raw.name, "event table", raw.events, column)
     for feature in schema.context_features:
         if feature.column in outcomes:
@@ -246,7 +273,8 @@ def _feature(column: pd.Series, feature: Feature) -> pd.Series:
     if feature.kind == "number":
         with np.errstate(over="ignore"):
             numbers = as_numbers(column).astype(np.float32)
-        return pd.Series(np.where(np.isfinite(numbers), numbers, np.float32(np.nan)), index=column.index)
+        # Adding 0 turns -0 into 0: equal values have equal bytes.
+        return pd.Series(np.where(np.isfinite(numbers), numbers, np.float32(np.nan)) + np.float32(0), index=column.index)
     return as_text(column).fillna("")
 
 

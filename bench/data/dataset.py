@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import math
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 
@@ -105,7 +107,9 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
         return open_log(folder)
     raw = sources.load(name, roots)
     cleaned, report = clean(raw)
-    identity = "\0".join((_code_digest(), repr(raw.schema), *(f"{file.name} {file.sha256}" for file in raw.files), *raw.notes))
+    # All that the loader says beside the tables themselves, which follow from the files.
+    said = dataclasses.replace(raw, events=pd.DataFrame(), users=None, items=None)
+    identity = f"{_code_digest()} {said!r}"
     folder = roots.cache / "logs" / f"{raw.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     log = open_log(folder) if folder.is_dir() else write_log(cleaned, report, folder)
     # The loader may have fetched files: the fingerprint is taken afresh.

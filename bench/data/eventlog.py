@@ -1,7 +1,8 @@
-"""The event log: a data set as memory-mapped columns, sorted by (user, time, source order), with user offsets.
+"""The event log: a data set as memory-mapped columns, sorted by user, time, request and item, with user offsets.
 
-Users, items and every categorical value are codes 0.. in order of first appearance; dictionaries give the strings back.
-Codes know nothing of training and test: which of them a model may know is decided per split (vocabulary.py).
+Users, items and every categorical value are codes 0.. in order of their sorted values (content.py), so that nothing depends on
+the order of the source's rows; dictionaries give the strings back. Codes know nothing of training and test: which of them a model
+may know is decided per split (vocabulary.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,9 @@ import pyarrow.feather as feather
 
 from ..config import LogDefaults
 from .cleaning import CleaningReport, CleanLog
-from .sources.schema import Feature, SourceFile
-
-Owner = Literal["user", "item", "context"]
+from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash, encoded
+from .sources.labels import parse_label
+from .sources.schema import ALL_POSITIVE, Feature, Label, Schema, SourceFile
 
 
 class Multi(NamedTuple):
@@ -43,10 +44,10 @@ class LogMeta:
     events: int
     users: int
     items: int
-    features: tuple[tuple[Owner, Feature], ...]
-    labels: tuple[str, ...]
-    """Names of the further labels."""
-    utc_offset_hours: float
+    content: ContentFacts
+    content_hash: str
+    """64 hex digits over all that a model or a metric can see of the log; the same wherever, in whatever format and in whatever
+    order of rows the source files lie."""
     default_split: str
     request_window: float
     """Seconds within which a user's events are one request unless settings say otherwise; 0: equal timestamps alone."""
@@ -56,6 +57,21 @@ class LogMeta:
     citation: str
     bayes_auc: float | None
     notes: tuple[str, ...]
+
+    @property
+    def features(self) -> tuple[tuple[Owner, Feature], ...]:
+        """Side information and its owners, in the order of the model's fields."""
+        return self.content.features
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the further labels."""
+        return tuple(label.name for label in self.content.labels)
+
+    @property
+    def utc_offset_hours(self) -> float:
+        """Of hour of the day and weekday."""
+        return self.content.utc_offset_hours
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,12 @@ class EventLog:
         return self.column(f"label.{name}")
 
     @functools.cached_property
+    def request_id(self) -> np.ndarray | None:
+        """int32 [events]: number of the request that the source names, 0.. in order of the log; no two users share one. None if
+        the source has no request ids."""
+        return self.column("request_id") if (self.folder / "request_id.npy").exists() else None
+
+    @functools.cached_property
     def positive_only(self) -> bool:
         """Every event has label 1: there is nothing to rank until negatives are sampled."""
         return bool(np.asarray(self.label).min())
@@ -102,11 +124,6 @@ class EventLog:
     def action(self) -> np.ndarray:
         """int32 [events]: code of what the user did."""
         return self.column("action")
-
-    @functools.cached_property
-    def request_id(self) -> np.ndarray | None:
-        """int32 [events]: number of the request that the source names, or None if it names none."""
-        return self.column("request_id") if (self.folder / "request_id.npy").exists() else None
 
     @property
     def defaults(self) -> LogDefaults:
@@ -154,55 +171,34 @@ def write_log(clean: CleanLog, report: CleaningReport, folder: Path) -> EventLog
 def open_log(folder: Path) -> EventLog:
     """The log that was written into `folder`."""
     raw: dict[str, Any] = json.loads((folder / "meta.json").read_text())
-    raw["features"] = tuple((owner, Feature(**feature)) for owner, feature in raw["features"])
+    content = raw["content"]
+    content["labels"] = tuple(Label(**label) for label in content["labels"])
+    content["features"] = tuple((owner, Feature(**feature)) for owner, feature in content["features"])
+    content["actions"] = tuple(content["actions"])
+    raw["content"] = ContentFacts(**content)
     raw["files"] = tuple(SourceFile(**file) for file in raw["files"])
     raw["cleaning"] = CleaningReport(**raw["cleaning"])
-    raw["notes"], raw["labels"] = tuple(raw["notes"]), tuple(raw["labels"])
+    raw["notes"] = tuple(raw["notes"])
     return EventLog(folder, LogMeta(**raw))
 
 
 def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> LogMeta:
-    events, schema = clean.events, clean.schema
-    user, users = pd.factorize(events["user"])
-    # lexsort is stable: events of one user and one time stay in source order.
-    order = np.lexsort((events["time"].to_numpy(), user))
-    item, items = pd.factorize(events["item"])
-    action, actions = pd.factorize(events["action"])
-
-    def save(name: str, values: np.ndarray, dtype: type) -> None:
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(values, dtype=dtype))
-
-    save("user_offsets", np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(users)))]), np.int64)
-    save("item", item[order], np.int32)
-    save("time", events["time"].to_numpy()[order], np.int64)
-    save("label", events["label"].to_numpy()[order], np.uint8)
-    for label in schema.labels:
-        save(f"label.{label.name}", events[f"label.{label.name}"].to_numpy()[order], np.uint8)
-    save("action", action[order], np.int32)
-    for name, values in (("user", users), ("item", items), ("action", actions)):
-        _save_dictionary(folder, name, np.asarray(values, dtype=object))
-
-    tables: list[tuple[Owner, tuple[Feature, ...], pd.DataFrame | None]] = [
-        ("user", schema.user_features, None if clean.users is None else clean.users.reindex(users)),
-        ("item", schema.item_features, None if clean.items is None else clean.items.reindex(items)),
-        ("context", schema.context_features, events.iloc[order] if schema.context_features else None),
-    ]
-    features: list[tuple[Owner, Feature]] = []
-    for owner, owned, table in tables:
-        for feature in owned:
-            assert table is not None, f"{owner} features without a table"
-            _save_feature(folder, feature, pd.Series(table[feature.column]))
-            features.append((owner, feature))
+    facts = _facts(clean.schema)
+    columns, dictionaries = _columns(clean, facts)
+    for name, values in columns.items():
+        np.save(folder / f"{name}.npy", values)
+    for name, values in dictionaries.items():
+        strings = pa.array(values, type=pa.large_string())
+        feather.write_feather(pa.table({"value": strings}), folder / f"{name}.dictionary.feather", compression="zstd")
     return LogMeta(
         name=clean.name,
-        events=len(events),
-        users=len(users),
-        items=len(items),
-        features=tuple(features),
-        labels=tuple(label.name for label in schema.labels),
-        utc_offset_hours=schema.utc_offset_hours,
+        events=len(clean.events),
+        users=len(dictionaries["user"]),
+        items=len(dictionaries["item"]),
+        content=facts,
+        content_hash=content_hash(facts, columns, dictionaries),
+        request_window=clean.schema.request_window,
         default_split=clean.default_split,
-        request_window=0.0,
         files=clean.files,
         cleaning=report,
         licence=clean.licence,
@@ -212,25 +208,61 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
     )
 
 
-def _save_dictionary(folder: Path, name: str, values: np.ndarray) -> None:
-    strings = pa.array([str(value) for value in values], type=pa.string())
-    feather.write_feather(pa.table({"value": strings}), folder / f"{name}.dictionary.feather", compression="zstd")
+def _facts(schema: Schema) -> ContentFacts:
+    owned: tuple[tuple[Owner, tuple[Feature, ...]], ...] = (
+        ("user", schema.user_features),
+        ("item", schema.item_features),
+        ("context", schema.context_features),
+    )
+    return ContentFacts(
+        converter=CONVERTER_VERSION,
+        label=schema.label if schema.label == ALL_POSITIVE else parse_label(schema.label).text,
+        labels=tuple(Label(label.name, parse_label(label.rule).text) for label in schema.labels),
+        actions=schema.action,
+        features=tuple((owner, feature) for owner, features in owned for feature in features),
+        utc_offset_hours=schema.utc_offset_hours,
+    )
 
 
-def _save_feature(folder: Path, feature: Feature, column: pd.Series) -> None:
-    path = folder / f"feature.{feature.column}.npy"
-    if feature.kind == "number":
-        np.save(path, np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float32))
-        return
-    text = column.astype("string").fillna("")
-    if feature.kind == "category":
-        codes, values = pd.factorize(text)
-        np.save(path, codes.astype(np.int32))
-    else:
-        rows = [value.split(feature.separator) if value else [] for value in text]
-        parts = pd.Series([part for row in rows for part in row if part], dtype="string")
-        lengths = np.array([sum(part != "" for part in row) for row in rows], dtype=np.int64)
-        codes, values = pd.factorize(parts)
-        np.save(path, codes.astype(np.int32))
-        np.save(folder / f"feature.{feature.column}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-    _save_dictionary(folder, f"feature.{feature.column}", np.asarray(values, dtype=object))
+def _columns(clean: CleanLog, facts: ContentFacts) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """All columns and all dictionaries of the log, by the names of their files."""
+    events = clean.events
+    columns: dict[str, np.ndarray] = {}
+    dictionaries: dict[str, np.ndarray] = {}
+    for name in ("user", "item", "action"):
+        columns[name] = events[name].cat.codes.to_numpy(dtype=np.int32)
+        dictionaries[name] = events[name].cat.categories.to_numpy(dtype=object)
+    columns["user_offsets"] = np.concatenate(
+        [[0], np.cumsum(np.bincount(columns.pop("user"), minlength=len(dictionaries["user"])))]
+    )
+    columns["time"] = events["time"].to_numpy(dtype=np.int64)
+    columns["label"] = events["label"].to_numpy(dtype=np.uint8)
+    for label in facts.labels:
+        columns[f"label.{label.name}"] = events[f"label.{label.name}"].to_numpy(dtype=np.uint8)
+    if "request" in events:
+        # Pairs of user and id, numbered as they come in the log.
+        ids = events["request"].cat
+        pair = events["user"].cat.codes.to_numpy(dtype=np.int64) * len(ids.categories) + ids.codes.to_numpy()
+        columns["request_id"] = pd.factorize(pair)[0].astype(np.int32)
+    tables: dict[Owner, pd.DataFrame | None] = {
+        "user": None if clean.users is None else clean.users.reindex(dictionaries["user"]),
+        "item": None if clean.items is None else clean.items.reindex(dictionaries["item"]),
+        "context": events,
+    }
+    for owner, feature in facts.features:
+        table = tables[owner]
+        assert table is not None, f"{owner} features without a table"
+        name = f"feature.{feature.column}"
+        column = pd.Series(table[feature.column])
+        if feature.kind == "number":
+            columns[name] = column.to_numpy(dtype=np.float32)
+            continue
+        text = column.astype("str").fillna("")
+        if feature.kind == "multi":
+            rows = [[part for part in value.split(feature.separator) if part] for value in text]
+            lengths = np.array([len(row) for row in rows], dtype=np.int64)
+            columns[f"{name}.offsets"] = np.concatenate([[0], np.cumsum(lengths)])
+            text = pd.Series([part for row in rows for part in row], dtype="str")
+        values = encoded(text)
+        columns[name], dictionaries[name] = values.codes.astype(np.int32), values.categories.to_numpy(dtype=object)
+    return columns, dictionaries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,9 +152,26 @@ def as_numbers(column: pd.Series) -> np.ndarray:
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """The column as strings, missing where it was missing; whole numbers are written without a decimal point."""
+    """The column as strings, missing where it was missing, and the same strings whatever type a file gives the column.
+
+    Whole numbers are written without a decimal point, also in text where all of a column have `.0`, which is how pandas writes
+    whole numbers beside missing ones; true and false are in small letters if a column holds nothing else.
+    """
     if pd.api.types.is_float_dtype(column.dtype):
         known = column.dropna()
         if bool((known % 1 == 0).all()) and bool((known.abs() < 2**53).all()):
             column = column.astype("Int64")
-    return column.astype("str")
+        return column.astype("str")
+    text = cast(pd.Series, column.astype("str"))
+    known = text.dropna()
+    if len(known) == 0:
+        return text
+    if _WHOLE.fullmatch(known.iloc[0]) and bool(known.str.fullmatch(_WHOLE.pattern).all()):
+        return text.str.removesuffix(".0")
+    if known.iloc[0].lower() in _FLAGS and bool(known.str.lower().isin(_FLAGS).all()):
+        return text.str.lower()
+    return text
+
+
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\.0")
+_FLAGS = ("true", "false")

@@ -70,6 +70,8 @@ def load_kuairand_pure(roots: DataRoots) -> RawLog:
             context_features=(Feature("tab"),),
             time_unit="ms",
             utc_offset_hours=8,
+            # The log is thin, five events of a user in the median, hours apart: only a local day holds several to rank.
+            request_window=86_400,
         ),
         files=tuple(source_file(path, "data root") for path in (*parts, user_file, video_file)),
         licence="CC BY-SA 4.0 (https://zenodo.org/records/10439422)",

@@ -30,6 +30,7 @@ class LabelRule:
     """How the label follows from one column."""
 
     text: str
+    """As the rule is written in one way only: column, operator and value with a space between."""
     column: str
     operator: str = ""
     """Empty: the column holds the label itself."""
@@ -46,7 +47,10 @@ class LabelRule:
         compare = _OPERATORS[self.operator]
         if isinstance(self.value, str):
             known = column.notna().to_numpy()
-            outcome = compare(as_text(column).to_numpy(dtype=object), self.value)
+            text, value = as_text(column), self.value
+            if value.lower() in ("true", "false"):
+                text, value = text.str.lower(), value.lower()
+            outcome = compare(text.to_numpy(dtype=object), value)
         else:
             numbers = as_numbers(column)
             known = ~np.isnan(numbers)
@@ -83,8 +87,11 @@ def parse_label(text: str) -> LabelRule:
         return LabelRule(stripped, stripped)
     column, sign, word = match["column"].strip(), match["operator"], match["value"].strip()
     try:
-        return LabelRule(stripped, column, sign, float(word))
+        number = float(word)
+        text = f"{column} {sign} {int(number) if number.is_integer() else number}"
+        return LabelRule(text, column, sign, number)
     except ValueError:
         if sign not in ("==", "!="):
             raise UserError(f"label {text!r} compares with {word!r}, which is not a number; words allow == and != only") from None
-        return LabelRule(stripped, column, sign, word.strip("'\""))
+        word = word.strip("'\"")
+        return LabelRule(f"{column} {sign} {word}", column, sign, word)

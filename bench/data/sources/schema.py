@@ -49,6 +49,10 @@ class Schema:
     utc_offset_hours: float = 0.0
     """Hour of the day and weekday are taken in this zone."""
     labels: tuple[Label, ...] = ()
+    request_ids: bool = False
+    """The event table has a column `request`: rows of one user with the same value were shown together."""
+    request_window: float = 0.0
+    """Seconds within which a user's events count as one request unless settings say otherwise; 0: equal timestamps alone."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Your own csv, csv.gz or parquet table, described by a small YAML file:
 
     events: events.csv.gz                         # paths are relative to the YAML file
-    columns: {user: uid, item: sku, time: ts}     # left out: user, item, time
+    columns: {user: uid, item: sku, time: ts}     # left out: user, item, time; request: a column that names the list shown
+    request_window: 600                           # seconds within which a user's rows are one request, without such a column
     time_unit: s                                  # s, ms, day or datetime
     label: rating >= 4                            # or a column that holds 0 and 1, or `all`: every row is a positive
     labels: {favourite: rating >= 5}              # further outcomes, for models of several labels
@@ -35,11 +36,13 @@ from .schema import ALL_POSITIVE, Feature, Label, RawLog, Schema
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the three columns without which there is no event."""
+    """Names of the three columns without which there is no event, and of one that may be there."""
 
     user: str = "user"
     item: str = "item"
     time: str = "time"
+    request: str = ""
+    """Rows of one user with the same value were shown together."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class TableConfig:
     columns: dict = field(default_factory=dict)
     time_unit: Literal["s", "ms", "day", "datetime"] = "s"
     utc_offset_hours: float = 0.0
+    request_window: float = 0.0
     action: tuple[str, ...] = ()
     domain: str = ""
     users: str = ""
@@ -114,14 +118,24 @@ def load_table(path: Path, mapping: dict[str, Any]) -> RawLog:
                 notes.append(f"{absent:,} {owner}s are not in {file}: their features are missing")
         elif features:
             tables[owner] = _constant(events, owner, features, event_file)
-    own = dict.fromkeys(["user", "item", "time", *outcome, *action, *(feature.column for feature in context)])
+    identity = ("user", "item", "time", *(("request",) if columns.request else ()))
+    own = dict.fromkeys([*identity, *outcome, *action, *(feature.column for feature in context)])
     return RawLog(
         name=name,
         events=columns_of(events, own),
         users=tables["user"],
         items=tables["item"],
         schema=Schema(
-            config.label, action, user_features, item_features, context, config.time_unit, config.utc_offset_hours, labels
+            label=config.label,
+            action=action,
+            user_features=user_features,
+            item_features=item_features,
+            context_features=context,
+            time_unit=config.time_unit,
+            utc_offset_hours=config.utc_offset_hours,
+            labels=labels,
+            request_ids=bool(columns.request),
+            request_window=config.request_window,
         ),
         files=tuple(source_file(file, "own table") for file in files),
         licence=config.licence,
@@ -133,11 +147,14 @@ def load_table(path: Path, mapping: dict[str, Any]) -> RawLog:
 
 def _events(path: Path, columns: Columns, needed: Sequence[str], features: Sequence[Feature], delimiter: str) -> pd.DataFrame:
     """Columns user, item, time under these names, and the needed ones under their own."""
-    source = _read(path, [columns.user, columns.item, columns.time, *needed], features, delimiter)
+    own = (columns.user, columns.item, columns.time, *((columns.request,) if columns.request else ()))
+    source = _read(path, [*own, *needed], features, delimiter)
     user, item = _ids(column_of(source, columns.user), path), _ids(column_of(source, columns.item), path)
     events = pd.DataFrame({"user": user, "item": item, "time": source[columns.time]})
+    if columns.request:
+        events["request"] = _ids(column_of(source, columns.request), path)
     for column in needed:
-        if column in ("user", "item", "time") and column != getattr(columns, column):
+        if column in ("user", "item", "time", "request") and column != getattr(columns, column):
             raise UserError(f"{path}: column {column!r} is not the one that `columns` names as {column}: rename it in the file")
         events[column] = source[column]
     return events

@@ -2,7 +2,7 @@
 
 The file has no header: user, item, category, behaviour, time. Nothing was shown without being touched, so that every row is a
 positive and negatives are sampled; the behaviour is the action of a past event. A few items appear with two categories; the
-first one counts.
+first in order of text counts.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ def load_taobao(roots: DataRoots) -> RawLog:
         raise UserError(
             f"{path}: behaviour {events['behaviour'].iloc[row]!r} in row {row + 1} is none of {', '.join(_BEHAVIOURS)}"
         )
+    categories = columns_of(events, ("item", "category")).dropna().drop_duplicates().sort_values("category")
     return RawLog(
         name="taobao-userbehavior",
         events=columns_of(events, ("user", "item", "time", "behaviour")),
         users=None,
-        items=columns_of(events.dropna(subset=["item"]).drop_duplicates("item").set_index("item"), ["category"]),
+        items=categories.drop_duplicates("item").set_index("item"),
         schema=Schema(
             label=ALL_POSITIVE, action=("behaviour",), item_features=(Feature("category"),), time_unit="s", utc_offset_hours=8
         ),

@@ -1,6 +1,6 @@
 """Cleaning: every row is kept or counted once, times and labels mean what they say, and hopeless input stops with one line."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -23,14 +23,20 @@ def raw_log(rows: list[tuple[object, ...]], schema: Schema | None = None, **chan
 GOOD = [("u", "a", "10", "5", "1"), ("u", "b", "20", "1", "2"), ("v", "a", "15", "4", None)]
 
 
+def report_of(rows_read: int, sorted_by_time: bool = False, **counts: int) -> CleaningReport:
+    named = {field.name: 0 for field in fields(CleaningReport)} | counts
+    return CleaningReport(**{**named, "rows_read": rows_read, "sorted_by_time": sorted_by_time})  # type: ignore[arg-type]
+
+
 def test_good_rows() -> None:
     log, report = clean(raw_log(GOOD))
     assert log.events["user"].tolist() == ["u", "u", "v"]
+    assert log.events["item"].tolist() == ["a", "b", "a"]
     assert log.events["time"].tolist() == [10_000, 20_000, 15_000] and log.events["time"].dtype == np.int64
     assert log.events["label"].tolist() == [1, 0, 1] and log.events["label"].dtype == np.uint8
     assert log.events["action"].tolist() == ["5", "1", "4"]
     assert log.events["tab"].tolist() == ["1", "2", ""]
-    assert report == CleaningReport(3, 0, 0, 0, 0, 0, 3, False)
+    assert report == report_of(3, rows_kept=3)
 
 
 def test_each_broken_row_is_counted_once_under_its_first_fault() -> None:
@@ -43,13 +49,17 @@ def test_each_broken_row_is_counted_once_under_its_first_fault() -> None:
         ("u", "c", "inf", "4", "1"),
         ("u", "c", "30", None, "1"),
         ("u", "a", "10.0", "1", "9"),
+        ("v", "a", "15", "4", ""),
     ]
     log, report = clean(raw_log([*GOOD, *broken]))
-    assert report == CleaningReport(11, 2, 1, 3, 1, 1, 3, False)
-    assert log.events["label"].tolist() == [1, 0, 1], "the first of repeated rows is kept"
+    assert report == report_of(
+        12, missing_user=2, missing_item=1, unreadable_time=3, missing_label=1, repeated=1, conflicting=1, rows_kept=3
+    )
+    assert log.events["label"].tolist() == [1, 0, 1], "of rows that conflict the positive one is kept"
     lines = report.lines()
     assert lines[0] == (
-        "rows: 11 read, 3 kept; dropped: 2 without user, 1 without item, 3 with unreadable time, 1 without label, 1 repeated"
+        "rows: 12 read, 3 kept; dropped: 2 without user, 1 without item, 3 with unreadable time, 1 without label, 1 repeated, "
+        "1 of the same user, item and time as another row, but otherwise different"
     )
     assert "not in order" in lines[1]
 
@@ -66,13 +76,14 @@ CELL = st.sampled_from([None, "", "1", "2", "x"])
 @given(st.lists(st.tuples(CELL, CELL, CELL, CELL, CELL), max_size=12))
 def test_every_row_is_kept_or_counted(rows: list[tuple[object, ...]]) -> None:
     log, report = clean(raw_log([*GOOD, *rows]))
-    dropped = report.missing_user + report.missing_item + report.unreadable_time + report.missing_label + report.duplicates
+    faults = (report.missing_user, report.missing_item, report.unreadable_time, report.missing_label)
+    dropped = sum(faults) + report.repeated + report.conflicting
     assert report.rows_read == len(rows) + 3 == dropped + report.rows_kept
     assert len(log.events) == report.rows_kept
     assert not log.events.isna().any().any()
     assert not log.events.duplicated(["user", "item", "time"]).any()
-    usable = {row[:3]: row[:2] for row in [*GOOD, *rows] if _usable(row)}
-    assert [tuple(row) for row in log.events[["user", "item"]].to_numpy()] == list(usable.values()), "source order"
+    usable = {(row[0], int(str(row[2])) * 1000, row[1]) for row in [*GOOD, *rows] if _usable(row)}
+    assert [tuple(row) for row in log.events[["user", "time", "item"]].to_numpy()] == sorted(usable), "order of content"
 
 
 def _usable(row: tuple[object, ...]) -> bool:
@@ -97,7 +108,7 @@ def test_time_units(unit: str, values: object, expected: list[int]) -> None:
     raw = raw_log(GOOD[:2], Schema("rating >= 4", ("rating",), time_unit=unit))  # type: ignore[arg-type]
     raw.events["time"] = values
     log, _ = clean(raw)
-    assert log.events["time"].tolist() == expected
+    assert log.events.set_index("item")["time"][["a", "b"]].tolist() == expected
 
 
 def test_unreadable_dates_are_counted() -> None:

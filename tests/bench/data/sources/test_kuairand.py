@@ -51,7 +51,7 @@ def load(root: Path | None, cache: Path) -> RawLog:
 def test_tables(tmp_path: Path) -> None:
     publish(tmp_path)
     log, report = clean(load(tmp_path, tmp_path))
-    assert (report.rows_read, report.duplicates, report.rows_kept, report.sorted_by_time) == (4, 1, 3, True)
+    assert (report.rows_read, report.repeated, report.rows_kept, report.sorted_by_time) == (4, 1, 3, True)
     assert log.events["user"].tolist() == ["7", "7", "8"]
     assert log.events["time"].tolist() == [1649552400000, 1650812741436, 1650812741500]
     assert log.events["label"].tolist() == [1, 0, 1]
@@ -118,7 +118,7 @@ def test_the_published_log(tmp_path: Path) -> None:
     if not root or not (Path(root) / "kuairand-pure").is_dir():
         pytest.skip("needs RANKBENCH_DATA with a folder kuairand-pure")
     log, report = clean(load(Path(root), tmp_path))
-    assert report.rows_read == report.rows_kept + report.duplicates
+    assert report.rows_read == report.rows_kept + report.repeated + report.conflicting
     assert 0.3 < log.events["label"].to_numpy().mean() < 0.6
     assert log.users is not None and set(log.events["user"]) <= set(log.users.index)
     assert log.items is not None and set(log.events["item"]) <= set(log.items.index)

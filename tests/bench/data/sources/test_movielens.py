@@ -8,6 +8,7 @@ from pandas.testing import assert_frame_equal
 
 from rankbench.bench.data import sources
 from rankbench.bench.data.cleaning import clean
+from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.movielens import _GENRES
 from rankbench.bench.data.sources.schema import DataRoots, RawLog
 from rankbench.bench.errors import UserError
@@ -83,6 +84,8 @@ def test_both_layouts_give_the_same_log(name, official, typed, tmp_path: Path) -
     for table in ("events", "users", "items"):
         assert_frame_equal(getattr(first, table), getattr(second, table), check_names=False)
     assert first.schema == second.schema
+    logs = [write_log(*clean(raw), tmp_path / "logs" / str(at)) for at, raw in enumerate(raws)]
+    assert logs[0].meta.content_hash == logs[1].meta.content_hash
     assert {file.origin for file in (*first.files, *second.files)} == {"data root"}
     assert first.default_split == "global-time"
 
@@ -91,9 +94,12 @@ def test_contents_of_ml_100k(tmp_path: Path) -> None:
     official_100k(tmp_path / "ml-100k")
     log, report = clean(load("ml-100k", tmp_path))
     assert report.rows_kept == 4 and not report.sorted_by_time
-    assert log.events["time"].tolist() == [int(row[3]) * 1000 for row in RATINGS]
+    first, *twos, last = RATINGS
+    rows = [first, last, *sorted(twos)]
+    assert log.events["time"].tolist() == [int(row[3]) * 1000 for row in rows]
+    assert log.events["item"].tolist() == [row[1] for row in rows] == ["1", "3", "1", "2"]
     assert log.events["label"].tolist() == [1, 0, 1, 0]
-    assert log.events["action"].tolist() == ["5", "3", "4", "1"]
+    assert log.events["action"].tolist() == [row[2] for row in rows]
     assert log.users is not None and log.users.loc["2"].to_dict() == {"age": 53.0, "gender": "F", "occupation": "other"}
     assert log.items is not None and log.items["genres"].to_dict() == {
         "1": "Animation Children's Comedy",

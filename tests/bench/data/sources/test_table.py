@@ -44,12 +44,13 @@ def log_of(raw: RawLog) -> CleanLog:
 def test_columns_of_the_event_table(tmp_path: Path) -> None:
     log = log_of(load(tmp_path))
     assert log.name == "shop"
-    assert log.events["item"].tolist() == ["007", "7", "99999999999999999999", "007"]
+    assert log.events["user"].tolist() == ["u1", "u1", "u2", "u2"]
+    assert log.events["item"].tolist() == ["007", "99999999999999999999", "7", "007"]
     assert log.events["label"].tolist() == [1, 0, 0, 1]
-    assert log.events["action"].tolist() == ["5", "2", "1", "4"]
-    assert log.events["market"].tolist() == ["de", "fr", "de", "de"]
-    assert log.events["device"].tolist() == ["phone", "phone", "", "web"]
-    assert log.events["time"].tolist() == [100_000, 50_000, 200_000, 60_000]
+    assert log.events["action"].tolist() == ["5", "1", "2", "4"]
+    assert log.events["market"].tolist() == ["de", "de", "fr", "de"]
+    assert log.events["device"].tolist() == ["phone", "", "phone", "web"]
+    assert log.events["time"].tolist() == [100_000, 200_000, 50_000, 60_000]
     assert "unused" not in log.events
     assert [(file.name, file.origin) for file in log.files] == [("events.csv", "own table")]
 
@@ -133,7 +134,7 @@ def test_tab_separated_and_named_action(tmp_path: Path) -> None:
     text = EVENTS.replace(",", "\t")
     log = log_of(load(tmp_path, text, delimiter="\t", action=["stars", "device"], context_features=None, name="my-shop"))
     assert log.name == "my-shop"
-    assert log.events["action"].tolist() == ["5|phone", "2|phone", "1|", "4|web"]
+    assert log.events["action"].tolist() == ["5|phone", "1|", "2|phone", "4|web"]
 
 
 def test_renaming_columns_changes_what_identifies_the_log(tmp_path: Path) -> None:
