@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..bench.contract import DataSpec, PointwiseBatch, Ranker
 from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
-from ._inputs import PooledInputs, example_fields, names
+from ._inputs import EmbeddingConfig, PooledInputs, example_fields, names
 from ._layers import logit
 
 
@@ -66,17 +66,18 @@ class DeepCTR(Ranker):
     First-order weights are those of the example's fields; everything else sees the pooled past too.
     """
 
-    def __init__(self, class_name: str, spec: DataSpec, embedding_dim: int, **options: Any) -> None:
+    def __init__(self, class_name: str, config: EmbeddingConfig, spec: DataSpec, **options: Any) -> None:
         """
         Args:
             class_name: of deepctr_torch.models, for example DeepFM.
             options: keyword arguments of that class.
         """
         super().__init__()
-        self.inputs = PooledInputs(spec, embedding_dim)
-        self.linear_names = names(example_fields(spec))
-        self.linear = FieldEmbeddings(example_fields(spec), dim=1, std=0.0)
-        self.network = _network(class_name, self.inputs.fields, embedding_dim, options)
+        self.inputs = PooledInputs(config, spec)
+        fields = example_fields(spec, config.user_id)
+        self.linear_names = names(fields)
+        self.linear = FieldEmbeddings(fields, dim=1, std=0.0)
+        self.network = _network(class_name, self.inputs.fields, config.embedding_dim, options)
         nn.init.constant_(self.network.out.bias, logit(spec.positive_rate))
 
     def forward(self, batch: PointwiseBatch) -> Tensor:

@@ -6,10 +6,12 @@ information, how long ago it was. Models without attention get the past as means
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import UNKNOWN, DataSpec, Field, History, Ids, Jagged, PointwiseBatch
+from ..bench.contract import UNKNOWN, DataSpec, Field, History, IdentityConfig, Ids, Jagged, PointwiseBatch, UserId
 from ..kernels.embedding import FieldEmbeddings
 from ..kernels.lookup import Part, lookup
 from ..kernels.target_attention import Events
@@ -18,9 +20,17 @@ _REQUEST_TIME = ("hour", "weekday", "since_last")
 """Context fields that are derived from the time of the request; past events have none."""
 
 
-def example_fields(spec: DataSpec) -> tuple[Field, ...]:
+@dataclass(frozen=True)
+class EmbeddingConfig(IdentityConfig):
+    """What every classical ranker with embeddings can be told of its inputs."""
+
+    embedding_dim: int = 16
+    """Of every field's table."""
+
+
+def example_fields(spec: DataSpec, user_id: UserId) -> tuple[Field, ...]:
     """All fields of an example: user, item, context."""
-    return (*spec.user, *spec.item, *spec.context)
+    return (*spec.user_fields(user_id), *spec.item, *spec.context)
 
 
 def event_fields(spec: DataSpec) -> tuple[Field, ...]:
@@ -76,10 +86,11 @@ class PooledInputs(nn.Module):
     information is `none`). Past and example share the tables. An empty pool is zero.
     """
 
-    def __init__(self, spec: DataSpec, dim: int) -> None:
+    def __init__(self, config: EmbeddingConfig, spec: DataSpec) -> None:
         super().__init__()
-        self.example_names, self.event_names = names(example_fields(spec)), names(event_fields(spec))
-        self.embeddings = FieldEmbeddings(example_fields(spec), dim)
+        fields, dim = example_fields(spec, config.user_id), config.embedding_dim
+        self.example_names, self.event_names = names(fields), names(event_fields(spec))
+        self.embeddings = FieldEmbeddings(fields, dim)
         self.outcomes = OutcomeEmbeddings(spec, dim)
         self.fields = len(self.example_names) + 2 * len(self.event_names) + self.outcomes.fields
         """F"""
@@ -98,10 +109,11 @@ class EventInputs(nn.Module):
     then its outcome and, with time information, its gap.
     """
 
-    def __init__(self, spec: DataSpec, dim: int) -> None:
+    def __init__(self, config: EmbeddingConfig, spec: DataSpec) -> None:
         super().__init__()
-        self.example_names, self.event_names = names(example_fields(spec)), names(event_fields(spec))
-        self.embeddings = FieldEmbeddings(example_fields(spec), dim)
+        fields, dim = example_fields(spec, config.user_id), config.embedding_dim
+        self.example_names, self.event_names = names(fields), names(event_fields(spec))
+        self.embeddings = FieldEmbeddings(fields, dim)
         self.outcomes = OutcomeEmbeddings(spec, dim)
         self.shared = [self.example_names.index(name) for name in self.event_names]
         self.example_width = len(self.example_names) * dim

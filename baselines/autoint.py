@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Whole
 from ._deepctr import DeepCTR, library
+from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of AutoInt+."""
 
     embedding_dim: int = 16
@@ -41,8 +42,8 @@ def build(config: Config, spec: DataSpec) -> Ranker:
     """AutoInt+ for this data."""
     model = DeepCTR(
         "AutoInt",
+        config,
         spec,
-        config.embedding_dim,
         att_layer_num=config.attention_layers,
         att_head_num=config.heads,
         dnn_hidden_units=config.hidden,
@@ -71,6 +72,7 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default, attention at Xavier's",
         "decoupled weight decay instead of the library's summed L2",
     ),
-    defaults="3 layers of 2 heads and embedding 16 as in the paper; MLP as for every classical ranker here",
+    defaults="3 layers of 2 heads and embedding 16 as in the paper; MLP as for every classical ranker here. No user id, as for "
+    "all of them that read the past; on ML-1M the paper, which has no history, embeds it",
     space={**MLP_SPACE, "attention_layers": Whole(1, 4), "heads": Choice((1, 2, 4))},
 )

@@ -22,16 +22,14 @@ from ..kernels.embedding import FieldEmbeddings
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
 from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
-from ._inputs import EventInputs, example_of_event
+from ._inputs import EmbeddingConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of BST."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     width: int = 32
     """Of a token within the blocks; a multiple of `heads`."""
     heads: int = 4
@@ -78,7 +76,7 @@ class BST(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.inputs = EventInputs(spec, config.embedding_dim)
+        self.inputs = EventInputs(config, spec)
         order = Field("order", spec.history_length + 2)
         """Without time information: how many events back, 2 for the latest; the gap says it otherwise."""
         self.order = FieldEmbeddings((order,), config.embedding_dim) if spec.time == "none" else None
@@ -137,7 +135,8 @@ INFO = ModelInfo(
         "tokens pass a linear map to the width of the blocks",
     ),
     train={"lr": 5e-4},
-    defaults="one block as in the paper, which has 8 heads, an MLP of 1024-512-256 and learning rate 0.01 on Taobao",
+    defaults="one block as in the paper, which has 8 heads, an MLP of 1024-512-256 and learning rate 0.01 on Taobao. No user id, "
+    "as in the paper's table of features",
     space={
         **MLP_SPACE,
         "blocks": Whole(1, 4),

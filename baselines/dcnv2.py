@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 from ..bench.contract import DataSpec, ModelInfo, Ranker, Whole
 from ._deepctr import DeepCTR
+from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of DCN-V2."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     cross_layers: int = 3
     """Each has a square matrix over all inputs."""
     hidden: tuple[int, ...] = (200, 80)
@@ -30,8 +29,8 @@ def build(config: Config, spec: DataSpec) -> Ranker:
     """DCN-V2 for this data."""
     return DeepCTR(
         "DCN",
+        config,
         spec,
-        config.embedding_dim,
         cross_num=config.cross_layers,
         cross_parameterization="matrix",
         dnn_hidden_units=config.hidden,
@@ -54,6 +53,7 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
-    defaults="sizes of DIN, as for every classical ranker here; the paper tunes depth and width on Criteo",
+    defaults="sizes of DIN, as for every classical ranker here; the paper tunes depth and width on Criteo. No user "
+    "id, as for every classical ranker here that reads the past; on ML-1M the paper, which has no history, embeds it",
     space={**MLP_SPACE, "cross_layers": Whole(1, 6)},
 )

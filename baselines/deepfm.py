@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 from ..bench.contract import DataSpec, ModelInfo, Ranker
 from ._deepctr import DeepCTR
+from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of DeepFM."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     hidden: tuple[int, ...] = (200, 80)
     """Widths of the MLP's hidden layers; at least one."""
     dropout: float = 0.2
@@ -26,7 +25,7 @@ class Config:
 
 def build(config: Config, spec: DataSpec) -> Ranker:
     """DeepFM for this data."""
-    return DeepCTR("DeepFM", spec, config.embedding_dim, dnn_hidden_units=config.hidden, dnn_dropout=config.dropout)
+    return DeepCTR("DeepFM", config, spec, dnn_hidden_units=config.hidden, dnn_dropout=config.dropout)
 
 
 INFO = ModelInfo(
@@ -43,6 +42,7 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
-    defaults="sizes of DIN, as for every classical ranker here; on Criteo the paper has 10, 400-400-400 and dropout 0.5",
+    defaults="sizes of DIN, as for every classical ranker here; on Criteo the paper has 10, 400-400-400 and dropout 0.5. "
+    "No user id, as for every classical ranker here that reads the past",
     space=MLP_SPACE,
 )

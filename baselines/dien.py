@@ -21,17 +21,15 @@ from torch.nn import functional as F
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.linear import Linear
 from ..kernels.recurrence import recurrence
-from ._inputs import EventInputs, example_of_event
+from ._inputs import EmbeddingConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 from .din import segment_softmax
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of DIEN."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     state: int = 48
     """Width of both recurrent states."""
     auxiliary: float = 0.1
@@ -82,7 +80,7 @@ class DIEN(Ranker):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         self.weight = config.auxiliary
-        self.inputs = EventInputs(spec, config.embedding_dim)
+        self.inputs = EventInputs(config, spec)
         self.item_width = len(spec.item) * config.embedding_dim
         self.extractor = Recurrent(self.inputs.key_width, config.state)
         self.attention = Linear(self.inputs.query_width, config.state, bias=False)
@@ -159,7 +157,8 @@ INFO = ModelInfo(
         "bilinear attention as in the paper; the authors' code has DIN's activation unit",
         "a weight of 0.1 instead of 1 for the auxiliary loss by default",
     ),
-    defaults="MLP 200-80 as in the authors' code, whose embedding is 18 and whose states have 36 units",
+    defaults="MLP 200-80 as in the authors' code, whose embedding is 18 and whose states have 36 units. No user id, as for every "
+    "classical ranker here that reads the past; the authors' code embeds it",
     space={
         **MLP_SPACE,
         "state": Choice((16, 32, 48, 64, 96)),

@@ -19,16 +19,14 @@ from torch import Tensor, nn
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.linear import Linear
 from ..kernels.target_attention import Events, Layers, activation_unit, event_layer, weighted_sum
-from ._inputs import EventInputs, example_of_event
+from ._inputs import EmbeddingConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of DIN."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     attention_hidden: tuple[int, ...] = (80, 40)
     """Widths of the activation unit's hidden layers; at least one."""
     attention_activation: Activation = "relu"
@@ -78,7 +76,7 @@ class DIN(Ranker):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         self.softmax, self.pools = config.attention_softmax, 2 if config.negative_history else 1
-        self.inputs = EventInputs(spec, config.embedding_dim)
+        self.inputs = EventInputs(config, spec)
         query, key = self.inputs.query_width, self.inputs.key_width
         self.unit = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
         inputs = self.inputs.example_width + self.pools * key
@@ -128,7 +126,8 @@ INFO = ModelInfo(
         "Dice's statistics leave out padding, since there is none",
         "no mini-batch aware regularisation: `train.embedding_decay` instead",
     ),
-    defaults="MLP 200-80 as in the paper on Alibaba's data, unit 80-40 as in the authors' code; the rest is this project's",
+    defaults="MLP 200-80 as in the paper on Alibaba's data, unit 80-40 as in the authors' code; the rest is this project's. "
+    "No user id, as in the paper's table of features, which knows users by their profile and their past",
     space={
         **MLP_SPACE,
         "attention_hidden": UNIT_SPACE,

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
-from ._inputs import PooledInputs
+from ._inputs import EmbeddingConfig, PooledInputs
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of the mean-pool DNN."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     hidden: tuple[int, ...] = (200, 80)
     """Widths of the hidden layers."""
     activation: Activation = "relu"
@@ -32,7 +30,7 @@ class DNN(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.inputs = PooledInputs(spec, config.embedding_dim)
+        self.inputs = PooledInputs(config, spec)
         self.mlp = MLP(self.inputs.fields * config.embedding_dim, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec)
 
@@ -54,6 +52,7 @@ INFO = ModelInfo(
         "pools are split by the outcome of the past events, and hold their actions and time gaps",
         "numeric inputs arrive as quantile buckets instead of powers of a normalised value",
     ),
-    defaults="sizes of DIN, as for every classical ranker here; the paper's tower of 1024-512-256 belongs to another scale",
+    defaults="sizes of DIN, as for every classical ranker here; the paper's tower of 1024-512-256 belongs to another scale. "
+    "No user id, as in the paper, whose users are known by what they watched, their language and where they are",
     space={**MLP_SPACE, "activation": Choice(("relu", "dice", "prelu"))},
 )

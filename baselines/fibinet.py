@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Whole
 from ._deepctr import DeepCTR, library
+from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of FiBiNET."""
 
     embedding_dim: int = 8
@@ -54,8 +55,8 @@ def build(config: Config, spec: DataSpec) -> Ranker:
     """FiBiNET for this data."""
     model = DeepCTR(
         "FiBiNET",
+        config,
         spec,
-        config.embedding_dim,
         bilinear_type=config.bilinear,
         reduction_ratio=config.reduction,
         dnn_hidden_units=config.hidden,
@@ -84,6 +85,7 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
-    defaults="reduction 3 as in the paper, MLP as for every classical ranker here; embedding 8, because pairs multiply",
+    defaults="reduction 3 as in the paper, MLP as for every classical ranker here; embedding 8, because pairs multiply. "
+    "No user id, as for every classical ranker here that reads the past",
     space={**MLP_SPACE, "bilinear": Choice(("all", "each", "interaction")), "reduction": Whole(1, 4)},
 )

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker, UserId
 from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
-from ._inputs import OutcomeEmbeddings, event_fields, example_fields, example_of_event, means_by_label, names
+from ._inputs import EmbeddingConfig, OutcomeEmbeddings, event_fields, example_fields, example_of_event, means_by_label, names
 from ._layers import logit
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of FM; L2 is `train.embedding_decay`."""
 
+    user_id: UserId = "embedding"
     embedding_dim: int = 16
     """k: length of the vectors v."""
     dropout: float = 0.0
@@ -41,8 +42,9 @@ class FM(Ranker):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         self.width = 1 + config.embedding_dim
-        self.example_names, self.event_names = names(example_fields(spec)), names(event_fields(spec))
-        self.example = FieldEmbeddings(example_fields(spec), self.width)
+        fields = example_fields(spec, config.user_id)
+        self.example_names, self.event_names = names(fields), names(event_fields(spec))
+        self.example = FieldEmbeddings(fields, self.width)
         self.past = FieldEmbeddings(event_fields(spec), 2 * self.width)
         """Columns for events with label 0, then those for label 1."""
         self.outcomes = OutcomeEmbeddings(spec, self.width)
@@ -82,6 +84,6 @@ INFO = ModelInfo(
         "AdamW on mini-batches instead of SGD with one L2 for each group of parameters",
     ),
     train={"lr": 3e-3},
-    defaults="this project's; the paper gives none",
+    defaults="this project's, the paper gives none; the user's id is embedded, because its product with the item is the model",
     space=SHARED_SPACE,
 )

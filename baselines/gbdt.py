@@ -90,7 +90,7 @@ class GBDT(Ranker):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         self.config, self.rate = config, spec.positive_rate
-        self.fields = example_fields(spec)
+        self.fields = example_fields(spec, "embedding")
         self.numbers = tuple(field.name for field in spec.context if not field.multi)
         """Fields whose ids are features themselves: bins of numbers are in order, others by how frequent they are."""
         self.category = category_field(spec, config.category)

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import SHARED_SPACE, DataSpec, IdentityConfig, ModelInfo, PointwiseBatch, Ranker, UserId
 from ..kernels.embedding import FieldEmbeddings
 from ._inputs import example_fields, names
 from ._layers import logit
 
 
 @dataclass(frozen=True)
-class Config:
-    """Nothing to choose in the model; L2 is `train.embedding_decay`."""
+class Config(IdentityConfig):
+    """L2 is `train.embedding_decay`."""
+
+    user_id: UserId = "embedding"
 
 
 class LogisticRegression(Ranker):
@@ -27,8 +29,9 @@ class LogisticRegression(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.names = names(example_fields(spec))
-        self.weights = FieldEmbeddings(example_fields(spec), dim=1, std=0.0)
+        fields = example_fields(spec, config.user_id)
+        self.names = names(fields)
+        self.weights = FieldEmbeddings(fields, dim=1, std=0.0)
         self.bias = nn.Parameter(torch.tensor(logit(spec.positive_rate)))
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
@@ -46,5 +49,6 @@ INFO = ModelInfo(
     code="own",
     differs=("AdamW with decoupled decay instead of FTRL with L1",),
     train={"lr": 1e-2, "embedding_decay": 1e-2},
-    space={name: SHARED_SPACE[name] for name in ("train.lr", "train.embedding_decay")},
+    defaults="the user's id has a weight: without a history, nothing else tells users apart",
+    space={name: SHARED_SPACE[name] for name in ("train.lr", "train.embedding_decay", "user_id")},
 )

@@ -14,17 +14,15 @@ from torch import Tensor
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.mixture import MultiGateMixture
 from ..kernels.target_attention import weighted_sum
-from ._inputs import EventInputs, example_of_event
+from ._inputs import EmbeddingConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation
 from .din import ActivationUnit
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of MMoE."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     attention_hidden: tuple[int, ...] = (80, 40)
     """Widths of the activation unit's hidden layers (DIN); at least one."""
     hidden: tuple[int, ...] = (200,)
@@ -43,7 +41,7 @@ class MMoE(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.inputs = EventInputs(spec, config.embedding_dim)
+        self.inputs = EventInputs(config, spec)
         query, key = self.inputs.query_width, self.inputs.key_width
         self.unit = ActivationUnit(query, key, config.attention_hidden, "relu")
         self.mlp = MLP(self.inputs.example_width + key, config.hidden, config.activation, config.dropout)
@@ -70,7 +68,7 @@ INFO = ModelInfo(
         "a shared layer below the experts; experts of 64 instead of 16 units",
     ),
     checked="the mixture against a literal loop over labels and experts in float64, values and gradients",
-    defaults="8 experts as in the paper; sizes of DIN before them",
+    defaults="8 experts as in the paper; sizes of DIN before them, and no user id, as there",
     space={
         **MLP_SPACE,
         "hidden": Choice(((64,), (128,), (200,), (400,), (200, 80), (400, 400))),

@@ -16,17 +16,15 @@ import torch
 from torch import Tensor
 
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
-from ._inputs import EventInputs, category_field, example_of_event, latest, select_events, shared_value
+from ._inputs import EmbeddingConfig, EventInputs, category_field, example_of_event, latest, select_events, shared_value
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, output_layer
 from .din import ActivationUnit, pooled
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of SIM."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     category: str = ""
     """The item field to search by; empty: the first side field, or the item id where there is none."""
     top: int = 50
@@ -52,7 +50,7 @@ class SIM(Ranker):
         super().__init__()
         self.softmax, self.top, self.recent = config.attention_softmax, config.top, config.recent
         self.category = category_field(spec, config.category).name
-        self.inputs = EventInputs(spec, config.embedding_dim)
+        self.inputs = EventInputs(config, spec)
         query, key = self.inputs.query_width, self.inputs.key_width
         self.of_search = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
         self.of_recent = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
@@ -95,7 +93,8 @@ INFO = ModelInfo(
         "past events of both outcomes, not clicks alone",
         "the past is what `data.history_length` shows, the same for every model of a comparison",
     ),
-    defaults="sizes of DIN; the paper searches pasts of up to 54,000 events, where `data.history_length` shows 50 here",
+    defaults="sizes of DIN; the paper searches pasts of up to 54,000 events, where `data.history_length` shows 50 here. No "
+    "user id, as for every classical ranker here that reads the past",
     space={
         **MLP_SPACE,
         "recent": Choice((5, 10, 20, 50)),

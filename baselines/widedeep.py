@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 from ..bench.contract import DataSpec, ModelInfo, Ranker
 from ._deepctr import DeepCTR
+from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of Wide & Deep."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     hidden: tuple[int, ...] = (200, 80)
     """Widths of the deep part's hidden layers; at least one."""
     dropout: float = 0.2
@@ -27,7 +26,7 @@ class Config:
 
 def build(config: Config, spec: DataSpec) -> Ranker:
     """Wide & Deep for this data."""
-    return DeepCTR("WDL", spec, config.embedding_dim, dnn_hidden_units=config.hidden, dnn_dropout=config.dropout)
+    return DeepCTR("WDL", config, spec, dnn_hidden_units=config.hidden, dnn_dropout=config.dropout)
 
 
 INFO = ModelInfo(
@@ -45,6 +44,7 @@ INFO = ModelInfo(
         "history joins as pooled vectors in the deep part",
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
     ),
-    defaults="sizes of DIN, as for every classical ranker here; the paper has embedding 32 and MLP 1024-512-256",
+    defaults="sizes of DIN, as for every classical ranker here; the paper has embedding 32 and MLP 1024-512-256. No user id, as "
+    "in the paper, whose users are known by demographics, device and installed apps",
     space=MLP_SPACE,
 )

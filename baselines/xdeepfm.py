@@ -13,15 +13,14 @@ from torch import nn
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker
 from ._deepctr import DeepCTR
+from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(EmbeddingConfig):
     """Hyper-parameters of xDeepFM."""
 
-    embedding_dim: int = 16
-    """Of every field's table."""
     cross_layers: tuple[int, ...] = (32, 32)
     """Feature maps of each layer; even but for the last. Half of a layer's maps go to the output, half to the next layer."""
     hidden: tuple[int, ...] = (200, 80)
@@ -34,8 +33,8 @@ def build(config: Config, spec: DataSpec) -> Ranker:
     """xDeepFM for this data."""
     model = DeepCTR(
         "xDeepFM",
+        config,
         spec,
-        config.embedding_dim,
         cin_layer_size=config.cross_layers,
         cin_activation="linear",
         dnn_hidden_units=config.hidden,
@@ -62,6 +61,7 @@ INFO = ModelInfo(
         "embeddings start at N(0, 0.02**2), hidden layers at torch's default; the library starts both at N(0, 1e-4**2)",
         "decoupled weight decay instead of the library's summed L2",
     ),
-    defaults="sizes of DIN, as for every classical ranker here; the paper has 10, interaction layers of 100 to 200, MLP 400-400",
+    defaults="sizes of DIN, as for every classical ranker here; the paper has 10, interaction layers of 100 to 200, MLP 400-400. "
+    "No user id, as for every classical ranker here that reads the past",
     space={**MLP_SPACE, "cross_layers": Choice(((16,), (32,), (32, 32), (64, 64), (32, 32, 32)))},
 )

@@ -55,7 +55,8 @@ class DataConfig:
     deeper layers then reach further back than one history length. impression: a segment for each example with its history alone,
     about history_length times the work; classical rankers always see examples so."""
     unknown_rate: float = 0.1
-    """Share of training batches' user and item ids that are replaced by `unknown`, so that its row is trained."""
+    """Share of the ids in training batches that are replaced by `unknown`, so that its row is trained: the id of every item, in
+    histories as among candidates, each for itself; the id of the user, once an example or segment. The same in both views."""
     train_share: float = 1.0
     """Share of the training examples that are learned from: a random one for each seed, and a smaller share lies within a larger.
     Histories, vocabulary, validation and test stay as they are, so that the amount of supervision alone changes."""

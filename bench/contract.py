@@ -18,6 +18,7 @@ PADDING, UNKNOWN = 0, 1
 
 TimeInformation = Literal["none", "history", "request"]
 Family = Literal["floor", "classical", "generative"]
+UserId = Literal["none", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class DataSpec:
     """What the user did at a past event (stars, bit mask of feedback). Never known for the example itself."""
     history_length: int
     """L: an example sees at most the L latest visible events."""
+    longest_segment: int
+    """Events that a segment of a sequence holds at most before the request of any of its events: positions count up to it."""
     time: TimeInformation
     gap_buckets: int
     """Rows of a table over time gaps (bucket 0 .. gap_buckets - 1), kernels.time_buckets; meaningless if time is `none`."""
@@ -51,6 +54,10 @@ class DataSpec:
     """Share of positive labels among training examples; used to start the output bias at the base rate."""
     further_rates: tuple[float, ...] = ()
     """The same of the K further labels, which a ranker may predict as well."""
+
+    def user_fields(self, user_id: UserId) -> tuple[Field, ...]:
+        """What a model is told of who asks: side information, behind the id if that is to be embedded."""
+        return self.user if user_id == "embedding" else self.user[1:]
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -234,6 +241,15 @@ class Choice:
     values: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class IdentityConfig:
+    """The setting that every model which is trained by gradients has, whatever its family."""
+
+    user_id: UserId = "none"
+    """Whether the model knows who asks. none: the id of the user is no input; what it knows of a user is the history and the side
+    information. embedding: a vector (or a weight) for each user of the training events, and one for all others."""
+
+
 Range = Real | Whole | Choice
 SearchSpace = Mapping[str, Range]
 """What tuning may change and within which range: settings as the model's section knows them, `train.lr` for those of training.
@@ -245,6 +261,7 @@ SHARED_SPACE: SearchSpace = {
     "train.embedding_decay": Choice((0.0, 0.01, 0.1, 1.0)),
     "dropout": Real(0.0, 0.5),
     "embedding_dim": Choice((4, 8, 16, 32, 64)),
+    "user_id": Choice(("none", "embedding")),
 }
 """The same for every model that is trained by gradients. A model adds its depth and width, and four settings of its own at most,
 so that equal budgets buy equal searches."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..bench.contract import SHARED_SPACE, Choice, Real, SearchSpace
+from ..bench.contract import SHARED_SPACE, Choice, IdentityConfig, Real, SearchSpace
 
 Layout = Literal["interleaved", "candidate", "late"]
 ItemFields = Literal["none", "sum", "concat"]
@@ -20,7 +20,7 @@ READS_CANDIDATE: tuple[HeadKind, ...] = ("dot", "hadamard-mlp", "concat-mlp", "b
 
 
 @dataclass(frozen=True)
-class SequenceConfig:
+class SequenceConfig(IdentityConfig):
     """Size, tokens, attention and head of a generative ranker."""
 
     embedding_dim: int = 16
@@ -38,7 +38,8 @@ class SequenceConfig:
     item_fields: ItemFields = "concat"
     """Side information of items: none, summed with the item's vector, or side by side and projected."""
     user_context: bool = True
-    """User and context fields join the token of the request at which they are known."""
+    """The user's side information and context fields join the token of the request at which they are known; the user's id is
+    `user_id`'s business."""
     relative_bias: RelativeBiasKind = "none"
     """Learned bias of attention logits over relative position, time gaps, both or none; arXiv:2412.00714 credits it for most
     of HSTU's lead. Without time information in the data there is no time bias."""

@@ -29,8 +29,7 @@ class SequenceRanker(Ranker):
         self.tokens = make_tokens(config, spec)
         self.positions = None
         if config.absolute_position:
-            # A segment holds at most five history lengths of events; later positions share the last row.
-            self.positions = nn.Embedding(config.tokens_per_event * 5 * max(spec.history_length, 32), config.width)
+            self.positions = nn.Embedding(config.tokens_per_event * spec.longest_segment, config.width)
             nn.init.normal_(self.positions.weight, std=0.02)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(block(config, spec) for _ in range(config.layers))
@@ -58,7 +57,7 @@ class SequenceRanker(Ranker):
         """Tokens as the blocks read them -> logits of the examples."""
         x = tokens.x
         if self.positions is not None:
-            x = x + self.positions(tokens.position.clamp(max=self.positions.num_embeddings - 1))
+            x = x + self.positions(tokens.position)
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, geometry)

@@ -56,7 +56,8 @@ class TokenLayout(nn.Module):
         super().__init__()
         dim = config.embedding_dim
         items = spec.item[:1] if config.item_fields == "none" else spec.item
-        request = (*spec.user, *spec.context) if config.user_context else ()
+        known = (*spec.user_fields(config.user_id), *spec.context)
+        request = tuple(field for field in known if config.user_context or field.name == "user")
         self.sum_items = config.item_fields == "sum"
         self.item_names, self.request_names = tuple(f.name for f in items), tuple(f.name for f in request)
         self.item_size = dim if self.sum_items else dim * len(items)

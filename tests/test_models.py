@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig, from_dict
-from rankbench.bench.contract import ModelInfo, Ranker
+from rankbench.bench.contract import IdentityConfig, ModelInfo, Ranker
 from rankbench.bench.data.batches import make_batches, segment_start
 from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
@@ -29,6 +30,7 @@ from support.logs import changed, make_data, raw_log, with_config
 CPU = torch.device("cpu")
 MODELS = tuple(registry.MODELS)
 LEARNED = tuple(name for name in MODELS if name != "random")
+GRADIENT = tuple(name for name in MODELS if registry.info(name).fit == "gradient")
 
 
 @pytest.fixture(scope="module")
@@ -84,22 +86,76 @@ def test_the_table_of_models_says_what_the_cards_say(name: str) -> None:
     from_dict(TrainConfig, dict(info.train), name)
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("time", ["none", "request"])
-def test_every_parameter_is_trained(name: str, time: str, data: RankingData) -> None:
+def scattered(info: ModelInfo, data: RankingData, **settings: Any) -> Ranker:
+    """A model whose weights are drawn anew, so that none is at a start of zero, behind which nothing can be learned."""
+    torch.manual_seed(0)
+    model = info.build(info.config(**settings), data.spec)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+@pytest.mark.parametrize(("time", "user_id"), [("none", "none"), ("request", "embedding")])
+def test_every_parameter_is_trained(name: str, time: str, user_id: str, data: RankingData) -> None:
     data = with_config(data, time=time)
     info = registry.info(name)
-    model = build(info, data)
+    model = scattered(info, data, user_id=user_id)
     batches = make_batches(data, info.view, "train", 512, 4096)
     batch = batches.assemble(batches.plans(1)[0], None)
-    if info.fit == "counts":
-        return
     logit = model(batch)
     assert logit.shape == (len(batch),) and torch.isfinite(logit).all()
     loss_of(model, batch).backward()
     for parameter_name, parameter in model.named_parameters():
-        assert parameter.grad is not None, f"{parameter_name} takes no part in the score"
-        assert torch.isfinite(parameter.grad).all(), parameter_name
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), parameter_name
+        assert parameter.grad.any(), f"{parameter_name} takes no part in the score"
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in (*GRADIENT, "random")])
+def test_whatever_is_counted_decides_the_score(name: str, data: RankingData) -> None:
+    """Fitted to turned labels, a floor of counts gives other scores, and before it is fitted it knows the base rate at most."""
+    info, model = ready(name, data)
+    batches = make_batches(data, info.view, "train", 10_000, 512)
+    batch = batches.assemble(batches.plans(0)[0], None)
+    turned, fresh = build(info, data), build(info, data)
+    turned.observe(dataclasses.replace(batch, label=1 - batch.label))
+    turned.finish()
+    for key, value in model.state_dict().items():
+        assert not torch.equal(value, fresh.state_dict()[key]), f"{key} is the same before and after the counts"
+    with torch.inference_mode():
+        assert not torch.allclose(model(batch), turned.eval()(batch), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_the_user_s_id_is_an_input_if_and_only_if_it_is_embedded(name: str, data: RankingData) -> None:
+    """Side information of users stays in both."""
+    info = registry.info(name)
+    batches = make_batches(data, info.view, "train", 300, 600)
+    batch = batches.assemble(batches.plans(1)[0], None)
+    size, counts = data.spec.user[0].size, {}
+    assert [field.name for field in data.spec.user] == ["user", "age", "job"]
+
+    def moved(field: str) -> Any:
+        ids = batch.fields[field]
+        assert isinstance(ids, torch.Tensor)
+        other = (ids + 1) % next(f.size for f in data.spec.user if f.name == field)
+        return dataclasses.replace(batch, fields={**batch.fields, field: other})
+
+    for user_id in ("none", "embedding"):
+        model = scattered(info, data, user_id=user_id).eval()
+        counts[user_id] = evaluator.parameter_counts(model)[0]
+        with torch.inference_mode():
+            expected = model(batch)
+            assert torch.equal(model(moved("user")), expected) == (user_id == "none")
+            assert not torch.equal(model(moved("job")), expected)
+    more, rest = divmod(counts["embedding"] - counts["none"], size)
+    assert more > 0 and rest == 0, "a row for each user"
+
+
+def test_floors_of_counts_have_no_such_setting() -> None:
+    for name in MODELS:
+        info = registry.info(name)
+        assert issubclass(info.config, IdentityConfig) == (info.fit == "gradient") == ("user_id" in info.space), name
 
 
 @pytest.mark.parametrize("name", MODELS)

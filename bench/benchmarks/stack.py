@@ -118,7 +118,7 @@ def _case(shape: Shape) -> _Case:
         rng.integers(1, shape.length + 1, shape.batch) if shape.half else np.full(shape.batch, shape.length), dtype=torch.int64
     )
     field = (Field("id", 3),)
-    spec = DataSpec(field, field, (), Field("action", 3), shape.length, "request", GAP_BUCKETS, 0.5)
+    spec = DataSpec(field, field, (), Field("action", 3), shape.length, 5 * shape.length, "request", GAP_BUCKETS, 0.5)
     info = registry.info("hstu")
     config = info.config(width=shape.width, heads=shape.heads, layers=shape.layers, dropout=0.0, layout="candidate")
     model: Any = info.build(config, spec)

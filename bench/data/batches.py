@@ -17,6 +17,7 @@ from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBa
 from .dataset import RankingData
 from .eventlog import Multi
 from .negatives import Examples
+from .segments import chunk_start
 from .vocabulary import FieldTable
 
 
@@ -31,7 +32,7 @@ class Batches(Protocol):
         ...
 
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch | SequenceBatch:
-        """The batch of a plan; with `rng` (training) a share of user and item ids becomes unknown."""
+        """The batch of a plan; with `rng` (training) a share of its ids becomes unknown, see DataConfig.unknown_rate."""
         ...
 
 
@@ -76,8 +77,10 @@ def _example_fields(data: RankingData, event: np.ndarray, item: np.ndarray) -> d
     return fields
 
 
-def _hide(ids: Ids, hidden: np.ndarray) -> Tensor:
+def _hide(ids: Ids, rng: np.random.Generator, rate: float, rows: np.ndarray | None = None) -> Tensor:
+    """The ids of one field, a share `rate` of them unknown: each for itself, or with `rows`, so many neighbours alike."""
     assert isinstance(ids, Tensor)
+    hidden = rng.random(len(ids)) < rate if rows is None else np.repeat(rng.random(len(rows)) < rate, rows)
     return torch.where(torch.from_numpy(hidden), UNKNOWN, ids)
 
 
@@ -98,8 +101,8 @@ class PointwiseBatches:
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch:
         batch = pointwise_batch(self.data, self.examples.take(plan))
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
-            for name in ("user", "item"):
-                batch.fields[name] = _hide(batch.fields[name], rng.random(len(plan)) < rate)
+            for fields, name in ((batch.fields, "user"), (batch.fields, "item"), (batch.history.fields, "item")):
+                fields[name] = _hide(fields[name], rng, rate)
         return batch
 
 
@@ -186,9 +189,8 @@ class SequenceBatches:
         event[target[sampled]], item[target[sampled]] = examples.event[sampled], examples.item[sampled]
         batch = sequence_batch(self.data, event, item, offsets, target, examples)
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
-            per_segment = np.repeat(rng.random(len(plan)) < rate, np.diff(offsets))
-            batch.fields["user"] = _hide(batch.fields["user"], per_segment)
-            batch.fields["item"] = _hide(batch.fields["item"], rng.random(len(event)) < rate)
+            batch.fields["user"] = _hide(batch.fields["user"], rng, rate, np.diff(offsets))
+            batch.fields["item"] = _hide(batch.fields["item"], rng, rate)
         return batch
 
 
@@ -197,13 +199,6 @@ def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.
     if data.config.supervision == "impression":
         return data.lo[event], event
     return chunk_start(data.spec.history_length, data.log.user_offsets[data.log.user_of(event)], data.hi[event])
-
-
-def chunk_start(length: int, user_start: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Starts of segment and chunk under dense supervision, by where a user's events start and where what is seen ends."""
-    chunk_length = 4 * max(length, 32)
-    chunk = user_start + (hi - user_start) // chunk_length * chunk_length
-    return np.maximum(chunk - length, user_start), chunk
 
 
 def sequence_batch(

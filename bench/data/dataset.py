@@ -23,6 +23,7 @@ from . import sources
 from .cleaning import clean
 from .eventlog import EventLog, open_log, write_log
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
+from .segments import longest_segment
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, Split, make_split
 from .visibility import Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
@@ -148,6 +149,7 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         context=tuple(table.field for table in vocabulary.context) + (_REQUEST_FIELDS if config.time == "request" else ()),
         action=vocabulary.action.field,
         history_length=config.history_length,
+        longest_segment=longest_segment(config.history_length),
         time=config.time,
         gap_buckets=GAP_BUCKETS,
         positive_rate=1 / (1 + negatives_per_positive(log, split, config)[0]),

@@ -17,9 +17,10 @@ from torch import Tensor
 from ...kernels.time_buckets import time_buckets
 from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from ..errors import UserError, unknown_name
-from .batches import chunk_start, gather, ids_of, int64, segment_start
+from .batches import gather, ids_of, int64, segment_start
 from .dataset import RankingData
 from .eventlog import Multi
+from .segments import chunk_start
 from .visibility import window_start
 from .vocabulary import FieldTable
 

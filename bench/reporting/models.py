@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from .. import registry
 from ..contract import SHARED_SPACE, Choice, DataSpec, Field, ModelInfo, Range
+from ..data.segments import longest_segment
 from ..evaluation.evaluator import parameter_counts
 
 USERS = ITEMS = 10_000
@@ -63,6 +64,7 @@ def _spec() -> DataSpec:
         context=(Field("hour", 26), Field("weekday", 9), Field("since_last", 74)),
         action=Field("action", 7),
         history_length=HISTORY,
+        longest_segment=longest_segment(HISTORY),
         time="request",
         gap_buckets=72,
         positive_rate=0.5,

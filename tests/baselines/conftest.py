@@ -22,7 +22,7 @@ REQUEST_TIME = (Field("hour", 26), Field("weekday", 9), Field("since_last", 74))
 def new_spec(time: TimeInformation = "request") -> DataSpec:
     """A spec with every kind of field."""
     context = LOGGED + (REQUEST_TIME if time == "request" else ())
-    return DataSpec(USER, ITEM, context, Field("action", 7), LONGEST, time, gap_buckets=72, positive_rate=0.3)
+    return DataSpec(USER, ITEM, context, Field("action", 7), LONGEST, 5 * LONGEST, time, gap_buckets=72, positive_rate=0.3)
 
 
 def jagged(lengths: Tensor, size: int, generator: torch.Generator) -> Jagged:

@@ -26,6 +26,7 @@ SPEC = DataSpec(
     context=(Field("tab", 4),),
     action=Field("action", 6),
     history_length=LONGEST,
+    longest_segment=5 * LONGEST,
     time="none",
     gap_buckets=72,
     positive_rate=0.3,
@@ -66,7 +67,7 @@ def random_batch(n: int, longest: int) -> PointwiseBatch:
 
 def ours(info: ModelInfo) -> DeepCTR:
     """Our model with random weights everywhere."""
-    model = info.build(info.config(embedding_dim=DIM), SPEC)
+    model = info.build(info.config(user_id="embedding", embedding_dim=DIM), SPEC)
     assert isinstance(model, DeepCTR)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.1)
@@ -172,7 +173,7 @@ def test_large_ids_collide_in_the_library_and_not_here() -> None:
 
 @pytest.mark.parametrize("info", [deepfm.INFO, dcnv2.INFO], ids=lambda info: info.name)
 def test_nothing_of_the_library_s_tables_is_left(info: ModelInfo) -> None:
-    model = info.build(info.config(embedding_dim=DIM), SPEC)
+    model = info.build(info.config(user_id="embedding", embedding_dim=DIM), SPEC)
     assert isinstance(model, DeepCTR)
     embedded = sum(p.numel() for part in (model.inputs, model.linear) for p in part.parameters())
     width = model.inputs.fields * DIM

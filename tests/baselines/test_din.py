@@ -100,7 +100,7 @@ def test_equals_the_paper_read_literally(
 ) -> None:
     torch.manual_seed(0)
     spec = make_spec(time)
-    model, batch = DIN(Config(embedding_dim=3, **options), spec).double(), make_batch(spec, n=12, seed=2)
+    model, batch = DIN(Config(user_id="embedding", embedding_dim=3, **options), spec).double(), make_batch(spec, n=12, seed=2)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4)
     for module in model.modules():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rankbench.baselines._inputs import PooledInputs, event_fields, example_fields, names
+from rankbench.baselines._inputs import EmbeddingConfig, PooledInputs, event_fields, example_fields, names
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch, TimeInformation
 from rankbench.kernels.embedding import FieldEmbeddings
 
@@ -40,7 +40,7 @@ def literal(inputs: PooledInputs, spec: DataSpec, batch: PointwiseBatch) -> Tens
     tables = {name: weight(inputs.outcomes.tables, name) for name in inputs.outcomes.tables.index}
     result = []
     for row in range(len(batch)):
-        fields = [vector(inputs, name, batch.fields[name], row) for name in names(example_fields(spec))]
+        fields = [vector(inputs, name, batch.fields[name], row) for name in names(example_fields(spec, "embedding"))]
         events = range(int(past.offsets[row]), int(past.offsets[row + 1]))
         for label in (0, 1):
             chosen = [event for event in events if past.label[event] == label]
@@ -59,7 +59,7 @@ def test_equals_a_loop_over_events(
 ) -> None:
     torch.manual_seed(0)
     spec = make_spec(time)
-    inputs, batch = PooledInputs(spec, DIM).double(), make_batch(spec, n=20)
+    inputs, batch = PooledInputs(EmbeddingConfig("embedding", DIM), spec).double(), make_batch(spec, n=20)
     past = batch.history
     batch = replace(batch, history=replace(past, label=past.label.double()))
     assert (past.offsets.diff() == 0).any(), "an empty past must be among the rows"

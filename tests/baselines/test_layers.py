@@ -79,7 +79,7 @@ def test_activations(name: str, parameters: int) -> None:
 
 
 def test_output_starts_at_the_base_rate() -> None:
-    one = DataSpec((), (), (), Field("action", 3), 5, "none", 1, positive_rate=0.2)
+    one = DataSpec((), (), (), Field("action", 3), 5, 25, "none", 1, positive_rate=0.2)
     assert torch.sigmoid(output_layer(4, one).bias).tolist() == pytest.approx([0.2])
     several = dataclasses.replace(one, further_rates=(0.5, 0.01))
     assert torch.sigmoid(output_layer(4, several).bias).tolist() == pytest.approx([0.2, 0.5, 0.01])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rankbench.baselines._inputs import EventInputs, category_field, select_events
+from rankbench.baselines._inputs import EmbeddingConfig, EventInputs, category_field, select_events
 from rankbench.baselines.sim import SIM, Config
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch
 
@@ -46,7 +46,7 @@ def test_search_equals_a_loop(category: str, top: int, recent: int, make_spec: M
 
 def test_embeddings_of_kept_events_are_those_of_all(make_spec: MakeSpec, make_batch: MakeBatch) -> None:
     spec = make_spec()
-    inputs, history = EventInputs(spec, 3), make_batch(spec).history
+    inputs, history = EventInputs(EmbeddingConfig(embedding_dim=3), spec), make_batch(spec).history
     keep = torch.rand(len(history.action)) < 0.5
     assert torch.equal(inputs.keys(select_events(history, keep)), inputs.keys(history)[keep])
 

@@ -23,6 +23,7 @@ def spec() -> DataSpec:
         context=(Field("hour", 26),),
         action=Field("action", 7),
         history_length=HISTORY,
+        longest_segment=5 * HISTORY,
         time="request",
         gap_buckets=GAP_BUCKETS,
         positive_rate=0.4,

@@ -154,6 +154,20 @@ def test_one_layer_sees_the_same_however_sequences_are_cut(layout: str, data: Ra
     assert again.keys() == expected.keys()
 
 
+@pytest.mark.parametrize("layout", ["interleaved", "candidate"])
+def test_a_position_beyond_the_table_is_an_error(layout: str, data: RankingData) -> None:
+    """The table is as long as `DataSpec.longest_segment` says; data that is cut otherwise must not share its last row unseen."""
+    batches = SequenceBatches(data, "train", 10_000)
+    batch = batches.assemble(batches.plans(None)[-1], None)
+    config = hstu.Config(layout=layout, absolute_position=True)  # type: ignore[arg-type]
+    longest = int((batch.hi - batch.offsets[:-1].repeat_interleave(batch.offsets.diff())).max())
+    assert longest < data.spec.longest_segment
+    assert torch.isfinite(hstu.build(config, data.spec)(batch)).all()
+    short = dataclasses.replace(data.spec, longest_segment=longest)
+    with pytest.raises(IndexError, match="index out of range"):
+        hstu.build(config, short)(batch)
+
+
 def test_more_tokens_cost_what_the_config_says(data: RankingData) -> None:
     assert SequenceConfig().tokens_per_event == 2
     assert SequenceConfig(actions=False).tokens_per_event == SequenceConfig(layout="candidate").tokens_per_event == 1

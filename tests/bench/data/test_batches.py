@@ -1,13 +1,17 @@
 """The claim of the benchmark: both families score the same examples and see the same events."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.contract import Jagged, PointwiseBatch, SequenceBatch
+from rankbench.bench.contract import UNKNOWN, Jagged, PointwiseBatch, SequenceBatch
 from rankbench.bench.data.batches import make_batches, pointwise_batch, ranges
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.negatives import logged
@@ -160,17 +164,50 @@ def test_one_order_of_examples_per_seed(data: RankingData) -> None:
         assert sorted(np.concatenate(first).tolist()) == sorted(np.concatenate(other).tolist())
 
 
-def test_hidden_ids_become_unknown_in_training_only(data: RankingData) -> None:
-    data = with_config(data, unknown_rate=0.5)
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_hidden_ids_are_as_many_in_candidates_and_histories_of_both_views(data: RankingData, rate: float) -> None:
+    data = with_config(data, unknown_rate=rate)
     for view in ("pointwise", "sequence"):
         batches = make_batches(data, view, "train", 10_000, 100_000)
         plan = batches.plans(None)[0]
-        plain, hidden = batches.assemble(plan, None), batches.assemble(plan, np.random.default_rng(0))
-        for name in ("user", "item"):
-            assert (plain.fields[name] == 1).float().mean() == 0, "every training id is known"
-            assert 0.3 < (hidden.fields[name] == 1).float().mean() < 0.7
-            kept = hidden.fields[name] != 1
-            assert torch.equal(hidden.fields[name][kept], plain.fields[name][kept])
+        plain = batches.assemble(plan, None)
+        hidden = [batches.assemble(plan, np.random.default_rng(seed)) for seed in range(60)]
+        for name, of in id_columns(view).items():
+            before, after = of(plain), [of(batch) for batch in hidden]
+            assert not (before == UNKNOWN).any(), "every training id is known"
+            shares = torch.stack([(ids == UNKNOWN).float() for ids in after])
+            assert abs(float(shares.mean()) - rate) < 4 * (rate * (1 - rate) / shares.numel()) ** 0.5, (view, name)
+            for ids in after:
+                kept = ids != UNKNOWN
+                assert torch.equal(ids[kept], before[kept])
+
+
+def id_columns(view: str) -> dict[str, Callable[[Any], Tensor]]:
+    """Where a batch holds ids that training hides: of the user, of candidates, of past items."""
+    if view == "pointwise":
+        return {
+            "user": lambda batch: batch.fields["user"],
+            "candidates": lambda batch: batch.fields["item"],
+            "past items": lambda batch: batch.history.fields["item"],
+        }
+    return {
+        "user": lambda batch: batch.fields["user"][batch.offsets[:-1]],
+        "candidates": lambda batch: batch.fields["item"][batch.target],
+        "past items": lambda batch: batch.fields["item"][batch.observed],
+    }
+
+
+def test_a_user_is_hidden_for_a_whole_segment_or_for_a_row(data: RankingData) -> None:
+    data = with_config(data, unknown_rate=0.5)
+    batches = make_batches(data, "sequence", "train", 10_000, 100_000)
+    batch = batches.assemble(batches.plans(None)[0], np.random.default_rng(0))
+    ids, offsets = batch.fields["user"], batch.offsets.tolist()
+    assert all(len(set(ids[begin:end].tolist())) == 1 for begin, end in itertools.pairwise(offsets))
+    rows = make_batches(data, "pointwise", "train", 10_000, 100_000)
+    batch = rows.assemble(rows.plans(None)[0], np.random.default_rng(0))
+    plain = rows.assemble(rows.plans(None)[0], None)
+    some = plain.fields["user"] == plain.fields["user"].mode().values
+    assert 0 < (batch.fields["user"][some] == UNKNOWN).sum() < some.sum(), "rows of one user are hidden each for itself"
 
 
 def test_ranges_is_concatenated_aranges() -> None:
