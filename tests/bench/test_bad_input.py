@@ -13,6 +13,7 @@ import torch
 
 from rankbench.bench import cli
 from rankbench.bench.records import store
+from support.cache import own_cache
 from support.tables import click_table
 
 LEAVE_ONE_OUT = ("--split", "leave-one-out")
@@ -22,7 +23,7 @@ HEAD = "user,item,time,click\n"
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     monkeypatch.delenv("RANKBENCH_DATA", raising=False)
     return click_table(tmp_path, rows=600)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.cache import own_cache
 from support.processes import torchrun
 from support.tables import click_table
 
@@ -18,7 +19,7 @@ SCRIPT = Path(__file__).resolve().parents[1] / "support" / "on_npu.py"
 
 
 def on_npu(folder: Path, task: str, *arguments: str) -> Any:
-    environment = {**os.environ, "RANKBENCH_CACHE": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "RANKBENCH_CACHE": str(own_cache(folder)), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("RANKBENCH_DATA", None)
     done = subprocess.run(
         [sys.executable, str(SCRIPT), task, str(folder), *arguments], capture_output=True, text=True, cwd=folder, env=environment

@@ -29,6 +29,7 @@ from rankbench.bench.benchmarks.quality import arms_of
 from rankbench.bench.config import DataConfig
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
+from support.cache import own_cache
 from support.fuxictr import model_zoo, stand_in
 from support.logs import make_data
 from support.tables import click_table
@@ -98,7 +99,7 @@ def test_what_is_missing_is_named(zoo: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     monkeypatch.delenv("RANKBENCH_DATA", raising=False)
 
 

@@ -14,6 +14,7 @@ from rankbench.bench.errors import UserError
 from rankbench.bench.records import sweeps
 from rankbench.bench.registry import MODELS, info
 from rankbench.bench.studies.further import further_spaces, outside, shown_range
+from support.cache import own_cache
 from support.tables import click_table
 
 TEXTS = {
@@ -68,7 +69,7 @@ def test_a_model_may_have_negatives_of_its_own_and_no_other_data() -> None:
 
 def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     click_table(tmp_path)
     common = ("--dataset", "clicks.yaml", "--models", "dnn", "--device", "cpu", "--quiet", "--results", "out")
     search = ("--search", "data.negative_rate=0.2..1.0:log", "--search", "dnn.activation=relu,prelu", "--set", "train.epochs=1")

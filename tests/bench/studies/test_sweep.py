@@ -31,6 +31,7 @@ from rankbench.bench.studies import ledger, proposals, sweep
 from rankbench.bench.studies.ledger import Budget
 from rankbench.bench.studies.storage import open_storage
 from support import postgres
+from support.cache import own_cache
 from support.logs import changed
 from support.tables import click_table
 
@@ -39,8 +40,8 @@ SMALL = ("--dataset", "clicks.yaml", "--device", "cpu", "--quiet", "--set", "tra
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of all tests here, so that kernels are compiled once."""
-    return tmp_path_factory.mktemp("cache")
+    """Of all tests here."""
+    return own_cache(tmp_path_factory.mktemp("sweeps"))
 
 
 @pytest.fixture
