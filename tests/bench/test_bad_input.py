@@ -29,8 +29,9 @@ def table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def run(*more: str, models: str = "popularity") -> int:
-    fixed = ("--dataset", "clicks.yaml", "--device", "cpu", "--seeds", "1", "--jobs", "1", "--quiet", "--results", "out")
-    return cli.main(["run", *fixed, "--models", models, *more])
+    usual = {"--dataset": "clicks.yaml", "--device": "cpu", "--seeds": "1", "--jobs": "1", "--results": "out"}
+    kept = [word for option, value in usual.items() if option not in more for word in (option, value)]
+    return cli.main(["run", *kept, "--quiet", "--models", models, *more])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *more: str, models: str = "popularity") -> str:

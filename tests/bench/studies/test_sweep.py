@@ -82,8 +82,8 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
     assert pictures == {path.name: path.read_bytes() for path in Path("out/sweeps/clicks@global-time").iterdir()}
 
     # Tuned settings and defaults on one board; a floor runs as it is.
-    tuned_run = ("run", *SMALL[:5], "--models", "din,random", "--seeds", "1", "--results", "out")
-    assert cli.main((*tuned_run, "--config", "tuned")) == 0
+    tuned_run = ("run", *SMALL[:5], "--seeds", "1", "--results", "out")
+    assert cli.main((*tuned_run, "--models", "din,random", "--config", "tuned")) == 0
     assert cli.main((*tuned_run, "--set", "train.epochs=1")) == 0
     board = leaderboard.build(Store(Path("out")), "clicks", "global-time", draws=20)
     labels = {row.label for row in board.rows}
