@@ -71,6 +71,7 @@ def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     click_table(tmp_path)
+    history = ("--set", "data.history_length=50")
     common = ("--dataset", "clicks.yaml", "--models", "dnn", "--device", "cpu", "--quiet")
     search = ("--search", "data.negative_rate=0.2..1.0:log", "--search", "dnn.activation=relu,prelu", "--set", "train.epochs=1")
     assert cli.main(("sweep", *common, *search, "--trials", "4", "--results", "out")) == 0
@@ -82,10 +83,7 @@ def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: py
     assert best is not None
     tuned = read_settings(Path("out/tuned/clicks@global-time/dnn.yaml"), tuple(MODELS))
     assert tuned.models["dnn"].get("data.negative_rate", 1.0) == best.params["data.negative_rate"]
-    assert (
-        cli.main(("run", *common, "--results", "out", "--config", "tuned", "--seeds", "1", "--set", "data.history_length=50"))
-        == 0
-    )
+    assert cli.main(("run", *common, "--results", "out", "--config", "tuned", "--seeds", "1", *history)) == 0
     (run,) = Path("out/runs").rglob("seed-0.json")
     assert json.loads(run.read_text())["config"]["data"].get("negative_rate", 1.0) == best.params["data.negative_rate"]
     assert cli.main(("sweep", *common, "--search", "data.negative_rate=0.2..0.5", "--trials", "1", "--results", "other")) == 2
