@@ -13,6 +13,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from support.cache import own_cache
+
 if not torch.cuda.is_available():
     # Read when Triton is first imported, by whatever module: its programs then run in the interpreter.
     os.environ["TRITON_INTERPRET"] = "1"
@@ -41,5 +43,5 @@ def fixed_seeds() -> None:
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is read from or written to the user's folders."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     monkeypatch.delenv("RANKBENCH_DATA", raising=False)

@@ -8,11 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from .options import add_results, add_roots
+from .parser import Parser
 from .roots import data_roots
 
 if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
     from ..records.store import Store
+
+
+HELP = "Make leaderboards and their figures from stored runs; nothing is trained."
+
+EXAMPLES = ("rankbench board", "rankbench board --dataset ml-100k --split global-time")
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or the YAML file of your own table")
+    parser.add_argument("--split", metavar="NAME", help="only this split")
+    add_roots(parser)
+    add_results(parser)
 
 
 def run(args: argparse.Namespace) -> int:

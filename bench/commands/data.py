@@ -5,10 +5,30 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Literal
 
+from .options import add_roots
+from .parser import Parser
 from .roots import data_roots
 
 if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
+
+
+HELP = "Fetch a data set and convert it, or say what is in it."
+
+EXAMPLES = ("rankbench data get ml-100k", "rankbench data describe kuairand-pure --data-root my/data")
+
+
+def add(parser: Parser) -> None:
+    verbs = parser.add_verbs("action")
+    for verb, summary in (
+        ("get", "fetch a data set and convert it"),
+        ("describe", "say what is in it: size, splits, licence and more"),
+    ):
+        one = verbs.add_parser(verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        one.add_argument(
+            "name", metavar="NAME", help="a name that `rankbench ls datasets` shows, or a YAML file for your own table"
+        )
+        add_roots(one)
 
 
 def run(args: argparse.Namespace) -> int:

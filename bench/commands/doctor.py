@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 
 from .. import doctor
+from .options import add_results, add_roots
+from .parser import Parser
 from .roots import cache, data_root
+
+HELP = "Say what this machine offers, what it lacks, and what to do about that."
+
+EXAMPLES = ("rankbench doctor", "rankbench doctor --data-root my/data")
+
+
+def add(parser: Parser) -> None:
+    add_roots(parser)
+    add_results(parser)
 
 
 def run(args: argparse.Namespace) -> int:

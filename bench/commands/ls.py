@@ -6,15 +6,36 @@ import argparse
 
 from .. import registry
 from ..data.sources import DATASETS
-from ..errors import UserError
 from ..evaluation.cards import METRICS
 from ..studies.catalog import STUDIES
+from .options import add_device
+from .parser import Parser
+
+HELP = "List models, data sets, metrics and studies; or, of one kind, only those. Kernels are shown when they are asked for."
+
+EXAMPLES = ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown", "rankbench ls kernels")
+
+
+def add(parser: Parser) -> None:
+    kinds = parser.add_verbs("kind", required=False)
+    for name, shown in {
+        "models": "models, their families and what they are",
+        "datasets": "data sets, their splits and licences",
+        "metrics": "metrics and what they mean",
+        "studies": "the questions of `rankbench study`",
+        "kernels": "implementations of each operation, and which are chosen on a device",
+    }.items():
+        kind = kinds.add_parser(name, help=shown, description=f"List {shown}.")
+        if name == "models":
+            kind.add_argument(
+                "--markdown", action="store_true", help="add papers, settings and differences from them, as docs/models.md has it"
+            )
+        if name == "kernels":
+            add_device(kind)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.markdown:
-        if args.kind != "models":
-            raise UserError("--markdown is for models: rankbench ls models --markdown")
+    if args.kind == "models" and args.markdown:
         from ..reporting.models import markdown
 
         print(markdown(), end="")

@@ -8,10 +8,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError, unknown_name
+from .options import add_device, add_results, add_roots, positive, refuse_beside
+from .parser import Assign, Parser
 from .roots import data_roots
 
 if TYPE_CHECKING:
     from ..serving import Scorer, Scores
+
+
+HELP = """\
+Score candidates for a user at a moment, with the weights of a finished run and the history in the data set. A generative ranker
+computes the history once for all candidates."""
+
+EXAMPLES = (
+    "rankbench predict hstu --user 196 --top 5",
+    "rankbench predict din --user 196 --items 242 302 377 --time 1998-04-23T10:00",
+    "rankbench predict my/seed-0.safetensors --user u1 --items sku1 sku2 --context device=phone --dataset my.yaml",
+)
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument(
+        "model", metavar="MODEL", help="a file of weights (.safetensors), or the name of a model with runs in --results"
+    )
+    parser.add_argument("--user", required=True, metavar="ID", help="the user, named as in the source data")
+    parser.add_argument(
+        "--items", nargs="+", metavar="ID", help="the candidates, named as in the source data (default: every item)"
+    )
+    parser.add_argument(
+        "--time", metavar="WHEN", help="2022-05-01T12:30 or seconds since 1970 (default: after the user's last event)"
+    )
+    parser.add_argument(
+        "--context", action=Assign, default=[], metavar="COLUMN=VALUE", help="the logged context of the request; may be repeated"
+    )
+    parser.add_argument(
+        "--top", type=positive, default=10, metavar="N", help="how many candidates are shown, best first (default: 10)"
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="the data set that the model was trained on; for your own table its YAML file"
+    )
+    add_device(parser)
+    add_roots(parser)
+    add_results(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,6 +85,7 @@ def _everything(scorer: Scorer) -> list[str]:
 def _weights(args: argparse.Namespace) -> Path:
     """A path as it is; or, of a model, the weights of its only configuration in the results, lowest seed."""
     if args.model.endswith(".safetensors"):
+        refuse_beside(args, f"the file {args.model}", {"--results"})
         return Path(args.model)
     from ..records.store import Store
     from ..registry import MODELS

@@ -6,13 +6,39 @@ import argparse
 import os
 from pathlib import Path
 
+from ..errors import UserError
+from .options import add_results
+from .parser import Parser
+
+HELP = """\
+Write one page that needs no network: the answer of every board, its leaderboard, figures, protocol, hashes and commands, and
+the studies and sweeps beside it. It is made from the files of the folder and of stores below it; rankbench board makes those."""
+
+EXAMPLES = (
+    "rankbench report",
+    "rankbench report --results results --out report.html",
+    "rankbench report --results results --markdown --out LEADERBOARD.md",
+)
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument(
+        "--markdown", action="store_true", help="write answers and brief tables of all boards in Markdown, not the HTML page"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file (default: report.html or LEADERBOARD.md in the results folder)"
+    )
+    add_results(parser)
+
 
 def run(args: argparse.Namespace) -> int:
+    out = args.out or args.results / ("LEADERBOARD.md" if args.markdown else "report.html")
+    if (out.suffix == ".md") != args.markdown:
+        raise UserError(f"--out {out}: a name that ends in .md goes with --markdown, any other without it")
     from ..records.store import write_text
     from ..reporting import contents, report, summary
 
     found = contents.collect(args.results)
-    out = args.out or args.results / ("LEADERBOARD.md" if args.markdown else "report.html")
     if args.markdown:
         folder = Path(os.path.relpath(args.results, out.parent)).as_posix()
         write_text(out, summary.to_markdown(found, folder))

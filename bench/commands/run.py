@@ -7,8 +7,29 @@ import sys
 
 from .. import registry
 from .board import publish
+from .options import add_grid, add_models
+from .parser import Parser
 from .roots import data_roots
 from .settings import settings_or_tuned
+
+HELP = """\
+Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
+twice; one that was interrupted goes on from its last checkpoint. Under torchrun
+(torchrun --nproc-per-node 2 -m rankbench run ...) all processes train each cell together."""
+
+EXAMPLES = (
+    "rankbench run",
+    "rankbench run --models din,hstu --seeds 5 --device cuda",
+    "rankbench run --models classical --dataset simulator --split leave-one-out",
+    "rankbench run --models hstu --set train.lr=2e-3 --set hstu.layers=3",
+    "rankbench run --models hstu --kernel hstu_attention=torch",
+    "rankbench run --config my.yaml --results my/results --no-resume",
+)
+
+
+def add(parser: Parser) -> None:
+    add_models(parser, "core")
+    add_grid(parser, "the leaderboard")
 
 
 def run(args: argparse.Namespace) -> int:

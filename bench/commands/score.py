@@ -5,7 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .options import add_results, add_roots
+from .parser import Parser
 from .roots import data_roots
+
+HELP = "Compute metrics once more from stored scores, and compare them with those of the records."
+
+EXAMPLES = ("rankbench score", "rankbench score --results my/results")
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or the YAML file of your own table")
+    add_roots(parser)
+    add_results(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..config import Settings, read_settings
+from ..errors import UserError
 
 if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
@@ -22,6 +23,9 @@ def settings(args: argparse.Namespace) -> Settings:
     names = tuple(registry.MODELS)
     base = read_settings(args.config, names) if args.config not in (None, TUNED) else Settings()
     chosen = {key: value for key in ("dataset", "split") if (value := getattr(args, key)) is not None}
+    for key in chosen:
+        if any(assignment.partition("=")[0] == f"data.{key}" for assignment in args.set):
+            raise UserError(f"--{key} and --set data.{key} say the same thing twice; leave one out")
     return replace(base, data={**base.data, **chosen}).changed(args.set, names)
 
 

@@ -9,8 +9,43 @@ from pathlib import Path
 
 from .. import registry
 from ..studies import catalog
+from .options import add_grid
+from .parser import Parser
 from .roots import data_roots
 from .settings import settings_or_tuned
+
+HELP = """\
+Ask one question of many runs: train what is not trained yet, then write a table, figures and what they show in words. A second
+call trains nothing and writes the same. `rankbench ls studies` lists the questions; docs/studies.md says how to read answers."""
+
+EXAMPLES = (
+    "rankbench study heads",
+    "rankbench study ablation --dataset ml-1m --size full --seeds 5 --device cuda",
+    "rankbench study negatives --models din,hstu --seeds 1 --set train.epochs=2",
+    "rankbench study embedding --models din,hstu",
+    "rankbench study history --set data.test_history=frozen --results my/results",
+    "rankbench study time --models core",
+    "rankbench study scaling --dataset ml-1m --size full --models din,hstu --series '* data'",
+)
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument("name", choices=tuple(catalog.STUDIES), metavar="NAME", help=f"one of {', '.join(catalog.STUDIES)}")
+    parser.add_argument("--models", metavar="NAMES", help="names, families, core or all (default: the study's own)")
+    parser.add_argument(
+        "--size",
+        choices=("small", "full"),
+        default="small",
+        help="small takes minutes on ml-100k; full is what a finding should rest on (default: small)",
+    )
+    parser.add_argument(
+        "--series",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only the series with such a name, and what they are compared with; may be repeated (default: all)",
+    )
+    add_grid(parser, "the answer")
 
 
 def run(args: argparse.Namespace) -> int:

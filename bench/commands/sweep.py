@@ -4,20 +4,87 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import registry
 from ..errors import UserError
+from .options import add_models, add_results, add_roots, add_training, positive, refuse_beside, whole
+from .parser import Assign, Parser
 from .roots import data_roots
-from .settings import settings
+from .settings import TUNED, settings
 
 if TYPE_CHECKING:
     from ..records.sweeps import SweepRecord
 
 
+HELP = """\
+Search the settings of models with Optuna: as many trials, and as much time, for each of them, judged by validation alone. The
+first trial has the model's defaults. The same command joins a search that is under way, also from another machine that shares the
+storage, and goes on with one that was interrupted; docs/sweeps.md says more."""
+
+EXAMPLES = (
+    "rankbench sweep --models din,hstu --trials 20",
+    "rankbench sweep --models classical,generative --dataset ml-1m --trials 30 --seconds 3600 --jobs 2",
+    "rankbench sweep --models hstu --storage postgresql+psycopg://me@host/studies",
+    "rankbench sweep --models hstu,llama --search hstu.head=mlp,dot,bilinear,target-attention --trials 30",
+    "rankbench sweep --models din,hstu --search data.negative_rate=0.1..1:log",
+    "rankbench sweep --redraw",
+    "rankbench run --models din,hstu --config tuned --seeds 5",
+)
+
+
+def add(parser: Parser) -> None:
+    add_models(parser, "core")
+    add_training(parser)
+    parser.add_argument(
+        "--trials", type=positive, default=20, metavar="N", help="how many trials each model has at most (default: 20)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        metavar="S",
+        help="how long all trials of a model together may train (default: no limit)",
+    )
+    parser.add_argument(
+        "--seed", type=whole, default=0, metavar="N", help="the seed of the proposals; training has seed 0 (default: 0)"
+    )
+    parser.add_argument(
+        "--prune",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="end trials early that are worse than most (default: yes)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="how many workers search; a single one proposes the same every time (default: 1)",
+    )
+    parser.add_argument(
+        "--search",
+        action=Assign,
+        default=[],
+        metavar="SECTION.KEY=RANGE",
+        help="search this too: values a,b, low..high or low..high:log; may be repeated",
+    )
+    parser.add_argument(
+        "--storage", metavar="URL", help="a database or journal file (default: sweeps/journal.log below --results)"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a YAML file with settings that are fixed, not searched")
+    parser.add_argument("--redraw", action="store_true", help="only draw figures again from stored trials; nothing is trained")
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only what was found")
+    add_roots(parser)
+    add_results(parser)
+
+
 def run(args: argparse.Namespace) -> int:
     if args.redraw:
+        refuse_beside(args, "--redraw", args.given - {"--redraw", "--results"})
         return _redraw(args)
+    if args.config == TUNED:
+        raise UserError("--config tuned is what a sweep finds; a sweep starts from a YAML file of your own, or from none")
     models = _searched(registry.select(args.models))
     asked = settings(args)
     roots = data_roots(args.data_root)

@@ -13,6 +13,7 @@ import torch
 
 from rankbench.bench import cli
 from rankbench.bench.records import store
+from support.cache import own_cache
 from support.tables import click_table
 
 LEAVE_ONE_OUT = ("--split", "leave-one-out")
@@ -22,14 +23,15 @@ HEAD = "user,item,time,click\n"
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     monkeypatch.delenv("RANKBENCH_DATA", raising=False)
     return click_table(tmp_path, rows=600)
 
 
 def run(*more: str, models: str = "popularity") -> int:
-    fixed = ("--dataset", "clicks.yaml", "--device", "cpu", "--seeds", "1", "--jobs", "1", "--quiet", "--results", "out")
-    return cli.main(["run", *fixed, "--models", models, *more])
+    usual = {"--dataset": "clicks.yaml", "--device": "cpu", "--seeds": "1", "--jobs": "1", "--results": "out"}
+    kept = [word for option, value in usual.items() if option not in more for word in (option, value)]
+    return cli.main(["run", *kept, "--quiet", "--models", models, *more])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *more: str, models: str = "popularity") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,17 +15,14 @@ import yaml
 
 from rankbench import __version__
 from rankbench.bench import cli, experiment
-from rankbench.bench.config import Settings, read_settings
+from rankbench.bench.config import read_settings
 from rankbench.bench.data.sources import DATASETS
 from rankbench.bench.data.splits import SPLITS
 from rankbench.bench.evaluation import metrics
-from rankbench.bench.registry import MODELS, select
-from rankbench.bench.studies.catalog import STUDIES, find
-from rankbench.bench.studies.grid import Scope, cells
+from rankbench.bench.registry import MODELS
+from rankbench.bench.studies.catalog import STUDIES
+from support.shell import refused
 from support.tables import click_table
-
-EXAMPLES = [line for lines in cli.EXAMPLES.values() for line in lines]
-
 
 pytestmark = pytest.mark.usefixtures("own_folders")
 
@@ -41,48 +37,6 @@ def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     return subprocess.run(
         [sys.executable, "-m", "rankbench", *arguments], env={**os.environ, **environment}, capture_output=True, text=True
     )
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line of an error that the user can mend."""
-    assert cli.main(arguments) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("rankbench: error: "), lines
-    return lines[0]
-
-
-@pytest.mark.parametrize("command", [command for command in cli.EXAMPLES if command])
-def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([command, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(f"  {line}" in shown for line in cli.EXAMPLES[command])
-
-
-@pytest.mark.parametrize("line", EXAMPLES)
-def test_examples_in_the_help_are_valid(line: str) -> None:
-    program, *arguments = shlex.split(line)
-    args = cli.build_parser().parse_args(arguments)
-    assert program == "rankbench"
-    for name in ("dataset", "name") if args.command != "study" else ("dataset",):
-        assert getattr(args, name, None) in (None, "my.yaml", *DATASETS)
-    assert getattr(args, "split", None) in (None, *SPLITS)
-    if args.command == "study":
-        study = find(args.name)
-        models = select(args.models) if args.models else study.models[args.size]
-        points = study.grid(Scope(models, args.size, series=tuple(args.series)))
-        assert all(cells(point, point.candidates[0], Settings().changed(args.set, tuple(MODELS)), 1) for point in points)
-    if args.command == "run":
-        assert experiment.plan(select(args.models), Settings().changed(args.set, tuple(MODELS)), args.seeds)
-
-
-def test_help_and_lists_import_no_library() -> None:
-    """That is why they answer at once."""
-    code = (
-        "import sys; from rankbench.bench import cli; assert cli.main(['--help']) == cli.main(['ls']) == 0; "
-        "print(sorted({'torch', 'numpy', 'pandas', 'yaml', 'rich', 'matplotlib'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,52 +55,6 @@ def test_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
     perfect = pd.DataFrame({"user": [0, 0], "label": [0, 1], "score": [0.2, 0.8], "warm_user": True, "warm_item": True})
     counts = {"n", "positives", "gauc_users", "gauc_users_dropped", "ndcg_users"}
     assert names("metrics") == set(metrics.evaluate(perfect)["all"]) - counts
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "the following arguments are required: COMMAND"),
-        (("rn",), "did you mean 'run'?"),
-        (("ls", "model"), "did you mean 'models'?"),
-        (("study", "negative"), "did you mean 'negatives'?"),
-        (("study", "time", "--size", "large"), "invalid choice: 'large'"),
-        (("study", "time", "--models", "hstuu"), "unknown model 'hstuu'; did you mean 'hstu'?"),
-        (("run", "--model", "din"), "did you mean '--models'?"),
-        (("run", "--seeds", "0"), "argument --seeds: must be a whole number above 0, not '0'"),
-        (("run", "--models", "hstuu"), "unknown model 'hstuu'; did you mean 'hstu'?"),
-        (("run", "--set", "lr=1"), "write section.key=value"),
-        (("run", "--set", "trian.lr=1"), "unknown section in --set 'trian'; did you mean 'train'?"),
-        (("run", "--set", "train.lrr=1"), "unknown key in train 'lrr'; did you mean 'lr'?"),
-        (("run", "--set", "train.epochs=many"), "train.epochs must be int, not 'many'"),
-        (("run", "--set", "data.history_length=0"), "data.history_length must be at least 1, not 0"),
-        (("run", "--config", "none.yaml"), "config file none.yaml does not exist"),
-        (("run", "--data-root", "nowhere"), "--data-root names nowhere, which is not a folder"),
-        (("run", "--device", "gpu"), "unknown device 'gpu'"),
-        (("run", "--kernel", "hstu_atention=torch"), "unknown operation 'hstu_atention'; did you mean 'hstu_attention'?"),
-        (("run", "--kernel", "hstu_attention=touch"), "did you mean 'torch'?"),
-        (("run", "--kernel", "torch"), "--kernel 'torch' is not OPERATION=IMPLEMENTATION"),
-        (("ls", "kernels", "--device", "gpu"), "unknown device 'gpu'"),
-        (("run", "--dataset", "ml100k"), "unknown data set 'ml100k'; did you mean 'ml-100k'?"),
-        (("run", "--dataset", "none.yaml"), "data set file none.yaml does not exist"),
-        (("data", "describe", "ml100k"), "did you mean 'ml-100k'?"),
-        (("data", "drop", "ml-100k"), "invalid choice: 'drop'"),
-        (("bench", "quality"), "bench quality needs --models-from, the folder model_zoo of a FuxiCTR checkout"),
-        (("bench", "quality", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
-        (
-            ("bench", "peers", "--python", "python3"),
-            "bench peers --python needs --models-from, the folder model_zoo of a",
-        ),
-        (("bench", "peers", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
-        (("bench", "quality", "--dropout", "1"), "argument --dropout: must be a number from 0 to below 1, not '1'"),
-        (("board",), "no run matches in results/local (it holds no run at all); start with: rankbench run"),
-        (("score",), "no run with scores in results/local; start with: rankbench run"),
-    ],
-)
-def test_wrong_usage_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert message in refused(capsys, *arguments)
 
 
 def benchmark(table: Path, *more: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support.cache import own_cache
 from support.tables import click_table
 
 
@@ -23,7 +24,7 @@ def start(folder: Path, results: str, *more: str) -> subprocess.Popen[str]:
             sys.executable, "-m", "rankbench", "run", "--dataset", "clicks.yaml", "--models", "hstu", "--seeds", "2",
             "--device", "cpu", "--quiet", "--results", results, *settings, *more,
         ],
-        cwd=folder, env={**os.environ, "RANKBENCH_CACHE": str(folder / "cache")},
+        cwd=folder, env={**os.environ, "RANKBENCH_CACHE": str(own_cache(folder))},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

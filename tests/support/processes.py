@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rankbench.kernels import native
+from support.cache import own_cache
 
 
 def pair(script: Path, *arguments: str) -> list[subprocess.Popen[str]]:
@@ -37,11 +37,7 @@ def pair(script: Path, *arguments: str) -> list[subprocess.Popen[str]]:
 
 def torchrun(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Two processes of a script or module with its arguments, in `folder`, with the kernels that are compiled already."""
-    kernels = native._cache()
-    kernels.mkdir(parents=True, exist_ok=True)
-    (folder / "cache").mkdir()
-    (folder / "cache" / "kernels").symlink_to(kernels)
-    environment = {**os.environ, "RANKBENCH_CACHE": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "RANKBENCH_CACHE": str(own_cache(folder)), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("RANKBENCH_DATA", None)
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     return subprocess.run([*launcher, *command], capture_output=True, text=True, cwd=folder, env=environment, timeout=600)

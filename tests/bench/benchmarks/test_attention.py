@@ -14,6 +14,7 @@ from rankbench.bench.benchmarks import attention
 from rankbench.bench.benchmarks.attention import Shape, lines, measure, shape_of, shapes
 from rankbench.bench.commands.roots import data_roots
 from rankbench.kernels.dispatch import OPERATIONS
+from support.cache import own_cache
 from support.tables import click_table
 
 CPU = torch.device("cpu")
@@ -66,7 +67,7 @@ def test_half_empty_batches_are_the_same_every_time() -> None:
 
 
 def test_a_data_set_gives_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     shape = shape_of(str(click_table(tmp_path)), data_roots(None))
     assert shape.plan is not None and sum(shape.lengths) == len(shape.plan.lo) and shape.positions == 102
     assert [row.contender for row in measure(shape, CPU, torch.float32, rounds=1)] == AVAILABLE

@@ -29,6 +29,7 @@ from rankbench.bench.benchmarks.quality import arms_of
 from rankbench.bench.config import DataConfig
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
+from support.cache import own_cache
 from support.fuxictr import model_zoo, stand_in
 from support.logs import make_data
 from support.tables import click_table
@@ -98,7 +99,7 @@ def test_what_is_missing_is_named(zoo: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     monkeypatch.delenv("RANKBENCH_DATA", raising=False)
 
 
@@ -117,8 +118,8 @@ def test_the_command_compares_prints_and_records(zoo: Path, tmp_path: Path, caps
         "0",
         "0.2",
     ]
-    asked += ["--models-from", str(zoo), "--results", "kept"]
-    assert cli.main([*asked, "--python", stand_in(tmp_path)]) == 0
+    asked += ["--models-from", str(zoo)]
+    assert cli.main([*asked, "--results", "kept", "--python", stand_in(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "din: **worse** than FuxiCTR's with the same information" in shown, "the stand-in knows the labels"
     text = (tmp_path / "kept" / "fuxictr-clicks@chrono-rank.json").read_text()
@@ -131,7 +132,7 @@ def test_the_command_compares_prints_and_records(zoo: Path, tmp_path: Path, caps
         *(("FuxiCTR", arm.name) for arm in ARMS),
     ]
     assert record["settings"]["ours din, no time"]["data"]["time"] == "none"
-    assert cli.main([*asked, "--python", stand_in(tmp_path, broken=True)]) == 0, "nothing is left to train"
+    assert cli.main([*asked, "--results", "kept", "--python", stand_in(tmp_path, broken=True)]) == 0, "nothing is left to train"
     assert cli.main([*asked, "--python", stand_in(tmp_path, broken=True), "--results", "other"]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("failed: FuxiCTR failed at din seed 0")
 

@@ -9,13 +9,14 @@ import pytest
 
 from rankbench.bench import cli
 from rankbench.bench.benchmarks.training import Speed, lines
+from support.cache import own_cache
 from support.tables import click_table
 
 
 @pytest.fixture(autouse=True)
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
 
 
 def test_both_choices_of_kernels_are_trained_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from rankbench.bench.errors import UserError
 from rankbench.bench.records import sweeps
 from rankbench.bench.registry import MODELS, info
 from rankbench.bench.studies.further import further_spaces, outside, shown_range
+from support.cache import own_cache
 from support.tables import click_table
 
 TEXTS = {
@@ -68,11 +69,12 @@ def test_a_model_may_have_negatives_of_its_own_and_no_other_data() -> None:
 
 def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     click_table(tmp_path)
-    common = ("--dataset", "clicks.yaml", "--models", "dnn", "--device", "cpu", "--quiet", "--results", "out")
+    history = ("--set", "data.history_length=50")
+    common = ("--dataset", "clicks.yaml", "--models", "dnn", "--device", "cpu", "--quiet")
     search = ("--search", "data.negative_rate=0.2..1.0:log", "--search", "dnn.activation=relu,prelu", "--set", "train.epochs=1")
-    assert cli.main(("sweep", *common, *search, "--trials", "4")) == 0
+    assert cli.main(("sweep", *common, *search, "--trials", "4", "--results", "out")) == 0
     record = sweeps.load(Path("out/sweeps/clicks@global-time/dnn.json"))
     rates = [trial.params["data.negative_rate"] for trial in record.trials]
     assert rates[0] == 1.0 and len(set(rates)) == 4 and all(0.2 <= rate <= 1 for rate in rates)
@@ -81,7 +83,7 @@ def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: py
     assert best is not None
     tuned = read_settings(Path("out/tuned/clicks@global-time/dnn.yaml"), tuple(MODELS))
     assert tuned.models["dnn"].get("data.negative_rate", 1.0) == best.params["data.negative_rate"]
-    assert cli.main(("run", *common, "--config", "tuned", "--seeds", "1", "--set", "data.history_length=50")) == 0
+    assert cli.main(("run", *common, "--results", "out", "--config", "tuned", "--seeds", "1", *history)) == 0
     (run,) = Path("out/runs").rglob("seed-0.json")
     assert json.loads(run.read_text())["config"]["data"].get("negative_rate", 1.0) == best.params["data.negative_rate"]
     assert cli.main(("sweep", *common, "--search", "data.negative_rate=0.2..0.5", "--trials", "1", "--results", "other")) == 2

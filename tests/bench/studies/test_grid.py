@@ -18,6 +18,7 @@ from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Point, RunsFailed, Scope, Study
+from support.cache import own_cache
 from support.records import predictions, record
 from support.studies import made_up
 from support.tables import click_table
@@ -27,7 +28,7 @@ from support.tables import click_table
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is read from or written to the user's folders."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
     monkeypatch.delenv("RANKBENCH_DATA", raising=False)
 
 

@@ -1,0 +1,144 @@
+"""Options that several commands share, and what their values may be."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from pathlib import Path
+
+from ..errors import UserError
+from .parser import Assign, Parser
+
+
+def add_models(parser: Parser, default: str) -> None:
+    """`--models`, of a benchmark or a sweep."""
+    parser.add_argument(
+        "--models",
+        default=default,
+        metavar="NAMES",
+        help=f"names, families, core or all, separated by commas (default: {default})",
+    )
+
+
+def add_training(parser: Parser) -> None:
+    """What every command has that trains models: on what, where and how."""
+    parser.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
+    parser.add_argument(
+        "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out or chrono-rank (default: the data set's own)"
+    )
+    add_device(parser)
+    add_threads(parser)
+    parser.add_argument(
+        "--kernel",
+        action=Assign,
+        default=[],
+        metavar="OPERATION=NAME",
+        help="use this implementation (rankbench ls kernels shows them); may be repeated",
+    )
+    parser.add_argument(
+        "--set", action=Assign, default=[], metavar="SECTION.KEY=VALUE", help="change one setting; may be repeated"
+    )
+
+
+def add_grid(parser: Parser, shown: str) -> None:
+    """What run and study share: cells of several seeds that are resumed.
+
+    Args:
+        shown: what is printed even with --quiet.
+    """
+    add_training(parser)
+    add_seeds(parser)
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="how many cells are trained at a time (default: one per core; one on an accelerator)",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a YAML file with the sections data, train and one per model; or the word tuned: what sweeps found",
+    )
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on from checkpoints of interrupted runs (default: yes)",
+    )
+    parser.add_argument("--quiet", action="store_true", help=f"show no progress, only {shown}")
+    add_roots(parser)
+    add_results(parser)
+
+
+def add_seeds(parser: Parser) -> None:
+    parser.add_argument(
+        "--seeds", type=positive, default=3, metavar="N", help="train each model with the seeds 0 to N - 1 (default: 3)"
+    )
+
+
+def add_device(parser: Parser) -> None:
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
+
+
+def add_threads(parser: Parser) -> None:
+    parser.add_argument(
+        "--threads", type=positive, default=1, metavar="N", help="how many threads a process has on the CPU (default: 1)"
+    )
+
+
+def add_roots(parser: Parser) -> None:
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="where published data lie, one folder per data set (default: the variable RANKBENCH_DATA)",
+    )
+
+
+def add_results(parser: Parser) -> None:
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results/local"),
+        metavar="DIR",
+        help="the folder of records and boards (default: results/local)",
+    )
+
+
+def refuse_beside(args: argparse.Namespace, what: str, useless: Collection[str]) -> None:
+    """Let options that do nothing be errors.
+
+    Args:
+        what: the start of the sentence: who makes no use of them.
+
+    Raises:
+        UserError: one of the options `useless` was given.
+    """
+    if extra := sorted(args.given & set(useless)):
+        raise UserError(f"{what} makes no use of {', '.join(extra)}; leave it out")
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A number from 0 to below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to below 1, not {text!r}")
+    return value
