@@ -4,16 +4,18 @@ VENV ?= .venv
 WORKERS ?= 2
 # Where pip shall find torch, if not where it finds everything else (the CPU build is much smaller).
 TORCH_INDEX ?=
+# What test-processors runs.
+TESTS ?= tests/bench/evaluation tests/bench/reporting
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-all lint docs format
+.PHONY: help install triton bench test test-results test-processors test-all lint docs format
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 install: $(INSTALLED)  ## virtual environment with the versions of constraints.txt
 
@@ -34,6 +36,15 @@ bench: install  ## every model on ml-100k, three seeds, then the leaderboard
 
 test: install  ## tests without network, in minutes
 	$(TEST)
+
+test-results: install  ## audit of what is committed under results/; fetches ml-100k to make its boards again, if it can
+	-$(BIN)/rankbench data get ml-100k
+	$(TEST) -m 'results and not slow'
+
+test-processors: install  ## the tests TESTS=... with the arithmetic of each processor that this one can stand for
+	for core in $$($(BIN)/python tests/support/blas.py); do \
+		echo "OPENBLAS_CORETYPE=$$core" && OPENBLAS_CORETYPE=$$core $(TEST) $(TESTS) || exit 1; \
+	done
 
 test-all: install  ## also the slow ones and those that fetch published data
 	$(TEST) -m 'not peers'

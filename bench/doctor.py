@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from . import packages
 from .data.sources import DATASETS
-
-KINDS = ("cpu", "cuda", "npu")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def _torch() -> list[Finding]:
 
     built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
     findings = [Finding("torch", f"{torch.__version__}, built for {built_for}")]
-    for kind in KINDS:
+    for kind in devices.KINDS:
         reason = devices.why_absent(kind)
         findings.append(Finding(kind, reason, "none") if reason else Finding(kind, _device(devices.resolve(kind))))
     threads = devices.threads()
@@ -112,18 +111,11 @@ def _packages() -> list[Finding]:
     except importlib.metadata.PackageNotFoundError:
         return [Finding("rankbench", "not installed: pip install -e .", state="FAIL")]
     names = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text]
-    versions = {name: _version(name) for name in ("rankbench", *names)}
+    versions = {name: packages.version(name) for name in ("rankbench", *names)}
     lacking = [name for name, version in versions.items() if version is None]
     if lacking:
         return [Finding("packages", f"missing: {', '.join(lacking)}; pip install {' '.join(lacking)}", state="FAIL")]
     return [Finding("packages", ", ".join(f"{name} {version}" for name, version in versions.items()))]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _compiler() -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ FOLDERS = ("bench", "baselines", "generative", "kernels")
 ROOMS = (
     *(
         "errors",
+        "packages",
         "contract",
         "config",
         "device",
@@ -47,8 +49,13 @@ MORE_LIBRARIES = {
 FILES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Dotted targets of a file's imports; relative ones as paths from the root, such as `bench.config`."""
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     package = path.parent.parts
     for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.Import):
@@ -142,12 +149,12 @@ def test_modules_import_each_other_in_no_circle() -> None:
     assert not edges, f"these import each other: {edges}"
 
 
-@pytest.mark.parametrize("path", [*FILES, *(path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("*.py")))], ids=str)
-def test_no_folder_is_imported_by_its_bare_name(path: Path) -> None:
+def test_no_folder_is_imported_by_its_bare_name() -> None:
     """That would make a second copy of the module, or find somebody else's package of that name."""
-    bare = libraries(path) & {*FOLDERS, "results", "tests"}
-    assert not bare
-    assert path.parts[0] == "tests" or "rankbench" not in libraries(path), "import relatively inside the tree"
+    for path in (*FILES, *(path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("*.py")))):
+        bare = libraries(path) & {*FOLDERS, "results", "tests"}
+        assert not bare, path
+        assert path.parts[0] == "tests" or "rankbench" not in libraries(path), f"{path}: import relatively inside the tree"
 
 
 def test_every_folder_with_code_is_a_package() -> None:

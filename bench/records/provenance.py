@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -13,6 +12,7 @@ import psutil
 import torch
 
 from .. import device as devices
+from .. import packages
 from .schema import Environment
 
 PACKAGES = ("rankbench", "torch", "torch-npu", "deepctr-torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "optuna")
@@ -30,7 +30,7 @@ def environment(device: torch.device) -> Environment:
         processes=int(os.environ.get("WORLD_SIZE", "1")),
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         accelerator=devices.accelerator_name(device),
-        versions={package: _version(package) for package in PACKAGES},
+        versions={package: packages.version(package) for package in PACKAGES},
         git_commit=commit,
         git_dirty=dirty,
         command=command(sys.argv),
@@ -46,13 +46,6 @@ def command(arguments: list[str]) -> tuple[str, ...]:
 def load_average() -> float:
     """Processes that wanted to run during the last minute."""
     return os.getloadavg()[0]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _cpu() -> str:
