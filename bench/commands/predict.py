@@ -48,13 +48,14 @@ def _weights(args: argparse.Namespace) -> Path:
     """A path as it is; or, of a model, the weights of its only configuration in the results, lowest seed."""
     if args.model.endswith(".safetensors"):
         return Path(args.model)
+    from ..data.sources import name_of
     from ..records.store import Store
     from ..registry import MODELS
 
     if args.model not in MODELS:
         raise unknown_name("model", args.model, MODELS)
     store = Store(args.results)
-    dataset = args.dataset and Path(args.dataset).stem
+    dataset = args.dataset and name_of(args.dataset)
     identities = [record.identity for record in store.records(dataset) if record.status == "ok"]
     paths = [store.weights_path(identity) for identity in identities if identity.model == args.model]
     paths = [path for path in paths if path.exists()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import math
@@ -44,7 +45,7 @@ class RankingData:
     hi: np.ndarray
     """int64 [events]: end (exclusive) of what every event sees."""
     config: DataConfig
-    """Resolved: no `default` is left in its negatives."""
+    """Resolved, see `resolved`; its `dataset` is the data set's own name."""
     spec: DataSpec
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
@@ -118,9 +119,21 @@ def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
     return prepare_log(open_dataset(config.dataset, roots), config)
 
 
+def resolved(config: DataConfig, log: EventLog) -> DataConfig:
+    """Settings as a record has them: the data set by its own name, no `default` left, and what is None means nothing else.
+
+    Raises:
+        UserError: an unknown split, or negatives that the log cannot give.
+    """
+    split = log.meta.default_split if config.split == "default" else config.split
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    return dataclasses.replace(config.resolved(log.positive_only), dataset=log.meta.name, split=split)
+
+
 def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     """`prepare` for a log that is already open."""
-    config = config.resolved(log.positive_only)
+    config = resolved(config, log)
     split = make_split(log, config.split)
     train = split.role == ROLES["train"]
     vocabulary = build_vocabulary(log, train)

@@ -6,25 +6,24 @@ Codes know nothing of training and test: which of them a model may know is decid
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 
+from ..errors import UserError
+from ..typed import as_json, read
 from .cleaning import CleaningReport, CleanLog
+from .content import ContentFacts, Owner, content_hash
 from .sources.schema import Feature, SourceFile
-
-Owner = Literal["user", "item", "context"]
 
 
 class Multi(NamedTuple):
@@ -42,10 +41,9 @@ class LogMeta:
     events: int
     users: int
     items: int
-    features: tuple[tuple[Owner, Feature], ...]
-    labels: tuple[str, ...]
-    """Names of the further labels."""
-    utc_offset_hours: float
+    content: ContentFacts
+    content_hash: str
+    """64 hex digits over all that a model or a metric can see of the log."""
     default_split: str
     files: tuple[SourceFile, ...]
     cleaning: CleaningReport
@@ -53,6 +51,21 @@ class LogMeta:
     citation: str
     bayes_auc: float | None
     notes: tuple[str, ...]
+
+    @property
+    def features(self) -> tuple[tuple[Owner, Feature], ...]:
+        """Side information and its owners, in the order of the model's fields."""
+        return self.content.features
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the further labels."""
+        return tuple(label.name for label in self.content.labels)
+
+    @property
+    def utc_offset_hours(self) -> float:
+        """Of hour of the day and weekday."""
+        return self.content.utc_offset_hours
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,7 @@ def write_log(clean: CleanLog, report: CleaningReport, folder: Path) -> EventLog
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         meta = _write_columns(clean, report, building)
-        (building / "meta.json").write_text(json.dumps(dataclasses.asdict(meta), indent=1))
+        (building / "meta.json").write_text(as_json(meta), encoding="utf-8")
         try:
             os.replace(building, folder)
         except OSError:
@@ -139,12 +152,16 @@ def write_log(clean: CleanLog, report: CleaningReport, folder: Path) -> EventLog
 
 def open_log(folder: Path) -> EventLog:
     """The log that was written into `folder`."""
-    raw: dict[str, Any] = json.loads((folder / "meta.json").read_text())
-    raw["features"] = tuple((owner, Feature(**feature)) for owner, feature in raw["features"])
-    raw["files"] = tuple(SourceFile(**file) for file in raw["files"])
-    raw["cleaning"] = CleaningReport(**raw["cleaning"])
-    raw["notes"], raw["labels"] = tuple(raw["notes"]), tuple(raw["labels"])
-    return EventLog(folder, LogMeta(**raw))
+    path = folder / "meta.json"
+
+    def broken(what: str) -> UserError:
+        return UserError(f"{path} {what}; delete the folder, it is made again from the source files")
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise broken(f"cannot be read ({error})") from None
+    return EventLog(folder, read(LogMeta, text, broken))
 
 
 def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> LogMeta:
@@ -179,14 +196,16 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
             assert table is not None, f"{owner} features without a table"
             _save_feature(folder, feature, pd.Series(table[feature.column]))
             features.append((owner, feature))
+    facts = ContentFacts(1, schema.label, schema.labels, schema.action, tuple(features), schema.utc_offset_hours)
+    columns = {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+    texts = [path.read_bytes().hex() for path in sorted(folder.glob("*.feather"))]
     return LogMeta(
         name=clean.name,
         events=len(events),
         users=len(users),
         items=len(items),
-        features=tuple(features),
-        labels=tuple(label.name for label in schema.labels),
-        utc_offset_hours=schema.utc_offset_hours,
+        content=facts,
+        content_hash=content_hash(facts, columns, {"all": texts}),
         default_split=clean.default_split,
         files=clean.files,
         cleaning=report,
