@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import yaml
+from annotated_types import Ge, Gt, Le, Lt
 
 from .errors import UserError, unknown_name
-
-T = TypeVar("T")
+from .identity import config_hash
+from .typed import from_dict, load_yaml
 
 
 @dataclass(frozen=True)
@@ -37,15 +34,15 @@ class DataConfig:
     """A name of `rankbench ls datasets`, or the path of a YAML file that describes your own table."""
     split: str = "default"
     """global-time, per-user-time, leave-one-out, chrono-rank, or `default`: the data set's own."""
-    history_length: int = 50
+    history_length: Annotated[int, Ge(1), Le(100_000)] = 50
     """L: an example sees at most the L latest visible events of its user."""
     time: Literal["none", "history", "request"] = "request"
     """Time information, the same for every model: none; gaps between past events; also the time of the request."""
-    request_window: float | None = None
+    request_window: Annotated[float, Ge(0), Le(1e10)] | None = None
     """Seconds: events of a user within one window belong to one request, in training as in the test. All of them look back from
     its start, and ranking is judged among them. 0: equal timestamps alone. null: the requests that the log itself names, else
     the data set's own window (`rankbench data describe`)."""
-    feedback_delay: float = 0.0
+    feedback_delay: Annotated[float, Ge(0), Le(1e10)] = 0.0
     """Seconds before an event's outcome becomes visible."""
     test_history: Literal["live", "frozen"] = "live"
     """What a validation or test example sees of its own period: live, all strictly earlier events of its user; frozen, none,
@@ -54,19 +51,19 @@ class DataConfig:
     """How sequences are cut for generative rankers. dense: a user's sequence in long segments, every example of it in one pass;
     deeper layers then reach further back than one history length. impression: a segment for each example with its history alone,
     about history_length times the work; classical rankers always see examples so."""
-    unknown_rate: float = 0.1
+    unknown_rate: Annotated[float, Ge(0), Lt(1)] = 0.1
     """Share of the ids in training batches that are replaced by `unknown`, so that its row is trained: the id of every item, in
     histories as among candidates, each for itself; the id of the user, once an example or segment. The same in both views."""
-    train_share: float = 1.0
+    train_share: Annotated[float, Gt(0), Le(1)] = 1.0
     """Share of the training examples that are learned from: a random one for each seed, and a smaller share lies within a larger.
     Histories, vocabulary, validation and test stay as they are, so that the amount of supervision alone changes."""
     negatives: Literal["default", "exposed", "uniform", "popularity", "in-batch"] = "default"
     """Where negatives of training come from, see data/negatives.py. default: exposed, or uniform if the log has none."""
-    negative_rate: float | None = None
+    negative_rate: Annotated[float, Gt(0), Le(1e6)] | None = None
     """exposed: share of the negatives that training keeps (default 1). Otherwise: sampled negatives a positive (default 4)."""
     test_negatives: Literal["default", "exposed", "uniform", "popularity"] = "default"
     """The same for validation and test examples, which are sampled once for a split. Boards never mix them."""
-    test_negative_rate: int = 20
+    test_negative_rate: Annotated[int, Ge(1), Le(1_000_000)] = 20
     """Sampled negatives a positive in validation and test."""
     repeats: bool = False
     """Keep positives that their user had met before beside sampled negatives, which are never such items: the history alone then
@@ -77,15 +74,6 @@ class DataConfig:
     """Sample no item that the user likes later. That uses the future, test included: only to compare with work that does it."""
 
     def __post_init__(self) -> None:
-        _at_least("data.history_length", self.history_length, 1)
-        _at_least("data.feedback_delay", self.feedback_delay, 0)
-        if self.request_window is not None:
-            _at_least("data.request_window", self.request_window, 0)
-        if not 0 <= self.unknown_rate < 1:
-            raise UserError(f"data.unknown_rate must be in [0, 1), not {self.unknown_rate}")
-        if not 0 < self.train_share <= 1:
-            raise UserError(f"data.train_share must be in (0, 1], not {self.train_share}")
-        _at_least("data.test_negative_rate", self.test_negative_rate, 1)
         rate = self.negative_rate
         if rate is not None and self.negatives == "exposed" and not 0 < rate <= 1:
             raise UserError(f"data.negative_rate is a share, in (0, 1], if data.negatives=exposed, not {rate}")
@@ -123,34 +111,26 @@ class DataConfig:
 class TrainConfig:
     """How a model is trained; the same loop for both families. A model's card may change these defaults."""
 
-    lr: float = 1e-3
-    weight_decay: float = 0.0
+    lr: Annotated[float, Gt(0)] = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled (AdamW)."""
-    embedding_decay: float = 0.0
+    embedding_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled decay of embedding tables alone; they overfit first."""
-    batch_size: int = 1024
+    batch_size: Annotated[int, Ge(1)] = 1024
     """Examples in a pointwise batch."""
-    batch_events: int = 4096
+    batch_events: Annotated[int, Ge(1)] = 4096
     """Events in a sequence batch, at most; a longer segment travels alone."""
-    epochs: int = 20
-    patience: int = 2
+    epochs: Annotated[int, Ge(1)] = 20
+    patience: Annotated[int, Ge(1)] = 2
     """Epochs without a better validation metric before training stops; the best weights are restored."""
     monitor: Literal["auc", "gauc", "logloss"] = "auc"
-    max_seconds: float = 0.0
+    max_seconds: Annotated[float, Ge(0)] = 0.0
     """Stop after this training time (on a CPU, CPU time by thread); 0: no limit."""
-    clip_norm: float = 5.0
+    clip_norm: Annotated[float, Ge(0)] = 5.0
     """Largest gradient norm; 0: not clipped."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    checkpoint_seconds: float = 120.0
+    checkpoint_seconds: Annotated[float, Ge(0)] = 120.0
     """A checkpoint is written after each epoch and at least this often within one."""
-
-    def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise UserError(f"train.lr must be above 0, not {self.lr}")
-        for name in ("batch_size", "batch_events", "epochs", "patience"):
-            _at_least(f"train.{name}", getattr(self, name), 1)
-        for name in ("weight_decay", "embedding_decay", "max_seconds", "clip_norm", "checkpoint_seconds"):
-            _at_least(f"train.{name}", getattr(self, name), 0)
 
 
 @dataclass(frozen=True)
@@ -164,88 +144,12 @@ class Experiment:
     """The model's own config dataclass."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The fully resolved experiment, ready for JSON."""
-        values = dataclasses.asdict(self)
-        # A table of one's own is known by its name, not by where its YAML lies on this machine.
-        values["data"]["dataset"] = (
-            Path(self.data.dataset).stem if self.data.dataset.endswith((".yaml", ".yml")) else self.data.dataset
-        )
-        # What is not asked for, and sampling that does not take place, is no part of an experiment.
-        for name in getattr(self.params, "inert", ()):
-            del values["params"][name]
-        data = values["data"]
-        if not data["labels"]:
-            del data["labels"]
-        if data["train_share"] == 1:
-            del data["train_share"]
-        if data["test_negatives"] in ("default", "exposed"):
-            del data["test_negatives"], data["test_negative_rate"]
-        if data["negatives"] in ("default", "exposed") and data["negative_rate"] in (None, 1.0):
-            del data["negatives"], data["negative_rate"]
-        if not data.keys() & {"negatives", "test_negatives"}:
-            del data["exclude_future_positives"], data["repeats"]
-        return values
+        """All of its settings, ready for JSON. Once its data settings are resolved, that is what a record holds."""
+        return dataclasses.asdict(self)
 
     @property
     def hash(self) -> str:
         return config_hash(self.as_dict())
-
-
-def config_hash(values: dict[str, Any]) -> str:
-    """12 hex digits of the sha256 of the canonical JSON of a resolved experiment, as `Experiment.as_dict` gives it."""
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def _at_least(name: str, value: float, low: float) -> None:
-    if not value >= low:
-        raise UserError(f"{name} must be at least {low}, not {value}")
-
-
-def from_dict(cls: type[T], values: dict[str, Any], where: str, base: T | None = None) -> T:
-    """A config dataclass from plain values; keys that are absent keep the values of `base` (or the defaults).
-
-    Raises:
-        UserError: a key that does not exist (with the nearest one), a value of the wrong type, named as `where.key`, or a
-            combination that the config refuses with a ValueError.
-    """
-    hints = typing.get_type_hints(cls)
-    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    changes: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            raise unknown_name(f"key in {where}", key, known)
-        changes[key] = _converted(value, hints[key], f"{where}.{key}")
-    try:
-        return dataclasses.replace(base, **changes) if base is not None else cls(**changes)  # type: ignore[type-var]
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
-
-
-def _converted(value: Any, hint: Any, where: str) -> Any:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in args:
-            raise unknown_name(f"value of {where}", str(value), map(str, args))
-        return value
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        return _converted(value, next(a for a in args if a is not type(None)), where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise UserError(f"{where} must be a list such as [200, 80], not {value!r}")
-        return tuple(_converted(entry, args[0], where) for entry in value)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):
-        try:  # YAML reads 1e-3 as a string
-            return float(value)
-        except ValueError:
-            pass
-    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise UserError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -288,7 +192,7 @@ class Settings:
             section, dot, key = path.partition(".")
             if not (separator and dot and key):
                 raise UserError(f"--set {assignment}: write section.key=value, for example train.lr=1e-3 or din.dropout=0.2")
-            value = yaml.safe_load(text)
+            value = _assigned(assignment, text)
             if section in ("data", "train"):
                 (result.data if section == "data" else result.train)[key] = value
                 for name, keys in own.items():
@@ -303,13 +207,20 @@ class Settings:
         return result
 
 
+def _assigned(assignment: str, text: str) -> Any:
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {assignment}: {' '.join(str(error).split())}") from None
+
+
 def read_settings(path: Path, models: tuple[str, ...]) -> Settings:
     """Settings of a YAML file with the sections data, train and one per model; or of one that a sweep made.
 
     The latter has the section `tuning` and that of one model.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"config file {path} does not exist") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -325,9 +236,7 @@ def read_settings(path: Path, models: tuple[str, ...]) -> Settings:
         return Settings(content.get("data", {}), content.get("train", {}), own)
     if len(own) != 1 or own.keys() != content.keys():
         raise UserError(f"config file {path}: beside 'tuning' there is the section of one model, which the sweep tuned, alone")
-    if missing := sorted({f.name for f in dataclasses.fields(Tuning)} - sweep.keys()):
-        raise UserError(f"config file {path}: 'tuning' lacks {', '.join(missing)}; rankbench sweep writes it whole")
-    return Settings(models=own, tuning=dict.fromkeys(own, from_dict(Tuning, sweep, "tuning")))
+    return Settings(models=own, tuning=dict.fromkeys(own, from_dict(Tuning, sweep, f"config file {path}: tuning")))
 
 
 OWN_DATA = ("negatives", "negative_rate")

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from .config import DataConfig, config_hash, from_dict
 from .data import sources
-from .data.dataset import RankingData, prepare
+from .data.dataset import RankingData
 from .data.sources.schema import DataRoots
 from .errors import UserError
 from .evaluation import evaluator
+from .identity import config_hash
 from .records.schema import RunRecord, from_json
 from .records.store import Store
 from .registry import MODELS
 from .reporting.rescore import mismatch
+from .rows import data_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _about_record(record: RunRecord, store: Store, path: Path) -> Iterator[tuple
     computed = config_hash(record.config)
     if computed != identity.config_hash:
         yield "wrong", f"its config has the hash {computed}, not {identity.config_hash}"
-    named = (record.config.get("model"), record.config.get("data", {}).get("dataset"))
+    named = (record.config["model"], record.config["data"]["dataset"])
     if named != (identity.model, identity.dataset):
         yield "wrong", f"its config is of {named[0]} on {named[1]}, its identity of {identity.model} on {identity.dataset}"
     if identity.model not in MODELS:
@@ -142,14 +143,13 @@ def _about_data(records: Iterable[RunRecord], store: Store, roots: DataRoots, so
     for group in groups.values():
         identity = group[0].identity
         name = f"{identity.dataset}@{identity.split}"
-        own = source if source is not None and Path(source).stem == identity.dataset else None
+        own = source if source is not None and sources.name_of(source) == identity.dataset else None
         if own is None and not _at_hand(identity.dataset, roots):
             how = f"rankbench data get {identity.dataset}" if identity.dataset in sources.DATASETS else "--dataset FILE.yaml"
             yield Finding("note", name, f"split and metrics were not recomputed: the data set is not here ({how})")
             continue
         try:
-            changes = {"dataset": own} if own else {}
-            data = prepare(from_dict(DataConfig, group[0].config["data"] | changes, f"the records of {name}"), roots)
+            data = data_of(group[0].config["data"], roots, f"the records of {name}", own)
         except UserError as error:
             yield Finding("wrong", name, f"its data cannot be made again: {error}")
             continue
@@ -160,6 +160,10 @@ def _about_runs(group: list[RunRecord], store: Store, data: RankingData) -> Iter
     rows = store.keep_rows(group[0].identity, evaluator.rows(data, "test"))
     for record in group:
         where = store.record_path(record.identity).relative_to(store.root).as_posix()
+        if record.identity.content_hash != data.log.meta.content_hash:
+            theirs, ours = record.identity.content_hash[:12], data.log.meta.content_hash[:12]
+            yield Finding("wrong", where, f"it is of other data: content hash {theirs}, here {ours}")
+            continue
         if record.data.split_hash != data.split.hash:
             yield Finding("wrong", where, f"split hash {record.data.split_hash[:12]}; here it is {data.split.hash[:12]}")
             continue

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,17 +20,20 @@ import torch
 from ..kernels import dispatch
 from . import device as devices
 from . import implementations, registry, workers
-from .config import DataConfig, Experiment, LogDefaults, Settings, resolve
+from .config import DataConfig, Experiment, Settings, resolve
 from .contract import ModelInfo, Ranker
-from .data.dataset import RankingData, prepare
+from .data.dataset import RankingData, open_dataset, prepare, prepare_log, resolved
 from .data.sources.schema import DataRoots
 from .data.splits import ROLES
 from .errors import UserError, in_one_line
 from .evaluation import evaluator, metrics
 from .evaluation.flops import flops_per_example
+from .identity import difference
 from .records import provenance, weights
+from .records.changes import about_change
 from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord, Tuning
 from .records.store import Store
+from .training.checkpoint import Checkpoint
 from .training.progress import Display, Quiet, Reporter, Send
 from .training.team import ALONE, ProcessFailed, Team
 from .training.trainer import Progress, TrainState, train
@@ -46,8 +48,13 @@ class Cell:
     """The same model on the same data set, nothing else asked for."""
     info: ModelInfo
     seed: int
+    source: str
+    """Where its data set is found: a registered name or the path of a YAML file."""
     tuning: Tuning | None = None
     """The sweep that found its settings."""
+    content_hash: str = ""
+    """Of the log and of the split, once they are known, see `resolved`."""
+    split_hash: str = ""
 
     @property
     def name(self) -> str:
@@ -58,10 +65,29 @@ class Cell:
         """Settings that differ from the model's defaults."""
         return difference(self.default.as_dict(), self.experiment.as_dict())
 
-    def resolved(self, log: LogDefaults) -> Cell:
-        """With what `default` means for the log at hand: part of the experiment's identity."""
-        experiment, default = (dataclasses.replace(one, data=one.data.resolved(log)) for one in (self.experiment, self.default))
-        return dataclasses.replace(self, experiment=experiment, default=default)
+    def resolved(self, data: RankingData) -> Cell:
+        """With the settings of the data that were prepared for it: as it is hashed and recorded."""
+        return dataclasses.replace(
+            self,
+            experiment=dataclasses.replace(self.experiment, data=data.config),
+            default=dataclasses.replace(self.default, data=resolved(self.default.data, data.log)),
+            content_hash=data.log.meta.content_hash,
+            split_hash=data.split.hash,
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """Of a resolved cell."""
+        return Identity(
+            dataset=self.experiment.data.dataset,
+            split=self.experiment.data.split,
+            model=self.info.name,
+            family=self.info.family,
+            config_hash=self.experiment.hash,
+            content_hash=self.content_hash,
+            split_hash=self.split_hash,
+            seed=self.seed,
+        )
 
 
 def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
@@ -71,19 +97,9 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
         info = registry.info(name)
         experiment = resolve(name, info.config, dict(info.train), settings)
         default = resolve(name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
-        cells += [Cell(experiment, default, info, seed, settings.tuning.get(name)) for seed in range(seeds)]
+        source, tuning = experiment.data.dataset, settings.tuning.get(name)
+        cells += [Cell(experiment, default, info, seed, source, tuning) for seed in range(seeds)]
     return cells
-
-
-def difference(default: dict[str, Any], actual: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of `actual` that `default` does not have, by dotted key."""
-    result: dict[str, Any] = {}
-    for key, value in actual.items():
-        if isinstance(value, dict):
-            result |= difference(default.get(key, {}), value, f"{prefix}{key}.")
-        elif key not in default or value != default[key]:
-            result[f"{prefix}{key}"] = value
-    return result
 
 
 def run_all(
@@ -120,14 +136,19 @@ def run_all(
     team.from_leader(store.check_writable)
     records: list[RunRecord | None] = [None] * len(cells)
     missing: list[_Job] = []
+    changes: list[str] = []
     for places in _by_data(cells).values():
         same, data = with_data([cells[at] for at in places], roots)
-        done = team.from_leader(functools.partial(_finished, same, data, store))
+        done = team.from_leader(functools.partial(_finished, same, store))
         for at, cell, record in zip(places, same, done, strict=True):
             records[at] = record
             if record is None:
                 missing.append(_Job(at, cell, str(chosen), roots, store, resume, kernels, team))
+        if team.leads and None in done:
+            changes += about_change(store, [cell.identity for cell in same], data.log.meta.content)
     with Display(quiet or not team.leads) as display:
+        for change in dict.fromkeys(changes):
+            display.line(change)
         if len(missing) < len(cells):
             display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
         for job, record in workers.run(_run_job, missing, _at_a_time(jobs, threads, chosen, team), threads, display):
@@ -145,9 +166,9 @@ def _by_data(cells: Sequence[Cell]) -> dict[DataConfig, list[int]]:
     return found
 
 
-def _finished(cells: Sequence[Cell], data: RankingData, store: Store) -> list[RunRecord | None]:
+def _finished(cells: Sequence[Cell], store: Store) -> list[RunRecord | None]:
     """Records of those of the cells that need not run again."""
-    return [store.finished(_identity(cell, data), data.split.hash) for cell in cells]
+    return [store.finished(cell.identity) for cell in cells]
 
 
 def _at_a_time(jobs: int | None, threads: int, device: torch.device, team: Team) -> int:
@@ -174,13 +195,13 @@ def make_ready(cells: Sequence[Cell], device: str, kernels: Mapping[str, str]) -
 
 
 def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], RankingData]:
-    """Cells with the same data settings, their negatives resolved, and the data.
+    """Cells with the same data settings, resolved, and the data.
 
     Raises:
         UserError: the data set is wrong, or cannot say which epoch is the best.
     """
     data = prepare(cells[0].experiment.data, roots)
-    cells = [cell.resolved(data.log.defaults) for cell in cells]
+    cells = [cell.resolved(data) for cell in cells]
     _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
     return cells, data
 
@@ -209,22 +230,27 @@ class _Job:
     kernels: dict[str, str]
     team: Team
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        identity = self.cell.identity
+        return Checkpoint(self.store.checkpoint_path(identity), f"{identity.cell}-{identity.seed}")
+
 
 @functools.lru_cache(maxsize=1)
-def _prepared(config: DataConfig, roots: DataRoots) -> RankingData:
-    return prepare(config, roots)
+def _prepared(source: str, config: DataConfig, roots: DataRoots) -> RankingData:
+    return prepare_log(open_dataset(source, roots), config)
 
 
 def _run_job(job: _Job, send: Send) -> RunRecord | None:
     devices.keep_freed_memory()
-    data = _prepared(job.cell.experiment.data, job.roots)
+    data = _prepared(job.cell.source, job.cell.experiment.data, job.roots)
     device = devices.resolve(job.device)
     with dispatch.forced(job.kernels):
         if job.team.leads:
             return _run_cell(job, data, device, Reporter(job.cell.name, send))
         # What fails in all processes is recorded by the leader.
         with contextlib.suppress(ProcessFailed, FloatingPointError):
-            _fit(job.cell, data, device, job.store.checkpoint_path(_identity(job.cell, data)), Quiet(), job.team)
+            _fit(job.cell, data, device, job.checkpoint, Quiet(), job.team)
         return None
 
 
@@ -236,23 +262,14 @@ def _summary(name: str, record: RunRecord) -> str:
     return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"
 
 
-def _identity(cell: Cell, data: RankingData) -> Identity:
-    return Identity(
-        dataset=data.log.meta.name,
-        split=data.split.name,
-        model=cell.info.name,
-        family=cell.info.family,
-        config_hash=cell.experiment.hash,
-        seed=cell.seed,
-    )
-
-
 def _facts(data: RankingData) -> DataFacts:
     log, split = data.log, data.split
     examples = {role: data.examples(role) for role in ROLES}
     test = examples["test"]
     return DataFacts(
         files=tuple(File(**dataclasses.asdict(file)) for file in log.meta.files),
+        content=log.meta.content,
+        content_hash=log.meta.content_hash,
         split_hash=split.hash,
         events=log.meta.events,
         users=log.meta.users,
@@ -274,10 +291,10 @@ def _now() -> str:
 def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Reporter) -> RunRecord:
     """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
     cell, store = job.cell, job.store
-    identity = _identity(cell, data)
-    checkpoint = store.checkpoint_path(identity)
+    identity = cell.identity
+    checkpoint = job.checkpoint
     if not job.resume:
-        checkpoint.unlink(missing_ok=True)
+        checkpoint.remove()
     record = RunRecord(
         schema_version=SCHEMA_VERSION,
         identity=identity,
@@ -285,6 +302,7 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
         error=None,
         config=cell.experiment.as_dict(),
         changed=cell.changed,
+        logit_correction=data.logit_correction,
         tuning=cell.tuning,
         data=_facts(data),
         metrics=None,
@@ -313,12 +331,12 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
         record = dataclasses.replace(record, error=in_one_line(error))
     record = dataclasses.replace(record, kernels=ran, finished=_now())
     store.write(record, predictions, trained)
-    checkpoint.unlink(missing_ok=True)
+    checkpoint.remove()
     return record
 
 
 def _fit(
-    cell: Cell, data: RankingData, device: torch.device, checkpoint: Path, progress: Progress, team: Team
+    cell: Cell, data: RankingData, device: torch.device, checkpoint: Checkpoint, progress: Progress, team: Team
 ) -> tuple[Ranker, TrainState]:
     """The model of a cell, trained."""
     torch.manual_seed(cell.seed)
@@ -328,7 +346,7 @@ def _fit(
 
 
 def _measure(
-    cell: Cell, data: RankingData, device: torch.device, checkpoint: Path, progress: Reporter, team: Team
+    cell: Cell, data: RankingData, device: torch.device, checkpoint: Checkpoint, progress: Reporter, team: Team
 ) -> tuple[dict[str, Any], pd.DataFrame, Ranker]:
     """Metrics, cost and curve of a cell, its test predictions, and the trained model."""
     experiment, info = cell.experiment, cell.info

@@ -1,17 +1,38 @@
-"""Test rows of runs that came without them, as committed ones do: made again from the data set, and held against the hash."""
+"""What records are about, made again from the data sets: their events, their splits and the test rows that are not committed."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-from .config import DataConfig, from_dict
+from .config import DataConfig
 from .data import sources
-from .data.dataset import prepare
+from .data.dataset import RankingData, open_dataset, prepare_log
 from .data.sources.schema import DataRoots
 from .errors import UserError
 from .evaluation import evaluator
 from .records.schema import RunRecord
 from .records.store import Store
+from .typed import from_dict
+
+
+def data_of(settings: Mapping[str, Any], roots: DataRoots, where: str, source: str | None = None) -> RankingData:
+    """The data that the resolved data settings of a record or of weights are about, as the data set is now.
+
+    Args:
+        where: of the settings, for error messages.
+        source: the YAML file of one's own table; a record knows its name alone.
+
+    Raises:
+        UserError: the data set cannot be had, or is another one than the settings name.
+    """
+    config = from_dict(DataConfig, settings, where)
+    if source is None and config.dataset not in sources.DATASETS:
+        raise UserError(f"{where} is about your own table {config.dataset}: name its YAML file with --dataset FILE.yaml")
+    log = open_dataset(source or config.dataset, roots)
+    if log.meta.name != config.dataset:
+        raise UserError(f"{where} is about {config.dataset}, but --dataset {source} describes {log.meta.name}")
+    return prepare_log(log, config)
 
 
 def restore(store: Store, roots: DataRoots, dataset: str | None = None, split: str | None = None) -> None:
@@ -23,7 +44,7 @@ def restore(store: Store, roots: DataRoots, dataset: str | None = None, split: s
     Raises:
         UserError: a data set cannot be had, or gives other rows than those that the runs scored.
     """
-    name = dataset and Path(dataset).stem
+    name = None if dataset is None else sources.name_of(dataset)
     source = dataset if name != dataset else None
     for record in store.records(name, split):
         if record.status == "ok" and store.has_scores(record.identity):
@@ -33,15 +54,10 @@ def restore(store: Store, roots: DataRoots, dataset: str | None = None, split: s
 
 
 def _restore(store: Store, roots: DataRoots, record: RunRecord, wanted: str, source: str | None) -> None:
-    own = {"dataset": source} if source else {}
-    config = from_dict(DataConfig, record.config["data"] | own, f"the record {store.record_path(record.identity)}")
-    if source is None and config.dataset not in sources.DATASETS:
-        raise UserError(
-            f"the test rows of {config.dataset} are not in {store.root}; give the YAML file of the table: --dataset FILE.yaml"
-        )
-    data = prepare(config, roots)
     identity = record.identity
-    if data.split.hash != record.data.split_hash or store.keep_rows(identity, evaluator.rows(data, "test")) != wanted:
+    data = data_of(record.config["data"], roots, f"the record {store.record_path(identity)}", source)
+    same = (data.log.meta.content_hash, data.split.hash) == (identity.content_hash, identity.split_hash)
+    if not same or store.keep_rows(identity, evaluator.rows(data, "test")) != wanted:
         raise UserError(
             f"{identity.dataset}@{identity.split}: the data set here gives other test rows than those that the runs in "
             f"{store.root} scored; use the files of their records, or run again"

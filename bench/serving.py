@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from . import device as devices
-from . import registry
-from .config import DataConfig, TrainConfig, from_dict
+from . import registry, rows
+from .config import TrainConfig
 from .contract import ModelInfo, Ranker, to_device
-from .data.dataset import RankingData, prepare
+from .data.dataset import RankingData
 from .data.requests import Request, candidate_batch, code_of, past_batch, request_at, request_batch
 from .data.sources.schema import DataRoots
 from .errors import UserError
 from .records import weights
+from .typed import from_dict
 
 CHUNK = 1024
 """Candidates in one pass, at most."""
@@ -71,13 +72,16 @@ class Scorer:
         """
         state, header = weights.read(path)
         experiment, where = header.experiment, f"the header of {path}"
-        config = from_dict(DataConfig, experiment["data"] | ({"dataset": dataset} if dataset else {}), where)
-        data = prepare(config, roots)
-        if (data.log.meta.name, data.split.hash) != (header.dataset, header.split_hash):
-            raise UserError(
-                f"weights {path} belong to split {header.split_hash[:12]} of {header.dataset}, but the data here give "
-                f"{data.split.hash[:12]} of {data.log.meta.name}: ids would mean other things; use the same files or train again"
-            )
+        data = rows.data_of(experiment["data"], roots, where, dataset)
+        for what, theirs, ours in (
+            ("content", header.content_hash, data.log.meta.content_hash),
+            ("split", header.split_hash, data.split.hash),
+        ):
+            if theirs != ours:
+                raise UserError(
+                    f"weights {path} belong to {what} {theirs[:12]} of {header.dataset}, but the data here give {ours[:12]}: "
+                    "ids would mean other things; use the same files or train again"
+                )
         info = registry.info(experiment["model"])
         model = info.build(from_dict(info.config, experiment["params"], where), data.spec).to(device)
         weights.restore(model, state, path, device)

@@ -76,11 +76,6 @@ class SequenceConfig(IdentityConfig):
             raise ValueError(f"layout=late needs a head that reads the candidate ({', '.join(READS_CANDIDATE)}), not {self.head}")
 
     @property
-    def inert(self) -> tuple[str, ...]:
-        """Settings without any effect beside the others; they are no part of an experiment's identity."""
-        return () if self.head == "mmoe" else ("experts",)
-
-    @property
     def tokens_per_event(self) -> int:
         """Largest number of visible tokens that one event gives."""
         return 2 if self.layout == "interleaved" and self.actions else 1

@@ -18,6 +18,7 @@ from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.schema import Label
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator, metrics
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from support.logs import raw_log
@@ -83,7 +84,7 @@ def test_models_of_both_families_learn_every_label(name: str, data: RankingData,
     before = losses()
 
     config = TrainConfig(lr=5e-3, epochs=6, patience=6, monitor="logloss", batch_size=64, batch_events=256)
-    train(model, info, data, config, 0, CPU, tmp_path / "resume.pt", Quiet())
+    train(model, info, data, config, 0, CPU, Checkpoint(tmp_path / "resume.pt", "test"), Quiet())
     assert (losses() < before).all(), "the loss of every label falls"
     table = evaluator.predictions(model, info, data, "test", CPU, "fp32")
     assert {"label.love", "score.love", "label.hate", "score.hate"} <= set(table)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rankbench.bench import registry
-from rankbench.bench.config import DataConfig, TrainConfig, from_dict
+from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.contract import IdentityConfig, ModelInfo, Ranker
 from rankbench.bench.data.batches import make_batches, segment_start
 from rankbench.bench.data.cleaning import clean
@@ -23,8 +23,10 @@ from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.requests import request_batch, request_of
 from rankbench.bench.data.visibility import visible_intervals
 from rankbench.bench.evaluation import evaluator, metrics
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
+from rankbench.bench.typed import from_dict
 from support.logs import changed, make_data, raw_log, with_config
 
 CPU = torch.device("cpu")
@@ -285,7 +287,7 @@ def test_shuffled_labels_teach_nothing(name: str, shuffled: RankingData, tmp_pat
     info = registry.info(name)
     model = build(info, shuffled)
     config = TrainConfig(epochs=3, batch_size=256, batch_events=512)
-    train(model, info, shuffled, config, 0, CPU, tmp_path / "resume.pt", Quiet())
+    train(model, info, shuffled, config, 0, CPU, Checkpoint(tmp_path / "resume.pt", "test"), Quiet())
     test = evaluator.predictions(model, info, shuffled, "test", CPU, "fp32")
     positives = int(test["label"].sum())
     # Hanley & McNeil's standard error of an AUC of one half.

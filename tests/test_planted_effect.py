@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from rankbench.bench import registry
-from rankbench.bench.config import DataConfig, TrainConfig, from_dict
+from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.simulator import TARGET, expected_auc, simulate
 from rankbench.bench.evaluation import evaluator, metrics
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
+from rankbench.bench.typed import from_dict
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +41,7 @@ def trained_auc(name: str, data: RankingData, folder: Path, params: dict[str, ob
     torch.manual_seed(0)
     model = info.build(from_dict(info.config, params, name), data.spec)
     config = from_dict(TrainConfig, {**info.train, **settings}, "train")
-    train(model, info, data, config, 0, torch.device("cpu"), folder / "resume.pt", Quiet())
+    train(model, info, data, config, 0, torch.device("cpu"), Checkpoint(folder / "resume.pt", "test"), Quiet())
     frame = evaluator.predictions(model, info, data, "test", torch.device("cpu"), "fp32")
     return metrics.auc(frame["label"].to_numpy(), frame["score"].to_numpy())
 

@@ -22,12 +22,14 @@ import numpy as np
 import torch
 
 from .. import registry
-from ..config import DataConfig, TrainConfig, from_dict
+from ..config import DataConfig, TrainConfig
 from ..contract import ModelInfo
 from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
+from ..training.checkpoint import Checkpoint
 from ..training.progress import Quiet
 from ..training.trainer import train
+from ..typed import from_dict
 from . import fuxictr_cells
 from .fuxictr_cells import Arm, Peer
 from .fuxictr_rows import peer_rows
@@ -163,7 +165,9 @@ def _ours(info: ModelInfo, params: dict[str, object], data: RankingData) -> Call
         model = info.build(dataclasses.replace(info.config(), embedding_dim=EMBEDDING, **params), data.spec)  # type: ignore[type-var]
         config = dataclasses.replace(from_dict(TrainConfig, dict(info.train), info.name), epochs=1, batch_size=BATCH)
         with tempfile.TemporaryDirectory() as folder:
-            state = train(model, info, data, config, 0, torch.device("cpu"), Path(folder) / "resume.pt", Quiet())
+            state = train(
+                model, info, data, config, 0, torch.device("cpu"), Checkpoint(Path(folder) / "resume.pt", "measured"), Quiet()
+            )
         return Speed(state.trained, state.seconds, state.cpu_seconds)
 
     return run

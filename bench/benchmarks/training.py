@@ -20,6 +20,7 @@ from .. import registry
 from ..config import Settings, resolve
 from ..data.dataset import RankingData
 from ..errors import UserError
+from ..training.checkpoint import Checkpoint
 from ..training.progress import Quiet
 from ..training.trainer import train
 
@@ -63,7 +64,7 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
             torch.manual_seed(0)
             network = info.build(experiment.params, data.spec).to(device)
             with tempfile.TemporaryDirectory() as folder, dispatch.forced(forced), dispatch.watching() as ran[name]:
-                state = train(network, info, data, config, 0, device, Path(folder) / "resume.pt", Quiet())
+                state = train(network, info, data, config, 0, device, Checkpoint(Path(folder) / "resume.pt", "measured"), Quiet())
             if at == 0:
                 continue
             wall[name].append(state.trained / state.seconds)

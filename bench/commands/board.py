@@ -31,11 +31,12 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
+    from ..data.sources import name_of
     from ..records.store import Store
 
     store = Store(args.results)
     known = store.boards()
-    name = args.dataset and Path(args.dataset).stem
+    name = args.dataset and name_of(args.dataset)
     chosen = [(dataset, split) for dataset, split in known if name in (None, dataset) and args.split in (None, split)]
     if not chosen:
         held = ", ".join(f"{dataset}@{split}" for dataset, split in known) or "no run at all"
@@ -57,11 +58,12 @@ def publish(store: Store, dataset: str, split: str, roots: DataRoots) -> Path:
     from rich.console import Console
 
     from .. import rows
+    from ..data.sources import name_of
     from ..reporting import leaderboard, plots, tables
     from ..reporting.details import details
 
     rows.restore(store, roots, dataset, split)
-    dataset = Path(dataset).stem
+    dataset = name_of(dataset)
     board = leaderboard.build(store, dataset, split)
     console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
     tables.show(board, console)

@@ -87,13 +87,14 @@ def _weights(args: argparse.Namespace) -> Path:
     if args.model.endswith(".safetensors"):
         refuse_beside(args, f"the file {args.model}", {"--results"})
         return Path(args.model)
+    from ..data.sources import name_of
     from ..records.store import Store
     from ..registry import MODELS
 
     if args.model not in MODELS:
         raise unknown_name("model", args.model, MODELS)
     store = Store(args.results)
-    dataset = args.dataset and Path(args.dataset).stem
+    dataset = args.dataset and name_of(args.dataset)
     identities = [record.identity for record in store.records(dataset) if record.status == "ok"]
     paths = [store.weights_path(identity) for identity in identities if identity.model == args.model]
     paths = [path for path in paths if path.exists()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from .options import add_results, add_roots
 from .parser import Parser
@@ -23,12 +22,13 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
     from .. import rows
+    from ..data.sources import name_of
     from ..records.store import Store
     from ..reporting.rescore import rescore
 
     store = Store(args.results)
     rows.restore(store, roots, args.dataset)
-    lines = rescore(store, args.dataset and Path(args.dataset).stem)
+    lines = rescore(store, args.dataset and name_of(args.dataset))
     print("\n".join(lines))
     print(f"{len(lines)} runs recomputed; records and scores are in {store.root / 'runs'}")
     return 0

@@ -51,7 +51,7 @@ class RankingData:
     request: np.ndarray
     """int64 [events]: the request of every event, named by the position of its first event."""
     config: DataConfig
-    """Resolved: no `default` is left."""
+    """Resolved, see `resolved`; its `dataset` is the data set's own name."""
     spec: DataSpec
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
@@ -128,9 +128,20 @@ def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
     return prepare_log(open_dataset(config.dataset, roots), config)
 
 
+def resolved(config: DataConfig, log: EventLog) -> DataConfig:
+    """Settings as a record has them: the data set by its own name, no `default` left, and what is None means nothing else.
+
+    Raises:
+        UserError: an unknown split, or negatives that the log cannot give.
+    """
+    if config.split not in ("default", *SPLITS):
+        raise unknown_name("split", config.split, SPLITS)
+    return dataclasses.replace(config.resolved(log.defaults), dataset=log.meta.name)
+
+
 def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     """`prepare` for a log that is already open."""
-    config = config.resolved(log.defaults)
+    config = resolved(config, log)
     requests = requests_of(log, config.request_window)
     split = make_split(log, config.split, requests)
     train = split.role == ROLES["train"]

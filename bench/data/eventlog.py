@@ -7,15 +7,13 @@ may know is decided per split (vocabulary.py).
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +21,8 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from ..config import LogDefaults
+from ..errors import UserError
+from ..typed import as_json, read
 from .cleaning import CleaningReport, CleanLog
 from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash, encoded
 from .sources.labels import parse_label
@@ -157,7 +157,7 @@ def write_log(clean: CleanLog, report: CleaningReport, folder: Path) -> EventLog
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         meta = _write_columns(clean, report, building)
-        (building / "meta.json").write_text(json.dumps(dataclasses.asdict(meta), indent=1))
+        (building / "meta.json").write_text(as_json(meta), encoding="utf-8")
         try:
             os.replace(building, folder)
         except OSError:
@@ -170,16 +170,16 @@ def write_log(clean: CleanLog, report: CleaningReport, folder: Path) -> EventLog
 
 def open_log(folder: Path) -> EventLog:
     """The log that was written into `folder`."""
-    raw: dict[str, Any] = json.loads((folder / "meta.json").read_text())
-    content = raw["content"]
-    content["labels"] = tuple(Label(**label) for label in content["labels"])
-    content["features"] = tuple((owner, Feature(**feature)) for owner, feature in content["features"])
-    content["actions"] = tuple(content["actions"])
-    raw["content"] = ContentFacts(**content)
-    raw["files"] = tuple(SourceFile(**file) for file in raw["files"])
-    raw["cleaning"] = CleaningReport(**raw["cleaning"])
-    raw["notes"] = tuple(raw["notes"])
-    return EventLog(folder, LogMeta(**raw))
+    path = folder / "meta.json"
+
+    def broken(what: str) -> UserError:
+        return UserError(f"{path} {what}; delete the folder, it is made again from the source files")
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise broken(f"cannot be read ({error})") from None
+    return EventLog(folder, read(LogMeta, text, broken))
 
 
 def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> LogMeta:

@@ -26,6 +26,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from ..errors import UserError
+from ..typed import OrNaN
 from .metrics import EPSILON, check_predictions, checked_arrays, example_logloss, user_auc
 from .weighted_auc import Statistic, weighted_auc
 
@@ -61,19 +62,19 @@ class Predictions(NamedTuple):
 class ModelInterval:
     """One model's value and its difference to the best."""
 
-    point: float
+    point: OrNaN
     """Mean over seeds on all test users."""
-    low: float
-    high: float
+    low: OrNaN
+    high: OrNaN
     """95% percentile interval over resampled users."""
-    seed_sd: float | None
+    seed_sd: OrNaN | None
     """Sample standard deviation over seeds; None for one seed."""
-    difference: float
+    difference: OrNaN
     """This model minus the best."""
-    difference_low: float
-    difference_high: float
+    difference_low: OrNaN
+    difference_high: OrNaN
     """95% interval of the difference over resampled users, simultaneous over all pairs of models (max-t)."""
-    win_probability: float
+    win_probability: OrNaN
     """Share of draws in which the best beats this model (ties count half)."""
 
 
@@ -81,8 +82,8 @@ class Difference(NamedTuple):
     """A metric of one model minus that of another."""
 
     value: float
-    low: float
-    high: float
+    low: OrNaN
+    high: OrNaN
     """95% interval over resampled users, for all differences that were asked for together."""
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import platform
 import subprocess
@@ -30,6 +32,7 @@ def environment(device: torch.device) -> Environment:
         processes=int(os.environ.get("WORLD_SIZE", "1")),
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         accelerator=devices.accelerator_name(device),
+        code_hash=_code_hash(),
         versions={package: packages.version(package) for package in PACKAGES},
         git_commit=commit,
         git_dirty=dirty,
@@ -46,6 +49,17 @@ def command(arguments: list[str]) -> tuple[str, ...]:
 def load_average() -> float:
     """Processes that wanted to run during the last minute."""
     return os.getloadavg()[0]
+
+
+@functools.cache
+def _code_hash() -> str:
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[2]
+    for folder in ("baselines", "bench", "generative", "kernels"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".py", ".cpp", ".h"):
+                digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _cpu() -> str:

@@ -7,15 +7,16 @@ understood. Numbers that are undefined are null in the file; metrics are then No
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..config import Tuning
+from ..config import DataConfig, TrainConfig, Tuning
+from ..data.content import ContentFacts
 from ..errors import UserError
-from . import strict
+from ..identity import data_hash
+from ..typed import Broken, OrNaN, as_json, from_dict, parse, read
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 SLICES = ("all", "warm_user", "cold_user", "warm_item", "cold_item")
 """Parts of the examples; warm: the user (the item) has training events."""
@@ -57,8 +58,22 @@ class Identity:
     family: str
     """floor, classical or generative."""
     config_hash: str
-    """Of the resolved experiment without its seed; 12 hex digits."""
+    """Of the resolved experiment without its seed, see identity.py; 12 hex digits."""
+    content_hash: str
+    """Of all that a model or a metric can see of the data set, 64 hex digits: LogMeta.content_hash."""
+    split_hash: str
+    """sha256 of the (user, item, time, role) table."""
     seed: int
+
+    @property
+    def data_hash(self) -> str:
+        """8 hex digits of content and split together."""
+        return data_hash(self.content_hash, self.split_hash)
+
+    @property
+    def cell(self) -> str:
+        """Settings and data, seeds aside: the name of its folder."""
+        return f"{self.config_hash}-{self.data_hash}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,10 @@ class DataFacts:
     """The data that all models of a board must share."""
 
     files: tuple[File, ...]
+    content: ContentFacts
+    """What was made of the sources' columns: label rules, actions, features, zone."""
+    content_hash: str
+    """As in the identity, which it is part of; so is the split hash."""
     split_hash: str
     """sha256 of the (user, item, time, role) table."""
     events: int
@@ -153,7 +172,7 @@ class Point:
     train_loss: float
     """Mean cross-entropy over the epoch's training examples in nats, while the weights moved."""
     valid_auc: float
-    valid_gauc: float
+    valid_gauc: OrNaN
     """NaN if no validation user has both labels."""
     valid_logloss: float
     """Nats per example."""
@@ -183,11 +202,13 @@ class Environment:
     """The device's model name; null on a CPU."""
     versions: dict[str, str | None]
     """Of the packages that matter; null if not installed."""
+    code_hash: str
+    """sha256 of this program's own source files, 64 hex digits: what computed, whether or not it was committed."""
     git_commit: str | None
     """Of the checkout that the code ran from; null if it was installed from a wheel."""
     git_dirty: bool | None
     """True if the checkout differed from the commit."""
-    command: tuple[str, ...] = ()
+    command: tuple[str, ...]
     """The process's argument list, paths cut to their last part."""
 
 
@@ -202,9 +223,11 @@ class RunRecord:
     error: str | None
     """One line; null if ok."""
     config: dict[str, Any]
-    """The fully resolved experiment: data, train, params."""
+    """The fully resolved experiment: model, then every key of data, train and params, defaults and inert ones too."""
     changed: dict[str, Any]
-    """Settings that differ from the model's defaults, by dotted key; empty for a default run."""
+    """Settings that differ from the model's defaults, by dotted key; empty for a default run. None of them is inert."""
+    logit_correction: float
+    """Added to the main label's logits of every score, see data/negatives.py."""
     tuning: Tuning | None
     """Null if no sweep found the settings, or if some were changed afterwards."""
     data: DataFacts
@@ -232,7 +255,7 @@ class RunRecord:
 
 def to_json(record: RunRecord) -> str:
     """The record as it is stored: declared order, one space indent, floats that read back exactly, null for NaN."""
-    return json.dumps(strict.finite(dataclasses.asdict(record)), indent=1, allow_nan=False) + "\n"
+    return as_json(record)
 
 
 def from_json(text: str, where: str) -> RunRecord:
@@ -246,18 +269,32 @@ def from_json(text: str, where: str) -> RunRecord:
     def broken(what: str) -> UserError:
         return UserError(f"record {where} {what}; delete it and run the cell again")
 
-    raw = strict.load(text, broken)
+    raw = parse(text, broken)
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION or isinstance(version, bool):
         found = f"schema version {version}, this program reads {SCHEMA_VERSION}"
         raise OtherVersion(f"record {where} has {found}; delete it and run the cell again")
-    record = strict.read(RunRecord, raw, broken)
+    record = read(RunRecord, text, broken)
     _check(record, broken)
     return record
 
 
-def _check(record: RunRecord, broken: strict.Broken) -> None:
-    """What the types cannot say: a finished run has all its results, a failed one has its error."""
+def _check(record: RunRecord, broken: Broken) -> None:
+    """What the types cannot say: a whole config, one identity, all results of a finished run, the error of a failed one."""
+    for section, cls in (("data", DataConfig), ("train", TrainConfig)):
+        known, given = {f.name for f in dataclasses.fields(cls)}, record.config.get(section)
+        if not isinstance(given, dict) or given.keys() != known:
+            wrong = ", ".join(sorted(known ^ given.keys())) if isinstance(given, dict) else "all of it"
+            raise broken(f"has missing or unknown keys in config.{section} ({wrong})")
+        try:
+            from_dict(cls, given, f"config.{section}")
+        except UserError as error:
+            raise broken(f"is broken: {error}") from None
+    if record.config.keys() != {"model", "data", "train", "params"} or not isinstance(record.config["params"], dict):
+        raise broken("has a config that is not model, data, train and params")
+    for name in ("content_hash", "split_hash"):
+        if getattr(record.identity, name) != getattr(record.data, name):
+            raise broken(f"has one {name} in its identity and another in its data")
     results = (record.metrics, record.cost, record.curve)
     if record.status == "ok" and (record.error is not None or any(part is None for part in results)):
         raise broken("has status ok but an error, or lacks metrics, cost or curve")

@@ -1,6 +1,9 @@
 """Where records lie and how they get there whole: temporary file, fsync, rename.
 
-- <root>/runs/<dataset>@<split>/<model>/<config hash>/seed-<n>.json: the record, committed
+A cell's folder is named by its settings and by its data, <config hash>-<data hash>: runs on changed data lie beside earlier
+ones, none takes another's place.
+
+- <root>/runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json: the record, committed
 - the same with .scores.npz: its scores of the test rows, committed too; with .safetensors: its weights, not committed
 - <root>/rows/<dataset>@<split>/<hash>.parquet: test rows, shared by runs; not committed, because they are the data's
 - <root>/checkpoints/, the same path with .pt: while a cell runs
@@ -18,15 +21,17 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..errors import UserError
 from ..evaluation import scores
+from ..identity import short_hash
 from .schema import Identity, OtherVersion, RunRecord, from_json, to_json
 
 
@@ -39,6 +44,13 @@ def safe_name(name: str) -> str:
 def place_name(dataset: str, split: str) -> str:
     """The folder name of a data set under a split."""
     return f"{safe_name(dataset)}@{safe_name(split)}"
+
+
+def variant_name(changed: Mapping[str, Any]) -> str:
+    """How a folder name tells data settings that differ from the defaults: `history_length=20+time=none`; empty if none does."""
+    text = "+".join(f"{key}={value}" for key, value in sorted(changed.items()))
+    safe = re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)
+    return safe if safe == text and len(text) <= 80 else f"{safe[:70]}-{short_hash(dict(changed), 8)}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ class Store:
         return self.root / place_name(dataset, split)
 
     def _folder(self, identity: Identity) -> Path:
-        return Path(place_name(identity.dataset, identity.split)) / safe_name(identity.model) / safe_name(identity.config_hash)
+        return Path(place_name(identity.dataset, identity.split)) / safe_name(identity.model) / safe_name(identity.cell)
 
     def check_writable(self) -> None:
         """Raise a UserError if nothing can be stored here: before hours of training, not after."""
@@ -213,8 +225,8 @@ class Store:
             reason = str(error).partition("\n")[0]
         raise UserError(f"scores {path} cannot be read ({reason}); delete them and run again")
 
-    def finished(self, identity: Identity, split_hash: str) -> RunRecord | None:
-        """The record of a cell that need not run again: status ok, same configuration, split, schema, scores there.
+    def finished(self, identity: Identity) -> RunRecord | None:
+        """The record of a cell that need not run again: status ok, the same identity, of this schema, scores there.
 
         Raises:
             UserError: there is a record but it is broken.
@@ -227,7 +239,7 @@ class Store:
         except OtherVersion:
             return None
         whole = record.status == "ok" and self.has_scores(identity)
-        return record if whole and record.identity == identity and record.data.split_hash == split_hash else None
+        return record if whole and record.identity == identity else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,8 +1,8 @@
 """What a sweep found: all trials of one model's search in one JSON, from which its figures are drawn, and its best settings.
 
-- <root>/sweeps/<dataset>@<split>/<model>.json: the trials, committed; figures beside it
+- <root>/sweeps/<place>/<model>.json: the trials, committed; figures beside it
 - <root>/sweeps/journal.log: Optuna's storage, unless another one is named; not committed
-- <root>/tuned/<dataset>@<split>/<model>.yaml: the settings of the best trial, for `rankbench run --config tuned`
+- <root>/tuned/<place>/<model>.yaml: the settings of the best trial, for `rankbench run --config tuned`
 - <root>/checkpoints/sweeps/: while a trial runs
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import UserError
-from . import strict
+from ..typed import finite, parse, read
 from .store import place_name, safe_name, write_text
 
 VERSION = 2
@@ -30,14 +30,20 @@ class Place:
     split: str
     """The resolved name."""
     variant: str = ""
-    """A short hash of the data settings that differ from the defaults; empty if none does."""
+    """The data settings that differ from the defaults, see store.variant_name; empty if none does."""
+    data_hash: str = ""
+    """Of content and split, as Identity.data_hash: a search of other data is another search."""
 
     def __str__(self) -> str:
-        return f"{self.dataset}@{self.split}" + (f"+{self.variant}" if self.variant else "")
+        return f"{self.dataset}@{self.split}{self._suffix}"
 
     @property
     def folder(self) -> str:
-        return place_name(self.dataset, self.split) + (f"+{self.variant}" if self.variant else "")
+        return place_name(self.dataset, self.split) + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        return (f"+{self.variant}" if self.variant else "") + (f"~{self.data_hash}" if self.data_hash else "")
 
     def sweep_path(self, root: Path, model: str) -> Path:
         return root / "sweeps" / self.folder / f"{safe_name(model)}.json"
@@ -139,7 +145,7 @@ class SweepRecord:
 
 def write(record: SweepRecord, path: Path) -> None:
     """A trial a line, so that two versions can be compared."""
-    plain = strict.finite(dataclasses.asdict(record))
+    plain = finite(dataclasses.asdict(record))
     trials = ",\n".join("  " + json.dumps(trial, allow_nan=False) for trial in plain.pop("trials"))
     head = json.dumps(plain, indent=1, allow_nan=False).removesuffix("\n}")
     write_text(path, f'{head},\n "trials": [\n{trials}\n ]\n}}\n')
@@ -159,8 +165,8 @@ def load(path: Path) -> SweepRecord:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise broken(f"cannot be read ({error})") from None
-    raw = strict.load(text, broken)
+    raw = parse(text, broken)
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != VERSION:
         raise broken(f"has version {version}, this program reads {VERSION}")
-    return strict.read(SweepRecord, raw, broken)
+    return read(SweepRecord, text, broken)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ..config import Experiment
 from ..data.dataset import RankingData
 from ..errors import UserError
+from ..typed import parse
+from ..typed import read as from_text
 from .schema import SCHEMA_VERSION
 
 _KEY = "rankbench"
@@ -31,6 +33,7 @@ class Header:
     seed: int
     dataset: str
     """The data set's own name."""
+    content_hash: str
     split_hash: str
     """Ids are those of this split's vocabulary."""
     logit_correction: float
@@ -39,9 +42,8 @@ class Header:
     @classmethod
     def of(cls, experiment: Experiment, seed: int, data: RankingData) -> Header:
         """The header of a model that was trained on `data`."""
-        correction = float(data.logit_correction)
-        settings = json.loads(json.dumps(experiment.as_dict()))  # as it will be read back: lists, no tuples
-        return cls(SCHEMA_VERSION, settings, seed, data.log.meta.name, data.split.hash, correction)
+        meta, settings = data.log.meta, json.loads(json.dumps(experiment.as_dict()))  # as it will be read back: no tuples
+        return cls(SCHEMA_VERSION, settings, seed, meta.name, meta.content_hash, data.split.hash, data.logit_correction)
 
 
 def to_bytes(model: nn.Module, header: Header) -> bytes:
@@ -64,13 +66,17 @@ def read(path: Path) -> tuple[dict[str, Tensor], Header]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"weights {path} cannot be read ({error}); delete the record beside them and run again") from None
-    try:
-        header = Header(**json.loads(text or ""))
-    except (ValueError, TypeError):
-        raise UserError(f"{path} holds no weights of a Rankbench run") from None
-    if header.version != SCHEMA_VERSION:
-        raise UserError(f"weights {path} have version {header.version}, this program reads {SCHEMA_VERSION}; run the cell again")
-    return state, header
+
+    def broken(what: str) -> UserError:
+        return UserError(f"weights {path}: their header {what}; run the cell again")
+
+    if text is None:
+        raise UserError(f"{path} holds no weights of a Rankbench run")
+    raw = parse(text, broken)
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(f"weights {path} have version {version}, this program reads {SCHEMA_VERSION}; run the cell again")
+    return state, from_text(Header, text, broken)
 
 
 def restore(model: nn.Module, state: dict[str, Tensor], path: Path, device: torch.device) -> None:

@@ -27,6 +27,7 @@ from ..evaluation.stats import (
 )
 from ..records.schema import RunRecord, Slices
 from ..records.store import Store
+from ..typed import OrNaN
 
 METRICS: tuple[Metric, ...] = ("gauc", "auc", "logloss")
 """With an interval over users."""
@@ -63,9 +64,9 @@ class Row:
     gauc: ModelInterval
     auc: ModelInterval
     logloss: ModelInterval
-    gauc_seeds: tuple[float, ...]
+    gauc_seeds: tuple[OrNaN, ...]
     """One value per seed, NaN where undefined."""
-    auc_seeds: tuple[float, ...]
+    auc_seeds: tuple[OrNaN, ...]
     means: dict[str, float | None]
     """gauc_unweighted, ne, ece, ndcg@10: mean over seeds."""
     warm_user: Slice
@@ -160,7 +161,7 @@ def difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> tu
 
 def sampled(record: RunRecord) -> bool:
     """Whether its test negatives are sampled, not impressions."""
-    return record.config["data"].get("test_negatives", "exposed") not in ("default", "exposed")
+    return record.config["data"]["test_negatives"] != "exposed"
 
 
 def test_slices(record: RunRecord) -> Slices:

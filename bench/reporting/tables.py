@@ -16,8 +16,8 @@ from rich.table import Table
 
 from ..errors import UserError
 from ..evaluation.stats import ModelInterval
-from ..records import strict
 from ..records.store import write_text
+from ..typed import as_json, read
 from .leaderboard import Board
 from .measured import Row, Slice
 
@@ -215,7 +215,7 @@ def to_csv(board: Board) -> str:
 
 def to_json(board: Board) -> str:
     """The whole board."""
-    return json.dumps(strict.finite(dataclasses.asdict(board)), indent=1, allow_nan=False) + "\n"
+    return as_json(board)
 
 
 def from_json(text: str, where: str) -> Board:
@@ -228,7 +228,7 @@ def from_json(text: str, where: str) -> Board:
     def broken(what: str) -> UserError:
         return UserError(f"board {where} {what}; make it again with rankbench board")
 
-    return strict.read(Board, strict.load(text, broken), broken)
+    return read(Board, text, broken)
 
 
 def show(board: Board, console: Console) -> None:

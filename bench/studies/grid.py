@@ -13,7 +13,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from .. import experiment, registry, rows
-from ..config import DataConfig, Settings, TrainConfig, from_dict
+from ..config import DataConfig, Settings, TrainConfig
 from ..data.dataset import open_dataset
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
@@ -22,6 +22,7 @@ from ..experiment import Cell
 from ..records.schema import RunRecord
 from ..records.store import Store
 from ..reporting.measured import Measured, Row, measure
+from ..typed import from_dict
 
 Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""

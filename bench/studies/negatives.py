@@ -73,11 +73,9 @@ def _exposed(finding: Finding) -> float:
     return (data.examples["train"] - data.positives["train"]) / data.positives["train"]
 
 
-def correction(one: Measurement, finding: Finding) -> float:
+def correction(one: Measurement) -> float:
     """ln w, which was added to every logit: from the odds of training to those of the test (data/negatives.py)."""
-    data = one.records[0].config["data"]
-    judged = _exposed(finding) if data.get("test_negatives", "exposed") == "exposed" else data["test_negative_rate"]
-    return math.log(per_positive(one, finding) / judged)
+    return one.records[0].logit_correction
 
 
 @functools.cache
@@ -95,7 +93,7 @@ def before(at: int) -> Callable[[Measurement, Finding], float]:
     """Logloss (0) or ECE (1) before correction, mean over seeds."""
 
     def value(one: Measurement, finding: Finding) -> float:
-        shift = correction(one, finding)
+        shift = correction(one)
         return statistics.fmean(_uncorrected(finding.store, record.identity, shift)[at] for record in one.records)
 
     return value
@@ -103,7 +101,7 @@ def before(at: int) -> Callable[[Measurement, Finding], float]:
 
 def statements(finding: Finding) -> Iterable[str]:
     data = finding.measurements[0].records[0].config["data"]
-    if data.get("test_negatives", "exposed") == "exposed":
+    if data["test_negatives"] == "exposed":
         yield (
             "One test for all rows: logged impressions, wanted or not. A test of sampled negatives is another task with other "
             "numbers: --set data.test_negatives=uniform, with another --results."

@@ -13,11 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..records import strict
 from ..records.store import write_text
 from ..reporting.leaderboard import about_runs, about_sampling
 from ..reporting.plots import save
 from ..reporting.tables import count, interval, markdown_table, number, spread
+from ..typed import finite
 from .grid import Finding, Measurement, Scope, Study
 from .words import about_choice, about_headline, about_intervals, about_part
 
@@ -181,7 +181,7 @@ def to_json(report: Report, figures: list[str]) -> str:
             for c in finding.comparisons
         ],
     }
-    return json.dumps(strict.finite(content), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(report: Report) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import signal
 import time
@@ -22,13 +21,15 @@ from optuna.trial import FrozenTrial, TrialState
 from ...kernels import dispatch
 from .. import device as devices
 from ..config import Settings
-from ..data.dataset import RankingData, prepare
+from ..data.dataset import RankingData, open_dataset, prepare_log
 from ..data.sources.schema import DataRoots
 from ..errors import UserError, in_one_line
 from ..experiment import make_ready, plan, with_data
+from ..identity import active
 from ..records import sweeps
 from ..records.store import Store
 from ..records.sweeps import Axis, Trial
+from ..training.checkpoint import Checkpoint
 from ..training.progress import Send
 from . import ledger
 from .further import further_spaces, outside
@@ -96,12 +97,7 @@ def prepare_sweep(
     cells, data = with_data(cells, roots)
     targets, spaces = [], further_spaces(search, models)
     for cell in cells:
-        resolved = dataclasses.replace(cell.experiment.data, split=data.split.name)
-        target = Target(
-            dataclasses.replace(cell, experiment=dataclasses.replace(cell.experiment, data=resolved)),
-            settings,
-            spaces[cell.info.name],
-        )
+        target = Target(cell, settings, spaces[cell.info.name])
         if not target.space:
             raise UserError(f"{cell.info.name} has nothing to search: all settings of its space are set by --set or --config")
         if name := outside(target.space, target.defaults):
@@ -172,16 +168,17 @@ def _texts(space: Mapping[str, Axis]) -> dict[str, str]:
 
 def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, Any]:
     """What decides the study, by dotted key; what changes no trial's numbers is left out, and so is the budget."""
-    settings = target.cell.experiment.as_dict()
+    settings = active(target.cell.experiment.as_dict())
     sections = {"data": settings["data"], "train": settings["train"], target.info.name: settings["params"]}
     fixed = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
     searched = {name if name.startswith(("train.", "data.")) else f"{target.info.name}.{name}" for name in target.space}
     return {
+        "content_hash": data.log.meta.content_hash,
         "split_hash": data.split.hash,
         "metric": target.metric,
         "seed": sweep.seed,
         "prune": sweep.prune,
-        **{key: value for key, value in fixed.items() if key not in searched and key != "train.checkpoint_seconds"},
+        **{key: value for key, value in fixed.items() if key not in searched},
         **_texts(axes(target.space)),
     }
 
@@ -191,7 +188,8 @@ def work(sweep: Sweep, send: Send) -> None:
     devices.keep_freed_memory()
     device = devices.resolve(sweep.device)
     storage = open_storage(sweep.storage)
-    data = prepare(sweep.targets[0].cell.experiment.data, sweep.roots)
+    cell = sweep.targets[0].cell
+    data = prepare_log(open_dataset(cell.source, sweep.roots), cell.experiment.data)
     workers = [Worker(target, sweep, data, device, storage, send) for target in sweep.targets]
     with dispatch.forced(dict(sweep.kernels)):
         while True:
@@ -291,7 +289,8 @@ class Worker:
         except UserError as error:  # settings that the model refuses together are a result of the search, like any other
             self._end(trial.number, state, reason=str(error))
             return
-        file = self.target.place.checkpoint_path(self.root, self.target.info.name, experiment.hash, ledger.root(frozen))
+        path = self.target.place.checkpoint_path(self.root, self.target.info.name, experiment.hash, ledger.root(frozen))
+        file = Checkpoint(path, f"{experiment.hash}-{self.target.place.data_hash}-{ledger.root(frozen)}")
         with Lease(self.storage, self._id(trial.number), lambda own: self._limit(trial.number, own)) as lease:
             progress = Watched(name, self.send, trial, self.target.metric, lease)
             try:
@@ -311,7 +310,7 @@ class Worker:
                 reason = in_one_line(error)
         facts = {ledger.SECONDS: round(lease.seconds, 3), ledger.EPOCHS: progress.epochs, ledger.BEST_EPOCH: progress.best_epoch}
         if self._end(trial.number, state, value, **facts, **({} if reason is None else {ledger.REASON: reason})):
-            file.unlink(missing_ok=True)
+            file.remove()
             ending = reason or ("pruned" if value is None else f"valid {self.target.metric} {value:.4f}")
             self.send(name, "ended", (ending, lease.seconds))
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +16,11 @@ from ..contract import ModelInfo, Ranker, SearchSpace
 from ..data.batches import make_batches
 from ..data.dataset import RankingData, prepare_log
 from ..evaluation import evaluator
-from ..experiment import Cell, difference
+from ..experiment import Cell
+from ..identity import difference
+from ..records.store import variant_name
 from ..records.sweeps import Place
-from ..training import checkpoint
+from ..training.checkpoint import Checkpoint
 from ..training.progress import Reporter, Send
 from ..training.trainer import EpochPoint, TrainState, train
 from .lease import Lease
@@ -51,7 +50,7 @@ class Target:
 
     @property
     def place(self) -> Place:
-        return place_of(self.cell.experiment.data, self.cell.default.data)
+        return place_of(self.cell.experiment.data, self.cell.default.data, self.cell.identity.data_hash)
 
     @property
     def study(self) -> str:
@@ -90,12 +89,12 @@ class Target:
         return {key.removeprefix("params."): value for key, value in found.items() if not key.startswith("data.") or key in drawn}
 
 
-def place_of(data: DataConfig, default: DataConfig) -> Place:
-    """Where data settings compete: both with resolved negatives, `data` with its split's own name."""
-    own, usual = (Experiment("", one).as_dict()["data"] for one in (data, default))
-    changed = {key: value for key, value in difference(usual, own).items() if key not in ("dataset", "split")}
-    variant = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8] if changed else ""
-    return Place(own["dataset"], own["split"], variant)
+def place_of(data: DataConfig, default: DataConfig, data_hash: str) -> Place:
+    """Where data settings compete: both resolved, for data of this hash (Identity.data_hash)."""
+    own, usual = (Experiment("", one, params={}).as_dict() for one in (data, default))
+    changed = {key.removeprefix("data."): value for key, value in difference(usual, own).items()}
+    variant = variant_name({key: value for key, value in changed.items() if key not in ("dataset", "split")})
+    return Place(data.dataset, data.split, variant, data_hash)
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class Watched(Reporter):
 
 
 def train_trial(
-    target: Target, experiment: Experiment, data: RankingData, device: torch.device, resume_file: Path, progress: Watched
+    target: Target, experiment: Experiment, data: RankingData, device: torch.device, resume_file: Checkpoint, progress: Watched
 ) -> Outcome:
     """Train and judge one trial; `resume_file` may be the checkpoint of a worker that died with it.
 
@@ -148,7 +147,7 @@ def train_trial(
     """
     if experiment.data != data.config:
         data = prepare_log(data.log, experiment.data)
-    saved = checkpoint.load(resume_file)
+    saved = resume_file.load()
     if saved is not None:  # what the dead worker reported was reported of another trial
         for point in saved["state"]["curve"]:
             progress.report(EpochPoint(**point))

@@ -11,14 +11,15 @@ import optuna
 import yaml
 
 from .. import registry
-from ..config import DataConfig, Settings, Tuning, from_dict, read_settings
-from ..data.dataset import open_dataset
+from ..config import DataConfig, Settings, Tuning, read_settings
+from ..data.dataset import prepare, resolved
 from ..data.sources.schema import DataRoots
-from ..data.splits import SPLITS
-from ..errors import UserError, unknown_name
+from ..errors import UserError
+from ..identity import data_hash
 from ..records import sweeps
 from ..records.store import write_text
 from ..records.sweeps import SweepRecord, Trial
+from ..typed import from_dict
 from .further import shown_range
 from .recorded import as_json, axes, recorded, settings_of
 from .storage import open_storage
@@ -98,20 +99,17 @@ def tuned_settings(models: tuple[str, ...], settings: Settings, roots: DataRoots
         UserError: a model has no tuned settings here; the line says which sweep finds them.
     """
     data = from_dict(DataConfig, settings.data, "data")
-    log = open_dataset(data.dataset, roots)
-    split = log.meta.default_split if data.split == "default" else data.split
-    if split not in SPLITS:
-        raise unknown_name("split", split, SPLITS)
-    data, default = (one.resolved(log.defaults) for one in (data, DataConfig(dataset=data.dataset)))
-    place = place_of(data, default)
+    found = prepare(data, roots)
+    default, split = resolved(DataConfig(), found.log), found.config.split
+    place = place_of(found.config, default, data_hash(found.log.meta.content_hash, found.split.hash))
     own, tuning, missing = dict(settings.models), dict(settings.tuning), []
     for name in models:
         path = place.tuned_path(root, name)
         if path.exists():
-            found = read_settings(path, tuple(registry.MODELS))
-            if name not in found.tuning:
+            own_settings = read_settings(path, tuple(registry.MODELS))
+            if name not in own_settings.tuning:
                 raise UserError(f"{path} holds no settings that a sweep found for {name}; delete it and sweep again")
-            own[name], tuning[name] = found.models[name], found.tuning[name]
+            own[name], tuning[name] = own_settings.models[name], own_settings.tuning[name]
         elif registry.MODELS[name].family != "floor":
             missing.append(name)
     if missing:

@@ -6,6 +6,7 @@ import os
 import pickle
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +15,61 @@ import torch
 from ..errors import UserError
 
 
-def save(state: dict[str, Any], path: Path) -> None:
-    """Write `state` (tensors and plain values) so that `path` holds either the old checkpoint or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"checkpoint {path} cannot be written ({reason}); free some space or choose another --results") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the checkpoint of a cell lies, and whose it is: one of other settings or other data is never gone on from."""
 
+    path: Path
+    cell: str
+    """Settings, data and seed, as hashes; the file itself holds it too."""
 
-def load(path: Path) -> dict[str, Any] | None:
-    """The state in `path` with tensors on the CPU, None if there is none.
+    def __str__(self) -> str:
+        return str(self.path)
 
-    Raises:
-        UserError: the file is there but is not a whole checkpoint.
-    """
-    if not path.exists():
-        return None
-    try:
-        # weights_only: nothing but tensors and plain values is ever unpickled.
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
-        raise UserError(f"checkpoint {path} is corrupted; delete it, or start over with --no-resume") from None
+    def save(self, state: dict[str, Any]) -> None:
+        """Write `state` (tensors and plain values) so that the path holds either the old checkpoint or the new one, whole.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        temporary = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", dir=self.path.parent)
+            with os.fdopen(handle, "wb") as file:
+                torch.save({"cell": self.cell, "state": state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            reason = (error.strerror or str(error)) if isinstance(error, OSError) else "no space is left on the device"
+            what = f"checkpoint {self} cannot be written ({reason})"
+            raise UserError(f"{what}; free some space or choose another --results") from None
+        finally:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state with tensors on the CPU, None if there is none.
+
+        Raises:
+            UserError: the file is there but is not a whole checkpoint, or is another cell's.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            # weights_only: nothing but tensors and plain values is ever unpickled.
+            saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            cell, state = saved["cell"], saved["state"]
+        except (RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
+            raise UserError(f"checkpoint {self} is corrupted; delete it, or start over with --no-resume") from None
+        if cell != self.cell:
+            raise UserError(
+                f"checkpoint {self} was made with other settings or other data ({cell}, not {self.cell}); delete it, or start "
+                "over with --no-resume"
+            )
+        return state
+
+    def remove(self) -> None:
+        """Nothing goes on from it any more."""
+        self.path.unlink(missing_ok=True)

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +24,7 @@ from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..errors import UserError
 from ..evaluation import evaluator
-from . import checkpoint
+from .checkpoint import Checkpoint
 from .optimizer import Optimizer
 from .team import ALONE, Team
 
@@ -93,7 +92,7 @@ def train(
     config: TrainConfig,
     seed: int,
     device: torch.device,
-    resume_file: Path,
+    resume_file: Checkpoint,
     progress: Progress,
     team: Team = ALONE,
 ) -> TrainState:
@@ -184,7 +183,7 @@ class _Loop:
     """Optimiser, scaler, best weights and checkpoints around one model."""
 
     def __init__(
-        self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Path, team: Team
+        self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Checkpoint, team: Team
     ) -> None:
         self.model, self.config, self.seed, self.device = model, config, seed, device
         self.resume_file, self.team = resume_file, team
@@ -275,7 +274,7 @@ class _Loop:
 
     def save(self) -> None:
         if self.team.leads:
-            checkpoint.save(
+            self.resume_file.save(
                 {
                     "model": self.model.state_dict(),
                     "best": self.best,
@@ -284,13 +283,12 @@ class _Loop:
                     "random": devices.random_state(self.device),
                     "state": dataclasses.asdict(self.state),
                     "processes": self.team.size,
-                },
-                self.resume_file,
+                }
             )
         self.saved_at = time.perf_counter()
 
     def _resume(self) -> None:
-        saved = self.team.from_leader(lambda: checkpoint.load(self.resume_file))
+        saved = self.team.from_leader(lambda: self.resume_file.load())
         if saved is None:
             return
         if saved["processes"] != self.team.size:

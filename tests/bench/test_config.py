@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.bench.config import DataConfig, Experiment, Settings, TrainConfig, Tuning, from_dict, read_settings, resolve
+from rankbench.bench.config import DataConfig, Experiment, Settings, TrainConfig, Tuning, read_settings, resolve
 from rankbench.bench.errors import UserError
+from rankbench.bench.typed import from_dict
 
 MODELS = ("din", "hstu")
 

@@ -23,6 +23,7 @@ from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.store import Store
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.team import Team, assembled
 from rankbench.bench.training.trainer import TrainState, train
@@ -51,7 +52,7 @@ def fit(
     # Every process starts elsewhere: all must go on from the leader's weights.
     torch.manual_seed(team.rank)
     model = info.build(info.config(**PLAIN.get(name, {})), data.spec)
-    return model, train(model, info, data, config, 0, CPU, file, progress or Quiet(), team)
+    return model, train(model, info, data, config, 0, CPU, Checkpoint(file, "test"), progress or Quiet(), team)
 
 
 class Stop(BaseException):

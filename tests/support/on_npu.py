@@ -18,6 +18,7 @@ from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.contract import to_device
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.evaluation import evaluator
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from support import fake_mxrec, simulated_hccl, simulated_npu
@@ -67,7 +68,7 @@ def resume(folder: Path, name: str) -> object:
     def fit(file: Path, progress: Quiet) -> list[float]:
         torch.manual_seed(0)
         model = info.build(info.config(), data.spec).to(NPU)
-        train(model, info, data, config, 0, NPU, file, progress)
+        train(model, info, data, config, 0, NPU, Checkpoint(file, "test"), progress)
         return evaluator.predictions(model, info, data, "test", NPU, "fp32")["score"].tolist()
 
     straight = fit(folder / "straight.pt", Quiet())

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from rankbench.bench.config import DataConfig, Experiment, TrainConfig
+from rankbench.bench.config import DataConfig, LogDefaults, TrainConfig
+from rankbench.bench.data.content import ContentFacts
 from rankbench.bench.evaluation import metrics, scores
 from rankbench.bench.records.schema import (
     SCHEMA_VERSION,
@@ -44,24 +45,30 @@ def predictions(skill: float, seed: int = 0, users: int = 80, rows: int = 30, ce
     )
 
 
+DATA = DataConfig("toy", "global-time", test_history="frozen").resolved(LogDefaults("global-time", 0.0, positive_only=False))
+
+
 def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = "classical", **changes: object) -> RunRecord:
     """A record of a run with these predictions; `changes` replace fields of the record."""
     slices = metrics.evaluate(frame) if frame is not None else None
     made = RunRecord(
         schema_version=SCHEMA_VERSION,
-        identity=Identity("toy", "global-time", model, family, "0123456789ab", seed),
+        identity=Identity("toy", "global-time", model, family, "0123456789ab", "c" * 64, "f" * 64, seed),
         status="ok" if slices else "failed",
         error=None if slices else "ValueError: it broke",
         config={
             "model": model,
-            "data": Experiment(model, DataConfig("toy", test_history="frozen")).as_dict()["data"],
+            "data": dataclasses.asdict(DATA),
             "train": dataclasses.asdict(TrainConfig()),
             "params": {},
         },
         changed={},
+        logit_correction=0.0,
         tuning=None,
         data=DataFacts(
             files=(File("toy.csv", "made by a test", "0" * 64, 10),),
+            content=ContentFacts(1, "rating >= 4", (), ("rating",), (), 0.0),
+            content_hash="c" * 64,
             split_hash="f" * 64,
             events=9_000,
             users=80,
@@ -77,7 +84,9 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         metrics=Metrics(slices, slices, metrics.evaluate_labels(frame)) if slices else None,
         cost=Cost(10_000, 500, 3.5 + len(model), 6.0, 20_000.0, 0.2, 1.5, 400.0, 5, 3, 100, 9e4, 0.5) if slices else None,
         curve=(Point(1, 0.6, 0.7, 0.69, 0.61, 1.0),) if slices else None,
-        environment=Environment("3.11", "Linux", "cpu", 2, 2, 1, 24.0, None, {"torch": "2", "torch-npu": None}, None, None),
+        environment=Environment(
+            "3.11", "Linux", "cpu", 2, 2, 1, 24.0, None, {"torch": "2", "torch-npu": None}, "e" * 64, None, None, ()
+        ),
         device="cpu",
         precision="fp32",
         kernels={},

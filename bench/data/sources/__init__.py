@@ -97,6 +97,16 @@ def load(name: str, roots: DataRoots) -> RawLog:
     raise unknown_name("data set", name, DATASETS)
 
 
+def name_of(dataset: str) -> str:
+    """A data set's own name: of a registered one as it is, of a YAML file what its key `name` says, else the file's stem.
+
+    Raises:
+        UserError: the YAML file cannot be read.
+    """
+    path = Path(dataset)
+    return str(_read_yaml(path).get("name") or path.stem) if path.suffix in (".yaml", ".yml") else dataset
+
+
 def _function(reference: str) -> Any:
     module, _, function = reference.partition(":")
     return getattr(importlib.import_module(f".{module}", __name__), function)

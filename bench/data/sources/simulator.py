@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...config import from_dict
 from ...errors import UserError
+from ...typed import from_dict
 from .schema import DataRoots, Feature, RawLog, Schema
 
 _START = 1_704_067_200

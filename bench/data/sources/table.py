@@ -27,8 +27,8 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
-from ...config import from_dict
 from ...errors import UserError
+from ...typed import from_dict
 from .files import as_text, column_of, columns_of, read_columns, source_file
 from .labels import parse_label
 from .schema import ALL_POSITIVE, Feature, Label, RawLog, Schema

@@ -18,7 +18,8 @@ from rankbench.bench.data.batches import PointwiseBatches, make_batches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
-from rankbench.bench.training import checkpoint, trainer
+from rankbench.bench.training import trainer
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import EpochPoint, TrainState, train
 from support.logs import make_data
@@ -38,7 +39,7 @@ def fit(
     info = registry.info(name)
     torch.manual_seed(seed)
     model = info.build(info.config(), data.spec)
-    state = train(model, info, data, config, seed, CPU, file, progress or Quiet())
+    state = train(model, info, data, config, seed, CPU, Checkpoint(file, "test"), progress or Quiet())
     return model, state, evaluator.predictions(model, info, data, "test", CPU, "fp32")["score"].tolist()
 
 
@@ -171,21 +172,45 @@ def test_a_corrupted_checkpoint_is_one_clear_line(content: bytes, tmp_path: Path
     path = tmp_path / "seed-0.pt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"checkpoint .*seed-0\.pt is corrupted; delete it, or start over with --no-resume"):
-        checkpoint.load(path)
+        Checkpoint(path, "din-0").load()
+
+
+def test_a_checkpoint_of_another_cell_is_never_gone_on_from(tmp_path: Path) -> None:
+    Checkpoint(tmp_path / "x.pt", "settings-data-0").save({"at": 1})
+    with pytest.raises(UserError, match=r"was made with other settings or other data \(settings-data-0, not settings-other-0\)"):
+        Checkpoint(tmp_path / "x.pt", "settings-other-0").load()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("enforce fail at inline_container.cc:672")]
+)
+def test_a_disk_that_is_full_while_a_checkpoint_is_written_is_one_line(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(
+        UserError, match=r"(?i)checkpoint .*x\.pt cannot be written \(no space .*left on .*device\); free some space"
+    ):
+        Checkpoint(tmp_path / "x.pt", "din-0").save({})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.pt"
-    checkpoint.save({"at": 1}, path)
+    file = Checkpoint(path, "din-0")
+    file.save({"at": 1})
 
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(UserError, match="No space left on device"):
-        checkpoint.save({"at": 2}, path)
+        file.save({"at": 2})
     monkeypatch.undo()
-    assert checkpoint.load(path) == {"at": 1}
+    assert file.load() == {"at": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
 
 

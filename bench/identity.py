@@ -1,0 +1,69 @@
+"""Which settings make an experiment another one: a hash of the whole resolved config without what has no effect in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+VERSION = 1
+"""Of INERT. Raised when the list changes, so that a hash never means two things."""
+
+Config = Mapping[str, Any]
+"""A resolved experiment as plain values: model, data, train, params; see `config.Experiment.as_dict`."""
+
+
+def _never_sampled(config: Config) -> bool:
+    return config["data"]["negatives"] == config["data"]["test_negatives"] == "exposed"
+
+
+INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
+    ("data", "test_negative_rate"): lambda config: config["data"]["test_negatives"] == "exposed",
+    ("data", "repeats"): _never_sampled,
+    ("data", "exclude_future_positives"): _never_sampled,
+    ("train", "checkpoint_seconds"): lambda config: True,
+    ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
+}
+"""Section and key -> when it changes no number of a run. A record holds such a setting all the same; no hash does."""
+
+
+def active(config: Config) -> dict[str, Any]:
+    """The same config without what is inert in it."""
+    inert = {place for place, holds in INERT.items() if place[1] in config[place[0]] and holds(config)}
+    return {
+        section: {key: value for key, value in values.items() if (section, key) not in inert}
+        if isinstance(values, Mapping)
+        else values
+        for section, values in config.items()
+    }
+
+
+def config_hash(config: Config) -> str:
+    """12 hex digits of the sha256 of the canonical JSON of a resolved experiment."""
+    return short_hash({"inert": VERSION, **active(config)})
+
+
+def short_hash(value: Any, digits: int = 12) -> str:
+    """Of plain values, the first hex digits of the sha256 of their canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:digits]
+
+
+def data_hash(content_hash: str, split_hash: str) -> str:
+    """8 hex digits of content and split together."""
+    return short_hash([content_hash, split_hash], 8)
+
+
+def difference(default: Config, actual: Config) -> dict[str, Any]:
+    """Settings of `actual` that are not those of `default`, by dotted key; what is inert is no difference."""
+    return _different(active(default), active(actual), "")
+
+
+def _different(default: Mapping[str, Any], actual: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in actual.items():
+        if isinstance(value, Mapping):
+            result |= _different(default.get(key, {}), value, f"{prefix}{key}.")
+        elif key not in default or value != default[key]:
+            result[f"{prefix}{key}"] = value
+    return result

@@ -1,0 +1,226 @@
+"""Dataclasses from plain values, checked by pydantic: records and metadata in JSON, settings in YAML.
+
+One library reads whatever this program reads. A key too many, a key too few, a value of another type, out of its bounds or
+not finite is an error of one line that names the key. Bounds are constraints of a field's type, `Annotated[int, Ge(1)]`; what
+several fields must fulfil together stands in the dataclass's `__post_init__`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import yaml
+
+from .errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
+Broken = Callable[[str], UserError]
+"""What is wrong with a file -> the error that names the file and says what to do."""
+
+
+class _NullIsNaN:
+    """Marks a float that may be undefined: NaN in memory, null in a file."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        number = core_schema.float_schema(allow_inf_nan=True, strict=True)
+        return core_schema.no_info_before_validator_function(lambda value: math.nan if value is None else value, number)
+
+
+OrNaN = Annotated[float, _NullIsNaN()]
+"""A number that can be undefined, for example an AUC over one class: NaN in memory, null in a file."""
+
+
+def finite(value: Any) -> Any:
+    """Plain values for JSON: tuples as lists, numbers that are not finite as None."""
+    if isinstance(value, dict):
+        return {str(key): finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_json(value: Any) -> str:
+    """A dataclass as it is stored: declared order, one space indent, floats that read back exactly, null for NaN."""
+    return json.dumps(finite(dataclasses.asdict(value)), indent=1, allow_nan=False) + "\n"
+
+
+def parse(text: str, broken: Broken) -> Any:
+    """What a JSON text holds; NaN and Infinity, which JSON does not know, are refused."""
+    from pydantic_core import from_json
+
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise broken(f"is not JSON ({error})") from None
+
+
+def read(cls: type[T], text: str, broken: Broken) -> T:
+    """A dataclass from its JSON text, every key there.
+
+    Raises:
+        UserError: what `broken` makes of the first thing that is wrong.
+    """
+    parse(text, broken)
+    return _validated(cls, f"[{text}]", lambda said: broken(f"is broken: {said}"), "")
+
+
+def from_dict(cls: type[T], values: Mapping[Any, Any], where: str, base: T | None = None) -> T:
+    """A dataclass from plain values; keys that are absent keep the values of `base` (or the defaults).
+
+    Raises:
+        UserError: a key that does not exist (with the nearest one), a value of the wrong type or out of bounds, named as
+            `where.key`, or a combination that the class refuses with a ValueError.
+    """
+    given = {} if base is None else {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}  # type: ignore[arg-type]
+    # A day in YAML is no value of any setting, but may be meant as text.
+    text = json.dumps([{**given, **values}], default=str)
+    return _validated(cls, text, UserError, where)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its traps: a key twice is an error, and 1e-3 is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str | int | float) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands there twice", key_node.start_mark)
+            if isinstance(key, str | int | float):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+
+
+def load_yaml(text: str) -> Any:
+    """What a YAML text holds.
+
+    Raises:
+        yaml.YAMLError: it is none, or has a key twice.
+    """
+    return yaml.load(text, _Loader)
+
+
+@functools.cache
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+
+    # The settings of an adapter hold for dataclasses within what it reads, not for one that it is made of: hence the tuple.
+    return TypeAdapter(tuple[cls], config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))  # type: ignore[valid-type]
+
+
+def _validated(cls: type[T], text: str, refuse: Callable[[str], UserError], where: str) -> T:
+    from pydantic import ValidationError
+
+    try:
+        read: tuple[T] = _adapter(cls).validate_json(text)
+    except ValidationError as error:
+        raise refuse(_said(cls, error, where)) from None
+    return read[0]
+
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list such as [200, 80]",
+    "list_type": "a list",
+    "dict_type": "keys with values",
+    "dataclass_type": "keys with values",
+    "finite_number": "a finite number",
+    "none_required": "null",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "too_short": "a list of at least {min_length}",
+}
+"""Kind of pydantic's error -> what a value must be."""
+
+_BRANCHES = ("int", "float", "str", "bool")
+"""What pydantic puts behind a key whose value may be of several types."""
+
+
+def _said(cls: type, error: ValidationError, where: str) -> str:
+    """The first thing that is wrong, in one line; a key that does not exist goes before one that is missing."""
+    details = error.errors(include_url=False)
+    first = next((one for one in details if one["type"] == "unexpected_keyword_argument"), details[0])
+    kind, place = first["type"], first["loc"][1:]  # behind the adapter's tuple
+    if kind == "value_error":
+        return f"{_path(where, place) or 'the whole'}: {first['ctx']['error']}"  # type: ignore[typeddict-item]
+    if kind == "unexpected_keyword_argument":
+        inside = _path(where, place[:-1])
+        return str(unknown_name(f"key{' in ' if inside else ''}{inside}", str(place[-1]), _keys(cls, place[:-1])))
+    if kind == "missing":
+        lacking = [str(one["loc"][-1]) for one in details if one["type"] == "missing" and one["loc"][1:-1] == place[:-1]]
+        return f"{_path(where, place[:-1]) or 'it'} lacks {', '.join(lacking)}"
+    if place and place[-1] in _BRANCHES:
+        place = place[:-1]
+    name, value = _path(where, place), first["input"]
+    if kind == "literal_error":
+        return str(unknown_name(f"value of {name}", str(value)[:60], map(str, _choices(cls, place))))
+    wanted = _WANTED.get(kind, first["msg"].lower()).format(**first.get("ctx", {}))
+    shown = str(value) if isinstance(value, int | float) else repr(value)
+    return f"{name or 'it'} must be {wanted}, not {shown[:60]}"
+
+
+def _path(where: str, place: Sequence[int | str]) -> str:
+    text = where
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _hint(cls: Any, place: Sequence[int | str]) -> Any:
+    """The type at a place within what `cls` holds."""
+    hint = cls
+    for part in place:
+        hint = _plain(hint)
+        arguments = typing.get_args(hint)
+        if dataclasses.is_dataclass(hint):
+            hint = typing.get_type_hints(hint, include_extras=True)[str(part)]
+        elif typing.get_origin(hint) is dict:
+            hint = arguments[1]
+        elif typing.get_origin(hint) is tuple and isinstance(part, int):
+            hint = arguments[0] if arguments[-1] is ... else arguments[part]
+    return _plain(hint)
+
+
+def _plain(hint: Any) -> Any:
+    """Without constraints and without null."""
+    while True:
+        arguments = typing.get_args(hint)
+        if typing.get_origin(hint) is Annotated:
+            hint = arguments[0]
+        elif typing.get_origin(hint) in (typing.Union, types.UnionType):
+            hint = next(one for one in arguments if one is not type(None))
+        else:
+            return hint
+
+
+def _keys(cls: type, place: Sequence[int | str]) -> list[str]:
+    return [f.name for f in dataclasses.fields(_hint(cls, place))]
+
+
+def _choices(cls: type, place: Sequence[int | str]) -> tuple[Any, ...]:
+    hint = _hint(cls, place)
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
