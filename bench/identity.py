@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Of INERT. Raised when the list changes, so that a hash never means two things."""
 
 Config = Mapping[str, Any]
@@ -18,12 +18,19 @@ def _never_sampled(config: Config) -> bool:
     return config["data"]["negatives"] == config["data"]["test_negatives"] == "exposed"
 
 
+def _no_gap_to_itself(config: Config) -> bool:
+    """Without a bias over time gaps, and where a token looks back from the latest event that it sees."""
+    biases = (config["params"].get(name) for name in ("relative_bias", "channels"))
+    return config["data"]["time"] != "request" or not any(bias in ("time", "both") for bias in biases)
+
+
 INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "test_negative_rate"): lambda config: config["data"]["test_negatives"] == "exposed",
     ("data", "repeats"): _never_sampled,
     ("data", "exclude_future_positives"): _never_sampled,
     ("train", "checkpoint_seconds"): lambda config: True,
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
+    ("params", "own_time"): _no_gap_to_itself,
 }
 """Section and key -> when it changes no number of a run. A record holds such a setting all the same; no hash does."""
 

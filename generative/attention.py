@@ -29,17 +29,27 @@ class Geometry:
 
 def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens, past: Prefix | None = None) -> Geometry:
     """From the tokens of a batch, once for all layers; with `past`, tokens see that prefix from their lo on and themselves."""
+    own_time = _latest_seen(tokens, past) if config.own_time == "recency" else None
+    times = {"query_time": tokens.query_time, "key_time": tokens.time, "own_time": own_time}
     if past is None:
-        plan = plan_attention(
-            tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, query_time=tokens.query_time, key_time=tokens.time
-        )
+        plan = plan_attention(tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, **times)
     else:
-        plan = continued(past, tokens.lo, tokens.position, tokens.query_time, tokens.time)
+        plan = continued(past, tokens.lo, tokens.position, **times)
     turn = rotation(tokens.position, config.width // config.heads) if config.rope else None
     divisor: Tensor | float = float(config.tokens_per_event * spec.history_length + 1)
     if config.divisor == "own":
         divisor = (tokens.hi - tokens.lo + 1).to(tokens.x.dtype)
     return Geometry(plan, turn, divisor, tokens.kind)
+
+
+def _latest_seen(tokens: Tokens, past: Prefix | None) -> Tensor | None:
+    """int64 [T], milliseconds: of the latest event that a token sees; the time of its query, a gap of 0, if it sees none."""
+    time = tokens.time if past is None else past.plan.key_time
+    if time is None or tokens.query_time is None:
+        return None
+    if not len(time):
+        return tokens.query_time
+    return torch.where(tokens.hi > tokens.lo, time[(tokens.hi - 1).clamp(min=0)], tokens.query_time)
 
 
 class RelativeBias(nn.Module):

@@ -13,6 +13,8 @@ RelativeBiasKind = Literal["none", "position", "time", "both"]
 Attention = Literal["silu", "softmax"]
 Residual = Literal["clean", "normalised"]
 Divisor = Literal["max", "own"]
+TokenStart = Literal["linear", "scaled"]
+OwnTime = Literal["zero", "recency"]
 HeadKind = Literal["mlp", "ffn", "dot", "hadamard-mlp", "concat-mlp", "bilinear", "target-attention", "mmoe"]
 
 READS_CANDIDATE: tuple[HeadKind, ...] = ("dot", "hadamard-mlp", "concat-mlp", "bilinear", "target-attention")
@@ -40,9 +42,15 @@ class SequenceConfig(IdentityConfig):
     user_context: bool = True
     """The user's side information and context fields join the token of the request at which they are known; the user's id is
     `user_id`'s business."""
+    token_start: TokenStart = "linear"
+    """How the layers that project fields to tokens start. linear: as torch starts any linear layer, with a bias larger than what
+    fresh embeddings say. scaled: no bias, and as much spread as embeddings times sqrt(width), as in HSTU's and SASRec's code."""
     relative_bias: RelativeBiasKind = "none"
     """Learned bias of attention logits over relative position, time gaps, both or none; arXiv:2412.00714 credits it for most
     of HSTU's lead. Without time information in the data there is no time bias."""
+    own_time: OwnTime = "zero"
+    """The gap at which a bias over time gaps puts a token from itself. zero: none. recency: that to the latest event which it
+    sees, as on the diagonal of HSTU's and FuXi's released code, where a row asks on behalf of the event after it."""
     rope: bool = False
     """Rotary positions (Su et al. 2021)."""
     alibi: bool = False

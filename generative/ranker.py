@@ -30,7 +30,8 @@ class SequenceRanker(Ranker):
         self.positions = None
         if config.absolute_position:
             self.positions = nn.Embedding(config.tokens_per_event * spec.longest_segment, config.width)
-            nn.init.normal_(self.positions.weight, std=0.02)
+            # HSTU's code starts them with about the spread of the tokens.
+            nn.init.normal_(self.positions.weight, std=config.width**-0.5 if config.token_start == "scaled" else 0.02)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(block(config, spec) for _ in range(config.layers))
         self.head = make_head(config, spec)

@@ -90,6 +90,24 @@ class TokenLayout(nn.Module):
         return None if self.candidate is None else self.candidate(items.index_select(0, batch.target))
 
 
+class TokenLinear(Linear):
+    """Fields side by side -> a token [n, width], started as `token_start` says."""
+
+    def __init__(self, inputs: int, config: SequenceConfig) -> None:
+        super().__init__(inputs, config.width)
+        self.scale = 1.0
+        if config.token_start == "scaled":
+            self.scale = config.width**0.5
+            # A number of a token is then spread as one of an embedding is.
+            nn.init.normal_(self.weight, std=inputs**-0.5)
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, inputs] -> [n, width]"""
+        token = super().forward(x)
+        return token if self.scale == 1 else token * self.scale
+
+
 def _nothing(batch: SequenceBatch) -> Tensor:
     return torch.zeros(len(batch.lo), 0, device=batch.lo.device)
 
@@ -99,8 +117,8 @@ class InterleavedTokens(TokenLayout):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.item_token = Linear(self.item_size + self.request_size, config.width)
-        self.action_token = Linear(self.item_size + config.embedding_dim, config.width) if config.actions else None
+        self.item_token = TokenLinear(self.item_size + self.request_size, config)
+        self.action_token = TokenLinear(self.item_size + config.embedding_dim, config) if config.actions else None
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, device = self.items(batch), batch.lo.device
@@ -143,10 +161,10 @@ class CandidateTokens(TokenLayout):
         super().__init__(config, spec)
         self.late = config.layout == "late"
         outcome = config.embedding_dim if config.actions else 0
-        self.event_token = Linear(self.item_size + self.request_size + outcome, config.width)
+        self.event_token = TokenLinear(self.item_size + self.request_size + outcome, config)
         if config.actions and not self.late:
             self.mask = nn.Parameter(torch.randn(outcome) * 0.02)
-        self.query_token = Linear(self.request_size or 1, config.width) if self.late else None
+        self.query_token = TokenLinear(self.request_size or 1, config) if self.late else None
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, requests, device = self.items(batch), self.requests(batch), batch.lo.device

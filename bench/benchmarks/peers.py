@@ -162,7 +162,8 @@ def _ids_only(data: RankingData) -> RankingData:
 def _ours(info: ModelInfo, params: dict[str, object], data: RankingData) -> Callable[[], Speed]:
     def run() -> Speed:
         torch.manual_seed(0)
-        model = info.build(dataclasses.replace(info.config(), embedding_dim=EMBEDDING, **params), data.spec)  # type: ignore[type-var]
+        told = dataclasses.replace(info.config(), user_id="embedding", embedding_dim=EMBEDDING, **params)  # type: ignore[type-var]
+        model = info.build(told, data.spec)
         config = dataclasses.replace(from_dict(TrainConfig, dict(info.train), info.name), epochs=1, batch_size=BATCH)
         with tempfile.TemporaryDirectory() as folder:
             state = train(

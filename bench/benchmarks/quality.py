@@ -33,8 +33,8 @@ SCHEMA = 1
 METRICS: tuple[Metric, ...] = ("auc", "gauc", "logloss")
 DRAWS = 2000
 
-OURS = {"no time": "none", "defaults": "request"}
-"""Our variants: what `data.time` is."""
+OURS: dict[str, tuple[str, dict[str, Any]]] = {"no time": ("none", {"user_id": "embedding"}), "defaults": ("request", {})}
+"""Our variants: what `data.time` is, and settings of the models. FuxiCTR's models know the user's id, and no times."""
 
 Verdict = Literal["better", "not worse", "worse", "cannot be told"]
 
@@ -152,8 +152,10 @@ def _ours(
 ) -> tuple[list[Row], dict[tuple[str, str], list[pd.DataFrame]], dict[str, Any]]:
     """Our rows, the predictions of (model, variant), and the settings of each."""
     rows, tables, configs = [], {}, {}
-    for variant, time in OURS.items():
-        settings = Settings(data={"dataset": dataset, "split": split, "time": time})
+    for variant, (time, params) in OURS.items():
+        settings = Settings(
+            data={"dataset": dataset, "split": split, "time": time}, models={model: dict(params) for model in models}
+        )
         records = experiment.run_all(
             experiment.plan(tuple(models), settings, seeds), "cpu", roots, store, jobs=jobs, threads=threads
         )

@@ -136,8 +136,10 @@ def _padded(plan: AttentionPlan, positions: int, buckets: int) -> Padded:
             if buckets:
                 assert plan.query_time is not None and plan.key_time is not None
                 gap = spread(plan.query_time, 0) - spread(plan.key_time, 0).transpose(1, 2)
-                # A token's own key has the first row, whatever the time from which it looks back.
-                bias += time_buckets(gap).clamp(max=buckets - 1) * (at.unsqueeze(1) != at)
+                itself, own = at.unsqueeze(1) == at, plan.own_buckets()
+                bias += time_buckets(gap).clamp(max=buckets - 1) * ~itself
+                if own is not None:  # otherwise a token's own key has the first row, whatever the query's time
+                    bias += spread(own.clamp(max=buckets - 1), 0) * itself
         plan.cache[key] = Padded(place, length, mask & real & real.transpose(1, 2), bias)
     return plan.cache[key]  # type: ignore[no-any-return]
 

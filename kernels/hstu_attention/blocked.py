@@ -109,20 +109,27 @@ def _scatter(d_table: Tensor, bias: Tensor, ds: Tensor) -> None:
 
 class _Attention(torch.autograd.Function):
     """q, k [T, H, D] (q already scaled), v [T, H, Dv], table [N] or [N, H] with N = positions * buckets, or None, inverse
-    divisor [T, 1, 1] or None.
+    divisor [T, 1, 1] or None; own_rows int64, of the table, for the tokens' own keys: [T], or [1] for all of them.
 
     Logits and weights are float32 at least. Without an inverse divisor the weights are a softmax.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, table: Tensor | None, inverse: Tensor | None, groups: list[Group]
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        table: Tensor | None,
+        inverse: Tensor | None,
+        groups: list[Group],
+        own_rows: Tensor,
     ) -> Tensor:
         tokens = len(q)
         precise = torch.float32 if q.dtype.itemsize < 4 else q.dtype
         own = (q * k).sum(2, dtype=precise)
         if table is not None:
-            own = own + table[0]
+            own = own + table.index_select(0, own_rows).view(len(own_rows), -1)
         q_blocks, k_heads, v_heads = _blocks(q), k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
         out = v.new_zeros(*q_blocks.shape[:3], v.shape[2])
         # The own logit takes part in the normaliser of every softmax row.
@@ -149,7 +156,7 @@ class _Attention(torch.autograd.Function):
             assert inverse is not None
             out = (out + F.silu(own).unsqueeze(2).to(v.dtype) * v) * inverse.to(v.dtype)
         ctx.save_for_backward(q, k, v, table, inverse, own, *saved)
-        ctx.groups = groups
+        ctx.groups, ctx.own_rows = groups, own_rows
         return out
 
     @staticmethod
@@ -191,7 +198,8 @@ class _Attention(torch.autograd.Function):
             own_weight, d_own = own * gate, own_grad * gate * (1 + own - own * gate)
         step = d_own.unsqueeze(2).to(q.dtype)
         if d_table is not None:
-            d_table[0] += d_own.sum(0) if d_table.dim() > 1 else d_own.sum()
+            d_own = d_own if d_table.dim() > 1 else d_own.sum(1)
+            d_table.index_add_(0, ctx.own_rows, d_own if len(ctx.own_rows) == tokens else d_own.sum(0, keepdim=True))
         return (
             dq.flatten(1, 2)[:, :tokens].transpose(0, 1) + step * k,
             dk.transpose(0, 1) + step * q,
@@ -199,7 +207,14 @@ class _Attention(torch.autograd.Function):
             d_table,
             None,
             None,
+            None,
         )
+
+
+def _own_rows(plan: AttentionPlan, buckets: int) -> Tensor:
+    """int64: rows of the joint table that own keys read, at distance 0: [T], or [1] if it is one row for all."""
+    own = plan.own_buckets() if buckets else None
+    return plan.lo.new_zeros(1) if own is None else own.clamp(max=buckets - 1)
 
 
 def joint_table(position: Tensor | None, time: Tensor | None) -> Tensor | None:
@@ -217,15 +232,16 @@ def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, t
     groups = _groups(plan, 0 if position_table is None else len(position_table), 0 if time_table is None else len(time_table))
     table = joint_table(position_table, time_table)
     assert table is not None
-    out = table[0].view(-1, 1) * v
+    rows = _own_rows(plan, 0 if time_table is None else len(time_table))
+    out = table.index_select(0, rows).view(len(rows), -1, 1) * v
     if not groups:
         return out
     v_heads, tokens = v.transpose(0, 1), len(v)
     mixed = [(_gather(table, bias) * mask).to(v.dtype) @ _keys(v_heads, key) for _, key, mask, bias in groups if bias is not None]
-    rows = (torch.cat([group.block for group in groups]).unsqueeze(1) * BLOCK + torch.arange(BLOCK, device=v.device)).flatten()
+    places = (torch.cat([group.block for group in groups]).unsqueeze(1) * BLOCK + torch.arange(BLOCK, device=v.device)).flatten()
     values = torch.cat(mixed, dim=1).flatten(1, 2).transpose(0, 1)
-    inside = rows < tokens
-    return out.index_add(0, rows[inside], values[inside])
+    inside = places < tokens
+    return out.index_add(0, places[inside], values[inside])
 
 
 def attention(inputs: Inputs) -> Tensor:
@@ -241,4 +257,5 @@ def attention(inputs: Inputs) -> Tensor:
         inverse = per_query.reciprocal().view(-1, 1, 1)
     if table is not None:
         table = table.to(torch.promote_types(q.dtype, torch.float32))
-    return _Attention.apply(q * alpha, k, v, table, inverse, groups)
+    own_rows = _own_rows(plan, 0 if time_bias is None else len(time_bias))
+    return _Attention.apply(q * alpha, k, v, table, inverse, groups, own_rows)

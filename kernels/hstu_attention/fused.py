@@ -43,7 +43,10 @@ class Problem(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("segments", "heads", "size", "value_size", "activation", "threads")),
         ("alpha", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("offsets", "lo", "hi", "position", "bucket", "bucket_offset", "inverse")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("offsets", "lo", "hi", "position", "bucket", "bucket_offset", "own_bucket", "inverse")
+        ),
         *((name, _Tokens) for name in ("q", "k", "v", "out")),
         ("lse", ctypes.c_void_p),
         *((name, _BiasTable) for name in ("position_bias", "time_bias")),
@@ -85,6 +88,7 @@ class _Geometry(NamedTuple):
     position: Tensor
     bucket: Tensor | None
     bucket_offset: Tensor | None
+    own_bucket: Tensor | None
 
 
 def geometry_of(plan: AttentionPlan, timed: bool) -> _Geometry:
@@ -96,7 +100,7 @@ def geometry_of(plan: AttentionPlan, timed: bool) -> _Geometry:
     ends = offsets[[0, -1]].tolist()
     if ends != [0, len(lo)]:
         raise ValueError(f"segments cover tokens {ends[0]} to {ends[1]}, but there are {len(lo)}")
-    bucket = bucket_offset = None
+    bucket = bucket_offset = own_bucket = None
     if timed:
         assert plan.query_time is not None and plan.key_time is not None
         pairs = F.pad((hi - lo).clamp(min=0).cumsum(0), (1, 0))
@@ -107,7 +111,8 @@ def geometry_of(plan: AttentionPlan, timed: bool) -> _Geometry:
             len(lo), *_pointers(lo, hi, query_time, key_time, border), len(border), *_pointers(bucket_offset, bucket),
             torch.get_num_threads(),
         )  # fmt: skip
-    geometry = _Geometry(offsets, lo, hi, position, bucket, bucket_offset)
+        own_bucket = None if (own := plan.own_buckets()) is None else own.to(torch.uint8).contiguous()
+    geometry = _Geometry(offsets, lo, hi, position, bucket, bucket_offset, own_bucket)
     plan.cache[("cpu", timed)] = geometry
     return geometry
 

@@ -12,6 +12,7 @@ struct Row {
     bool apart;  // its own key is not NEAR, and [from, to) holds the others alone
     int position;
     const uint8_t* bucket;  // of key j at bucket[j], for lo <= j < hi
+    int own_bucket;         // of its own key, whatever its byte among those says
 };
 
 // Lanes of the vector at `column` that the row sees.
@@ -109,21 +110,21 @@ class PositionBias {
     bool straight = false;
 };
 
-// Biases over time buckets during one task. A query's own key has bucket 0, whatever its byte says.
+// Biases over time buckets during one task.
 class TimeBias {
    public:
     void start(const TimeTable& of, float* slot) { table = &of, gradient = slot; }
 
     bool there() const { return table->heads > 0; }
     bool wants_gradient() const { return gradient != nullptr; }
-    float own(int64_t head) const { return values(head)[0]; }
-    void add_own(int64_t head, float step) { gradient[table->of_head(head) * LANES] += step; }
+    float own(const Row& row, int64_t head) const { return values(head)[row.own_bucket]; }
+    void add_own(const Row& row, int64_t head, float step) { gradient[(table->of_head(head) + row.own_bucket) * LANES] += step; }
 
     // bias[c - base] = from[c - base], if there is such, plus what the table says.
     void add(const Row& row, int64_t head, const float* from, float* bias, int base) const {
         if (row.from == row.to) return;
         const Registers lines(values(head));
-        const float own_bias = row.apart ? 0.f : own(head) + (from ? from[row.own - base] : 0.f);
+        const float own_bias = row.apart ? 0.f : own(row, head) + (from ? from[row.own - base] : 0.f);
         for (int c = row.from; c < row.to; c += LANES) {
             const Floats value = lines.at(buckets(row, c));
             store(bias + c - base, from ? load(from + c - base) + value : value);
@@ -134,7 +135,7 @@ class TimeBias {
     // Add the gradients step[c - base]; zero where the row sees nothing. Takes that of the query's own key away.
     void collect(const Row& row, int64_t head, float* step, int base) {
         float* to = gradient + table->of_head(head) * LANES;
-        if (!row.apart && row.from < row.to) to[0] += std::exchange(step[row.own - base], 0.f);
+        if (!row.apart && row.from < row.to) to[row.own_bucket * LANES] += std::exchange(step[row.own - base], 0.f);
         for (int c = row.from; c < row.to; c += LANES)
             for (int lane = 0; lane < LANES; lane++) to[row.bucket[c + lane] * LANES + lane] += step[c - base + lane];
     }

@@ -170,7 +170,7 @@ class Backward : Worker {
         const HeadRows& x = rows[h - task.head];
         add_scaled(x.dv + int64_t(row.own) * wide, grads + tile_row * wide, own.weight, value_size);
         if (positions.wants_gradient()) positions.add_own(h, own.step);
-        if (times.wants_gradient()) times.add_own(h, own.step);
+        if (times.wants_gradient()) times.add_own(row, h, own.step);
         if (p.activation == BIAS_ALONE) return;
         add_scaled(x.dk + int64_t(row.own) * narrow, queries + tile_row * narrow, own.step, size);
         add_scaled(to_query, p.k.at(begin + row.own, h), own.step, size);

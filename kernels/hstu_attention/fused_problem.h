@@ -23,6 +23,7 @@ struct Problem {
     const int64_t *offsets, *lo, *hi, *position;
     const uint8_t* bucket;         // of the visible pairs, query by query, with NEAR + LANES bytes of air at both ends
     const int64_t* bucket_offset;  // of query i's pairs in `bucket`
+    const uint8_t* own_bucket;     // [T], of each token's own key; null: all are in bucket 0
     const float* inverse;          // [T], 1 / divisor; silu alone
     Tokens q, k, v, out;           // q and k: not with bias alone
     float* lse;                    // [T, heads], log of the sum of exponentials; softmax alone

@@ -119,10 +119,11 @@ class Worker {
         int lo = int(std::clamp<int64_t>(p.lo[begin + i] - begin, 0, n));
         int hi = int(std::clamp<int64_t>(p.hi[begin + i] - begin, lo, n));
         if (lo == hi) lo = hi = i;
-        Row row{lo, hi, i, lo, hi, i < lo - NEAR || i >= hi + NEAR, int(p.position[begin + i]), nullptr};
+        Row row{lo, hi, i, lo, hi, i < lo - NEAR || i >= hi + NEAR, int(p.position[begin + i]), nullptr, 0};
         if (!row.apart) row.from = std::min(lo, i), row.to = std::max(hi, i + 1);
         row.from = round_down(row.from, LANES), row.to = round_up(row.to, LANES);
         if (p.bucket) row.bucket = p.bucket + p.bucket_offset[begin + i] - lo;
+        if (p.own_bucket) row.own_bucket = p.own_bucket[begin + i];
         return row;
     }
 
@@ -209,11 +210,12 @@ class Worker {
         }
     }
 
-    float own_logit(int i, int64_t head) const {
+    float own_logit(const Row& of, int64_t head) const {
+        const int64_t token = begin + of.own;
         float logit = 0;
-        if (p.activation != BIAS_ALONE) logit = float(p.alpha) * dot(p.q.at(begin + i, head), p.k.at(begin + i, head), size);
+        if (p.activation != BIAS_ALONE) logit = float(p.alpha) * dot(p.q.at(token, head), p.k.at(token, head), size);
         if (positions.there()) logit += positions.own(head);
-        if (times.there()) logit += times.own(head);
+        if (times.there()) logit += times.own(of, head);
         return logit;
     }
 
@@ -233,7 +235,7 @@ class Worker {
     // Logits of a row -> weights, where they lie. Returns the weight of the query's own key if that stands apart.
     float weigh(const Row& of, int64_t head, float* s, const float* b, int base) {
         const Floats alpha = all(float(p.alpha));
-        const float own = of.apart ? own_logit(of.own, head) : -INFINITY;
+        const float own = of.apart ? own_logit(of, head) : -INFINITY;
         const auto logit_at = [&](int c) INLINED { return load(s + c - base) * alpha + load(b + c - base); };
         if (p.activation == BIAS_ALONE) {
             each_vector(of, [&](int c, auto lanes) INLINED { store(s + c - base, select(lanes, load(b + c - base), Floats{})); });
@@ -273,7 +275,7 @@ class Worker {
     Own differentiate(const Row& of, int64_t head, float* s, float* g, const float* b, int base) {
         const Floats alpha = all(float(p.alpha));
         const int64_t token = begin + of.own;
-        const float own = of.apart ? own_logit(of.own, head) : -INFINITY;
+        const float own = of.apart ? own_logit(of, head) : -INFINITY;
         const float own_grad = of.apart ? dot(p.grad.at(token, head), p.v.at(token, head), value_size) : 0.f;
         const auto logit_at = [&](int c) INLINED { return load(s + c - base) * alpha + load(b + c - base); };
         if (p.activation == BIAS_ALONE) {
@@ -284,17 +286,17 @@ class Worker {
             return {of.apart ? own : 0.f, own_grad};
         }
         if (p.activation == SILU) {
-            const float inverse = p.inverse[token], divisor = 1 / inverse;
+            const float inverse = p.inverse[token];
             each_vector(of, [&](int c, auto lanes) INLINED {
                 const Floats logit = logit_at(c);
-                const Floats gate = select(lanes, sigmoid(logit) * inverse, Floats{}), weight = logit * gate;
-                // d SiLU(x) = sigmoid(x) (1 + x - SiLU(x)); `gate` holds the divisor already.
-                store(g + c - base, load(g + c - base) * (gate + weight - weight * gate * divisor));
-                store(s + c - base, weight);
+                // d SiLU(x) = sigmoid(x) (1 + x (1 - sigmoid(x))): of a large x, 1 + x - SiLU(x) would leave but the rounding of x.
+                const Floats gate = sigmoid(logit), weight = select(lanes, gate * inverse, Floats{});
+                store(g + c - base, load(g + c - base) * weight * (1.f + logit * (1.f - gate)));
+                store(s + c - base, logit * weight);
             });
             if (!of.apart) return {};
-            const float gate = 1 / (1 + std::exp(-own)), silu = own * gate;
-            return {silu * inverse, own_grad * inverse * (gate + silu - silu * gate)};
+            const float gate = 1 / (1 + std::exp(-own));
+            return {own * gate * inverse, own_grad * inverse * gate * (1 + own * (1 - gate))};
         }
         const float lse = p.lse[token * p.heads + head], own_weight = std::exp(own - lse);
         Floats total = {};

@@ -54,7 +54,8 @@ def hstu_attention(
     Args:
         q, k: [T, H, D]. v: [T, H, Dv].
         position_bias: [R], shared by heads, or [R, H]; relative positions beyond R - 1 use the last row.
-        time_bias: [buckets] or [buckets, H] over `time_buckets` of the gap; needs times in the plan.
+        time_bias: [buckets] or [buckets, H] over `time_buckets` of the gap; needs times in the plan. A token's own key has
+            the first row, or with own_time in the plan the row of the gap from there.
         divisor: of the SiLU weights; a number, or [T] for one a query.
         implementation: a name of IMPLEMENTATIONS; None for what `dispatch` chooses.
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ..time_buckets import time_buckets
+
 Activation = Literal["silu", "softmax"]
 
 
@@ -41,12 +43,23 @@ class AttentionPlan:
     """int64 [T], milliseconds; None if there is no time information."""
     key_time: Tensor | None
     """int64 [T], milliseconds."""
+    own_time: Tensor | None = None
+    """int64 [T], milliseconds: from when a token's own key is taken to be, by its own query. None: bucket 0, whatever the query's
+    time. HSTU's released code has key_time here, and in query_time the time of the next event."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """What an implementation computed for this geometry."""
     record: list[tuple[Tensor, ...]] | None = None
     """Where operations leave their keys and values, see prefix.py."""
     after: After | None = None
     """If set, operations get the rows of the last tokens alone; those of the tokens before were recorded."""
+
+    def own_buckets(self) -> Tensor | None:
+        """int64 [T]: time bucket of each token's own key; None if all are 0. Found once."""
+        if self.own_time is None or self.query_time is None:
+            return None
+        if "own buckets" not in self.cache:
+            self.cache["own buckets"] = time_buckets(self.query_time - self.own_time)
+        return self.cache["own buckets"]  # type: ignore[no-any-return]
 
 
 class Inputs(NamedTuple):
@@ -72,9 +85,17 @@ class Inputs(NamedTuple):
 
 
 def plan_attention(
-    offsets: Tensor, lo: Tensor, hi: Tensor, position: Tensor, query_time: Tensor | None = None, key_time: Tensor | None = None
+    offsets: Tensor,
+    lo: Tensor,
+    hi: Tensor,
+    position: Tensor,
+    query_time: Tensor | None = None,
+    key_time: Tensor | None = None,
+    own_time: Tensor | None = None,
 ) -> AttentionPlan:
     """The plan of a batch; see AttentionPlan for the arguments."""
     if (query_time is None) != (key_time is None):
         raise ValueError("query_time and key_time come together")
-    return AttentionPlan(offsets, lo, hi, position, query_time, key_time)
+    if own_time is not None and query_time is None:
+        raise ValueError("own_time needs query_time")
+    return AttentionPlan(offsets, lo, hi, position, query_time, key_time, own_time)

@@ -33,13 +33,18 @@ def recording(plan: AttentionPlan) -> tuple[AttentionPlan, Prefix]:
 
 
 def continued(
-    prefix: Prefix, lo: Tensor, position: Tensor, query_time: Tensor | None = None, key_time: Tensor | None = None
+    prefix: Prefix,
+    lo: Tensor,
+    position: Tensor,
+    query_time: Tensor | None = None,
+    key_time: Tensor | None = None,
+    own_time: Tensor | None = None,
 ) -> AttentionPlan:
     """The plan of C new tokens, each of which sees the prefix from lo [C] to its end, and itself.
 
     Args:
         position: int64 [C], not below any of the prefix.
-        query_time, key_time: int64 [C], milliseconds, or None as in the prefix.
+        query_time, key_time, own_time: int64 [C], milliseconds, or None as in the prefix.
     """
     past, new = prefix.plan, len(lo)
     nothing, ends = torch.zeros_like(past.lo), torch.full_like(lo, len(prefix))
@@ -55,5 +60,6 @@ def continued(
         torch.cat([past.position, position]),
         joined(past.query_time, query_time),
         joined(past.key_time, key_time),
+        joined(past.own_time, own_time),
     )
     return replace(whole, after=After(len(prefix), iter(prefix.entries)))

@@ -26,9 +26,7 @@ def attention(inputs: Inputs) -> Tensor:
                     relative = min(int(plan.position[i] - plan.position[j]), len(position_bias) - 1) if j != i else 0
                     s = s + _of_head(position_bias[relative], h)
                 if time_bias is not None:
-                    assert plan.query_time is not None and plan.key_time is not None
-                    bucket = int(time_buckets(plan.query_time[i] - plan.key_time[j])) if j != i else 0
-                    s = s + _of_head(time_bias[bucket], h)
+                    s = s + _of_head(time_bias[_bucket(plan, i, j)], h)
                 logits.append(s)
             stacked = torch.stack(logits)
             if activation == "silu":
@@ -52,9 +50,7 @@ def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, t
                 relative = min(int(plan.position[i] - plan.position[j]), len(position_table) - 1) if j != i else 0
                 weight = weight + position_table[relative].double()
             if time_table is not None:
-                assert plan.query_time is not None and plan.key_time is not None
-                bucket = int(time_buckets(plan.query_time[i] - plan.key_time[j])) if j != i else 0
-                weight = weight + time_table[bucket].double()
+                weight = weight + time_table[_bucket(plan, i, j)].double()
             total = total + weight.unsqueeze(1) * v[j].double()
         rows.append(total)
     return torch.stack(rows).to(v.dtype) if rows else v
@@ -62,6 +58,13 @@ def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, t
 
 def _seen(plan: AttentionPlan, i: int) -> list[int]:
     return [*(j for j in range(int(plan.lo[i]), int(plan.hi[i])) if j != i), i]
+
+
+def _bucket(plan: AttentionPlan, i: int, j: int) -> int:
+    assert plan.query_time is not None and plan.key_time is not None
+    if j != i:
+        return int(time_buckets(plan.query_time[i] - plan.key_time[j]))
+    return 0 if plan.own_time is None else int(time_buckets(plan.query_time[i] - plan.own_time[i]))
 
 
 def _of_head(row: Tensor, head: int) -> Tensor:

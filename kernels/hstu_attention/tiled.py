@@ -151,7 +151,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _geometry(plan: AttentionPlan, first: Tensor, last: Tensor, inverse: Tensor | None) -> tuple[Tensor | None, ...]:
-    return (plan.lo, plan.hi, plan.position, plan.query_time, plan.key_time, first, last, inverse)
+    return (plan.lo, plan.hi, plan.position, plan.query_time, plan.key_time, first, last, inverse, plan.own_buckets())
 
 
 def _arguments(
@@ -168,7 +168,8 @@ def _arguments(
         "T": len(q), "H": q.shape[1], "alpha": alpha,
         "R": 1 if position is None else len(position), "POSITION_HEADS": heads(position),
         "BUCKETS": 1 if time is None else len(time), "TIME_HEADS": heads(time), "BORDERS": len(limits),
-        "POSITION": position is not None, "TIME": time is not None, "SOFTMAX": inverse is None,
+        "POSITION": position is not None, "TIME": time is not None, "OWN_TIME": plan.own_time is not None,
+        "SOFTMAX": inverse is None,
         "D": q.shape[2], "DV": v.shape[2], "BD": _padded(q.shape[2]), "BDV": _padded(v.shape[2]),
         "PRECISION": precision, **launch(max(q.shape[2], v.shape[2]), q.dtype),
     }  # fmt: skip

@@ -50,21 +50,28 @@ def _rows(x, i, h, valid, H, SIZE: tl.constexpr, PADDED: tl.constexpr):
 
 
 @triton.jit
-def _own_bias(position_table, time_table, h, POSITION_HEADS, TIME_HEADS, POSITION: tl.constexpr, TIME: tl.constexpr):
-    bias = 0.0
+def _own_bias(
+    position_table, time_table, own_bucket, i, valid, h, POSITION_HEADS, BUCKETS, TIME_HEADS, POSITION: tl.constexpr,
+    TIME: tl.constexpr, OWN_TIME: tl.constexpr,
+):  # fmt: skip
+    """Bias of the tokens' own keys, and which rows of the time table they read."""
+    bias = tl.zeros_like(i).to(tl.float32)
+    bucket = tl.zeros_like(i).to(tl.int32)
     if POSITION:
         bias += tl.load(position_table + h % POSITION_HEADS).to(tl.float32)
     if TIME:
-        bias += tl.load(time_table + h % TIME_HEADS).to(tl.float32)
-    return bias
+        if OWN_TIME:
+            bucket = tl.minimum(tl.load(own_bucket + i, mask=valid, other=0).to(tl.int32), BUCKETS - 1)
+        bias += tl.load(time_table + bucket * TIME_HEADS + h % TIME_HEADS).to(tl.float32)
+    return bias, bucket
 
 
 @triton.jit(do_not_specialize=["T", "R"])
 def forward(
-    q, k, v, out, lse, lo, hi, position, query_time, key_time, first, last, inverse, position_table, time_table, borders,
-    T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr, POSITION: tl.constexpr, TIME: tl.constexpr,
-    SOFTMAX: tl.constexpr, D: tl.constexpr, DV: tl.constexpr, BD: tl.constexpr, BDV: tl.constexpr, BM: tl.constexpr,
-    BN: tl.constexpr, PRECISION: tl.constexpr,
+    q, k, v, out, lse, lo, hi, position, query_time, key_time, first, last, inverse, own_bucket, position_table, time_table,
+    borders, T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr, POSITION: tl.constexpr,
+    TIME: tl.constexpr, OWN_TIME: tl.constexpr, SOFTMAX: tl.constexpr, D: tl.constexpr, DV: tl.constexpr, BD: tl.constexpr,
+    BDV: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     block, h = tl.program_id(0), tl.program_id(1)
     i = block * BM + tl.arange(0, BM)
@@ -77,8 +84,10 @@ def forward(
         position_i = tl.load(position + i, mask=valid, other=0).to(tl.int32)
     if TIME:
         time_i = tl.load(query_time + i, mask=valid, other=0)
-    own = alpha * tl.sum(q_rows.to(tl.float32) * _rows(k, i, h, valid, H, D, BD).to(tl.float32), 1)
-    own += _own_bias(position_table, time_table, h, POSITION_HEADS, TIME_HEADS, POSITION, TIME)
+    own_bias, own_row = _own_bias(
+        position_table, time_table, own_bucket, i, valid, h, POSITION_HEADS, BUCKETS, TIME_HEADS, POSITION, TIME, OWN_TIME
+    )
+    own = alpha * tl.sum(q_rows.to(tl.float32) * _rows(k, i, h, valid, H, D, BD).to(tl.float32), 1) + own_bias
     # Softmax: the largest logit and the sum of exponentials so far begin with the token's own key.
     most, total = own, tl.full([BM], 1.0, tl.float32)
     result = v_own if SOFTMAX else tl.zeros([BM, BDV], tl.float32)
@@ -127,8 +136,8 @@ def _steps(s, dp, seen, lse_i, delta_i, SOFTMAX: tl.constexpr):
     else:
         gate = tl.where(seen, tl.sigmoid(s), 0.0)
         weight = s * gate
-        # SiLU'(s) = sigmoid(s) (1 + s - s sigmoid(s))
-        step = dp * gate * (1.0 + s - weight)
+        # SiLU'(s) = sigmoid(s) (1 + s (1 - sigmoid(s)))
+        step = dp * gate * (1.0 + s * (1.0 - gate))
     return weight, step
 
 
@@ -143,10 +152,10 @@ def _gradient_rows(grad, inverse, i, h, valid, H, SOFTMAX: tl.constexpr, DV: tl.
 
 @triton.jit(do_not_specialize=["T", "R"])
 def backward_queries(
-    q, k, v, grad, dq, lse, delta, lo, hi, position, query_time, key_time, first, last, inverse, position_table, time_table,
-    borders, d_position, d_time, T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr,
-    POSITION: tl.constexpr, TIME: tl.constexpr, SOFTMAX: tl.constexpr, D: tl.constexpr, DV: tl.constexpr, BD: tl.constexpr,
-    BDV: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr, COPIES: tl.constexpr,
+    q, k, v, grad, dq, lse, delta, lo, hi, position, query_time, key_time, first, last, inverse, own_bucket, position_table,
+    time_table, borders, d_position, d_time, T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr,
+    POSITION: tl.constexpr, TIME: tl.constexpr, OWN_TIME: tl.constexpr, SOFTMAX: tl.constexpr, D: tl.constexpr, DV: tl.constexpr,
+    BD: tl.constexpr, BDV: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr, COPIES: tl.constexpr,
 ):  # fmt: skip
     block, h = tl.program_id(0), tl.program_id(1)
     i = block * BM + tl.arange(0, BM)
@@ -166,14 +175,19 @@ def backward_queries(
     copy = block % COPIES
     position_sums = d_position + copy * R * POSITION_HEADS + h % POSITION_HEADS
     time_sums = d_time + copy * BUCKETS * TIME_HEADS + h % TIME_HEADS
-    own = alpha * tl.sum(q_rows.to(tl.float32) * k_own, 1)
-    own += _own_bias(position_table, time_table, h, POSITION_HEADS, TIME_HEADS, POSITION, TIME)
+    own_bias, own_row = _own_bias(
+        position_table, time_table, own_bucket, i, valid, h, POSITION_HEADS, BUCKETS, TIME_HEADS, POSITION, TIME, OWN_TIME
+    )
+    own = alpha * tl.sum(q_rows.to(tl.float32) * k_own, 1) + own_bias
     own_dp = tl.sum(g_rows.to(tl.float32) * _rows(v, i, h, valid, H, DV, BDV).to(tl.float32), 1)
     own_weight, own_step = _steps(own, own_dp, valid, lse_i, delta_i, SOFTMAX)
     if POSITION:
         tl.atomic_add(position_sums, tl.sum(own_step, 0), sem="relaxed")
     if TIME:
-        tl.atomic_add(time_sums, tl.sum(own_step, 0), sem="relaxed")
+        if OWN_TIME:
+            tl.atomic_add(time_sums + own_row * TIME_HEADS, own_step, mask=valid, sem="relaxed")
+        else:
+            tl.atomic_add(time_sums, tl.sum(own_step, 0), sem="relaxed")
     result = own_step[:, None] * k_own
     for start in range(tl.load(first + block), tl.load(last + block), BN):
         j = start + tl.arange(0, BN)
@@ -203,10 +217,10 @@ def backward_queries(
 
 @triton.jit(do_not_specialize=["T", "R"])
 def backward_keys(
-    q, k, v, grad, dk, dv, lse, delta, lo, hi, position, query_time, key_time, first, last, inverse, position_table, time_table,
-    borders, T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr, POSITION: tl.constexpr,
-    TIME: tl.constexpr, SOFTMAX: tl.constexpr, D: tl.constexpr, DV: tl.constexpr, BD: tl.constexpr, BDV: tl.constexpr,
-    BM: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr,
+    q, k, v, grad, dk, dv, lse, delta, lo, hi, position, query_time, key_time, first, last, inverse, own_bucket, position_table,
+    time_table, borders, T, H, alpha, R, POSITION_HEADS, BUCKETS, TIME_HEADS, BORDERS: tl.constexpr, POSITION: tl.constexpr,
+    TIME: tl.constexpr, OWN_TIME: tl.constexpr, SOFTMAX: tl.constexpr, D: tl.constexpr, DV: tl.constexpr, BD: tl.constexpr,
+    BDV: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """`first` and `last`: blocks of queries that may see the keys."""
     block, h = tl.program_id(0), tl.program_id(1)
@@ -223,8 +237,10 @@ def backward_keys(
         delta_j = tl.load(delta + j * H + h, mask=real, other=0.0)
     q_own = _rows(q, j, h, real, H, D, BD).to(tl.float32)
     g_own = _gradient_rows(grad, inverse, j, h, real, H, SOFTMAX, DV, BDV).to(tl.float32)
-    own = alpha * tl.sum(q_own * k_rows.to(tl.float32), 1)
-    own += _own_bias(position_table, time_table, h, POSITION_HEADS, TIME_HEADS, POSITION, TIME)
+    own_bias, own_row = _own_bias(
+        position_table, time_table, own_bucket, j, real, h, POSITION_HEADS, BUCKETS, TIME_HEADS, POSITION, TIME, OWN_TIME
+    )
+    own = alpha * tl.sum(q_own * k_rows.to(tl.float32), 1) + own_bias
     own_weight, own_step = _steps(own, tl.sum(g_own * v_rows.to(tl.float32), 1), real, lse_j, delta_j, SOFTMAX)
     d_key, d_value = own_step[:, None] * q_own, own_weight[:, None] * g_own
     for at in range(tl.load(first + block), tl.load(last + block)):

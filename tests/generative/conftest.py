@@ -45,7 +45,11 @@ def geometry(config: SequenceConfig, spec: DataSpec, lengths: tuple[int, ...] = 
             position.append(edge)
             time.append(now)
     to = lambda values: torch.tensor(np.asarray(values), dtype=torch.int64)  # noqa: E731
-    plan = plan_attention(to(offsets), to(lo), to(hi), to(position), to(time) + 7_000, to(time))
+    asked = to(time) + 7_000
+    own_time = to([time[end - 1] if end > begin else int(asked[i]) for i, (begin, end) in enumerate(zip(lo, hi, strict=True))])
+    plan = plan_attention(
+        to(offsets), to(lo), to(hi), to(position), asked, to(time), own_time if config.own_time == "recency" else None
+    )
     divisor = (
         (plan.hi - plan.lo + 1).double() if config.divisor == "own" else float(config.tokens_per_event * spec.history_length + 1)
     )

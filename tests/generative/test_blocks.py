@@ -41,8 +41,11 @@ def keys(g: Geometry, i: int) -> list[int]:
 
 def bucket(g: Geometry, i: int, j: int) -> int:
     assert g.plan.query_time is not None and g.plan.key_time is not None
-    seconds = abs(int(g.plan.query_time[i] - g.plan.key_time[j])) / 1000
-    return 0 if i == j else min(int(math.log(max(1, seconds)) / 0.301), 71)
+    if i == j and g.plan.own_time is None:
+        return 0
+    time = g.plan.own_time[i] if i == j and g.plan.own_time is not None else g.plan.key_time[j]
+    seconds = abs(int(g.plan.query_time[i] - time)) / 1000
+    return min(int(math.log(max(1, seconds)) / 0.301), 71)
 
 
 def distance(g: Geometry, i: int, j: int) -> int:
@@ -198,11 +201,11 @@ def cases() -> Iterator[object]:
     table = {
         "hstu": (hstu.HSTULayer, literal_hstu, hstu.Config, (
             {}, {"heads": 4, "divisor": "own"}, {"gate": False, "relative_bias": "time"},
-            {"attention": "softmax", "residual": "normalised"},
+            {"attention": "softmax", "residual": "normalised"}, {"own_time": "recency"},
         )),
         "stu": (stu.STULayer, literal_stu, stu.Config, ({}, {"heads": 1, "relative_bias": "both"})),
         "mtgr": (mtgr.MTGRLayer, literal_mtgr, mtgr.Config, ({}, {"group_norm": False})),
-        "fuxi": (fuxi.FuXiLayer, literal_fuxi, fuxi.Config, ({}, {"heads": 4, "feed_forward": 2.0})),
+        "fuxi": (fuxi.FuXiLayer, literal_fuxi, fuxi.Config, ({}, {"heads": 4, "feed_forward": 2.0}, {"own_time": "recency"})),
         "llama": (llama.LlamaBlock, literal_llama, llama.Config, (
             {}, {"heads": 1, "relative_bias": "none"}, {"gate": True, "attention": "silu"},
         )),

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.contract import Ranker, SequenceBatch
+from rankbench.bench.contract import DataSpec, Ranker, SequenceBatch
 from rankbench.bench.data.batches import SequenceBatches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.requests import request_batch, request_of
 from rankbench.generative import fuxi, gpt, hstu
+from rankbench.generative.attention import make_geometry
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
+from rankbench.generative.tokens import TokenLinear, make_tokens
+from rankbench.kernels.time_buckets import time_buckets
 from support.logs import make_data, with_config
 
 HEADS = ("mlp", "ffn", "mmoe", *READS_CANDIDATE)
@@ -31,7 +35,8 @@ SWITCHES: list[dict[str, Any]] = [
     {"actions": False}, {"actions": False, "layout": "candidate"}, {"item_fields": "none"}, {"item_fields": "sum"},
     {"user_context": False}, {"user_context": False, "layout": "late", "head": "dot"}, {"rope": True}, {"alibi": True},
     {"absolute_position": True}, {"attention": "softmax"}, {"divisor": "own"}, {"gate": False}, {"residual": "normalised"},
-    {"relative_bias": "none"},
+    {"relative_bias": "none"}, {"own_time": "recency"}, {"own_time": "recency", "layout": "candidate"}, {"token_start": "scaled"},
+    {"user_id": "embedding"}, {"user_id": "embedding", "user_context": False},
 ]  # fmt: skip
 
 
@@ -166,6 +171,49 @@ def test_a_position_beyond_the_table_is_an_error(layout: str, data: RankingData)
     short = dataclasses.replace(data.spec, longest_segment=longest)
     with pytest.raises(IndexError, match="index out of range"):
         hstu.build(config, short)(batch)
+
+
+def test_scaled_tokens_start_as_embeddings_times_the_root_of_the_width() -> None:
+    """Of fresh embeddings the released code makes tokens with a spread of about .15 that have nothing in common."""
+    embeddings, size, cosine = torch.randn(500, 48) * 0.02, {}, {}
+    for start in ("linear", "scaled"):
+        x = TokenLinear(48, hstu.Config(token_start=start))(embeddings).detach()  # type: ignore[arg-type]
+        size[start] = float(x.square().mean().sqrt())
+        cosine[start] = float(F.cosine_similarity(x[:250], x[250:]).mean())
+    assert size["scaled"] == pytest.approx(0.02 * 64**0.5, rel=0.1) and abs(cosine["scaled"]) < 0.05
+    assert size["linear"] < 0.1 and cosine["linear"] > 0.9
+
+
+def test_every_token_of_every_layout_starts_so(spec: DataSpec) -> None:
+    layers = [
+        layer
+        for layout in ("interleaved", "candidate", "late")
+        for layer in make_tokens(hstu.Config(layout=layout, head="dot", token_start="scaled"), spec).children()  # type: ignore[arg-type]
+        if isinstance(layer, nn.Linear)
+    ]
+    scaled = [layer for layer in layers if isinstance(layer, TokenLinear)]
+    assert len(scaled) == len(layers) - 3, "all but the candidate's projection for the head"
+    assert all(layer.scale == 8 and not layer.bias.any() for layer in scaled)
+
+
+@pytest.mark.parametrize("layout", ["interleaved", "candidate"])
+def test_recency_is_the_gap_to_the_latest_event_that_a_token_sees(layout: str, data: RankingData) -> None:
+    batches = SequenceBatches(data, "test", 300)
+    batch = batches.assemble(batches.plans(None)[-1], None)
+    config = hstu.Config(layout=layout, own_time="recency")  # type: ignore[arg-type]
+    tokens = make_tokens(config, data.spec)(batch)
+    plan = make_geometry(config, data.spec, tokens).plan
+    buckets = plan.own_buckets()
+    assert buckets is not None and batch.time is not None and batch.query_time is not None
+    some = 0
+    for row, event in enumerate(batch.target.tolist()):
+        hi = int(batch.hi[event])
+        seen = hi > int(batch.lo[event])
+        gap = batch.query_time[event] - batch.time[hi - 1] if seen else torch.tensor(0)
+        assert buckets[tokens.readout[row]] == time_buckets(gap)
+        some += int(gap > 1000)
+    assert some > 10
+    assert make_geometry(hstu.Config(layout=layout), data.spec, tokens).plan.own_buckets() is None  # type: ignore[arg-type]
 
 
 def test_more_tokens_cost_what_the_config_says(data: RankingData) -> None:

@@ -16,6 +16,7 @@ from rankbench.kernels.time_buckets import GAP_BUCKETS
 from support import fake_mxrec
 
 from .test_hstu_attention import geometry
+from .test_own_time import with_own_time
 
 CPU = torch.device("cpu")
 
@@ -37,12 +38,16 @@ def operator() -> Iterator[None]:
     heads=st.sampled_from([1, 2]),
     size=st.sampled_from([5, 16]),
     per_head=st.booleans(),
+    own_time=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_against_torchs_path(
-    lengths: list[int], window: int, tie: float, biases: tuple[bool, bool], heads: int, size: int, per_head: bool, seed: int
-) -> None:
+    lengths: list[int], window: int, tie: float, biases: tuple[bool, bool], heads: int, size: int, per_head: bool,
+    own_time: bool, seed: int
+) -> None:  # fmt: skip
     plan = geometry(lengths, window, tie, seed)
+    if own_time:
+        plan = with_own_time(plan, seed)
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> torch.Tensor:

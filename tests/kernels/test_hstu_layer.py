@@ -55,7 +55,8 @@ def literal(
                 s = s + of_head[distance.clamp(max=len(of_head) - 1)]
             if time is not None:
                 gap = time_buckets(plan.query_time[i] - plan.key_time[keys])
-                s = s + time[torch.where(keys == i, 0, gap)]
+                own_gap = 0 if plan.own_time is None else time_buckets(plan.query_time[i] - plan.own_time[i])
+                s = s + time[torch.where(keys == i, own_gap, gap)]
             n = divisor[i] if isinstance(divisor, Tensor) else divisor
             weights = torch.softmax(s, 0) if activation == "softmax" else s * torch.sigmoid(s) / n
             parts.append(weights @ v[keys, own])

@@ -3,6 +3,7 @@ shapes."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 
@@ -63,7 +64,7 @@ def results(
 
 def assert_near(plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int]) -> None:
     found = results(tiled.attention, plan, dtype, activation, tables, sizes)
-    fresh = plan_attention(plan.offsets, plan.lo, plan.hi, plan.position, plan.query_time, plan.key_time)
+    fresh = dataclasses.replace(plan, cache={})
     expected = results(blocked.attention, fresh, torch.float64, activation, tables, sizes)
     largest = max(float(one.norm()) for one in expected)
     relative = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}[dtype]
@@ -77,6 +78,15 @@ def assert_near(plan: AttentionPlan, dtype: torch.dtype, activation: str, tables
 @pytest.mark.parametrize("lengths", [[1], [2, 0, 7], [63, 1, 65]], ids=["one", "empty-segment", "odd"])
 def test_equals_the_definition(lengths: list[int], tables: str, activation: str) -> None:
     assert_near(plan_of(lengths, window=10), torch.float32, activation, tables, (2, 5, 3))
+
+
+@pytest.mark.parametrize("activation", ["silu", "softmax"])
+@pytest.mark.parametrize("tables", ["time", "both", "both of heads"])
+def test_own_keys_at_time_gaps_of_their_own(tables: str, activation: str) -> None:
+    plan = plan_of([33, 1, 20], window=10)
+    assert plan.query_time is not None
+    gap = torch.arange(54, device=DEVICE) ** 5 * 100
+    assert_near(dataclasses.replace(plan, own_time=plan.query_time - gap), torch.float32, activation, tables, (2, 5, 3))
 
 
 @pytest.mark.parametrize("activation", ["silu", "softmax"])

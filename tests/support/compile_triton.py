@@ -22,14 +22,15 @@ from rankbench.kernels.hstu_attention import tiled, triton_kernels
 A100 = GPUTarget("cuda", 80, 32)
 ROWS = ("q", "k", "v", "out", "grad", "dq", "dk", "dv")
 NUMBERS = ("T", "H", "R", "POSITION_HEADS", "BUCKETS", "TIME_HEADS")
-INTEGERS = ("lo", "hi", "position", "query_time", "key_time", "first", "last", "borders")
+INTEGERS = ("lo", "hi", "position", "query_time", "key_time", "first", "last", "own_bucket", "borders")
 
 
 def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, int]:
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
     options = tiled.launch(size, kind)
     fixed = {
-        "BORDERS": 71, "POSITION": True, "TIME": True, "SOFTMAX": softmax, "D": size, "DV": size, "BD": size, "BDV": size,
+        "BORDERS": 71, "POSITION": True, "TIME": True, "OWN_TIME": True, "SOFTMAX": softmax, "D": size, "DV": size,
+        "BD": size, "BDV": size,
         "BM": options.pop("BM"), "BN": options.pop("BN"), "PRECISION": "ieee", "COPIES": tiled._COPIES,
     }  # fmt: skip
     absent = ("inverse",) if softmax else ("lse", "delta")
