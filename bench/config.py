@@ -17,6 +17,8 @@ from .errors import UserError, unknown_name
 
 T = TypeVar("T")
 
+Decay = Literal["none", "linear", "cosine"]
+
 
 @dataclass(frozen=True)
 class LogDefaults:
@@ -138,6 +140,15 @@ class TrainConfig:
     monitor: Literal["auc", "gauc", "logloss"] = "auc"
     max_seconds: float = 0.0
     """Stop after this training time (on a CPU, CPU time by thread); 0: no limit."""
+    lr_decay: Decay = "none"
+    """The rate's way down to zero over all steps of the planned epochs. Training that stops earlier stops at the rate that it has
+    come to."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, step by step, such as .999; 0: none. If it is on, the average is
+    validated, kept and scored."""
+    refit: bool = False
+    """Once validation has chosen the number of epochs, train afresh for as many on training and validation examples together, and
+    score that model. Vocabulary, statistics and what an example sees stay those of the training examples."""
     clip_norm: float = 5.0
     """Largest gradient norm; 0: not clipped."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -151,6 +162,8 @@ class TrainConfig:
             _at_least(f"train.{name}", getattr(self, name), 1)
         for name in ("weight_decay", "embedding_decay", "max_seconds", "clip_norm", "checkpoint_seconds"):
             _at_least(f"train.{name}", getattr(self, name), 0)
+        if not 0 <= self.ema < 1:
+            raise UserError(f"train.ema must be in [0, 1), not {self.ema}")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 The numbers are those of AdamW over whole tables (Loshchilov & Hutter 2019, arXiv:1711.05101), up to rounding. A row without a
 gradient would still move, by its momentum and its decay; here it is left alone until it is next read, and then moved at once by
-all that it missed (row_adam.cpp), each missed step at the rate that it had. Other "lazy" or "sparse" Adams leave that out, so that
-what they train depends on how often a row comes. An exponential moving average of the weights is kept in the same way.
+all that it missed (row_adam.cpp), each missed step at the rate that it had. Other "lazy" or "sparse" Adams leave that out, so
+that what they train depends on how often a row comes. An exponential moving average of the weights is kept in the same way.
 """
 
 from __future__ import annotations

@@ -72,9 +72,8 @@ def test_against_adamw_over_whole_tables(
         rows.step(float(rates[step]))
         whole.param_groups[0]["lr"] = lr * float(rates[step])
         whole.step()
-        average = [
-            ema * mean + (1 - ema) * parameter.detach() for mean, parameter in zip(average, theirs.parameters(), strict=True)
-        ]
+        for mean, parameter in zip(average, theirs.parameters(), strict=True):
+            mean.lerp_(parameter.detach(), 1 - ema)
         if step % settled == settled - 1:
             rows.settle()
     rows.settle()
