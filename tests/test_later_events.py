@@ -17,6 +17,7 @@ from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.splits import TEST, TRAIN, VALID, Split, make_split
+from rankbench.bench.data.visibility import Requests
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
@@ -31,13 +32,11 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> tuple[RankingData, Ranking
     """The whole log, the log before a moment in the test's time, and that moment."""
     folder = tmp_path_factory.mktemp("logs")
     raw = raw_log(seed=3, users=40, longest=60)
-    # As logs are written. Codes are given in the order of the file.
-    raw = dataclasses.replace(raw, events=raw.events.sort_values("time", kind="stable").reset_index(drop=True))
     first, second, moment = (int(time) for time in np.quantile(raw.events["time"], [0.7, 0.8, 0.9]))
 
-    def split(log: EventLog, name: str) -> Split:
+    def split(log: EventLog, name: str, requests: Requests) -> Split:
         role = np.where(log.time < first * 1000, TRAIN, np.where(log.time < second * 1000, VALID, TEST)).astype(np.uint8)
-        return dataclasses.replace(make_split(log, "global-time"), role=role)
+        return dataclasses.replace(make_split(log, "global-time", requests), role=role)
 
     found = []
     with pytest.MonkeyPatch.context() as patch:
@@ -55,10 +54,15 @@ def answers(name: str, data: RankingData, file: Path) -> pd.Series:
     model = info.build(info.config(), data.spec)
     train(model, info, data, TRAINED, 0, CPU, file, Quiet())
     frame = evaluator.predictions(model, info, data, "test", CPU, "fp32")
-    frame["user"] = data.log.dictionary("user")[frame["user"]]
-    frame["item"] = data.log.dictionary("item")[frame["item"]]
-    frame["again"] = frame.groupby(["user", "item", "time"]).cumcount()
-    return frame.set_index(["user", "item", "time", "again"])["score"]
+    what = pd.DataFrame(
+        {
+            "user": data.log.dictionary("user")[frame["user"].to_numpy()],
+            "item": data.log.dictionary("item")[frame["item"].to_numpy()],
+            "time": frame["time"].to_numpy(),
+        }
+    )
+    what["again"] = what.groupby(["user", "item", "time"]).cumcount()
+    return pd.Series(frame["score"].to_numpy(), pd.MultiIndex.from_frame(what))
 
 
 @pytest.mark.parametrize("name", registry.MODELS)

@@ -128,7 +128,7 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
             gap=gap,
         ),
         further=data.further_labels(event),
-        key=int64(example_keys(log, log.user_of(event), examples.item, np.asarray(log.time[event]), examples.draw)),
+        key=int64(example_keys(log, log.user_of(event), examples.item, data.request_start[event], examples.draw)),
     )
 
 

@@ -11,7 +11,7 @@ from .eventlog import EventLog
 
 
 def example_keys(log: EventLog, user: np.ndarray, item: np.ndarray, time: np.ndarray, draw: np.ndarray) -> np.ndarray:
-    """int64 [n]: by the texts of user and item as the source has them, the time, and which sampled negative it is.
+    """int64 [n]: by the texts of user and item as the source has them, the request's time, and which sampled negative it is.
 
     Other events, added or deleted anywhere, leave it as it is, unlike the position of an event in the log. Events that agree in
     all of these share a key.
@@ -19,7 +19,7 @@ def example_keys(log: EventLog, user: np.ndarray, item: np.ndarray, time: np.nda
     Args:
         user: int64 [n], codes of the log; -1 for a user that it does not know.
         item: int64 [n], codes of the log.
-        time: int64 [n], milliseconds since 1970.
+        time: int64 [n], milliseconds since 1970, from which the example's request looks back.
         draw: int64 [n], 0 for a logged event.
     """
     key = _mixed(draw.astype(np.uint64))
