@@ -43,7 +43,7 @@ class RandomConfig:
 
 
 class RandomFloor(Ranker):
-    """A hash of the example's identity and the seed, spread thinly around the base rate: AUC one half, sane logloss."""
+    """A hash of the example's content and the seed, spread thinly around the base rate: AUC one half, sane logloss."""
 
     seed: Tensor
     SPREAD = 0.1
@@ -58,7 +58,7 @@ class RandomFloor(Ranker):
         """Learns nothing."""
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        x = hash_of(hash_of(batch.example) ^ self.seed)
+        x = hash_of(hash_of(batch.key) ^ self.seed)
         uniform = (x >> 40 & 0xFFFFFF).float() / 2**24
         return self.base + self.SPREAD * (uniform - 0.5)
 

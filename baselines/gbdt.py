@@ -1,9 +1,10 @@
 """Gradient boosted trees over counts and recency (Friedman 2001; histograms as in LightGBM, Ke et al. 2017).
 
 What a careful engineer builds before any network: smoothed click rates of every field's values and of (user, category), and
-statistics of the visible past. A rate of a training row counts the other folds' rows alone (five folds, by a hash of the
-example), so that no row's own label is among its inputs; a row to be scored counts all training rows. A share of training
-rows reads the counts of an unknown user or item, which is what new ones will have.
+statistics of the visible past. A rate of a training row counts the other folds' rows alone, so that no row's own label is among
+its inputs; a row to be scored counts all training rows. The five folds are by a hash of the example's content and the seed: no
+later event moves a row to another fold, and the spread over seeds holds the noise of the folds. A share of training rows reads
+the counts of an unknown user or item, which is what new ones will have.
 
 scikit-learn grows the trees. They are kept as tensors and evaluated in torch: no pickle, any device.
 """
@@ -42,7 +43,7 @@ class Config:
     """Training rows in a leaf, at least."""
     l2: float = 1.0
     feature_share: float = 0.5
-    """Features that are tried at a split; the source of differences between seeds."""
+    """Features that are tried at a split, drawn by the seed."""
     strength: float = 10.0
     """Rows at the base rate that are added to every count."""
     unknown_rate: float = 0.1
@@ -106,19 +107,19 @@ class GBDT(Ranker):
         self.register_buffer("base", torch.tensor(logit(spec.positive_rate)))
 
     def observe(self, batch: PointwiseBatch) -> None:
-        fold = fold_of(batch.example)
+        fold = self.fold_of(batch.key)
         for field, table in zip(self.fields, self.tables, strict=True):
             assert isinstance(table, FoldCounts)
             ids, row = flat(batch.fields[field.name])
             table.add(ids, batch.label[row], fold[row])
         ids, row = self.pair_ids(batch.fields)
         self.pairs.add(ids, batch.label[row], fold[row])
-        self.seen.append((batch.example, batch.label, batch.fields, self.past_features(batch)))
+        self.seen.append((batch.key, batch.label, batch.fields, self.past_features(batch)))
 
     def finish(self) -> None:
         inputs = []
-        for example, _, fields, past in self.seen:
-            counts = self.count_features(self.hidden(fields, example), fold_of(example))
+        for key, _, fields, past in self.seen:
+            counts = self.count_features(self.hidden(fields, key), self.fold_of(key))
             inputs.append(torch.cat([counts, past], dim=1))
         x, y = torch.cat(inputs).cpu().numpy(), torch.cat([label for _, label, _, _ in self.seen]).cpu().numpy()
         self.seen.clear()
@@ -128,14 +129,22 @@ class GBDT(Ranker):
     def forward(self, batch: PointwiseBatch) -> Tensor:
         return self.evaluate(torch.cat([self.count_features(batch.fields, None), self.past_features(batch)], dim=1))
 
-    def hidden(self, fields: dict[str, Ids], example: Tensor) -> dict[str, Ids]:
+    def fold_of(self, key: Tensor) -> Tensor:
+        """int64 [n] in 0 .. FOLDS - 1: by what the example is and the seed, whatever else there is."""
+        return (self.draw(key, 0) & 0xFFFFFF) % FOLDS
+
+    def draw(self, key: Tensor, salt: int) -> Tensor:
+        """int64 [n], random bits of examples; other ones for each seed and salt."""
+        return hash_of(hash_of(key + salt) ^ self.seed) >> 20
+
+    def hidden(self, fields: dict[str, Ids], key: Tensor) -> dict[str, Ids]:
         """The fields with a share of the user and item ids replaced by unknown."""
         changed = dict(fields)
         for salt, name in enumerate(("user", "item"), start=1):
             ids = fields[name]
             assert isinstance(ids, Tensor)
-            draw = (hash_of(example * 2 + salt * 2**40) >> 20 & 0xFFFFF) < self.config.unknown_rate * 2**20
-            changed[name] = torch.where(draw, UNKNOWN, ids)
+            chosen = (self.draw(key, salt) & 0xFFFFF) < self.config.unknown_rate * 2**20
+            changed[name] = torch.where(chosen, UNKNOWN, ids)
         return changed
 
     def pair_ids(self, fields: dict[str, Ids]) -> tuple[Tensor, Tensor]:
@@ -228,11 +237,6 @@ class GBDT(Ranker):
             below = x.gather(1, self.feature[tree, node]) <= self.threshold[tree, node]
             node = torch.where(below, self.left[tree, node], self.right[tree, node])
         return self.base + self.value[tree, node].sum(dim=1)
-
-
-def fold_of(example: Tensor) -> Tensor:
-    """int64 [n] in 0 .. FOLDS - 1: by the example's identity, whatever batch it came in."""
-    return (hash_of(example) >> 20 & 0xFFFFFF) % FOLDS
 
 
 def flat(ids: Ids) -> tuple[Tensor, Tensor]:

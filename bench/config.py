@@ -14,6 +14,8 @@ from .errors import UserError, unknown_name
 from .identity import config_hash
 from .typed import from_dict, load_yaml
 
+Decay = Literal["none", "linear", "cosine"]
+
 
 @dataclass(frozen=True)
 class LogDefaults:
@@ -126,6 +128,15 @@ class TrainConfig:
     monitor: Literal["auc", "gauc", "logloss"] = "auc"
     max_seconds: Annotated[float, Ge(0)] = 0.0
     """Stop after this training time (on a CPU, CPU time by thread); 0: no limit."""
+    lr_decay: Decay = "none"
+    """The rate's way down to zero over all steps of the planned epochs. Training that stops earlier stops at the rate that it has
+    come to."""
+    ema: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Decay of an exponential moving average of the weights, step by step, such as .999; 0: none. If it is on, the average is
+    validated, kept and scored."""
+    refit: bool = False
+    """Once validation has chosen the number of epochs, train afresh for as many on training and validation examples together, and
+    score that model. Vocabulary, statistics and what an example sees stay those of the training examples."""
     clip_norm: Annotated[float, Ge(0)] = 5.0
     """Largest gradient norm; 0: not clipped."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

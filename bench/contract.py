@@ -129,6 +129,9 @@ class PointwiseBatch:
     history: History
     further: Tensor | None = None
     """float32 [n, K]: further labels; None if there are none."""
+    key: Tensor = field(kw_only=True)
+    """int64 [n]: hash of who, what and when, which does not depend on any other event of the log, as `example` does. For what
+    is to be the same for an example in whatever log and batch it stands: folds, draws."""
 
     def __len__(self) -> int:
         return len(self.example)
@@ -266,6 +269,12 @@ SHARED_SPACE: SearchSpace = {
 """The same for every model that is trained by gradients. A model adds its depth and width, and four settings of its own at most,
 so that equal budgets buy equal searches."""
 
+BATCHES = Choice((256, 512, 1024, 2048, 4096))
+"""How much a step learns from: examples of a pointwise model (`train.batch_size`), events of a sequence model
+(`train.batch_events`). Searched for every model that is trained by gradients, over the same numbers."""
+BATCH_SETTINGS: Mapping[str, str] = {"pointwise": "train.batch_size", "sequence": "train.batch_events"}
+"""View -> which setting it is."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -294,4 +303,9 @@ class ModelInfo:
     defaults: str = "this project's"
     """Whose settings the defaults are: of the paper or of its authors' code, on which data, and what is set otherwise here."""
     space: SearchSpace = field(default_factory=dict)
-    """What tuning may change; empty for a floor, which is taken as it is."""
+    """What tuning may change; empty for a floor, which is taken as it is. BATCHES are added to that of a model that is trained by
+    gradients, so that no card can leave them out."""
+
+    def __post_init__(self) -> None:
+        if self.space and self.fit == "gradient":
+            object.__setattr__(self, "space", {**self.space, BATCH_SETTINGS[self.view]: BATCHES})

@@ -21,7 +21,7 @@ from ..kernels import dispatch
 from . import device as devices
 from . import implementations, registry, workers
 from .config import DataConfig, Experiment, Settings, resolve
-from .contract import ModelInfo, Ranker
+from .contract import ModelInfo
 from .data.dataset import RankingData, open_dataset, prepare, prepare_log, resolved
 from .data.sources.schema import DataRoots
 from .data.splits import ROLES
@@ -34,9 +34,10 @@ from .records.changes import about_change
 from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord, Tuning
 from .records.store import Store
 from .training.checkpoint import Checkpoint
+from .training.fitting import Fitted, fit, forget
 from .training.progress import Display, Quiet, Reporter, Send
 from .training.team import ALONE, ProcessFailed, Team
-from .training.trainer import Progress, TrainState, train
+from .training.trainer import TrainState
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _run_job(job: _Job, send: Send) -> RunRecord | None:
             return _run_cell(job, data, device, Reporter(job.cell.name, send))
         # What fails in all processes is recorded by the leader.
         with contextlib.suppress(ProcessFailed, FloatingPointError):
-            _fit(job.cell, data, device, job.checkpoint, Quiet(), job.team)
+            fit(job.cell.info, job.cell.experiment, job.cell.seed, data, device, job.checkpoint, Quiet(), job.team)
         return None
 
 
@@ -294,7 +295,7 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
     identity = cell.identity
     checkpoint = job.checkpoint
     if not job.resume:
-        checkpoint.remove()
+        forget(checkpoint)
     record = RunRecord(
         schema_version=SCHEMA_VERSION,
         identity=identity,
@@ -320,8 +321,8 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
     predictions, trained, ran = None, None, {}
     try:
         with dispatch.watching() as ran:
-            measured, predictions, model = _measure(cell, data, device, checkpoint, progress, job.team)
-        trained = weights.to_bytes(model, weights.Header.of(cell.experiment, cell.seed, data))
+            measured, predictions, fitted = _measure(cell, data, device, checkpoint, progress, job.team)
+        trained = weights.to_bytes(fitted.model, weights.Header.of(cell.experiment, cell.seed, fitted.data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
         raise
@@ -331,41 +332,31 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
         record = dataclasses.replace(record, error=in_one_line(error))
     record = dataclasses.replace(record, kernels=ran, finished=_now())
     store.write(record, predictions, trained)
-    checkpoint.remove()
+    forget(checkpoint)
     return record
-
-
-def _fit(
-    cell: Cell, data: RankingData, device: torch.device, checkpoint: Checkpoint, progress: Progress, team: Team
-) -> tuple[Ranker, TrainState]:
-    """The model of a cell, trained."""
-    torch.manual_seed(cell.seed)
-    np.random.seed(cell.seed)
-    model = team.together(lambda: cell.info.build(cell.experiment.params, data.spec).to(device))
-    return model, train(model, cell.info, data, cell.experiment.train, cell.seed, device, checkpoint, progress, team)
 
 
 def _measure(
     cell: Cell, data: RankingData, device: torch.device, checkpoint: Checkpoint, progress: Reporter, team: Team
-) -> tuple[dict[str, Any], pd.DataFrame, Ranker]:
+) -> tuple[dict[str, Any], pd.DataFrame, Fitted]:
     """Metrics, cost and curve of a cell, its test predictions, and the trained model."""
     experiment, info = cell.experiment, cell.info
     memory, load = devices.PeakMemory(device), provenance.load_average()
-    model, state = _fit(cell, data, device, checkpoint, progress, team)
+    fitted = fit(info, experiment, cell.seed, data, device, checkpoint, progress, team)
+    model, state, data = fitted.model, fitted.state, fitted.data
     memory.sample()
     precision = experiment.train.precision
-    valid = evaluator.predictions(model, info, data, "valid", device, precision)
     devices.synchronize(device)
     begin = time.perf_counter()
     test = evaluator.predictions(model, info, data, "test", device, precision)
     eval_seconds = time.perf_counter() - begin
     latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
     measured = {
-        "metrics": Metrics(test=metrics.evaluate(test), valid=metrics.evaluate(valid), labels=metrics.evaluate_labels(test)),
+        "metrics": Metrics(test=metrics.evaluate(test), valid=fitted.valid, labels=metrics.evaluate_labels(test)),
         "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, data)),
         "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]
     }
-    return measured, test, model
+    return measured, test, fitted
 
 
 def _cost(

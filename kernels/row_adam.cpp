@@ -1,10 +1,14 @@
 // AdamW over the rows of a table that a step touches. What the other rows miss is made up for when they are next read.
 //
 // A row without gradients from step s to t = s + k would go through  m <- b1 m,  v <- b2 v,  p <- d p - lr m^ / (sqrt(v^) + eps).
-// With c(j) = sqrt(1 - b2^j) / (1 - b1^j) and r = b1 / (sqrt(b2) d), the sum of these steps is
-//   p_t = d^k (p - lr m / sqrt(v) (F(s) - r^k F(t))),   F(s) = sum over i >= 1 of r^i c(s + i),
-// but for eps, whose share is taken as it stands in the middle of them. Early in training that share changes from step to step, and
-// the sum is taken term by term.
+// Every step may have a rate lr_j of its own, and with it d_j = 1 - lr_j * weight decay. All of this is linear in p and m / sqrt(v):
+//   p_t = L p - M m / sqrt(v),   L = product of d_j,   M = sum over i = 1 .. k of lr_j c(j) r^i product of the d after j,   j = s + i,
+// with c(j) = sqrt(1 - b2^j) / (1 - b1^j) and r = b1 / sqrt(b2), but for eps, whose share is taken as it stands in the middle of
+// them. row_adam.py carries L and M of every s from step to step. Early in training that share changes from step to step, and the
+// sum is taken term by term.
+//
+// A moving average of the weights, a <- keep a + (1 - keep) p after each step, is linear in them too: with the same sums over
+// keep^(t - j) p_j, it is brought up to date together with the row.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -14,22 +18,24 @@
 namespace {
 
 struct Table {
-  float *weight, *mean, *square;  // [rows][dim]
-  int32_t* last;                  // [rows]: the step up to which a row is current
+  float *weight, *mean, *square, *average;  // [rows][dim]; average: null if none is kept
+  int32_t* last;                            // [rows]: the step up to which a row is current
   int64_t rows, dim;
 };
 
 struct Rule {
-  double lr, decay, beta1, beta2, eps;  // decay: what is left of a weight after a step, 1 - lr * weight_decay
-  const double* series;                 // F(0), F(1), ...
-  const double *beta1_power, *beta2_power, *decay_power, *ratio_power;  // [k]
+  double rate, weight_decay, beta1, beta2, eps, keep;  // rate: of the step that is taken
+  const double *kept, *moved, *average_kept, *average_moved;  // L, M and their sums for the average, of s = base, base + 1, ...
+  const double* rates;                                        // [EARLY + TERMS + 2]: of the first steps, counted from 1
+  const double *beta1_power, *beta2_power, *keep_power, *ratio_power;  // [k]
+  int64_t base;
 };
 
 constexpr int64_t EARLY = 100, TERMS = 64;  // steps of training; missed steps of a row, at the most, whose terms are added up
 
 // LANES numbers of a row.
 struct Lanes {
-  Floats weight, mean, square;
+  Floats weight, mean, square, average;
 };
 
 INLINE Floats part(const float* from, int count) {
@@ -51,9 +57,11 @@ template <class Change> INLINE void each(const Table& t, int64_t row, Change cha
   for (int64_t column = 0; column < t.dim; column += LANES) {
     const int count = static_cast<int>(std::min<int64_t>(LANES, t.dim - column));
     const int64_t at = row * t.dim + column;
-    Lanes lanes{part(t.weight + at, count), part(t.mean + at, count), part(t.square + at, count)};
+    Lanes lanes{part(t.weight + at, count), part(t.mean + at, count), part(t.square + at, count), {}};
+    if (t.average) lanes.average = part(t.average + at, count);
     change(lanes, column, count);
     put(t.weight + at, lanes.weight, count), put(t.mean + at, lanes.mean, count), put(t.square + at, lanes.square, count);
+    if (t.average) put(t.average + at, lanes.average, count);
   }
 }
 
@@ -66,30 +74,48 @@ INLINE Floats root(Floats x) {
 
 // What the early steps of training have of their own, for each of them and for each number of missed steps.
 struct Early {
-  float moved[EARLY + TERMS + 1], eps[EARLY + TERMS + 1];  // lr c(t); eps sqrt(1 - b2^t)
+  double left[EARLY + TERMS + 2];                          // product of d_1 .. d_t
+  float moved[EARLY + TERMS + 2], eps[EARLY + TERMS + 2];  // lr_t c(t); eps sqrt(1 - b2^t)
   float ratio[TERMS + 2], root[TERMS + 2];                 // r^i; b2^(-i / 2)
 
   Early(const Rule& rule, int64_t last) {
-    for (int64_t t = 1; t <= std::min(last + 1, EARLY + TERMS); t++) {
-      const double left = std::sqrt(1 - rule.beta2_power[t]);
-      moved[t] = static_cast<float>(rule.lr * left / (1 - rule.beta1_power[t])), eps[t] = static_cast<float>(rule.eps * left);
+    left[0] = 1;
+    for (int64_t t = 1; t <= std::min(last, EARLY + TERMS) + 1; t++) {
+      const double corrected = std::sqrt(1 - rule.beta2_power[t]);
+      left[t] = left[t - 1] * (1 - rule.rates[t] * rule.weight_decay);
+      moved[t] = static_cast<float>(rule.rates[t] * corrected / (1 - rule.beta1_power[t])), eps[t] = static_cast<float>(rule.eps * corrected);
     }
     for (int64_t i = 1; i <= std::min(last, TERMS) + 1; i++)
       ratio[i] = static_cast<float>(rule.ratio_power[i]), root[i] = static_cast<float>(1 / std::sqrt(rule.beta2_power[i]));
   }
 };
 
-// p_t = d^k (p - m sum over i = 1 .. k of lr c(s + i) r^i / (sqrt(v) + eps sqrt((1 - b2^(s + i)) / b2^i)))
+// p_t = L (p - m sum over i = 1 .. k of lr_j c(j) r^i / (sqrt(v) + eps sqrt((1 - b2^j) / b2^i)) / product of d_(s + 1) .. d_j)
 void catch_up_early(const Table& t, const Rule& rule, const Early& early, int64_t row, int64_t k) {
   const int64_t from = t.last[row];
-  const float left = static_cast<float>(rule.decay_power[k]);
   const float b1 = static_cast<float>(rule.beta1_power[k]), b2 = static_cast<float>(rule.beta2_power[k]);
   t.last[row] += static_cast<int32_t>(k);
+  if (t.average) {  // every weight on the way is wanted
+    const float keep = static_cast<float>(rule.keep), taken = static_cast<float>(1 - rule.keep);
+    each(t, row, [&](Lanes& p, int64_t, int) {
+      const Floats x = root(p.square);
+      for (int64_t i = 1; i <= k; i++) {
+        const float left = static_cast<float>(early.left[from + i] / early.left[from + i - 1]);
+        const float moved = early.moved[from + i] * early.ratio[i], eps = early.eps[from + i] * early.root[i];
+        p.weight = left * p.weight - moved * p.mean / (x + eps), p.average = keep * p.average + taken * p.weight;
+      }
+      p.mean *= b1, p.square *= b2;
+    });
+    return;
+  }
+  float terms[TERMS + 2];
+  for (int64_t i = 1; i <= k; i++) terms[i] = static_cast<float>(early.moved[from + i] * early.ratio[i] * early.left[from] / early.left[from + i]);
+  const float left = static_cast<float>(early.left[from + k] / early.left[from]);
   each(t, row, [&](Lanes& p, int64_t, int) {
     const Floats x = root(p.square);
     Floats sum = {};
     for (int64_t i = 1; i <= k; i += 2) {  // two terms over one denominator: divisions are what takes the time
-      const float one = early.moved[from + i] * early.ratio[i], two = i < k ? early.moved[from + i + 1] * early.ratio[i + 1] : 0.f;
+      const float one = terms[i], two = i < k ? terms[i + 1] : 0.f;
       const Floats x1 = x + early.eps[from + i] * early.root[i], x2 = x + early.eps[from + i + 1] * early.root[i + 1];
       sum += (one * x2 + two * x1) / (x1 * x2);
     }
@@ -103,17 +129,25 @@ void catch_up(const Table& t, const Rule& rule, const Early& early, int64_t row,
   const int64_t from = t.last[row], k = step - from;
   if (k <= 0) return;
   t.last[row] = static_cast<int32_t>(step);
-  const float left = static_cast<float>(rule.decay_power[k]);
+  const int64_t at = from - rule.base;
+  const float left = static_cast<float>(rule.kept[at]), keep = static_cast<float>(rule.keep_power[k]);
+  const float average_left = static_cast<float>((1 - rule.keep) * rule.average_kept[at]);
   if (from > 0) {
     const float b1 = static_cast<float>(rule.beta1_power[k]), b2 = static_cast<float>(rule.beta2_power[k]);
-    const float moved = static_cast<float>(rule.lr * (rule.series[from] - rule.ratio_power[k] * rule.series[step]));
+    const float moved = static_cast<float>(rule.moved[at]);
+    const float average_moved = static_cast<float>((1 - rule.keep) * rule.average_moved[at]);
     const int64_t middle = static_cast<int64_t>(std::min((k + 1) / 2., 1 / (1 - rule.ratio_power[1])));
     const float eps = static_cast<float>(rule.eps * std::sqrt((1 - rule.beta2_power[from + middle]) / rule.beta2_power[middle]));
     each(t, row, [&](Lanes& p, int64_t, int) {
-      p.weight = left * (p.weight - moved * p.mean / (root(p.square) + eps)), p.mean *= b1, p.square *= b2;
+      const Floats direction = p.mean / (root(p.square) + eps);
+      p.average = keep * p.average + average_left * p.weight - average_moved * direction;
+      p.weight = left * p.weight - moved * direction, p.mean *= b1, p.square *= b2;
     });
-  } else if (left != 1.f) {
-    for (float *weight = t.weight + row * t.dim, *end = weight + t.dim; weight < end; weight++) *weight *= left;
+  } else if (left != 1.f || t.average) {
+    for (int64_t i = row * t.dim; i < (row + 1) * t.dim; i++) {
+      if (t.average) t.average[i] = keep * t.average[i] + average_left * t.weight[i];
+      t.weight[i] *= left;
+    }
   }
 }
 
@@ -121,8 +155,8 @@ constexpr int64_t AHEAD = 12;  // rows: they lie anywhere in memory, where the p
 
 void fetch(const Table& t, int64_t row) {
   __builtin_prefetch(t.last + row);
-  for (const float* of : {t.weight, t.mean, t.square})
-    for (int64_t at = 0; at < t.dim; at += 16) __builtin_prefetch(of + row * t.dim + at);
+  for (const float* of : {t.weight, t.mean, t.square, t.average})
+    for (int64_t at = 0; of && at < t.dim; at += 16) __builtin_prefetch(of + row * t.dim + at);
 }
 
 }  // namespace
@@ -167,8 +201,9 @@ void row_adam_forget(int64_t count, const int64_t* rows, int32_t* place) {
 // Step `step` (1, 2, ...) of rows that are current up to the step before, each once.
 void row_adam_step(const Table* t, const Rule* rule, int64_t count, const int64_t* rows, const float* gradients, int64_t step) {
   const float new1 = static_cast<float>(1 - rule->beta1), new2 = static_cast<float>(1 - rule->beta2);
-  const float b2 = static_cast<float>(rule->beta2), left = static_cast<float>(rule->decay);
-  const float rate = static_cast<float>(rule->lr / (1 - rule->beta1_power[step]));
+  const float b2 = static_cast<float>(rule->beta2), left = static_cast<float>(1 - rule->rate * rule->weight_decay);
+  const float keep = static_cast<float>(rule->keep), taken = static_cast<float>(1 - rule->keep);
+  const float rate = static_cast<float>(rule->rate / (1 - rule->beta1_power[step]));
   const float scale = static_cast<float>(1 / std::sqrt(1 - rule->beta2_power[step])), eps = static_cast<float>(rule->eps);
   for (int64_t i = 0; i < count; i++) {
     if (i + AHEAD < count) fetch(*t, rows[i + AHEAD]);
@@ -178,6 +213,7 @@ void row_adam_step(const Table* t, const Rule* rule, int64_t count, const int64_
       p.mean += new1 * (g - p.mean);
       p.square = b2 * p.square + new2 * g * g;
       p.weight = left * p.weight - rate * p.mean / (root(p.square) * scale + eps);
+      p.average = keep * p.average + taken * p.weight;
     });
   }
 }

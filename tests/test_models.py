@@ -203,8 +203,6 @@ def test_no_outcome_at_or_after_hi_changes_a_score(name: str, data: RankingData,
 
 @pytest.mark.parametrize("name", MODELS)
 def test_deleting_the_future_changes_no_score(name: str, data: RankingData) -> None:
-    if name == "random":
-        pytest.skip("the random floor scores the position of the event itself")
     info, model = ready(name, data)
     expected = scores(model, info, data)
     for event in data.split.examples("test")[::25].tolist():

@@ -16,6 +16,7 @@ from ...kernels.time_buckets import time_buckets
 from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from .dataset import RankingData
 from .eventlog import Multi
+from .keys import example_keys
 from .negatives import Examples
 from .segments import chunk_start
 from .vocabulary import FieldTable
@@ -127,6 +128,7 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
             gap=gap,
         ),
         further=data.further_labels(event),
+        key=int64(example_keys(log, log.user_of(event), examples.item, data.request_start[event], examples.draw)),
     )
 
 

@@ -53,11 +53,29 @@ class RankingData:
     config: DataConfig
     """Resolved, see `resolved`; its `dataset` is the data set's own name."""
     spec: DataSpec
+    refit: bool = False
+    """Validation examples are trained on too, see `with_validation`."""
+
+    def with_validation(self) -> RankingData:
+        """The same data whose training examples are those of training and validation together.
+
+        Nothing else changes: vocabulary (who is met in validation alone stays unknown), statistics, what each example sees, what
+        is sampled for validation and test, and how the split is called.
+        """
+        return dataclasses.replace(self, refit=True)
+
+    @functools.cached_property
+    def _taught(self) -> Split:
+        """Whose `train` is trained on."""
+        if not self.refit:
+            return self.split
+        role = np.where(self.split.role == ROLES["valid"], ROLES["train"], self.split.role)
+        return dataclasses.replace(self.split, role=role)
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
         """What is scored in `train`, `valid` or `test`. Seed and epoch matter for training examples that are sampled."""
         if role == "train":
-            return training_examples(self.log, self.split, self.config, self._sampler, seed, epoch)
+            return training_examples(self.log, self._taught, self.config, self._sampler, seed, epoch)
         return held_out_examples(self.log, self.split, self.config, self._sampler, role)
 
     @functools.cached_property
@@ -68,7 +86,7 @@ class RankingData:
     @functools.cached_property
     def logit_correction(self) -> float:
         """Added to every logit: ln w, from the odds that training shows to those that predictions are judged by."""
-        training, judged = negatives_per_positive(self.log, self.split, self.config)
+        training, judged = negatives_per_positive(self.log, self._taught, self.config)
         return math.log(training / judged)
 
     def further_labels(self, event: np.ndarray) -> torch.Tensor | None:

@@ -20,6 +20,7 @@ from ..errors import UserError, unknown_name
 from .batches import gather, ids_of, int64, segment_start
 from .dataset import RankingData
 from .eventlog import Multi
+from .keys import example_keys
 from .segments import chunk_start
 from .visibility import window_start
 from .vocabulary import FieldTable
@@ -199,7 +200,10 @@ def _rows(data: RankingData, request: Request, items: np.ndarray) -> PointwiseBa
     log, count, past = data.log, len(items), np.tile(np.arange(request.lo, request.hi), len(items))
     fields = gather(data.vocabulary.item, np.asarray(log.item[past], dtype=np.int64)) | gather(data.vocabulary.context, past)
     gap = time_buckets(_query_time(data, request) - int64(log.time[past])) if data.spec.time != "none" else None
+    same = np.ones(count, dtype=np.int64)
+    key = example_keys(log, same * request.user, np.asarray(items, dtype=np.int64), same * request.time, same * 0)
     return PointwiseBatch(
+        key=int64(key),
         example=torch.full((count,), request.event),
         label=torch.zeros(count),
         fields=_candidate_fields(data, request, items),

@@ -58,3 +58,8 @@ _CARDS = (
 
 METRICS: dict[str, MetricCard] = {card.name: card for card in _CARDS}
 """Metric name, as in a run record -> its card."""
+
+
+def merit(metric: str, value: float) -> float:
+    """The value of a metric, turned round where lower is better: more is better."""
+    return -value if METRICS[metric].better == "lower" else value

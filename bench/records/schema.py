@@ -121,17 +121,18 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Of the best weights by validation."""
+    """Of the weights that are kept."""
 
     test: Slices
     valid: Slices
+    """Of the best weights by validation, also where train.refit then trained others on these examples."""
     labels: dict[str, Slices]
     """Of further labels, on the test examples; empty for a model that predicts the main one alone."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What the run took."""
+    """What the run took; of a refit, both trainings together."""
 
     parameters_embedding: int
     """Numbers in embedding tables."""
@@ -151,11 +152,11 @@ class Cost:
     """MiB. Accelerator: most memory allocated. CPU: largest resident size of the process, which holds the data set and
     whatever ran before in it."""
     epochs: int
-    """Epochs completed."""
+    """Epochs completed, of a refit in the first training."""
     best_epoch: int
-    """The epoch whose weights were kept, counted from 1."""
+    """The epoch whose weights validation chose, counted from 1; with train.refit also how many the second training had."""
     steps: int
-    """Optimiser steps, all epochs; 0 for a model that only counts."""
+    """Optimiser steps, all epochs of all trainings; 0 for a model that only counts."""
     flops_per_example: float
     """Floating point operations of products and attention in a forward pass over training batches, for each example of
     them, see evaluation/flops.py; training takes about three times that. 0 for a model that only counts."""

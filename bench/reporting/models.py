@@ -10,7 +10,7 @@ import typing
 from typing import Any, Literal
 
 from .. import registry
-from ..contract import SHARED_SPACE, Choice, DataSpec, Field, ModelInfo, Range
+from ..contract import BATCH_SETTINGS, BATCHES, SHARED_SPACE, Choice, DataSpec, Field, ModelInfo, Range
 from ..data.segments import longest_segment
 from ..evaluation.evaluator import parameter_counts
 
@@ -20,6 +20,7 @@ HISTORY = 50
 
 def _head() -> str:
     shared = "\n".join(f"- `{name}`: {_range(values)}" for name, values in SHARED_SPACE.items())
+    batches = f"- {' or '.join(f'`{name}` ({view})' for view, name in BATCH_SETTINGS.items())}: {_range(BATCHES)}"
     return f"""\
 # Models
 
@@ -31,6 +32,7 @@ or on the order of candidates, no time information where it is switched off, not
 Tuning searches the same settings of every model that is trained by gradients and has them, and in the same ranges:
 
 {shared}
+{batches}
 
 Beside these it searches the model's depth and width and at most four settings of its own: the column "searched".
 """

@@ -26,6 +26,11 @@ class Checkpoint:
     def __str__(self) -> str:
         return str(self.path)
 
+    @property
+    def of_refit(self) -> Checkpoint:
+        """Of the cell's second training, see fitting.py."""
+        return Checkpoint(self.path.with_name(f"{self.path.stem}-refit{self.path.suffix}"), f"{self.cell} refit")
+
     def save(self, state: dict[str, Any]) -> None:
         """Write `state` (tensors and plain values) so that the path holds either the old checkpoint or the new one, whole.
 

@@ -27,18 +27,30 @@ class Optimizer:
         large = [table for table in tables if table.num_embeddings >= MANY_ROWS]
         # Processes that train together read different rows, and sum up gradients of whole tables.
         by_rows = bool(large) and team.size == 1 and choose("table_update", device, torch.float32).name == "cpu"
-        self.rows = RowAdamW(large, config.lr, config.embedding_decay) if by_rows else None
+        self.rows = RowAdamW(large, config.lr, config.embedding_decay, ema=config.ema) if by_rows else None
         apart = {id(parameter) for parameter in self.rows.parameters} if self.rows is not None else set()
         groups = list(_groups(model, config, apart))
+        self.lr = config.lr
         self.dense = torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
+
+    @property
+    def row_parameters(self) -> list[nn.Parameter]:
+        """Tables that are stepped row by row."""
+        return self.rows.parameters if self.rows is not None else []
+
+    def row_averages(self) -> list[Tensor]:
+        """Moving averages of `row_parameters`, after `settle`."""
+        return self.rows.averages() if self.rows is not None else []
 
     def zero_grad(self) -> None:
         self.dense.zero_grad(set_to_none=True)
         if self.rows is not None:
             self.rows.zero_grad()
 
-    def step(self, scaler: torch.amp.GradScaler | None) -> None:
-        """Clip and step. `scaler` has scaled the loss; it leaves out a step whose gradients overflowed."""
+    def step(self, scaler: torch.amp.GradScaler | None, share: float = 1.0) -> None:
+        """Clip and step. `scaler` has scaled the loss; it leaves out a step whose gradients overflowed. `share`: of the rate."""
+        for group in self.dense.param_groups:
+            group["lr"] = share * self.lr
         if scaler is not None:
             scaler.unscale_(self.dense)
         gradients = [parameter.grad for group in self.dense.param_groups for parameter in group["params"]]
@@ -48,7 +60,7 @@ class Optimizer:
         if self.clip_norm > 0:
             clip(present, self.clip_norm)
         if self.rows is not None:
-            self.rows.step()
+            self.rows.step(share)
         if scaler is None:
             self.dense.step()
         else:

@@ -5,6 +5,7 @@ A cell reports events to a `send` function, which may cross a process border; a 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -92,9 +93,11 @@ class Display:
             point, epochs, rate = values
             self.gauc[name] = point.valid_gauc
             self._end(name)
+            # A refit has nothing left to validate on.
+            shown = "refit" if math.isnan(point.valid_auc) else f"valid gauc {point.valid_gauc:.4f}  auc {point.valid_auc:.4f}"
             self.line(
-                f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  valid gauc {point.valid_gauc:.4f}  "
-                f"auc {point.valid_auc:.4f}  {point.seconds:.1f} s  {rate:,.0f} examples/s"
+                f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  {shown}  "
+                f"{point.seconds:.1f} s  {rate:,.0f} examples/s"
             )
         elif event == "ended":
             result, seconds = values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -24,7 +25,9 @@ from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..errors import UserError
 from ..evaluation import evaluator
+from ..evaluation.cards import merit
 from .checkpoint import Checkpoint
+from .ending import Average, rate_share
 from .optimizer import Optimizer
 from .team import ALONE, Team
 
@@ -34,7 +37,7 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class EpochPoint:
-    """One point of the learning curve."""
+    """One point of the learning curve. Validation is NaN where nothing is validated, in a refit."""
 
     epoch: int
     train_loss: float
@@ -80,7 +83,12 @@ class TrainState:
     budget_seconds: float = 0.0
     """What limits of time count. On a CPU: CPU time by thread, which other work on the machine does not lengthen, so that two
     models get the same even where they do not run at the same time. Elsewhere: wall time."""
+    cut: bool = False
+    """A limit of time ended training: train.max_seconds, or whoever is told of progress."""
     best_epoch: int = 0
+    best_length: float = 0.0
+    """Epochs of training behind the best weights: best_epoch, or less where a limit of time ended that epoch before its last
+    batch."""
     best_value: float = -float("inf")
     curve: list[dict[str, float]] = field(default_factory=list)
 
@@ -95,35 +103,43 @@ def train(
     resume_file: Checkpoint,
     progress: Progress,
     team: Team = ALONE,
+    length: float | None = None,
 ) -> TrainState:
     """Train `model` in place until validation stops improving, and leave it with its best weights.
 
     A run that finds `resume_file` continues from it and ends with the numbers of an uninterrupted run. A team trains as one
     process would whose steps are the batches of all.
+
+    Args:
+        length: epochs to train, of those that are planned; nothing is then validated, no limit of time holds, and the last
+            weights are kept. The learning rate goes as it would in the first `length` epochs of any training.
     """
     batches = make_batches(data, info.view, "train", config.batch_size, config.batch_events, seed)
     valid = make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
     if info.fit == "counts":  # once through the data: what the leader counts, nobody else needs to
         return _count(model, batches, device) if team.leads else TrainState()
     with team.in_step():
-        loop = _Loop(model, config, seed, device, resume_file, team)
-        state = loop.state
+        loop = _Loop(model, config, seed, device, resume_file, team, length)
+        state, epochs = loop.state, config.epochs if length is None else math.ceil(length)
         while not loop.finished(progress):
             with loop.clock():
                 plans = batches.plans(state.epoch)
             steps = len(plans[:: team.size])
-            progress.epoch_started(state.epoch + 1, config.epochs, steps, state.step)
+            last = loop.last_step(steps)
+            progress.epoch_started(state.epoch + 1, epochs, steps, state.step)
             ahead = 0 if device.type == "cpu" else AHEAD
             with contextlib.closing(_assembled(batches, plans, state, seed, device, ahead, team)) as source:
-                for _ in range(state.step, steps):
-                    loop.step(source, progress)
-                    if loop.out_of_time(progress):
+                for _ in range(state.step, last):
+                    loop.step(source, progress, steps)
+                    if state.step < last and loop.out_of_time(progress):
+                        state.cut = True
                         break
             with loop.clock():
                 loop.optimizer.settle()
-            point = team.from_leader(lambda: _validate(model, valid, data, config, device, state))
-            loop.end_epoch(point)
-            progress.epoch_finished(point, config.epochs, state.trained / max(state.seconds, 1e-9))
+            with loop.judged():
+                point = team.from_leader(lambda: _point(model, None if length else valid, data, config, device, state))
+            loop.end_epoch(point, state.step / steps)
+            progress.epoch_finished(point, epochs, state.trained / max(state.seconds, 1e-9))
         state.cpu_seconds = sum(team.everyones(state.cpu_seconds))
     loop.optimizer.release()
     model.load_state_dict(loop.best)
@@ -162,13 +178,15 @@ def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
     model.finish()
     wall, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
     trained = len(batches.examples)
-    return TrainState(epoch=1, best_epoch=1, trained=trained, seconds=wall, cpu_seconds=cpu, budget_seconds=cpu)
+    return TrainState(epoch=1, best_epoch=1, best_length=1.0, trained=trained, seconds=wall, cpu_seconds=cpu, budget_seconds=cpu)
 
 
-def _validate(
-    model: Ranker, valid: Batches, data: RankingData, config: TrainConfig, device: torch.device, state: TrainState
+def _point(
+    model: Ranker, valid: Batches | None, data: RankingData, config: TrainConfig, device: torch.device, state: TrainState
 ) -> EpochPoint:
-    found = evaluator.quality(model, valid, data, device, config.precision)
+    """Where training has come to, and what validation says of it."""
+    names = ("auc", "gauc", "logloss")
+    found = dict.fromkeys(names, math.nan) if valid is None else evaluator.quality(model, valid, data, device, config.precision)
     return EpochPoint(
         epoch=state.epoch + 1,
         train_loss=state.loss_sum / max(state.seen, 1),
@@ -180,14 +198,22 @@ def _validate(
 
 
 class _Loop:
-    """Optimiser, scaler, best weights and checkpoints around one model."""
+    """Optimiser, scaler, average, best weights and checkpoints around one model."""
 
     def __init__(
-        self, model: Ranker, config: TrainConfig, seed: int, device: torch.device, resume_file: Checkpoint, team: Team
+        self,
+        model: Ranker,
+        config: TrainConfig,
+        seed: int,
+        device: torch.device,
+        resume_file: Checkpoint,
+        team: Team,
+        length: float | None = None,
     ) -> None:
         self.model, self.config, self.seed, self.device = model, config, seed, device
-        self.resume_file, self.team = resume_file, team
+        self.resume_file, self.team, self.length = resume_file, team, length
         self.optimizer = Optimizer(model, config, device, team)
+        self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
         self.state = TrainState()
         if team.size > 1:
@@ -198,10 +224,27 @@ class _Loop:
 
     def finished(self, progress: Progress) -> bool:
         state, config = self.state, self.config
-        stale = state.epoch - state.best_epoch
-        return state.epoch >= config.epochs or (state.epoch > 0 and (stale >= config.patience or self.out_of_time(progress)))
+        if self.length is not None:
+            return state.epoch >= self.length
+        if state.epoch >= config.epochs or (state.epoch > 0 and state.epoch - state.best_epoch >= config.patience):
+            return True
+        if state.epoch > 0 and self.out_of_time(progress):
+            state.cut = True
+        return state.cut
+
+    def last_step(self, steps: int) -> int:
+        """The step after which the current epoch, which has so many, ends."""
+        if self.length is None or self.length >= self.state.epoch + 1:
+            return steps
+        return max(1, round((self.length - self.state.epoch) * steps))
+
+    def judged(self) -> contextlib.AbstractContextManager[None]:
+        """The model has the weights that validation judges."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
 
     def out_of_time(self, progress: Progress) -> bool:
+        if self.length is not None:
+            return False
         limit, seconds = self.config.max_seconds, self.state.budget_seconds
         if self.team.size > 1 and limit == 0:  # nobody asks before the time of a team
             return False
@@ -217,10 +260,14 @@ class _Loop:
         self.state.cpu_seconds += cpu
         self.state.budget_seconds += cpu / torch.get_num_threads() if self.device.type == "cpu" else wall
 
-    def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress) -> None:
+    def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress, steps: int) -> None:
+        """The next step of the current epoch, which has `steps`."""
         state = self.state
         with self.clock():
-            value, examples = self._step(source)
+            done = (state.epoch + state.step / steps) / self.config.epochs
+            value, examples = self._step(source, rate_share(self.config.lr_decay, done))
+            if self.average is not None:
+                self.average.update()
             state.step, state.steps = state.step + 1, state.steps + 1
             state.loss_sum += value * examples
             state.seen, state.trained = state.seen + examples, state.trained + examples
@@ -228,17 +275,17 @@ class _Loop:
         if time.perf_counter() - self.saved_at > self.config.checkpoint_seconds:
             self.save()
 
-    def _step(self, source: Iterator[PointwiseBatch | SequenceBatch]) -> tuple[float, int]:
-        """Move the weights; mean loss and number of examples."""
+    def _step(self, source: Iterator[PointwiseBatch | SequenceBatch], share: float) -> tuple[float, int]:
+        """Move the weights, by a share of the rate; mean loss and number of examples."""
         state = self.state
         self.team.seed(self.seed, state.epoch, state.step)
         if self.team.size == 1:
             loss, examples = self._gradients(source)
-            self.optimizer.step(self.scaler)
+            self.optimizer.step(self.scaler, share)
             value = loss.item()
         else:
             value, examples = self.team.average(self.model, lambda: self._gradients(source))
-            self.optimizer.step(self.scaler)
+            self.optimizer.step(self.scaler, share)
         if not np.isfinite(value):
             raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
         return value, examples
@@ -262,14 +309,15 @@ class _Loop:
         (total if self.scaler is None else self.scaler.scale(total)).backward()
         return loss, len(batch)
 
-    def end_epoch(self, point: EpochPoint) -> None:
+    def end_epoch(self, point: EpochPoint, share: float) -> None:
+        """`share` of the epoch's steps were taken."""
         state = self.state
-        value = {"auc": point.valid_auc, "gauc": point.valid_gauc, "logloss": -point.valid_logloss}[self.config.monitor]
+        value = merit(self.config.monitor, getattr(point, f"valid_{self.config.monitor}"))
         state.curve.append(dataclasses.asdict(point))
         state.epoch, state.step, state.loss_sum, state.seen = state.epoch + 1, 0, 0.0, 0
-        if value > state.best_value:
-            state.best_value, state.best_epoch = value, state.epoch
-            self.best = copy.deepcopy(self.model.state_dict())
+        if value > state.best_value or self.length is not None:
+            state.best_value, state.best_epoch, state.best_length = value, state.epoch, state.epoch - 1 + share
+            self.best = copy.deepcopy(self.model.state_dict() if self.average is None else self.average.weights())
         self.save()
 
     def save(self) -> None:
@@ -279,6 +327,7 @@ class _Loop:
                     "model": self.model.state_dict(),
                     "best": self.best,
                     "optimizer": self.optimizer.state_dict(),
+                    "average": self.average.state_dict() if self.average is not None else None,
                     "scaler": self.scaler.state_dict() if self.scaler is not None else None,
                     "random": devices.random_state(self.device),
                     "state": dataclasses.asdict(self.state),
@@ -298,6 +347,8 @@ class _Loop:
             )
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
         if self.scaler is not None and saved["scaler"] is not None:
             self.scaler.load_state_dict(saved["scaler"])
         self.best = saved["best"]

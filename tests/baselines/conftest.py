@@ -44,8 +44,10 @@ def new_batch(spec: DataSpec, n: int = 64, seed: int = 0, longest: int = LONGEST
 
     past = jagged(integers(0, longest + 1, n), 2, generator)
     events = len(past.values)
+    example = 1000 + torch.randperm(n, generator=generator)
     return PointwiseBatch(
-        example=1000 + torch.randperm(n, generator=generator),
+        example=example,
+        key=example + seed * 2**40,
         label=integers(0, 2, n).float(),
         fields={field.name: ids(field, n) for field in (*spec.user, *spec.item, *spec.context)},
         history=History(
@@ -84,7 +86,12 @@ def some_rows(batch: PointwiseBatch, rows: list[int]) -> PointwiseBatch:
         gap=None if past.gap is None else past.gap[events.values],
     )
     return replace(
-        batch, example=batch.example[index], label=batch.label[index], fields=take_all(batch.fields, index), history=history
+        batch,
+        example=batch.example[index],
+        key=batch.key[index],
+        label=batch.label[index],
+        fields=take_all(batch.fields, index),
+        history=history,
     )
 
 

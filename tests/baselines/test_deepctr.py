@@ -62,7 +62,7 @@ def random_batch(n: int, longest: int) -> PointwiseBatch:
         gap=None,
     )
     fields = {name: torch.randint(1, SIZES[name], (n,)) for name in EXAMPLE}
-    return PointwiseBatch(torch.arange(n), torch.zeros(n), dict(fields), history)
+    return PointwiseBatch(torch.arange(n), torch.zeros(n), dict(fields), history, key=torch.arange(n))
 
 
 def ours(info: ModelInfo) -> DeepCTR:
@@ -158,7 +158,8 @@ def test_large_ids_collide_in_the_library_and_not_here() -> None:
     with torch.no_grad():
         table[ids], linear[ids] = torch.tensor([[1.0], [-1.0]]), torch.tensor([[2.0], [-2.0]])
     past = History(torch.zeros(3, dtype=torch.long), {"item": ids[:0]}, ids[:0], torch.zeros(0), None)
-    batch = PointwiseBatch(torch.arange(2), torch.zeros(2), {"user": torch.tensor([2, 2]), "item": ids}, past)
+    two = torch.arange(2)
+    batch = PointwiseBatch(two, torch.zeros(2), {"user": torch.tensor([2, 2]), "item": ids}, past, key=two)
     here = model(batch)
     assert abs(here[0] - here[1]) > 1
 

@@ -132,9 +132,7 @@ def test_more_of_the_same_interest_weighs_more(
     row = int((batch.history.offsets.diff() == 1).nonzero()[0])
     one = rows_of(batch, [row])
     two = rows_of(batch, [row, row])
-    doubled = PointwiseBatch(
-        one.example, one.label, one.fields, two.history.__class__(**{**vars(two.history), "offsets": torch.tensor([0, 2])})
-    )
+    doubled = replace(one, history=replace(two.history, offsets=torch.tensor([0, 2])))
     query = torch.randn(1, model.unit.query.in_features)
     assert torch.allclose(model.interest(query, doubled), 2 * model.interest(query, one), atol=1e-6)
     model.softmax = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,9 +86,9 @@ def test_a_value_never_seen_adds_nothing(make_spec: MakeSpec, make_batch: MakeBa
     spec = make_spec()
     train, test = make_batch(spec, n=300), make_batch(spec)
     known = {**train.fields, "item": torch.from_numpy(column(train.fields["item"])).clamp(min=5)}
-    model = fitted(floors.CTR, spec, [PointwiseBatch(train.example, train.label, known, train.history)])
+    model = fitted(floors.CTR, spec, [replace(train, fields=known)])
     unknown = {**test.fields, "item": torch.ones(64, dtype=torch.long)}
-    score = model(PointwiseBatch(test.example, test.label, unknown, test.history))
+    score = model(replace(test, fields=unknown))
     effects = [model.get_buffer(f"effect_{at}")[column(test.fields[name])] for at, name in ((0, "user"), (2, "tab"))]
     assert torch.allclose(score, floors.logit(spec.positive_rate) + torch.stack(effects).sum(0), atol=1e-6)
 
@@ -112,7 +113,7 @@ def test_popularity_is_the_logistic_regression_on_log_positives(make_spec: MakeS
     train, test = make_batch(spec, n=2000), make_batch(spec, seed=1)
     item = column(train.fields["item"])
     label = np.random.default_rng(0).random(2000) < item / 50
-    train = PointwiseBatch(train.example, torch.from_numpy(label).float(), train.fields, train.history)
+    train = replace(train, label=torch.from_numpy(label).float())
     popularity = np.log1p(np.bincount(item, weights=label, minlength=40))
     reference = LogisticRegression(C=1e9, tol=1e-10).fit(popularity[item, None], label)
     expected = reference.decision_function(popularity[column(test.fields["item"]), None])
@@ -125,7 +126,7 @@ def test_popularity_never_turns_around(make_spec: MakeSpec, make_batch: MakeBatc
     batch = make_batch(spec, n=200)
     item = torch.where(torch.arange(200) < 190, 2, 3)
     label = ((torch.arange(200) % 3 == 0) | (item == 3)).float()
-    batch = PointwiseBatch(batch.example, label, {**batch.fields, "item": item}, batch.history)
+    batch = replace(batch, label=label, fields={**batch.fields, "item": item})
     score = fitted(floors.POPULARITY, spec, [batch])(batch)
     assert score[0] > score[-1]
 
@@ -135,7 +136,7 @@ def test_random_has_auc_one_half_and_a_sane_logloss(make_spec: MakeSpec, make_ba
     model = fitted(floors.RANDOM, spec, [])
     n = 50_000
     example = torch.arange(n)
-    batch = PointwiseBatch(example, torch.zeros(n), {}, make_batch(spec).history)
+    batch = PointwiseBatch(example, torch.zeros(n), {}, make_batch(spec).history, key=example)
     probability = model(batch).sigmoid().numpy()
     label = np.random.default_rng(0).random(n) < 0.3
     # Standard error of the AUC of a score without information: sqrt((n + 1) / (12 * positives * negatives)).

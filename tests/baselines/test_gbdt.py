@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rankbench.baselines.gbdt import FOLDS, GBDT, Config, fold_of
+from rankbench.baselines.gbdt import FOLDS, GBDT, Config
 from rankbench.bench.contract import DataSpec, PointwiseBatch
 
 MakeSpec = Callable[..., DataSpec]
@@ -43,8 +43,8 @@ def test_a_row_sees_the_counts_of_the_other_folds(make_spec: MakeSpec, make_batc
     spec = make_spec()
     batches = [make_batch(spec, n=200, seed=seed) for seed in (1, 2)]
     model, batch = observed(batches, spec), batches[0]
-    inside, outside = model.count_features(batch.fields, fold_of(batch.example)), model.count_features(batch.fields, None)
-    fold = torch.cat([fold_of(one.example) for one in batches])
+    inside, outside = model.count_features(batch.fields, model.fold_of(batch.key)), model.count_features(batch.fields, None)
+    fold = torch.cat([model.fold_of(one.key) for one in batches])
     label = torch.cat([one.label for one in batches])
     columns = {"user": 0, "item": 2 * [field.name for field in model.fields].index("item")}
     for name, column in columns.items():
@@ -63,19 +63,24 @@ def test_a_row_sees_the_counts_of_the_other_folds(make_spec: MakeSpec, make_batc
 def test_no_input_of_a_row_knows_its_label(make_spec: MakeSpec, make_batch: MakeBatch) -> None:
     spec = make_spec()
     batch = make_batch(spec, n=100)
-    features = observed([batch], spec).count_features(batch.fields, fold_of(batch.example))
+    torch.manual_seed(0)
+    model = observed([batch], spec)
+    features = model.count_features(batch.fields, model.fold_of(batch.key))
     for row in range(0, 100, 9):
         label = batch.label.clone()
         label[row] = 1 - label[row]
         other = replace(batch, label=label)
-        changed = observed([other], spec).count_features(batch.fields, fold_of(batch.example))
+        torch.manual_seed(0)
+        changed = observed([other], spec).count_features(batch.fields, model.fold_of(batch.key))
         assert torch.equal(changed[row], features[row]) and not torch.equal(changed, features)
 
 
-def test_folds_are_of_equal_size_and_belong_to_the_example() -> None:
-    fold = fold_of(torch.arange(100_000))
+def test_folds_are_of_equal_size_and_belong_to_the_example_and_the_seed(make_spec: MakeSpec) -> None:
+    model, other = GBDT(CONFIG, make_spec()), GBDT(CONFIG, make_spec())
+    fold = model.fold_of(torch.arange(100_000))
     assert torch.bincount(fold, minlength=FOLDS).tolist() == pytest.approx([20_000] * FOLDS, rel=0.03)
-    assert torch.equal(fold_of(torch.tensor([77, 5])), fold[[77, 5]])
+    assert torch.equal(model.fold_of(torch.tensor([77, 5])), fold[[77, 5]])
+    assert (other.fold_of(torch.arange(100_000)) == fold).float().mean().item() == pytest.approx(1 / FOLDS, abs=0.01)
 
 
 def test_past_features_equal_a_loop(make_spec: MakeSpec, make_batch: MakeBatch) -> None:
@@ -98,7 +103,7 @@ def test_past_features_equal_a_loop(make_spec: MakeSpec, make_batch: MakeBatch) 
 def test_a_share_of_training_rows_is_as_unknown_as_new_users(make_spec: MakeSpec, make_batch: MakeBatch) -> None:
     spec = make_spec()
     batch = make_batch(spec, n=2000)
-    hidden = GBDT(Config(unknown_rate=0.3), spec).hidden(batch.fields, batch.example)
+    hidden = GBDT(Config(unknown_rate=0.3), spec).hidden(batch.fields, batch.key)
     shares = []
     for name in ("user", "item"):
         before, after = batch.fields[name], hidden[name]

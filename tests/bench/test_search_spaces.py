@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rankbench.bench import registry
 from rankbench.bench.config import Settings, resolve
-from rankbench.bench.contract import SHARED_SPACE, Choice, ModelInfo, Range, Real
+from rankbench.bench.contract import BATCH_SETTINGS, BATCHES, SHARED_SPACE, Choice, ModelInfo, Range, Real
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
 from support.logs import make_data
@@ -66,8 +66,11 @@ def test_the_defaults_lie_inside(card: ModelInfo) -> None:
 
 @by_name
 def test_the_effort_is_the_same(card: ModelInfo) -> None:
-    """All of the shared settings, depth and width in up to three keys, at most four settings of the model's own."""
-    assert len(card.space) <= len(SHARED_SPACE) + 3 + 4
+    """All of the shared settings, depth and width in up to three keys, at most four settings of the model's own; and how much a
+    step learns from, over the same numbers for either family."""
+    assert len(card.space) <= len(SHARED_SPACE) + 1 + 3 + 4
+    batches = {name: card.space[name] for name in BATCH_SETTINGS.values() if name in card.space}
+    assert batches == ({BATCH_SETTINGS[card.view]: BATCHES} if card.fit == "gradient" else {})
     if card.fit == "gradient" and card.family != "floor":
         assert {name: card.space.get(name) for name in SHARED_SPACE} == dict(SHARED_SPACE)
 

@@ -30,7 +30,7 @@ from rankbench.bench.training.trainer import TrainState, train
 from support.logs import make_data
 
 CPU = torch.device("cpu")
-CONFIG = TrainConfig(epochs=3, patience=3, batch_size=100, batch_events=300, lr=1e-3, clip_norm=0.5)
+CONFIG = TrainConfig(epochs=3, patience=3, batch_size=100, batch_events=300, lr=1e-3, clip_norm=0.5, lr_decay="linear", ema=0.5)
 PLAIN: dict[str, dict[str, Any]] = {
     "deepfm": {"dropout": 0.0},
     "din": {"dropout": 0.0, "activation": "relu"},
