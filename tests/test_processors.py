@@ -23,4 +23,6 @@ def test_each_kernel_is_the_one_that_computes(tmp_path: Path) -> None:
     for (kernel, threads), process in done.items():
         assert process.returncode == 0, process.stderr
         *pools, name = json.loads(process.stdout)
-        assert pools and all(architecture == kernel for architecture, _ in pools) and name == f"{kernel}-{threads}"
+        may_be = {kernel, "Haswell"} if kernel == "Zen" else {kernel}  # builds without Zen's own have Haswell's in its place
+        assert pools and {architecture for architecture, _ in pools} <= may_be
+        assert {count for _, count in pools} == {threads} and name == f"{kernel}-{threads}"
