@@ -86,12 +86,10 @@ INLINE float largest(Floats x) {
     return most;
 }
 
-// x times 2^n, where `shifted` is 1.5 * 2^23 + n: a sum that has rounded to a whole number, which stands in the low bits. n is held
-// to powers that exist; as integers that is one instruction for each end.
+// x times 2^n of a power that exists, where `shifted` is 1.5 * 2^23 + n: a sum that has rounded to a whole number, which stands in
+// the low bits.
 INLINE Floats scaled_by_power(Floats x, Floats shifted) {
-    constexpr int32_t ZERO = 0x4b400000;  // the bits of 1.5 * 2^23
-    const Ints n = smaller(larger(reinterpret_cast<const Ints&>(shifted), all(ZERO - 126)), all(ZERO + 126));
-    const Ints bits = reinterpret_cast<const Ints&>(x) + (n << 23);
+    const Ints bits = reinterpret_cast<const Ints&>(x) + (reinterpret_cast<const Ints&>(shifted) << 23);
     return reinterpret_cast<const Floats&>(bits);
 }
 
@@ -110,9 +108,11 @@ INLINE Floats exponential(Floats x) {
     return scaled_by_power(p, shifted);
 }
 
-// 1 / (1 + e^-x) of finite x to about 1e-7. Of 2^y less is rounded away than of e^x where both are small; the sum with 1 hides it.
+// 1 / (1 + e^-x) to about 1e-7. Of 2^y less is rounded away than of e^x where both are small; the sum with 1 hides it.
 INLINE Floats sigmoid(Floats x) {
-    const Floats y = x * -1.44269504f, shifted = y + 12582912.f, r = y - (shifted - 12582912.f);
+    const Floats power = x * -1.44269504f, low = select(power < all(-126.f), all(-126.f), power);
+    const Floats y = select(low > all(126.f), all(126.f), low);  // NaN stays
+    const Floats shifted = y + 12582912.f, r = y - (shifted - 12582912.f);
     Floats p = all(1.540353039e-4f);  // Taylor series of 2^r, |r| <= 1/2
     p = p * r + 1.333355815e-3f;
     p = p * r + 9.618129108e-3f;

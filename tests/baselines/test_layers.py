@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -53,6 +54,24 @@ def test_dice_has_the_gradients_of_its_formula() -> None:
         strict=True,
     ):
         assert torch.allclose(ours, theirs, atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [0.003, 3.0, 300.0, 3000.0])
+@pytest.mark.parametrize("training", [False, True])
+def test_dice_keeps_single_precision_at_every_scale(scale: float, training: bool) -> None:
+    exact = Dice(4).double().train(training)
+    nn.init.normal_(exact.alpha)
+    exact.running_mean.fill_(scale / 3)
+    exact.running_var.fill_(scale)  # far from the square of the inputs' size: gates that are open, shut and between
+    single = copy.deepcopy(exact).float()
+    x, weights = torch.randn(50, 4).double() * scale, torch.randn(50, 4).double()
+    found = []
+    for dice in (single, exact):
+        leaf = x.to(dice.alpha.dtype).requires_grad_()
+        out = dice(leaf)
+        found.append([out, *torch.autograd.grad((out * weights.to(out.dtype)).sum(), [leaf, dice.alpha])])
+    for one, two in zip(*found, strict=True):
+        assert (one.double() - two).norm() <= 3e-6 * two.norm()
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -42,7 +42,7 @@ def plan_of(lengths: list[int], window: int, seed: int = 0, two_way: bool = Fals
 
 
 def results(
-    run: object, plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int]
+    run: object, plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float
 ) -> list[Tensor]:
     """Output and the gradients of q, k, v and the tables; the same numbers for every dtype."""
     heads, size, value = sizes
@@ -56,16 +56,18 @@ def results(
     position = draw(9, *of_head) if "position" in tables or "both" in tables else None
     time = draw(GAP_BUCKETS, *of_head) if "time" in tables or "both" in tables else None
     divisor = (plan.hi - plan.lo + 1).to(dtype)
-    out = run(Inputs(q, k, v, plan, 0.4, position, time, activation, divisor))  # type: ignore[operator, arg-type]
+    out = run(Inputs(q, k, v, plan, alpha, position, time, activation, divisor))  # type: ignore[operator, arg-type]
     grad = torch.randn(out.shape, generator=generator).to(torch.bfloat16).to(DEVICE, dtype)
     leaves = [one for one in (q, k, v, position, time) if one is not None]
     return [one.detach().double() for one in (out, *torch.autograd.grad(out, leaves, grad))]
 
 
-def assert_near(plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int]) -> None:
-    found = results(tiled.attention, plan, dtype, activation, tables, sizes)
+def assert_near(
+    plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float = 0.4
+) -> None:
+    found = results(tiled.attention, plan, dtype, activation, tables, sizes, alpha)
     fresh = dataclasses.replace(plan, cache={})
-    expected = results(blocked.attention, fresh, torch.float64, activation, tables, sizes)
+    expected = results(blocked.attention, fresh, torch.float64, activation, tables, sizes, alpha)
     largest = max(float(one.norm()) for one in expected)
     relative = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}[dtype]
     for one, two in zip(found, expected, strict=True):
@@ -87,6 +89,11 @@ def test_own_keys_at_time_gaps_of_their_own(tables: str, activation: str) -> Non
     assert plan.query_time is not None
     gap = torch.arange(54, device=DEVICE) ** 5 * 100
     assert_near(dataclasses.replace(plan, own_time=plan.query_time - gap), torch.float32, activation, tables, (2, 5, 3))
+
+
+@pytest.mark.parametrize("alpha", [0.003, 30.0, 3000.0])
+def test_logits_of_any_size(alpha: float) -> None:
+    assert_near(plan_of([33, 1, 20], window=10), torch.float32, "silu", "both", (2, 5, 3), alpha)
 
 
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
