@@ -5,8 +5,7 @@ with s = sigmoid of an inner product, e the item of the next event, e' another i
 a_t = softmax over t of (h_t W e_candidate), and a GRU over h_t whose update gate is scaled by it (AUGRU, equations 6 to 9):
 h'_t = (1 - a_t u_t) h'_{t-1} + a_t u_t c_t. The last h' joins the example's fields in an MLP.
 
-The evolution reads tokens packed by time step, so that no step is spent on padding. The extractor is torch's own GRU over
-padded rows: its packed form walks over all tokens again at every step of the backward pass.
+Both read tokens packed by time step, so that no step is spent on padding.
 """
 
 from __future__ import annotations

@@ -96,10 +96,15 @@ INFO = ModelInfo(
     checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
-        "the semantic channel is divided by the largest number of visible tokens, not the padded length of a batch",
+        "the semantic channel is divided by a constant in both: the largest number of visible tokens here, the longest "
+        "sequence of the model there",
+        "a token stands at no time gap from itself in the time channel, where the released code has the gap to the next event "
+        "(`own_time=recency` has that to the latest one)",
         "time gaps look back from the request only if the data's time information is `request`; the released code always does",
         "binary cross-entropy on an MLP head instead of sampled softmax",
+        "what `hstu` differs in of tokens, times and training: the released code is HSTU's with another layer",
     ),
-    defaults="two blocks, feed-forward of one width as in the authors' ML-1M setting; width 64 and two heads, not 50 and one",
+    defaults="two blocks, feed-forward of one width as in the authors' ML-1M setting; width 64 and two heads, not 50 "
+    "and one. No user id, as there",
     space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

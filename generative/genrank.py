@@ -50,6 +50,6 @@ INFO = ModelInfo(
         "candidates see no other candidate; one description of the paper lets them see earlier ones, which would make a score "
         "depend on the order of the slate",
     ),
-    defaults="size as for every backbone here; the paper's are of industrial scale",
+    defaults="size as for every backbone here; the paper's are of industrial scale. No user id, as for all of them",
     space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

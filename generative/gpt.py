@@ -71,6 +71,7 @@ INFO = ModelInfo(
         "no dropout on attention weights; no norm after the last block: the head begins with one",
         "positions count from the start of the segment and are shared by events that do not see each other",
     ),
-    defaults="feed-forward of 4 widths as in GPT-2; size as for every backbone here: no small ranker of this kind is published",
+    defaults="feed-forward of 4 widths as in GPT-2; size as for every backbone here: no small ranker of this kind is "
+    "published. No user id, as for all of them",
     space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

@@ -72,6 +72,7 @@ INFO = ModelInfo(
         "rotary positions are shared by events that do not see each other",
         "no norm after the last block: the head begins with one",
     ),
-    defaults="feed-forward of 8/3 widths as in Llama; size as for every backbone here: no small ranker of this kind is published",
+    defaults="feed-forward of 8/3 widths as in Llama; size as for every backbone here: no small ranker of this kind is "
+    "published. No user id, as for all of them",
     space={**GENERATIVE_SPACE, "feed_forward": FEED_FORWARD},
 )

@@ -95,6 +95,6 @@ INFO = ModelInfo(
         "cross features are the data set's context fields; no counts are added",
         "candidates see the history before their own request, not a static sequence that ends before all of them",
     ),
-    defaults="size as for every backbone here; the paper's are of industrial scale",
+    defaults="size as for every backbone here; the paper's are of industrial scale. No user id, as for all of them",
     space={**GENERATIVE_SPACE, "group_norm": Choice((False, True))},
 )

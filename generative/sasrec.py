@@ -75,11 +75,14 @@ INFO = ModelInfo(
     differs=(
         "ranks a candidate with its own token and an MLP head instead of a dot product with the next item",
         "past actions are tokens of their own; the paper has items only",
-        "field embeddings have their own size and are projected to the width; the paper scales item embeddings by sqrt(D)",
+        "field embeddings have their own size and are projected to the width; the paper scales item embeddings by sqrt(D) "
+        "(`token_start=scaled`)",
         "positions count from the start of the segment and are shared by events that do not see each other",
         "a causal softmax over visible keys; the authors' code masks the same keys with a large negative number",
         "no dropout on attention weights",
+        "AdamW with betas .9 and .999; the authors' code has Adam with .9 and .98",
     ),
-    defaults="two blocks, one head, dropout 0.2, learning rate 1e-3 as in the paper on ML-1M; width 64 instead of 50",
+    defaults="two blocks, one head, dropout 0.2, learning rate 1e-3 as in the paper on ML-1M; width 64 instead of 50. No user "
+    "id, as there",
     space=GENERATIVE_SPACE,
 )

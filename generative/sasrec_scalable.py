@@ -39,6 +39,6 @@ INFO = ModelInfo(
     checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=("two heads instead of one, as the other backbones here", "what `sasrec` differs in"),
-    defaults="as sasrec, with two heads; arXiv:2412.00714 gives no setting for small ranking data",
+    defaults="as sasrec, with two heads; arXiv:2412.00714 gives no setting for small ranking data. No user id, as there",
     space={**GENERATIVE_SPACE, "relative_bias": Choice(("position", "time", "both"))},
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rankbench.bench import registry
-from rankbench.bench.config import Settings, resolve
+from rankbench.bench.config import DataConfig, Experiment, Settings, resolve
 from rankbench.bench.errors import UserError
+from rankbench.bench.identity import config_hash
 from rankbench.generative.config import SequenceConfig
 
 GENERATIVE = [name for name, entry in registry.MODELS.items() if entry.family == "generative"]
@@ -26,6 +27,22 @@ def test_impossible_combinations_are_refused(changes: dict, reason: str) -> None
         SequenceConfig(**changes)
     with pytest.raises(UserError, match=f"^hstu: .*{reason}"):
         resolve("hstu", registry.info("hstu").config, {}, Settings(models={"hstu": changes}))
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "time", "counts"),
+    [
+        ("hstu", {}, "request", True), ("hstu", {"relative_bias": "position"}, "request", False), ("hstu", {}, "history", False),
+        ("fuxi", {}, "request", True), ("fuxi", {"channels": "position"}, "request", False), ("sasrec", {}, "request", False),
+    ],
+)  # fmt: skip
+def test_the_gap_to_oneself_is_inert_without_a_bias_over_gaps(model: str, changes: dict, time: str, counts: bool) -> None:
+    """Where the request's time is not known, a token looks back from the latest event, to which there is no gap."""
+    info, hashes = registry.info(model), set()
+    for own_time in ("zero", "recency"):
+        params = info.config(**changes, own_time=own_time)
+        hashes.add(config_hash(Experiment(model, DataConfig(time=time), params=params).as_dict()))  # type: ignore[arg-type]
+    assert len(hashes) == (2 if counts else 1)
 
 
 @pytest.mark.parametrize("name", GENERATIVE)
