@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from annotated_types import Ge, Gt, Le, Lt
 
 from .errors import UserError, unknown_name
 from .identity import config_hash
-from .typed import from_dict, load_yaml
+from .typed import from_dict
+from .yaml_text import load_yaml, read_yaml
 
 Decay = Literal["none", "linear", "cosine"]
 
@@ -203,7 +203,7 @@ class Settings:
             section, dot, key = path.partition(".")
             if not (separator and dot and key):
                 raise UserError(f"--set {assignment}: write section.key=value, for example train.lr=1e-3 or din.dropout=0.2")
-            value = _assigned(assignment, text)
+            value = load_yaml(text, f"--set {path}={text[:200]}")
             if section in ("data", "train"):
                 (result.data if section == "data" else result.train)[key] = value
                 for name, keys in own.items():
@@ -218,24 +218,12 @@ class Settings:
         return result
 
 
-def _assigned(assignment: str, text: str) -> Any:
-    try:
-        return load_yaml(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {assignment}: {' '.join(str(error).split())}") from None
-
-
 def read_settings(path: Path, models: tuple[str, ...]) -> Settings:
     """Settings of a YAML file with the sections data, train and one per model; or of one that a sweep made.
 
     The latter has the section `tuning` and that of one model.
     """
-    try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"config file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"config file {path} cannot be read: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, "config file")
     if not isinstance(content, dict) or not all(isinstance(section, dict) for section in content.values()):
         raise UserError(f"config file {path} must hold sections such as 'train:' with keys below them")
     sweep = content.pop("tuning", None)

@@ -280,7 +280,7 @@ def _facts(data: RankingData) -> DataFacts:
         share_train_after_test=split.share_train_after_test,
         test_rows_warm_user=float((split.user_events[log.user_of(test.event)] > 0).mean()),
         test_rows_warm_item=float((split.item_events[test.item] > 0).mean()),
-        cleaning={key: int(value) for key, value in dataclasses.asdict(log.meta.cleaning).items()},
+        cleaning=log.meta.cleaning.counts(),
         bayes_auc=log.meta.bayes_auc,
     )
 

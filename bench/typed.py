@@ -11,13 +11,10 @@ import dataclasses
 import functools
 import json
 import math
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
-
-import yaml
 
 from .errors import UserError, unknown_name
 
@@ -88,34 +85,6 @@ def from_dict(cls: type[T], values: Mapping[Any, Any], where: str, base: T | Non
     # A day in YAML is no value of any setting, but may be meant as text.
     text = json.dumps([{**given, **values}], default=str)
     return _validated(cls, text, UserError, where)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without its traps: a key twice is an error, and 1e-3 is a number."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands there twice", key_node.start_mark)
-            if isinstance(key, str | int | float):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
-
-
-def load_yaml(text: str) -> Any:
-    """What a YAML text holds.
-
-    Raises:
-        yaml.YAMLError: it is none, or has a key twice.
-    """
-    return yaml.load(text, _Loader)
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Literal
 
+from ..errors import UserError
 from .options import add_roots
 from .parser import Parser
 from .roots import data_roots
@@ -32,12 +33,13 @@ def add(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..data import dataset
+    from ..data.dataset import open_dataset
+    from ..data.description import describe
 
     roots = data_roots(args.data_root)
-    log = dataset.open_dataset(args.name, roots)
+    log = open_dataset(args.name, roots)
     if args.action == "describe":
-        print("\n".join(dataset.describe(args.name, roots)))
+        print("\n".join(describe(args.name, roots)))
         _print_selection_effect(args.name, roots)
     else:
         print(f"{log.meta.name}: {log.meta.events:,} events of {log.meta.users:,} users and {log.meta.items:,} items")
@@ -56,7 +58,11 @@ def _print_selection_effect(name: str, roots: DataRoots) -> None:
     print("the user's own past rate as a score of the test examples, by what they see of the test period (docs/gauc.md):")
     histories: tuple[Literal["live", "frozen"], ...] = ("live", "frozen")
     for history in histories:
-        found = selection_effect(prepare(DataConfig(name, test_history=history), roots))
+        try:
+            found = selection_effect(prepare(DataConfig(name, test_history=history), roots))
+        except UserError as error:  # an impossible split leaves the rest to be said
+            print(f"  {history}: {error}")
+            continue
         print(
             f"  {history}: AUC {found.auc:.3f}, GAUC {found.gauc:.3f}; labels exchanged within each user: GAUC "
             f"{found.gauc_exchanged:.3f} ({found.rows_per_user:.1f} test examples a user with both labels)"

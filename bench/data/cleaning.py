@@ -10,8 +10,7 @@ class, nothing left.
 from __future__ import annotations
 
 import re
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -19,12 +18,12 @@ import pandas as pd
 
 from ..errors import UserError
 from .content import encoded, in_order
-from .sources.files import as_numbers, as_text, column_of
-from .sources.labels import parse_label
+from .sources.files import column_of
+from .sources.labels import parse_label, refuse_mostly_unread
 from .sources.schema import ALL_POSITIVE, Feature, Label, RawLog, Schema, SourceFile
+from .sources.values import as_numbers, as_text
+from .times import milliseconds, standard_offset_hours, zone_of
 
-_MS = {"s": 1000, "ms": 1, "day": 86_400_000}
-_YEAR_2200_MS = 7_258_118_400_000
 _RESERVED = {"user", "item", "time", "label", "action", "request", "hour", "weekday", "since_last"}
 
 
@@ -47,9 +46,19 @@ class CleaningReport:
     rows_kept: int
     sorted_by_time: bool
     """Whether the kept rows came in order of time; they are sorted in any case."""
+    users_without_features: int
+    """Users with events who are not in the table of users, if there is one."""
+    items_without_features: int
+    unread_numbers: tuple[tuple[str, int], ...]
+    """Number feature, and its values that are there, but not numbers: they count as missing. Other features are left out."""
+
+    def counts(self) -> dict[str, int]:
+        """All numbers of the report, by name."""
+        values = {name: int(value) for name, value in vars(self).items() if isinstance(value, int)}
+        return values | {f"unread_numbers.{name}": count for name, count in self.unread_numbers}
 
     def lines(self) -> list[str]:
-        """For printing: one line on the rows, one on their order."""
+        """For printing: what was dropped, in which order rows came, and what is missing of side information."""
         faults = {
             "without user": self.missing_user,
             "without item": self.missing_item,
@@ -61,7 +70,14 @@ class CleaningReport:
         }
         dropped = ", ".join(f"{count:,} {fault}" for fault, count in faults.items() if count)
         order = "in order of time" if self.sorted_by_time else "not in order of time (sorted on conversion)"
-        return [f"rows: {self.rows_read:,} read, {self.rows_kept:,} kept; dropped: {dropped or 'none'}", f"rows came {order}"]
+        lines = [f"rows: {self.rows_read:,} read, {self.rows_kept:,} kept; dropped: {dropped or 'none'}", f"rows came {order}"]
+        for owner, absent in (("users", self.users_without_features), ("items", self.items_without_features)):
+            if absent:
+                lines.append(f"{absent:,} {owner} are not in the table of {owner}: their features are missing")
+        if self.unread_numbers:
+            unread = ", ".join(f"{count:,} of {name}" for name, count in self.unread_numbers)
+            lines.append(f"values that are not numbers, and count as missing: {unread}")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -97,8 +113,8 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     if len(events) == 0:
         raise UserError(f"{raw.name} has no rows")
     user, item = as_text(column_of(events, "user")), as_text(column_of(events, "item"))
-    time, has_time = _milliseconds(column_of(events, "time"), schema.time_unit, raw.name)
-    label = _labels(events, schema.label)
+    time, has_time = milliseconds(column_of(events, "time"), schema, raw.name)
+    label = _labels(events, schema.label, schema)
 
     request = as_text(column_of(events, "request")) if schema.request_ids else None
 
@@ -119,10 +135,11 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         columns["request"] = encoded(request.iloc[rows])
     columns["label"] = label[rows].astype(np.uint8)
     for further in schema.labels:
-        columns[f"label.{further.name}"] = _further(events, further, rows, raw.name)
+        columns[f"label.{further.name}"] = _further(events, further, rows, schema, raw.name)
     columns["action"] = encoded(pd.Series(_joined(events, schema.action, rows)))
+    unread: dict[str, int] = {}
     for feature in schema.context_features:
-        values = _feature(column_of(events, feature.column).iloc[rows], feature)
+        values = _feature(column_of(events, feature.column).iloc[rows], feature, schema, raw.name, unread)
         columns[feature.column] = values.to_numpy() if feature.kind == "number" else encoded(values)
     table = pd.DataFrame(columns)
     ordered = in_order(table, ("user", "time", "item") if request is None else ("user", "time", "request", "item"))
@@ -131,6 +148,8 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         for name in table.columns:
             if isinstance(table[name].dtype, pd.CategoricalDtype):
                 table[name] = table[name].cat.remove_unused_categories()
+    users = _side_table(raw.users, schema.user_features, f"user table of {raw.name}", schema, unread)
+    items = _side_table(raw.items, schema.item_features, f"item table of {raw.name}", schema, unread)
     report = CleaningReport(
         rows_read=len(events),
         **counts,
@@ -138,14 +157,17 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         conflicting=ordered.conflicting,
         rows_kept=len(table),
         sorted_by_time=bool((np.diff(time[rows]) >= 0).all()),
+        users_without_features=_absent(table["user"], users),
+        items_without_features=_absent(table["item"], items),
+        unread_numbers=tuple((name, count) for name, count in unread.items() if count),
     )
     _check_rows(raw, table, report)
     clean_log = CleanLog(
         name=raw.name,
         events=table,
-        users=_side_table(raw.users, schema.user_features, f"user table of {raw.name}"),
-        items=_side_table(raw.items, schema.item_features, f"item table of {raw.name}"),
-        schema=schema,
+        users=users,
+        items=items,
+        schema=_with_offset(schema, table["time"], raw.name),
         files=raw.files,
         licence=raw.licence,
         citation=raw.citation,
@@ -161,17 +183,17 @@ def _empty(column: pd.Series) -> np.ndarray:
     return (column.isna() | (column == "")).to_numpy()
 
 
-def _labels(events: pd.DataFrame, text: str) -> np.ndarray:
+def _labels(events: pd.DataFrame, text: str, schema: Schema) -> np.ndarray:
     """float32 [rows]: 0, 1 or NaN."""
     if text == ALL_POSITIVE:
         return np.ones(len(events), dtype=np.float32)
     rule = parse_label(text)
-    return rule.apply(column_of(events, rule.column))
+    return rule.apply(column_of(events, rule.column), schema.decimal)
 
 
-def _further(events: pd.DataFrame, label: Label, rows: np.ndarray, name: str) -> np.ndarray:
+def _further(events: pd.DataFrame, label: Label, rows: np.ndarray, schema: Schema, name: str) -> np.ndarray:
     """uint8 [kept rows]"""
-    values = _labels(events, label.rule)[rows]
+    values = _labels(events, label.rule, schema)[rows]
     if np.isnan(values).any():
         raise UserError(
             f"{name}: the label {label.name} ({label.rule}) is missing in {int(np.isnan(values).sum()):,} rows; fill it in, "
@@ -216,45 +238,6 @@ def _require(name: str, table_name: str, table: pd.DataFrame, column: str) -> No
         raise UserError(f"{name}: the {table_name} has no column {column!r}; it has: {', '.join(map(str, table.columns))}")
 
 
-def _milliseconds(column: pd.Series, unit: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Times as int64 [rows] in ms since 1970 (0 where unreadable) and bool [rows]: readable."""
-    if unit == "datetime":
-        parsed = _datetimes(column, name)
-        known = parsed.notna().to_numpy()
-        ms = np.where(known, parsed.dt.as_unit("ms").dt.tz_localize(None).to_numpy().astype(np.int64), 0)
-        _check_range(column, ms.astype(np.float64), known, unit, name)
-    else:
-        if pd.api.types.is_datetime64_any_dtype(column.dtype):
-            raise UserError(f"{name}: column time holds dates, but time_unit is {unit!r}: write time_unit: datetime")
-        exact = as_numbers(column) * _MS[unit]
-        known = np.isfinite(exact)
-        _check_range(column, exact, known, unit, name)
-        ms = np.round(np.where(known, exact, 0)).astype(np.int64)
-    if not known.any():
-        raise UserError(f"{name}: no row has a readable time; the first is {column.iloc[0]!r} and time_unit is {unit!r}")
-    return ms, known
-
-
-def _datetimes(column: pd.Series, name: str) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        raise UserError(f"{name}: column time holds numbers: time_unit must be s, ms or day, not datetime")
-    parsed = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-    if parsed.notna().any() or column.isna().all():
-        return parsed
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Could not infer format")
-        return pd.to_datetime(column, utc=True, errors="coerce")
-
-
-def _check_range(column: pd.Series, ms: np.ndarray, known: np.ndarray, unit: str, name: str) -> None:
-    for wrong, what in ((ms < 0, "is negative"), (ms > _YEAR_2200_MS, f"is after the year 2200 if time_unit is {unit!r}")):
-        if (wrong & known).any():
-            row = int((wrong & known).argmax())
-            raise UserError(
-                f"{name}: time {column.iloc[row]!r} in data row {row + 1} {what}; times count from 1970: correct it or time_unit"
-            )
-
-
 def _joined(events: pd.DataFrame, columns: tuple[str, ...], rows: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:
     """str [rows]: the action columns' values with | between them; only distinct combinations are spelled out."""
     combined, texts = np.zeros(len(rows), dtype=np.int64), [""]
@@ -269,23 +252,43 @@ def _joined(events: pd.DataFrame, columns: tuple[str, ...], rows: np.ndarray) ->
     return pd.array(texts, dtype="str").take(combined)
 
 
-def _feature(column: pd.Series, feature: Feature) -> pd.Series:
+def _feature(column: pd.Series, feature: Feature, schema: Schema, where: str, unread: dict[str, int]) -> pd.Series:
+    """A feature's values in their final form; what is there but no number is counted in `unread`."""
     if feature.kind == "number":
         with np.errstate(over="ignore"):
-            numbers = as_numbers(column).astype(np.float32)
+            exact = as_numbers(column, schema.decimal)
+            numbers = exact.astype(np.float32)
+        unread[feature.column] = refuse_mostly_unread(f"{where}: feature {feature.column!r}", column, exact, schema.decimal)
         # Adding 0 turns -0 into 0: equal values have equal bytes.
         return pd.Series(np.where(np.isfinite(numbers), numbers, np.float32(np.nan)) + np.float32(0), index=column.index)
     return as_text(column).fillna("")
 
 
-def _side_table(table: pd.DataFrame | None, features: tuple[Feature, ...], where: str) -> pd.DataFrame | None:
+def _with_offset(schema: Schema, time: pd.Series, name: str) -> Schema:
+    """The schema with an offset from UTC: its own, or that of its zone at the first event."""
+    if schema.utc_offset_hours is not None or len(time) == 0:
+        return schema
+    return replace(schema, utc_offset_hours=standard_offset_hours(zone_of(schema.time_zone, name), int(time.min())))
+
+
+def _absent(ids: pd.Series, table: pd.DataFrame | None) -> int:
+    """Ids that the side table lacks; 0 if there is none."""
+    return 0 if table is None else int((~ids.cat.categories.isin(table.index)).sum())
+
+
+def _side_table(
+    table: pd.DataFrame | None, features: tuple[Feature, ...], where: str, schema: Schema, unread: dict[str, int]
+) -> pd.DataFrame | None:
     if table is None or not features:
         return None
     table = cast(pd.DataFrame, table.loc[table.index.notna()])
     repeated = table.index.duplicated()
     if repeated.any():
         raise UserError(f"the {where} lists {str(table.index[repeated.argmax()])!r} more than once: keep one row for each id")
-    columns = {feature.column: _feature(column_of(table, feature.column), feature) for feature in features}
+    columns = {
+        feature.column: _feature(column_of(table, feature.column), feature, schema, f"the {where}", unread)
+        for feature in features
+    }
     return pd.DataFrame(columns, index=table.index.astype("str"))
 
 

@@ -7,18 +7,16 @@ import functools
 import hashlib
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 
 from ...kernels.time_buckets import GAP_BUCKETS, time_buckets
 from ..config import DataConfig
 from ..contract import DataSpec, Field
-from ..errors import unknown_name
+from ..errors import UserError, unknown_name
 from . import sources
 from .cleaning import clean
 from .eventlog import EventLog, open_log, write_log
@@ -120,8 +118,11 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
     """The converted log of a registered data set or a YAML file; converts it on first use.
 
     A log is found again by the names, sizes and times of the source files and by the code that converts them.
+
+    Raises:
+        UserError: whatever is wrong with the name, the files or the cache.
     """
-    pointer = roots.cache / "logs" / f"{Path(name).stem}-{_fingerprint(name, roots)}.pointer"
+    pointer = _pointer(name, roots)
     if pointer.exists() and (folder := roots.cache / "logs" / pointer.read_text()).is_dir():
         return open_log(folder)
     raw = sources.load(name, roots)
@@ -130,11 +131,20 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
     said = dataclasses.replace(raw, events=pd.DataFrame(), users=None, items=None)
     identity = f"{_code_digest()} {said!r}"
     folder = roots.cache / "logs" / f"{raw.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
-    log = open_log(folder) if folder.is_dir() else write_log(cleaned, report, folder)
-    # The loader may have fetched files: the fingerprint is taken afresh.
-    pointer = roots.cache / "logs" / f"{Path(name).stem}-{_fingerprint(name, roots)}.pointer"
-    pointer.write_text(folder.name)
+    try:
+        log = open_log(folder) if folder.is_dir() else write_log(cleaned, report, folder)
+        # The loader may have fetched files: the fingerprint is taken afresh.
+        _pointer(name, roots).write_text(folder.name)
+    except OSError as error:
+        raise UserError(
+            f"the cache folder {roots.cache} cannot be written ({error.strerror or error}): set RANKBENCH_CACHE to one that can"
+        ) from None
     return log
+
+
+def _pointer(name: str, roots: DataRoots) -> Path:
+    """The file that names the folder of a data set's log."""
+    return roots.cache / "logs" / f"{Path(name).stem[:40]}-{_fingerprint(name, roots)}.pointer"
 
 
 def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
@@ -204,41 +214,6 @@ def _rate(label: np.ndarray) -> float:
     return float(np.clip(label.mean(), 1e-4, 1 - 1e-4))
 
 
-def describe(name: str, roots: DataRoots) -> list[str]:
-    """Lines for `data describe`: size, time span, cleaning, every split with what it gives away, licence."""
-    log = open_dataset(name, roots)
-    meta = log.meta
-    span = [datetime.fromtimestamp(int(t) / 1000, UTC).strftime("%Y-%m-%d %H:%M") for t in (log.time.min(), log.time.max())]
-    lengths = np.diff(log.user_offsets)
-    lines = [
-        f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {log.label.mean():.1%} positive",
-        f"time: {span[0]} to {span[1]} UTC; events per user: median {np.median(lengths):.0f}, largest {lengths.max()}",
-        *(["positives alone: negatives are sampled (data.negatives, data.test_negatives)"] if log.positive_only else []),
-        "further labels (data.labels): "
-        + (", ".join(f"{label} {log.further_label(label).mean():.1%}" for label in meta.labels) or "none"),
-        "features: " + (", ".join(f"{owner} {feature.column}" for owner, feature in meta.features) or "none"),
-        *meta.cleaning.lines(),
-        *(f"file: {file.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}..., from {file.origin}" for file in meta.files),
-        *meta.notes,
-    ]
-    for split_name, meaning in SPLITS.items():
-        split = make_split(log, split_name, requests_of(log, log.defaults.request_window))
-        lines.append(f"split {split_name}{' (default)' if split_name == meta.default_split else ''}: {meaning}")
-        for role in ROLES:
-            events = split.examples(role)
-            warm = (split.user_events[log.user_of(events)] > 0).mean()
-            lines.append(
-                f"  {role}: {len(events):,} examples of {len(np.unique(log.user_of(events))):,} users, "
-                f"{log.label[events].mean():.1%} positive, {warm:.0%} of them from users with training events"
-            )
-        lines.append(
-            f"  {split.share_train_after_test:.1%} of training events are later than the first test event; hash {split.hash[:12]}"
-        )
-    if meta.bayes_auc is not None:
-        lines.append(f"Bayes-optimal AUC over all events: {meta.bayes_auc:.4f}")
-    return [*lines, f"licence: {meta.licence}", f"cite: {meta.citation}"]
-
-
 def _code_digest() -> str:
     """Of everything that turns files into a log: a changed converter never reads a log of the old one."""
     digest = hashlib.sha256()
@@ -248,8 +223,8 @@ def _code_digest() -> str:
 
 
 def _fingerprint(name: str, roots: DataRoots) -> str:
-    if name.endswith((".yaml", ".yml")):
-        files = _files_of_yaml(Path(name))
+    if sources.is_description(name):
+        name, files = str(Path(name).absolute()), sources.files_behind(name)
     else:
         homes = [home for home in (roots.root, roots.cache / "downloads", roots.cache) if home is not None and home.is_dir()]
         # A folder may carry a suffix, as a sample's does.
@@ -257,15 +232,3 @@ def _fingerprint(name: str, roots: DataRoots) -> str:
         files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     stats = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return hashlib.sha256("\0".join((name, _code_digest(), *stats)).encode()).hexdigest()[:16]
-
-
-def _files_of_yaml(path: Path) -> list[Path]:
-    if not path.is_file():
-        return []
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return [path]  # the loader will say what is wrong
-    values = content.values() if isinstance(content, dict) else []
-    strings = [v if isinstance(v, str) else v.get("path", "") for v in values if isinstance(v, str | dict)]
-    return [path, *(path.parent / text for text in strings if text and (path.parent / text).is_file())]

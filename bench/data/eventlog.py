@@ -51,6 +51,10 @@ class LogMeta:
     default_split: str
     request_window: float
     """Seconds within which a user's events are one request unless settings say otherwise; 0: equal timestamps alone."""
+    time_zone: str
+    """IANA name of the zone in which dates are shown."""
+    calendar: bool
+    """False: times count from a start of the log's own."""
     files: tuple[SourceFile, ...]
     cleaning: CleaningReport
     licence: str
@@ -198,6 +202,8 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
         content=facts,
         content_hash=content_hash(facts, columns, dictionaries),
         request_window=clean.schema.request_window,
+        time_zone=clean.schema.time_zone,
+        calendar=clean.schema.calendar,
         default_split=clean.default_split,
         files=clean.files,
         cleaning=report,
@@ -220,7 +226,7 @@ def _facts(schema: Schema) -> ContentFacts:
         labels=tuple(Label(label.name, parse_label(label.rule).text) for label in schema.labels),
         actions=schema.action,
         features=tuple((owner, feature) for owner, features in owned for feature in features),
-        utc_offset_hours=schema.utc_offset_hours,
+        utc_offset_hours=schema.utc_offset_hours or 0.0,
     )
 
 

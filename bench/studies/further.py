@@ -12,6 +12,7 @@ from .. import registry
 from ..config import OWN_DATA, TrainConfig
 from ..contract import Choice, Range, Real, SearchSpace, Whole
 from ..errors import UserError, unknown_name
+from ..yaml_text import load_yaml
 
 
 def further_spaces(texts: Sequence[str], models: tuple[str, ...]) -> dict[str, SearchSpace]:
@@ -52,7 +53,7 @@ def _range(text: str, whole: str) -> Range:
     bounds, colon, scale = text.partition(":")
     low, dots, high = bounds.partition("..")
     if not dots:
-        return Choice(tuple(yaml.safe_load(value) for value in text.split(",")))
+        return Choice(tuple(load_yaml(value, f"--search {whole}") for value in text.split(",")))
     ends = [_number(end, whole) for end in (low, high)]
     if colon and scale != "log":
         raise UserError(f"--search {whole}: after the colon of a range stands log, not {scale}")

@@ -18,6 +18,7 @@ from support.tables import click_table
 
 LEAVE_ONE_OUT = ("--split", "leave-one-out")
 HEAD = "user,item,time,click\n"
+START = 1_600_000_000
 
 
 @pytest.fixture
@@ -56,9 +57,9 @@ def edit(column: str, row: int, value: object) -> None:
         (HEAD, "clicks has no rows"),
         ("user,item,click\nu,i,1\n", "clicks.csv has no column 'time'; it has: user, item, click"),
         ("user,item,time,clicked\nu,i,1,1\n", "clicks.csv has no column 'click'"),
-        (HEAD + "".join(f"u,i{n},{n},{n % 3}\n" for n in range(30)), "holds '2' in data row 3, not 0 or 1"),
-        (HEAD + "".join(f"u,i{n},{n},1\n" for n in range(30)), "the label 'click' is 1 in all 30 rows"),
-        (HEAD + "u,i,1,1\nu,i,2,0\n", "leaves only the label 1 in its 1 events for train"),
+        (HEAD + "".join(f"u,i{n},{START + n},{n % 3}\n" for n in range(30)), "holds '2' in data row 3, not 0 or 1"),
+        (HEAD + "".join(f"u,i{n},{START + n},1\n" for n in range(30)), "the label 'click' is 1 in all 30 rows"),
+        (HEAD + f"u,i,{START},1\nu,i,{START + 1},0\n", "leaves only the label 1 in its 1 events for train"),
         (HEAD + "".join(f"u,i{n},{n - 3},{n % 2}\n" for n in range(30)), "time '-3' in data row 1 is negative"),
         (HEAD + "".join(f"u,i{n},soon,{n % 2}\n" for n in range(30)), "no row has a readable time; the first is 'soon'"),
         (HEAD + "u,i,1,1\nu,i,2,0,7,7\n", "Expected 4 columns, got 6"),
@@ -79,14 +80,37 @@ def test_wrong_tables(events: str, message: str, table: Path, capsys: pytest.Cap
     [
         ("events: clicks.csv\nlable: click\n", "unknown key in clicks.yaml 'lable'; did you mean 'label'?"),
         ("events: other.csv\nlabel: click\n", "other.csv does not exist"),
-        ("events: .\nlabel: click\n", "Is a directory"),
+        ("events: '*.tsv'\nlabel: click\n", "no file is of the form *.tsv"),
+        ("events: clicks.csv\nlabel: click\nlabel: user\n", "line 3: the key 'label' is there twice, first in line 2: keep one"),
+        ("events: clicks.csv\nlabel: click\nuser_features: [user]\n", "user_features lists 'user', the column of an id"),
+        ("events: clicks.csv\nlabel: click\nutc_offset_hours: .nan\n", "utc_offset_hours must be"),
+        (f"events: {'x' * 300}.csv\nlabel: click\n", "cannot be read"),
+        ("events: clicks.csv\nlabel: click\nlabels: {a: }\n", "labels.a must be a column or a rule"),
+        ("1: clicks.csv\nlabel: click\n", "line 1: the key '1' is not text for YAML: write it in quotes"),
+        ("events: clicks.csv\nlabel: click\ntime_unit: ms\n", "all times lie in January 1970"),
         ("events: clicks.csv\nlabel: click\nuser_features: [agee]\n", "clicks.csv has no column 'agee'"),
         ("events: clicks.csv\nlabel: click\nitem_features: [age]\n", "item feature 'age' of"),
         ("events: clicks.csv\nlabel: click >> 4\n", "click >> 4"),
         ("- events\n", "must hold keys such as"),
         ("events: [\n", "clicks.yaml cannot be read"),
     ],
-    ids=["typo", "no file", "a folder", "no feature", "no item feature", "no rule", "a list", "not YAML"],
+    ids=[
+        "typo",
+        "no file",
+        "a folder",
+        "a key twice",
+        "an id as feature",
+        "no offset",
+        "a long name",
+        "no rule at all",
+        "a key of digits",
+        "seconds as milliseconds",
+        "no feature",
+        "no item feature",
+        "no rule",
+        "a list",
+        "not YAML",
+    ],
 )
 def test_wrong_descriptions(yaml: str, message: str, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table.write_text(yaml)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError, unknown_name
+from .names import name_in, read_keys
 
 if TYPE_CHECKING:
     from .schema import DataRoots, RawLog
@@ -83,44 +84,54 @@ def load(name: str, roots: DataRoots) -> RawLog:
     if name in DATASETS:
         return _function(DATASETS[name].loader)(roots)
     path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        mapping = _read_yaml(path)
-        if "source" not in mapping:
-            return _function("table:load_table")(path, mapping)
-        if mapping["source"] != "simulator":
-            raise unknown_name(f"source in {path}", str(mapping["source"]), ["simulator"])
-        return _function("simulator:load_yaml")({key: value for key, value in mapping.items() if key != "source"}, path.stem)
-    if path.is_file():
+    if is_description(name):
+        keys = read_keys(path)
+        if "source" not in keys:
+            return _function("table:load_table")(path, keys)
+        if keys["source"] != "simulator":
+            raise unknown_name(f"source in {path}", str(keys["source"]), ["simulator"])
+        settings = {key: value for key, value in keys.items() if key not in ("source", "name")}
+        return _function("simulator:load_yaml")(settings, name_in(path, keys))
+    from .files import is_file
+
+    if is_file(path):
         raise UserError(
             f"{path} is not a .yaml file: describe your own table in one that names its columns (events: {path.name}, ...)"
         )
     raise unknown_name("data set", name, DATASETS)
 
 
+def is_description(dataset: str) -> bool:
+    """Whether a data set is given by the YAML file that describes it, not by its name."""
+    return dataset not in DATASETS and dataset.endswith((".yaml", ".yml"))
+
+
 def name_of(dataset: str) -> str:
-    """A data set's own name: of a registered one as it is, of a YAML file what its key `name` says, else the file's stem.
+    """A data set's own name: of a YAML file what its key `name` says, else the file's stem; any other is a name already.
 
     Raises:
-        UserError: the YAML file cannot be read.
+        UserError: the YAML file cannot be read, or declares a name that cannot be one.
     """
+    return name_in(Path(dataset), read_keys(Path(dataset))) if is_description(dataset) else dataset
+
+
+def files_behind(dataset: str) -> list[Path]:
+    """The YAML file of a table and the files that it names, as far as they are there; whatever is wrong with it is no error."""
+    from .files import files_of, is_file
+    from .table_config import describe_table
+
     path = Path(dataset)
-    return str(_read_yaml(path).get("name") or path.stem) if path.suffix in (".yaml", ".yml") else dataset
+    if not is_file(path):
+        return []
+    try:
+        described = describe_table(path, read_keys(path))
+        config = described.config
+        entries = ((key, getattr(config, key)) for key in ("events", "users", "items"))
+        return [path, *(file for key, names in entries for file in files_of(path.parent, names, key) if is_file(file))]
+    except UserError:
+        return [path]  # a simulator, or the loader will say what is wrong
 
 
 def _function(reference: str) -> Any:
     module, _, function = reference.partition(":")
     return getattr(importlib.import_module(f".{module}", __name__), function)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"data set file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"data set file {path} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UserError(f"data set file {path} must hold keys such as 'events: events.csv', one a line")
-    return content

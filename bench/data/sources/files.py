@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import re
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,7 +54,9 @@ class TextFormat:
     """False: quotation marks are ordinary characters."""
     encoding: str = "utf8"
     header: bool = True
-    """False: columns are named "0", "1", ... by position."""
+    """False: columns are named by position."""
+    first: int = 0
+    """Position of the first column of a file without a header."""
 
 
 def header_of(path: Path, form: TextFormat = TextFormat()) -> list[str]:
@@ -66,7 +67,9 @@ def header_of(path: Path, form: TextFormat = TextFormat()) -> list[str]:
         first = next(rows, [])
     if not first:
         raise UserError(f"{path} is empty")
-    return [name.removeprefix("\ufeff") for name in first] if form.header else [str(position) for position in range(len(first))]
+    if form.header:
+        return [name.removeprefix("\ufeff") for name in first]
+    return [str(form.first + position) for position in range(len(first))]
 
 
 def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat()) -> pd.DataFrame:
@@ -93,11 +96,12 @@ def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat(
 
 
 def read_columns(
-    path: Path, columns: Iterable[str], delimiter: str = ",", joined: Mapping[str, str] | None = None
+    path: Path, columns: Iterable[str], form: TextFormat = TextFormat(), joined: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """The named columns of a csv, csv.gz or parquet file; columns that are not named are never held in memory.
 
     Args:
+        form: of text files.
         joined: column -> separator, for list columns of a parquet file, which become one string a row.
 
     Returns:
@@ -107,13 +111,13 @@ def read_columns(
         UserError: the file is missing, empty, unreadable or lacks a column.
     """
     wanted = list(dict.fromkeys(columns))
-    form = TextFormat(delimiter)
+    _check_format(path)
     with readable(path):
         present = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path, form)
     for column in wanted:
         if present.count(column) != 1:
             fault = "more than one column" if column in present else "no column"
-            raise UserError(f"{path} has {fault} {column!r}; it has: {', '.join(present)}")
+            raise UserError(f"{path} has {fault} {column!r}; it has: {_short(present)}{_hint(path, present, form)}")
     if path.suffix != ".parquet":
         return read_text(path, wanted, form)
     with readable(path):
@@ -121,18 +125,109 @@ def read_columns(
         return pd.DataFrame({name: _arrow_column(path, table, name, joined or {}) for name in wanted})
 
 
+def _check_format(path: Path) -> None:
+    if path.name.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".feather", ".orc")):
+        raise UserError(f"{path} is neither csv nor parquet: convert it, for example by pandas.read_json(...).to_parquet(...)")
+
+
+def _short(names: Sequence[str]) -> str:
+    """The first names, each cut short: a file without a header has its first row for names."""
+    cut = [name if len(name) <= 40 else f"{name[:37]}..." for name in names[:12]]
+    return ", ".join(cut) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _hint(path: Path, names: Sequence[str], form: TextFormat) -> str:
+    if path.suffix == ".parquet" or not form.header:
+        return ""
+    if len(names) == 1 and names[0][:1] == "{":
+        return " (JSON lines are not read: convert them, for example by pandas.read_json(..., lines=True).to_parquet(...))"
+    other = next((sign for sign in ("\t", ";", "|", ",") if len(names) == 1 and sign in names[0]), None)
+    if other is not None:
+        return f" (is the delimiter {other!r}? Then write delimiter: {json.dumps(other)})"
+    if len(set(names)) < len(names) or any(name.replace(".", "", 1).isdecimal() for name in names):
+        return " (if its first row is data, write header: false and give columns by position, from 1)"
+    return ""
+
+
 def _arrow_column(path: Path, table: pa.Table, name: str, joined: Mapping[str, str]) -> pd.Series:
     column = table.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        if name not in joined:
-            raise UserError(f"{path}: column {name!r} holds lists; only a feature of kind multi can")
-        column = pc.call_function("binary_join", [column.cast(pa.list_(pa.string())), joined[name]])
-    elif pa.types.is_date(kind):
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _joined(path, column, name, joined)
+    if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
+    elif pa.types.is_decimal(kind):
+        # Digits after the point belong to the type, not to the value: 7.00 is 7 where all are whole.
+        whole = column.cast(kind).equals(pc.call_function("floor", [column]).cast(kind))
+        column = column.cast(pa.decimal128(38, 0) if whole else kind).cast(pa.string())
     elif not pa.types.is_floating(kind) and not pa.types.is_timestamp(kind):
         column = column.cast(pa.string())
     return column.to_pandas().reset_index(drop=True)
+
+
+def _joined(path: Path, column: pa.ChunkedArray, name: str, joined: Mapping[str, str]) -> pd.Series:
+    """Lists as one string a row; missing values within a list are left out."""
+    if name not in joined:
+        raise UserError(f"{path}: column {name!r} holds lists; only a feature of kind multi can")
+    separator, rows = joined[name], []
+    for values in column.cast(pa.list_(pa.string())).to_pylist():
+        parts = [part for part in values or () if part is not None]
+        if split := next((part for part in parts if separator in part), None):
+            raise UserError(
+                f"{path}: {split!r} in the lists of column {name!r} holds the separator {separator!r} itself: give the feature "
+                "another separator"
+            )
+        rows.append(None if values is None else separator.join(parts))
+    return pd.Series(rows, dtype="str")
+
+
+def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
+    """The files that a list of names, patterns (`part-*.csv`) and folders stands for, those of a pattern or folder by name.
+
+    Raises:
+        UserError: a pattern or folder without files, or a file that is listed twice.
+    """
+    found: list[Path] = []
+    for entry in entries:
+        path = folder / entry
+        if is_folder(path):
+            files = [file for file in sorted(path.iterdir()) if _is_table(file)]
+            if not files:
+                raise UserError(f"{where}: the folder {path} has no .csv, .csv.gz, .tsv, .tsv.gz or .parquet file")
+        elif any(sign in entry for sign in "*?[") and not is_file(path):
+            files = sorted(file for file in path.parent.glob(path.name) if file.is_file())
+            if not files:
+                raise UserError(f"{where}: no file is of the form {path}")
+        else:
+            files = [path]
+        found += files
+    twice = next((path for at, path in enumerate(found) if path in found[:at]), None)
+    if twice is not None:
+        raise UserError(f"{where} lists {twice} twice")
+    return found
+
+
+def _is_table(path: Path) -> bool:
+    name = path.name.removesuffix(".gz")
+    return path.is_file() and not name.startswith((".", "_")) and name.endswith((".csv", ".tsv", ".parquet"))
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no name is too odd to ask."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; no name is too odd to ask."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def column_of(table: pd.DataFrame, name: str) -> pd.Series:
@@ -143,35 +238,3 @@ def column_of(table: pd.DataFrame, name: str) -> pd.Series:
 def columns_of(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     """Some columns in this order, typed as a frame."""
     return cast(pd.DataFrame, table[list(names)])
-
-
-def as_numbers(column: pd.Series) -> np.ndarray:
-    """float64 [rows]: the column as numbers, NaN where it is missing or not a number."""
-    numbers = cast(pd.Series, pd.to_numeric(column, errors="coerce"))
-    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def as_text(column: pd.Series) -> pd.Series:
-    """The column as strings, missing where it was missing, and the same strings whatever type a file gives the column.
-
-    Whole numbers are written without a decimal point, also in text where all of a column have `.0`, which is how pandas writes
-    whole numbers beside missing ones; true and false are in small letters if a column holds nothing else.
-    """
-    if pd.api.types.is_float_dtype(column.dtype):
-        known = column.dropna()
-        if bool((known % 1 == 0).all()) and bool((known.abs() < 2**53).all()):
-            column = column.astype("Int64")
-        return column.astype("str")
-    text = cast(pd.Series, column.astype("str"))
-    known = text.dropna()
-    if len(known) == 0:
-        return text
-    if _WHOLE.fullmatch(known.iloc[0]) and bool(known.str.fullmatch(_WHOLE.pattern).all()):
-        return text.str.removesuffix(".0")
-    if known.iloc[0].lower() in _FLAGS and bool(known.str.lower().isin(_FLAGS).all()):
-        return text.str.lower()
-    return text
-
-
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\.0")
-_FLAGS = ("true", "false")

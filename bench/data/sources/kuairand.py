@@ -69,6 +69,7 @@ def load_kuairand_pure(roots: DataRoots) -> RawLog:
             item_features=_ITEM_FEATURES,
             context_features=(Feature("tab"),),
             time_unit="ms",
+            calendar=True,
             utc_offset_hours=8,
             # The log is thin, five events of a user in the median, hours apart: only a local day holds several to rank.
             request_window=86_400,

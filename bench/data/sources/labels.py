@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import UserError
-from .files import as_numbers, as_text
+from .values import Decimal, as_numbers, as_text, present
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
@@ -36,14 +36,15 @@ class LabelRule:
     """Empty: the column holds the label itself."""
     value: float | str = ""
 
-    def apply(self, column: pd.Series) -> np.ndarray:
+    def apply(self, column: pd.Series, decimal: Decimal = ".") -> np.ndarray:
         """float32 [rows]: 0, 1, or NaN where the column is missing or, for a comparison with a number, is not a number.
 
         Raises:
-            UserError: no comparison was given and the column holds something other than 0 and 1.
+            UserError: no comparison was given and the column holds something other than 0 and 1; or a comparison with a number,
+                and less than half of the column are numbers.
         """
         if not self.operator:
-            return self._zero_one(column)
+            return self._zero_one(column, decimal)
         compare = _OPERATORS[self.operator]
         if isinstance(self.value, str):
             known = column.notna().to_numpy()
@@ -52,15 +53,16 @@ class LabelRule:
                 text, value = text.str.lower(), value.lower()
             outcome = compare(text.to_numpy(dtype=object), value)
         else:
-            numbers = as_numbers(column)
+            numbers = as_numbers(column, decimal)
+            refuse_mostly_unread(f"label {self.text!r}: column {self.column!r}", column, numbers, decimal)
             known = ~np.isnan(numbers)
             outcome = compare(numbers, self.value)
         return np.where(known, outcome, np.nan).astype(np.float32)
 
-    def _zero_one(self, column: pd.Series) -> np.ndarray:
+    def _zero_one(self, column: pd.Series, decimal: Decimal) -> np.ndarray:
         if not pd.api.types.is_numeric_dtype(column.dtype):
             column = column.replace({"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"})
-        labels = as_numbers(column).astype(np.float32)
+        labels = as_numbers(column, decimal).astype(np.float32)
         wrong = column.notna().to_numpy() & (labels != 0) & (labels != 1)
         if wrong.any():
             row = int(wrong.argmax())
@@ -69,6 +71,26 @@ class LabelRule:
                 f"write a rule, such as label: {self.column} >= 4"
             )
         return labels
+
+
+def refuse_mostly_unread(what: str, column: pd.Series, numbers: np.ndarray, decimal: Decimal) -> int:
+    """Number of values that are there, but not numbers.
+
+    Raises:
+        UserError: they are more than half of the values that are there.
+    """
+    there = present(column)
+    unread = there & np.isnan(numbers)
+    count = int(unread.sum())
+    if 2 * count > int(there.sum()):
+        first = column.iloc[int(unread.argmax())]
+        comma = decimal == "." and any(sign.isdecimal() for sign in str(first)) and "," in str(first)
+        remedy = 'write decimal: "," if the comma is a decimal one' if comma else "correct them or use another column"
+        raise UserError(
+            f"{what} should hold numbers, but {count:,} of {int(there.sum()):,} values are none, such as {str(first)[:40]!r}: "
+            f"{remedy}"
+        )
+    return count
 
 
 def parse_label(text: str) -> LabelRule:

@@ -95,6 +95,7 @@ def _raw_log(package: Package, found: Found, tables: Tables, age: Feature) -> Ra
             # Films are rated page by page: half of a user's ratings share a second with the next one, 95% follow within three
             # minutes, and an hour would hide what the user said a page ago.
             request_window=600,
+            calendar=True,
         ),
         files=tuple(source_file(found.folder / Path(member).name, found.origin) for member in package.members(found.layout)),
         licence="GroupLens: research use with citation, no redistribution, no commercial use without permission",

@@ -8,6 +8,10 @@ from typing import Literal
 
 import pandas as pd
 
+from .values import Decimal
+
+TimeUnit = Literal["s", "ms", "us", "ns", "day", "datetime"]
+
 ALL_POSITIVE = "all"
 """A label rule: every row is a positive, nothing was logged that the user did not want."""
 
@@ -44,10 +48,18 @@ class Schema:
     item_features: tuple[Feature, ...] = ()
     context_features: tuple[Feature, ...] = ()
     """Known at the time of the request, logged with the event. An outcome of the event is never context."""
-    time_unit: Literal["s", "ms", "day", "datetime"] = "s"
-    """Unit of the column `time`; `datetime` is anything that pandas.to_datetime reads (UTC if it names no zone)."""
-    utc_offset_hours: float = 0.0
-    """Hour of the day and weekday are taken in this zone."""
+    time_unit: TimeUnit = "s"
+    """Of the column `time`, counted from 1970 (UTC); `datetime`: dates, in the form of time_format."""
+    time_format: str = ""
+    """Of dates, as for strptime; empty: ISO 8601."""
+    time_zone: str = "UTC"
+    """Of dates that name none, by its IANA name."""
+    calendar: bool = False
+    """Times are those of a calendar: one before 1990 or after 2050 shows that the unit is wrong."""
+    utc_offset_hours: float | None = None
+    """Hour of the day and weekday are taken with this offset; None: that of time_zone, daylight saving aside."""
+    decimal: Decimal = "."
+    """The decimal sign of numbers in text."""
     labels: tuple[Label, ...] = ()
     request_ids: bool = False
     """The event table has a column `request`: rows of one user with the same value were shown together."""

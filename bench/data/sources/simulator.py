@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,17 +130,13 @@ def load_simulator_target(roots: DataRoots) -> RawLog:
 
 
 def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
-    """The log that the keys of a YAML file describe: those of SimulatorConfig, `source: simulator` and, if wanted, `name`.
+    """The log of this name that the keys of a YAML file describe, those of SimulatorConfig.
 
     Raises:
         UserError: an unknown key, or a value of the wrong type or size.
     """
-    settings = {key: value for key, value in mapping.items() if key not in ("source", "name")}
-    chosen = mapping.get("name", name)
-    if not isinstance(chosen, str) or not re.fullmatch(r"[\w.-]+", chosen):
-        raise UserError(f"{name}: name {chosen!r} may hold letters, digits, '.', '-' and '_' only")
     try:
-        return simulate(from_dict(SimulatorConfig, settings, "simulator"), chosen)
+        return simulate(from_dict(SimulatorConfig, mapping, "simulator"), name)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -206,6 +201,7 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
             action=("click", "vote"),
             user_features=(Feature("segment"), Feature("region")),
             item_features=(Feature("category"),),
+            calendar=True,
         ),
         files=(),
         licence="none needed: generated",

@@ -46,7 +46,12 @@ def load_taobao(roots: DataRoots) -> RawLog:
         users=None,
         items=categories.drop_duplicates("item").set_index("item"),
         schema=Schema(
-            label=ALL_POSITIVE, action=("behaviour",), item_features=(Feature("category"),), time_unit="s", utc_offset_hours=8
+            label=ALL_POSITIVE,
+            action=("behaviour",),
+            item_features=(Feature("category"),),
+            time_unit="s",
+            calendar=True,
+            utc_offset_hours=8,
         ),
         files=(source_file(path, "data root"),),
         licence="Alibaba Tianchi: research use (https://tianchi.aliyun.com/dataset/649)",

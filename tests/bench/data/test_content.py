@@ -218,6 +218,7 @@ def test_file_names_and_formats_do_not_change_the_hash(tmp_path: Path) -> None:
         text = {
             "events": path.name,
             "label": "bought == true",
+            "time_origin": "relative",
             "action": ["rating", "bought"],
             "user_features": ["segment"],
             "context_features": [{"column": "price", "kind": "number"}],

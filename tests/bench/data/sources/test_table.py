@@ -10,6 +10,7 @@ import yaml
 
 from rankbench.bench.data import sources
 from rankbench.bench.data.cleaning import CleanLog, clean
+from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots, Feature, RawLog
 from rankbench.bench.errors import UserError
 
@@ -23,6 +24,7 @@ BASE = {
     "events": "events.csv",
     "columns": {"user": "uid", "item": "sku", "time": "ts"},
     "label": "stars >= 4",
+    "time_origin": "relative",
     "domain": "market",
     "context_features": ["device"],
 }
@@ -83,12 +85,12 @@ def test_separate_tables_in_csv_and_parquet(tmp_path: Path) -> None:
         user_features=[{"column": "age", "kind": "number"}],
         item_features=features,
     )
-    log = log_of(raw)
+    log, report = clean(raw)
     assert log.users is not None and log.users["age"].iloc[0] == 30 and log.users["age"].isna().tolist() == [False, True]
     assert log.items is not None and log.items["genres"].tolist() == ["a|b", ""]
     assert log.items["kind"].tolist() == ["3", ""]
     assert log.schema.item_features[2] == Feature("genres", "multi", "|")
-    assert "1 items are not in items.parquet: their features are missing" in log.notes
+    assert "1 items are not in the table of items: their features are missing" in report.lines()
     assert [file.name for file in log.files] == ["events.csv", "users.csv.gz", "items.parquet"]
 
 
@@ -149,7 +151,28 @@ def test_renaming_columns_changes_what_identifies_the_log(tmp_path: Path) -> Non
         ({"label": None}, "lacks the key 'label'"),
         ({"events": None}, "lacks the key 'events'"),
         ({"events": "absent.csv"}, "absent.csv does not exist"),
-        ({"events": "."}, "cannot be read"),
+        ({"events": "folder"}, "the folder .*folder has no .csv, .csv.gz, .tsv, .tsv.gz or .parquet file"),
+        ({"events": "e*.tsv"}, r"no file is of the form .*e\*.tsv"),
+        ({"events": ["events.csv", "e*.csv"]}, "events lists .*events.csv twice"),
+        ({"events": [""]}, "events lists an empty name"),
+        ({"events": ""}, "the key 'events' has no value"),
+        ({"users": "users.csv"}, "users is given, but no user_features: list the columns to use"),
+        ({"user_key": "uid"}, "user_key is the key of a table of users, and none is given"),
+        ({"events": "lines.jsonl"}, "lines.jsonl is neither csv nor parquet: convert it"),
+        ({"events": "lines.csv"}, "JSON lines are not read: convert them"),
+        ({"events": "semicolons.csv"}, r"\(is the delimiter ';'\? Then write delimiter: \";\"\)"),
+        ({"events": "headless.csv"}, r"it has: u1, 007, .* and 8 more \(if its first row is data, write header: false"),
+        ({"utc_offset_hours": 30}, "utc_offset_hours must be a number of hours between -24 and 24, not 30"),
+        ({"utc_offset_hours": float("nan")}, "utc_offset_hours must be"),
+        ({"utc_offset_hours": 1e30}, "utc_offset_hours must be"),
+        ({"request_window": -1}, "request_window must be"),
+        ({"request_window": float("inf")}, "request_window must be"),
+        ({"user_features": ["uid"]}, "user_features lists 'uid', the column of an id or a time"),
+        ({"labels": {"a": None}}, "labels.a must be a column or a rule such as rating >= 5, not None"),
+        ({"name": "n" * 300}, "name nnn.* has 300 letters; 100 are allowed"),
+        ({"columns": {"user": "uid", "item": "uid", "time": "ts"}}, "columns names one column for two of user, item, time"),
+        ({"columns": {"user": "", "item": "sku", "time": "ts"}}, "columns.user has no value"),
+        ({"time_zone": "Europe/Atlantis", "time_unit": "datetime"}, "unknown time_zone 'Europe/Atlantis'"),
         ({"columns": {"usr": "uid"}}, "unknown key in .*columns 'usr'; did you mean 'user'"),
         ({"columns": {"user": "nobody", "item": "sku", "time": "ts"}}, "no column 'nobody'; it has: uid, sku, ts, stars"),
         ({"label": "starz >= 4"}, "no column 'starz'; it has: uid"),
@@ -173,7 +196,10 @@ def test_renaming_columns_changes_what_identifies_the_log(tmp_path: Path) -> Non
         ),
         ({"events": "latin.csv"}, "latin.csv is not utf-8 text: convert it"),
         ({"events": "ragged.csv"}, "ragged.csv cannot be read: .*Expected 9 columns, got 12"),
-        ({"events": "floats.parquet"}, "'uid' holds ids as floating point numbers beyond"),
+        (
+            {"events": "floats.parquet"},
+            "'uid' holds ids as float64, in which numbers from 9,007,199,254,740,992 on fall together",
+        ),
         ({"events": "lists.parquet"}, "column 'stars' holds lists; only a feature of kind multi can"),
     ],
 )
@@ -181,6 +207,11 @@ def test_bad_descriptions_and_files(changes: dict[str, Any], message: str, tmp_p
     (tmp_path / "users.csv").write_text("uid,age\nu1,30\nu1,31\n")
     (tmp_path / "items.parquet").write_text("not parquet")
     (tmp_path / "watch.csv").write_text("uid,sku,ts,time,market,device\nu1,1,5,9,de,web\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "lines.jsonl").write_text('{"uid": 1}\n')
+    (tmp_path / "lines.csv").write_text('{"uid": 1}\n')
+    (tmp_path / "semicolons.csv").write_text(EVENTS.replace(",", ";"))
+    (tmp_path / "headless.csv").write_text("u1,007,100,5," + ",".join(["x" * 300] * 16) + "\n")
     (tmp_path / "latin.csv").write_bytes(EVENTS.replace("phone", "Fön").encode("latin-1"))
     (tmp_path / "ragged.csv").write_text(EVENTS.replace("u2,7,50,2", "u2,7,50,2,9,9,9"))
     (tmp_path / "short.csv").write_text(EVENTS + "u9,007")
@@ -191,8 +222,8 @@ def test_bad_descriptions_and_files(changes: dict[str, Any], message: str, tmp_p
     frame.to_parquet(tmp_path / "lists.parquet")
     frame.assign(stars=5).to_parquet(tmp_path / "floats.parquet")
     with pytest.raises(UserError, match=message) as caught:
-        load(tmp_path, **changes)
-    assert "\n" not in str(caught.value)
+        log_of(load(tmp_path, **changes))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
 
 
 @pytest.mark.parametrize(
@@ -201,3 +232,132 @@ def test_bad_descriptions_and_files(changes: dict[str, Any], message: str, tmp_p
 def test_empty_tables(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         log_of(load(tmp_path, text))
+
+
+def test_files_without_a_header_are_read_by_position_from_one(tmp_path: Path) -> None:
+    rows = "\n".join(EVENTS.splitlines()[1:]) + "\n"
+    (tmp_path / "bare.csv").write_text(rows)
+    named = {"events": "bare.csv", "header": False, "columns": {"user": 1, "item": 2, "time": 3}}
+    bare = log_of(load(tmp_path, **named, label="4 >= 4", domain=5, context_features=[6], user_features=[{"column": 7}]))
+    full = log_of(load(tmp_path, user_features=["segment"]))
+    assert bare.users is not None and full.users is not None
+    for one, other in {"user": "user", "item": "item", "time": "time", "label": "label", "5": "market", "6": "device"}.items():
+        assert bare.events[one].tolist() == full.events[other].tolist()
+    assert bare.users["7"].tolist() == full.users["segment"].tolist()
+    with pytest.raises(UserError, match="no column '10'; it has: 1, 2, 3, 4, 5, 6, 7, 8, 9"):
+        load(
+            tmp_path,
+            **{**named, "columns": {"user": 10, "item": 2, "time": 3}},
+            label="4 >= 4",
+            domain=None,
+            context_features=None,
+        )
+
+
+def test_lists_patterns_and_folders_of_files_are_one_table(tmp_path: Path) -> None:
+    whole = log_of(load(tmp_path, user_features=["segment"]))
+    head, *rows = EVENTS.splitlines()
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a.csv").write_text("\n".join([head, *rows[2:]]) + "\n")
+    pd.read_csv(tmp_path / "events.csv", dtype={"sku": str}).iloc[:2].to_parquet(tmp_path / "parts" / "b.parquet")
+    (tmp_path / "parts" / "_SUCCESS").write_text("")
+    (tmp_path / "parts" / "notes.txt").write_text("not a table")
+    for events in ("parts", ["parts/b.parquet", "parts/a.csv"], ["parts/*.csv", "parts/*.parquet"]):
+        log = log_of(load(tmp_path, user_features=["segment"], events=events))
+        pd.testing.assert_frame_equal(log.events, whole.events)
+        assert sorted(file.name for file in log.files) == ["a.csv", "b.parquet"]
+
+
+def test_lists_in_parquet_are_the_values_of_a_multi_feature_and_keep_their_spaces(tmp_path: Path) -> None:
+    items = pd.DataFrame({"sku": ["007", "7"], "genres": [["space opera", None, "war"], None]})
+    items.to_parquet(tmp_path / "items.parquet")
+    feature = {"column": "genres", "kind": "multi"}
+    with pytest.raises(UserError, match="'space opera' in the lists of column 'genres' holds the separator ' ' itself"):
+        load(tmp_path, items="items.parquet", item_features=[feature])
+    log = log_of(load(tmp_path, items="items.parquet", item_features=[{**feature, "separator": "|"}]))
+    assert log.items is not None and log.items["genres"].tolist() == ["space opera|war", ""]
+
+
+def test_decimal_commas_are_read_if_stated_and_else_refused_with_the_key_to_write(tmp_path: Path) -> None:
+    text = "user;item;time;rating;price\n" + "".join(f"u{n};i{n};{n};{n % 5},5;{n},25\n" for n in range(6))
+    (tmp_path / "german.csv").write_text(text)
+    keys = {"events": "german.csv", "delimiter": ";", "columns": None, "domain": None, "label": "rating >= 2"}
+    price = {"context_features": [{"column": "price", "kind": "number"}]}
+    log = log_of(load(tmp_path, **keys, **price, decimal=","))
+    assert log.events["label"].tolist() == [0, 0, 1, 1, 1, 0] and log.events["price"].tolist() == [n + 0.25 for n in range(6)]
+    with pytest.raises(UserError, match=r"column 'rating' should hold numbers, but 6 of 6 .* write decimal: \",\" if"):
+        log_of(load(tmp_path, **keys, **price))
+    with pytest.raises(
+        UserError, match=r"feature 'price' should hold numbers, but 6 of 6 .* such as '0,25': write decimal: \",\""
+    ):
+        log_of(load(tmp_path, **{**keys, "label": "item == i3"}, **price))
+
+
+def test_single_values_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("uid,age\nu1,30\nu2,many\nu3,31\n")
+    _, report = clean(load(tmp_path, users="users.csv", user_features=[{"column": "age", "kind": "number"}]))
+    assert report.unread_numbers == (("age", 1),) and report.counts()["unread_numbers.age"] == 1
+    assert report.lines()[-1] == "values that are not numbers, and count as missing: 1 of age"
+
+
+def test_a_zone_rules_dates_and_the_hour_of_the_day(tmp_path: Path) -> None:
+    text = (
+        EVENTS.replace(",100,", ",2020-07-01 12:00,").replace(",50,", ",2020-07-02 12:00,").replace(",200,", ",2020-07-03 12:00,")
+    )
+    text = text.replace(",60,", ",2020-01-01 12:00,")
+    log = log_of(load(tmp_path, text, time_unit="datetime", time_zone="Europe/Berlin", time_origin=1970))
+    assert log.schema.utc_offset_hours == 1, "daylight saving aside"
+    assert sorted(log.events["time"].tolist())[0] == 1577876400000
+    log = log_of(load(tmp_path, time_unit="datetime", time_zone="Europe/Berlin", time_origin="1970", utc_offset_hours=-3.5))
+    assert log.schema.utc_offset_hours == -3.5
+
+
+def test_requests_of_the_table_belong_to_one_user_each(tmp_path: Path) -> None:
+    columns = {"user": "uid", "item": "sku", "time": "ts", "request": "brand"}
+    raw = load(tmp_path, columns=columns, request_window=600)
+    assert raw.schema.request_ids and raw.schema.request_window == 600
+    log, report = clean(raw)
+    assert log.events["request"].tolist() == ["x", "y", "x"] and report.missing_request == 1
+
+
+def test_the_declared_name_is_the_only_one(tmp_path: Path) -> None:
+    load(tmp_path, name="my-shop")
+    path = str(tmp_path / "shop.yaml")
+    assert sources.name_of(path) == "my-shop"
+    log = open_dataset(path, DataRoots(None, tmp_path / "cache"))
+    assert log.meta.name == "my-shop" and log.folder.name.startswith("my-shop-")
+    load(tmp_path)
+    assert sources.name_of(path) == open_dataset(path, DataRoots(None, tmp_path / "cache")).meta.name == "shop"
+    assert sources.name_of("ml-100k") == "ml-100k" and sources.name_of("my-shop") == "my-shop"
+
+
+def test_a_changed_file_or_key_is_read_afresh(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a.csv").write_text(EVENTS)
+    load(tmp_path, events="parts")
+    path, roots = str(tmp_path / "shop.yaml"), DataRoots(None, tmp_path / "cache")
+    first = open_dataset(path, roots)
+    assert open_dataset(path, roots).folder == first.folder
+    (tmp_path / "parts" / "b.csv").write_text(EVENTS.splitlines()[0] + "\nu3,007,300,5,de,phone,a,x,1\n")
+    second = open_dataset(path, roots)
+    assert second.meta.events == first.meta.events + 1 and second.meta.content_hash != first.meta.content_hash
+    load(tmp_path, events="parts", default_split="leave-one-out", licence="mine")
+    third = open_dataset(path, roots)
+    assert (third.meta.default_split, third.meta.licence) == ("leave-one-out", "mine")
+    assert third.meta.content_hash == second.meta.content_hash
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    load(tmp_path)
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(
+        UserError, match=r"the cache folder .*cache cannot be written .*: set RANKBENCH_CACHE to one that can"
+    ) as caught:
+        open_dataset(str(tmp_path / "shop.yaml"), DataRoots(None, tmp_path / "cache"))
+    assert "\n" not in str(caught.value)
+
+
+def test_names_that_are_too_long_for_a_file_are_unknown_names(tmp_path: Path) -> None:
+    for name in ("x" * 300, "x" * 5_000, "x" * 300 + ".yaml", "a\0b"):
+        with pytest.raises(UserError):
+            open_dataset(name, DataRoots(None, tmp_path / "cache"))

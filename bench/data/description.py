@@ -1,0 +1,91 @@
+"""What `rankbench data describe` says of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from ..errors import UserError
+from .dataset import open_dataset, requests_of
+from .eventlog import EventLog
+from .sources.schema import DataRoots
+from .splits import ROLES, SPLITS, make_split
+from .times import zone_of
+from .visibility import Requests
+
+
+def describe(name: str, roots: DataRoots) -> list[str]:
+    """Lines on size, time span, cleaning, requests, every split with what it gives away, licence.
+
+    Raises:
+        UserError: the data set cannot be opened. A split that it does not allow is a line among the others.
+    """
+    log = open_dataset(name, roots)
+    meta, content = log.meta, log.meta.content
+    lengths = np.diff(log.user_offsets)
+    requests = requests_of(log, log.defaults.request_window)
+    lines = [
+        f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {log.label.mean():.1%} positive",
+        f"{_time_span(log)}; events per user: median {np.median(lengths):.0f}, largest {lengths.max()}",
+        f"hour of the day and weekday: UTC{content.utc_offset_hours:+g} hours",
+        f"label: {content.label}; action: {', '.join(content.actions) or 'none'}",
+        *(["positives alone: negatives are sampled (data.negatives, data.test_negatives)"] if log.positive_only else []),
+        "further labels (data.labels): "
+        + (", ".join(f"{label} {log.further_label(label).mean():.1%}" for label in meta.labels) or "none"),
+        "features: " + (", ".join(f"{owner} {feature.column}" for owner, feature in meta.features) or "none"),
+        *_requests(log, requests),
+        *meta.cleaning.lines(),
+        *(f"file: {file.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}..., from {file.origin}" for file in meta.files),
+        *meta.notes,
+        f"content hash: {meta.content_hash}",
+    ]
+    for split_name in SPLITS:
+        lines += _split(log, requests, split_name)
+    if meta.bayes_auc is not None:
+        lines.append(f"Bayes-optimal AUC over all events: {meta.bayes_auc:.4f}")
+    return [*lines, f"licence: {meta.licence}", f"cite: {meta.citation}"]
+
+
+def _time_span(log: EventLog) -> str:
+    first, last = int(log.time.min()), int(log.time.max())
+    if not log.meta.calendar:
+        start, end = timedelta(milliseconds=first), timedelta(milliseconds=last)
+        return f"time: {start} to {end} since the start from which times count"
+    zone = zone_of(log.meta.time_zone, log.meta.name)
+    span = [datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M") for ms in (first, last)]
+    return f"time: {span[0]} to {span[1]} {log.meta.time_zone}"
+
+
+def _requests(log: EventLog, requests: Requests) -> Iterator[str]:
+    """What is one request, and how many rows lie in those that have both labels, among which ranking is judged."""
+    window = log.defaults.request_window
+    if window is None:
+        yield "requests: as the source names them"
+    else:
+        what = f"a user's events within {window:g} seconds" if window else "a user's events of one timestamp"
+        yield f"requests: {what} (data.request_window)"
+    if not log.positive_only:
+        rows = np.bincount(requests.first)
+        positive = np.bincount(requests.first, weights=log.label)
+        mixed = (positive > 0) & (positive < rows)
+        yield f"rows in requests with both labels: {rows[mixed].sum():,} of {log.meta.events:,}, in {mixed.sum():,} requests"
+
+
+def _split(log: EventLog, requests: Requests, name: str) -> Iterator[str]:
+    default = " (default)" if name == log.meta.default_split else ""
+    try:
+        split = make_split(log, name, requests)
+    except UserError as error:
+        yield f"split {name}{default}: not possible: {error}"
+        return
+    yield f"split {name}{default}: {SPLITS[name]}"
+    for role in ROLES:
+        events = split.examples(role)
+        warm = (split.user_events[log.user_of(events)] > 0).mean()
+        yield (
+            f"  {role}: {len(events):,} examples of {len(np.unique(log.user_of(events))):,} users, "
+            f"{log.label[events].mean():.1%} positive, {warm:.0%} of them from users with training events"
+        )
+    yield f"  {split.share_train_after_test:.1%} of training events are later than the first test event; hash {split.hash[:12]}"

@@ -1,0 +1,98 @@
+"""Columns as texts, numbers and ids, the same whatever type a file gives them."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from ...errors import UserError
+
+Decimal = Literal[".", ","]
+
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\.0")
+_FLAGS = ("true", "false")
+_COMMA = re.compile(r"\s*([+-]?[0-9]+(?:,[0-9]+)?|[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?)\s*")
+"""A number with a decimal comma, and points, if any, between all groups of three digits."""
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+")
+"""What a spreadsheet makes of a long number."""
+
+
+def as_numbers(column: pd.Series, decimal: Decimal = ".") -> np.ndarray:
+    """float64 [rows]: the column as numbers, NaN where it is missing or not a number."""
+    if decimal == "," and not pd.api.types.is_numeric_dtype(column.dtype):
+        text = cast(pd.Series, column.astype("str"))
+        plain = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+        column = plain.where(text.str.fullmatch(_COMMA.pattern).fillna(False).astype(bool))
+    numbers = cast(pd.Series, pd.to_numeric(column, errors="coerce"))
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def present(column: pd.Series) -> np.ndarray:
+    """bool [rows]: neither missing nor an empty text."""
+    filled = column.notna().to_numpy()
+    return filled if pd.api.types.is_numeric_dtype(column.dtype) else filled & (column != "").to_numpy(dtype=bool, na_value=True)
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """The column as strings, missing where it was missing, and the same strings whatever type a file gives the column.
+
+    Whole numbers are written without a decimal point, also in text where all of a column have `.0`, which is how pandas writes
+    whole numbers beside missing ones; true and false are in small letters if a column holds nothing else.
+    """
+    if pd.api.types.is_float_dtype(column.dtype):
+        known = column.dropna().astype("float64")
+        if bool((known % 1 == 0).all()) and bool((known.abs() < 2**53).all()):
+            column = column.astype("float64").astype("Int64")
+        return cast(pd.Series, column.astype("str"))
+    text = cast(pd.Series, column.astype("str"))
+    known = text.dropna()
+    if len(known) == 0:
+        return text
+    if _WHOLE.fullmatch(known.iloc[0]) and bool(known.str.fullmatch(_WHOLE.pattern).all()):
+        return text.str.removesuffix(".0")
+    if known.iloc[0].lower() in _FLAGS and bool(known.str.lower().isin(_FLAGS).all()):
+        return text.str.lower()
+    return text
+
+
+def as_ids(column: pd.Series, where: str) -> pd.Series:
+    """A column of ids as strings.
+
+    Args:
+        where: the file, for messages.
+
+    Raises:
+        UserError: ids that have fallen together already, or would look the same: floating point numbers that are not whole or too
+            large for their type, numbers rounded by a spreadsheet, ids with a NUL or that differ in white space at their ends
+            alone.
+    """
+    name = f"{where}: column {column.name!r}"
+    if pd.api.types.is_float_dtype(column.dtype):
+        exact = 2 ** (np.finfo(str(column.dtype).lower()).nmant + 1)
+        known = column.dropna().astype("float64")
+        if bool((known.abs() >= exact).any()):
+            raise UserError(
+                f"{name} holds ids as {str(column.dtype).lower()}, in which numbers from {exact:,} on fall together: "
+                "store whole numbers or text"
+            )
+        broken = [number for number in known.tolist() if number % 1]
+        if broken:
+            raise UserError(f"{name} holds {broken[0]} as an id: store whole numbers or text")
+    text = as_text(column)
+    distinct = [str(one) for one in text.dropna().unique()]
+    for one in distinct:
+        if "\0" in one:
+            raise UserError(f"{name}: the id {one[:40]!r} holds a NUL character: remove it")
+        if _ROUNDED.fullmatch(one):
+            raise UserError(f"{name}: the id {one!r} was rounded by a spreadsheet: export the column as text")
+    padded = [one for one in distinct if one != one.strip()]
+    if padded:
+        bare: dict[str, str] = {}
+        for one in distinct:
+            other = bare.setdefault(one.strip(), one)
+            if other != one:
+                raise UserError(f"{name}: the ids {other[:40]!r} and {one[:40]!r} differ in white space alone: strip them")
+    return text
