@@ -54,7 +54,7 @@ def point(at: float, *rates: float) -> Point:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[Cell]]:
-    """Of run_all, which here makes up a record with a validation AUC that is best at a learning rate of 0.3; from 1 on it fails."""
+    """Of run_all, which here makes up a record with a validation AUC best at a learning rate of 0.3; from 1 on it fails."""
     asked: list[list[Cell]] = []
 
     def run_all(cells: Sequence[Cell], device: str, roots: DataRoots, store: Store) -> list[RunRecord]:
