@@ -172,11 +172,13 @@ class Tuning:
     trials: int
     """That ended, pruned and failed ones included."""
     seconds: float
-    """Wall time of training, summed over all trials, validation left out."""
+    """Of training, summed over all trials, validation left out; on a CPU, CPU time by thread."""
     metric: str
     """Of validation, by which the best trial was chosen."""
     value: float
     """Its value in that trial."""
+    cut: bool
+    """A limit of time ended that trial. The settings then carry the limit as train.max_seconds."""
 
 
 @dataclass(frozen=True)

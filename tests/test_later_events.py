@@ -19,6 +19,7 @@ from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.splits import TEST, TRAIN, VALID, Split, make_split
 from rankbench.bench.data.visibility import Requests
 from rankbench.bench.evaluation import evaluator
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from support.logs import raw_log
@@ -52,7 +53,7 @@ def answers(name: str, data: RankingData, file: Path) -> pd.Series:
     info = registry.info(name)
     torch.manual_seed(0)
     model = info.build(info.config(), data.spec)
-    train(model, info, data, TRAINED, 0, CPU, file, Quiet())
+    train(model, info, data, TRAINED, 0, CPU, Checkpoint(file, "test"), Quiet())
     frame = evaluator.predictions(model, info, data, "test", CPU, "fp32")
     what = pd.DataFrame(
         {

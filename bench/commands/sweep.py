@@ -149,30 +149,38 @@ def _searched(models: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _show(records: list[SweepRecord]) -> None:
-    """A line a model, best first, and the settings of the best trial below."""
+    """A line a model: what its search took, and what the best trial has."""
     from rich.console import Console
     from rich.table import Table
 
+    from ..records.sweeps import effort
+
     metric = records[0].metric
     table = Table(title=f"{records[0].study.rpartition('/')[0]}: validation {metric}", title_justify="left")
-    for column in ("model", "trials", "complete", "pruned", "failed", "train s", "defaults", "best", "changed in the best trial"):
-        table.add_column(column, justify="left" if column in ("model", "changed in the best trial") else "right")
+    numbers = ("trials", "cut", "pruned", "failed", "train s", "settings", "values seen", "defaults", "best", "best at")
+    for column in ("model", *numbers, "changed in the best trial"):
+        table.add_column(column, justify="right" if column in numbers else "left")
     for record in records:
-        states = [trial.state for trial in record.counted]
-        best = record.best
+        took, best = effort(record), record.best
         changed = {} if best is None else {k: v for k, v in best.params.items() if v != record.defaults[k]}
         table.add_row(
             record.model,
-            str(len(states)),
-            *(str(states.count(state)) for state in ("complete", "pruned", "failed")),
-            f"{record.seconds:.1f}",
+            str(took.trials),
+            *(f"{share:.0%}" for share in (took.cut, took.pruned, took.failed)),
+            f"{took.seconds:.1f}",
+            str(took.dimensions),
+            "-" if took.values_seen is None else f"{took.values_seen:.0%}",
             "-" if record.default_value is None else f"{record.default_value:.4f}",
             "-" if best is None else f"{best.value:.4f}",
+            "-" if took.best_at is None else str(took.best_at),
             ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in changed.items()) or "nothing",
         )
     console = Console(width=None if Console().is_terminal else 160)
     console.print(table)
     for record in records:
+        if record.best is not None and record.best.cut:
+            after = f"after {record.best.seconds:.1f} s of training"
+            print(f"{record.model}: a limit of time ended the best trial, {after}; its tuned settings keep train.max_seconds")
         for trial in record.counted:
             if trial.state == "failed":
                 print(f"failed: {record.model} trial {trial.number}: {trial.reason}")

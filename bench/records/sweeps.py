@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import UserError
+from ..evaluation.cards import METRICS
 from ..typed import finite, parse, read
 from .store import place_name, safe_name, write_text
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Trial:
     value: float | None
     """The metric at its best epoch; null unless complete."""
     seconds: float
-    """Wall time of training, validation left out; a retry's contains what it took over."""
+    """Of training, validation left out, as limits of time count it: on a CPU, CPU time by thread. A retry's contains what it took
+    over."""
     epochs: int
     best_epoch: int
     reason: str | None
@@ -76,6 +78,8 @@ class Trial:
     """The settings searched over."""
     curve: tuple[float, ...]
     """The metric after each epoch; empty for a model without epochs."""
+    cut: bool
+    """A limit of time ended it: train.max_seconds or the search's budget. Longer training may have given another value."""
 
     @property
     def counts(self) -> bool:
@@ -104,7 +108,7 @@ class SweepRecord:
     model: str
     family: str
     metric: str
-    """Of validation: auc, gauc or logloss."""
+    """Of validation, as in evaluation/cards.py: train.monitor."""
     seed: int
     """Of the proposals; every trial trains with seed 0."""
     budget_trials: int
@@ -119,7 +123,7 @@ class SweepRecord:
 
     @property
     def lower_is_better(self) -> bool:
-        return self.metric == "logloss"
+        return METRICS[self.metric].better == "lower"
 
     @property
     def counted(self) -> tuple[Trial, ...]:
@@ -141,6 +145,57 @@ class SweepRecord:
         """The value of the model's defaults."""
         values = [trial.value for trial in self.trials if trial.state == "complete" and trial.params == self.defaults]
         return values[0] if values else None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much one model was searched, to be read beside another's: equal budgets are not equal searches."""
+
+    model: str
+    family: str
+    trials: int
+    """That count."""
+    cut: float
+    """Share of them that a limit of time ended."""
+    pruned: float
+    """Share of them that were ended because they were worse than most."""
+    failed: float
+    seconds: float
+    """Of training in all of them, as Trial.seconds."""
+    dimensions: int
+    """Settings that are searched."""
+    values_seen: float | None
+    """Of the values of all discrete settings, the share that some trial had; null if all settings are continuous."""
+    best_at: int | None
+    """Which of the trials that count is the best, counted from 1; null if none is complete. Near the last one, more trials would
+    perhaps have found more."""
+    best_cut: bool
+    """A limit of time ended the best trial; its tuned settings carry that limit."""
+
+
+def effort(record: SweepRecord) -> Effort:
+    """Of one model's search."""
+    counted, best = record.counted, record.best
+    discrete = {name: axis for name, axis in record.space.items() if axis.kind in ("choice", "whole")}
+    there = sum(len(axis.values) if axis.kind == "choice" else axis.values[1] - axis.values[0] + 1 for axis in discrete.values())
+    seen = sum(len({json.dumps(trial.params[name]) for trial in counted if trial.params}) for name in discrete)
+
+    def share(trials: int) -> float:
+        return trials / len(counted) if counted else 0.0
+
+    return Effort(
+        model=record.model,
+        family=record.family,
+        trials=len(counted),
+        cut=share(sum(trial.cut for trial in counted)),
+        pruned=share(sum(trial.state == "pruned" for trial in counted)),
+        failed=share(sum(trial.state == "failed" for trial in counted)),
+        seconds=record.seconds,
+        dimensions=len(record.space),
+        values_seen=seen / there if there else None,
+        best_at=None if best is None else 1 + counted.index(best),
+        best_cut=best is not None and best.cut,
+    )
 
 
 def write(record: SweepRecord, path: Path) -> None:

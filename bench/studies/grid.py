@@ -17,6 +17,7 @@ from ..config import DataConfig, Settings, TrainConfig
 from ..data.dataset import open_dataset
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
+from ..evaluation.cards import merit
 from ..evaluation.stats import Difference
 from ..experiment import Cell
 from ..records.schema import RunRecord
@@ -30,8 +31,10 @@ Size = Literal["small", "full"]
 DRAWS = 1000
 
 
-RATES = (1 / 3, 1.0, 3.0)
-"""Of a model's own learning rate, that a point of a full study may choose from."""
+STEP = 3.0
+"""Between neighbouring learning rates among which a point chooses."""
+EXTENSIONS = 4
+"""How often a point's learning rates are extended by a step, at the most, because the best lies at their edge."""
 
 
 class RunsFailed(Exception):
@@ -61,12 +64,26 @@ class Point:
     model: str
     settings: tuple[str, ...] = ()
     """`section.key=value`, over those that the whole study is run with."""
-    candidates: tuple[tuple[str, ...], ...] = ((),)
-    """Further settings of which the best by validation is kept: equal effort for points that need settings of their own."""
+    rates: tuple[float, ...] = ()
+    """Learning rates, ascending, of which the best by validation is kept, because another setting may want another one; they are
+    extended while the best lies at their edge. Empty: the model's own."""
 
     @property
     def label(self) -> str:
         return f"{self.series} @ {self.at}"
+
+    @property
+    def candidates(self) -> tuple[tuple[str, ...], ...]:
+        """What is tried of it: further settings."""
+        return tuple((f"{self.model}.train.lr={rate:.3g}",) for rate in self.rates) or ((),)
+
+    def extended(self, chosen: tuple[str, ...]) -> Point | None:
+        """With one learning rate more beyond the edge that was chosen; None if that lies inside."""
+        if len(self.rates) < 2 or chosen not in (self.candidates[0], self.candidates[-1]):
+            return None
+        if chosen == self.candidates[0]:
+            return dataclasses.replace(self, rates=(_rounded(self.rates[0] / STEP), *self.rates))
+        return dataclasses.replace(self, rates=(*self.rates, _rounded(self.rates[-1] * STEP)))
 
 
 @dataclass(frozen=True)
@@ -74,11 +91,17 @@ class Measurement:
     """A point after its runs."""
 
     point: Point
+    """With all learning rates that were tried."""
     chosen: tuple[str, ...]
     """The candidate that was kept."""
     row: Row
     records: tuple[RunRecord, ...]
     """One per seed."""
+
+    @property
+    def at_edge(self) -> bool:
+        """The best learning rate is the smallest or the largest that was tried: a better one may lie beyond."""
+        return self.point.extended(self.chosen) is not None
 
     @property
     def valid(self) -> Mapping[str, float | int | None]:
@@ -132,13 +155,22 @@ class Finding:
         return self.measured.differences(self.headline, [(one.row.label, other.row.label)])[0]
 
 
-def retuned(model: str, size: Size) -> tuple[tuple[str, ...], ...]:
-    """Candidates for a point: at full size three learning rates, because another setting may want another one."""
+def retuned(model: str, size: Size) -> tuple[float, ...]:
+    """Learning rates that a point begins with: at full size three."""
+    return () if size == "small" else rates(model)
+
+
+def rates(model: str) -> tuple[float, ...]:
+    """A model's own learning rate and its neighbours; none for a model that has no rate."""
     info = registry.info(model)
-    if size == "small" or info.fit != "gradient":
-        return ((),)
+    if info.fit != "gradient":
+        return ()
     usual = info.train.get("lr", TrainConfig.lr)
-    return tuple((f"{model}.train.lr={usual * rate:.3g}",) for rate in RATES)
+    return tuple(_rounded(usual * factor) for factor in (1 / STEP, 1.0, STEP))
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.3g}")
 
 
 def against(points: Sequence[Point], reference: Callable[[Point], bool]) -> list[tuple[Point, Point]]:
@@ -225,7 +257,7 @@ def run(
     dataset = from_dict(DataConfig, settings.data, "data").dataset
     points = study.grid(dataclasses.replace(scope, positive_only=open_dataset(dataset, roots).positive_only))
 
-    def finished(asked: Sequence[Cell]) -> dict[tuple[str, int], RunRecord]:
+    def finished(asked: Sequence[Cell], failing: bool = False) -> dict[tuple[str, int], RunRecord]:
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
         records = experiment.run_all(list(distinct.values()), device, roots, store, **options)
         failed = [
@@ -233,11 +265,11 @@ def run(
             for record in records
             if record.status != "ok"
         ]
-        if failed:
+        if failed and not failing:
             raise RunsFailed("\n".join(failed))
         return dict(zip(distinct, records, strict=True))
 
-    chosen = _choose(points, settings, finished)
+    points, chosen = _choose(points, settings, finished)
     planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points}
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
@@ -279,33 +311,43 @@ def read(
     return Finding(tuple(made.values()), tuple(comparisons), measured, store)
 
 
-Finished = Callable[[Sequence[Cell]], Mapping[tuple[str, int], RunRecord]]
-"""Runs cells that are not finished; their records by experiment's hash and seed."""
+Finished = Callable[[Sequence[Cell], bool], Mapping[tuple[str, int], RunRecord]]
+"""Runs cells that are not finished; their records by experiment's hash and seed. With True, those that fail are among them."""
 
 
-def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> dict[str, tuple[str, ...]]:
-    """Label -> the best candidate of each point: by validation, with the first seed, all run at once."""
-    trials = {
-        (point.label, candidate): cells(point, candidate, settings, 1)[0]
-        for point in points
-        if len(point.candidates) > 1
-        for candidate in point.candidates
-    }
-    records = finished(list(trials.values())) if trials else {}
+def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> tuple[list[Point], dict[str, tuple[str, ...]]]:
+    """The points with all learning rates that were tried, and label -> the best of them: by validation, with the first seed.
+
+    Whatever is tried at once runs at once. A rate at which training fails is worse than all others.
+    """
+    grown = {point.label: point for point in points}
     chosen = {point.label: point.candidates[0] for point in points}
-    best: dict[str, float] = {}
-    for (label, candidate), cell in trials.items():
-        value = _validation(records[cell.experiment.hash, cell.seed], cell.experiment.train.monitor)
-        if value > best.get(label, -math.inf):
-            best[label], chosen[label] = value, candidate
-    return chosen
+    values: dict[tuple[str, tuple[str, ...]], float] = {}
+    for extension in range(EXTENSIONS + 1):
+        trials = {
+            (point.label, candidate): cells(point, candidate, settings, 1)[0]
+            for point in grown.values()
+            if len(point.candidates) > 1
+            for candidate in point.candidates
+            if (point.label, candidate) not in values
+        }
+        if not trials:
+            break
+        records = finished(list(trials.values()), True)
+        for key, cell in trials.items():
+            values[key] = _validation(records[cell.experiment.hash, cell.seed], cell.experiment.train.monitor)
+        for label, point in grown.items():
+            if len(point.candidates) > 1:
+                chosen[label] = max(point.candidates, key=lambda candidate: values[label, candidate])
+        if extension < EXTENSIONS:
+            grown = {label: point.extended(chosen[label]) or point for label, point in grown.items()}
+    return list(grown.values()), chosen
 
 
 def _validation(record: RunRecord, monitor: str) -> float:
-    """What training watches, the more the better."""
-    assert record.metrics is not None, "a finished run has metrics"
-    value = record.metrics.valid["all"][monitor]
-    return -math.inf if value is None else -float(value) if monitor == "logloss" else float(value)
+    """What training watches, the more the better; of a run that failed, less than anything."""
+    value = None if record.metrics is None else record.metrics.valid["all"][monitor]
+    return -math.inf if value is None else merit(monitor, float(value))
 
 
 def cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:

@@ -89,7 +89,7 @@ def cells(report: Report, one: Measurement) -> list[str]:
         count(round(one.row.flops_per_example)),
         f"{one.row.training_cost:.1f}",
         *(value if isinstance(value, str) else number(value) for value in extra),
-        *([", ".join(one.chosen) or "defaults"] if _has_candidates(report) else []),
+        *([_chosen(one)] if _has_candidates(report) else []),
     ]
 
 
@@ -129,6 +129,8 @@ def entry(report: Report, one: Measurement) -> dict[str, Any]:
         "family": row.family,
         "settings": list(one.point.settings),
         "chosen": list(one.chosen),
+        "rates": list(one.point.rates),
+        "at_edge": one.at_edge,
         "config_hash": row.config_hash,
         "seeds": list(row.seeds),
         **{metric: {key: getattr(getattr(row, metric), key) for key in interval} for metric in ("gauc", "auc", "logloss")},
@@ -245,6 +247,10 @@ def _metrics(report: Report) -> tuple[str, str]:
 
 def _place(one: Measurement) -> str:
     return one.point.at if isinstance(one.point.at, str) else f"{one.point.at:g}"
+
+
+def _chosen(one: Measurement) -> str:
+    return (", ".join(one.chosen) or "defaults") + (" (at the edge)" if one.at_edge else "")
 
 
 def _has_candidates(report: Report) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,13 +55,16 @@ def decoded(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
 class Proposals(BaseSampler):
     """The defaults first, then Optuna's TPE (multivariate; running trials count as bad ones, so that workers spread).
 
-    Every proposal has a random state of its own, from the seed and the trial's place in the budget. A worker alone that was
-    killed and started again so proposes what it would have proposed, from the same finished trials.
+    Every proposal has a random state of its own, from the seed, the model's name and the trial's place in the budget. A worker
+    alone that was killed and started again so proposes what it would have proposed, from the same finished trials; and the luck
+    of one draw is one model's, not that of all that search the same settings.
     """
 
-    def __init__(self, seed: int, space: SearchSpace, defaults: Mapping[str, Any]) -> None:
+    def __init__(self, seed: int, model: str, space: SearchSpace, defaults: Mapping[str, Any]) -> None:
         """`defaults` are settings."""
-        self._seed, self._distributions, self._defaults = seed, distributions(space), encoded(space, defaults)
+        self._entropy = (seed, zlib.crc32(model.encode()))
+        self._distributions = distributions(space)
+        self._defaults = encoded(space, defaults)
         self._of: tuple[int, TPESampler] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -76,7 +80,7 @@ class Proposals(BaseSampler):
 
     def _sampler(self, study: Study, trial: FrozenTrial) -> TPESampler:
         if self._of is None or self._of[0] != trial.number:
-            seed = int(np.random.SeedSequence([self._seed, _place(study, trial)]).generate_state(1)[0])
+            seed = int(np.random.SeedSequence([*self._entropy, _place(study, trial)]).generate_state(1)[0])
             tpe = TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS, multivariate=True, constant_liar=True)
             self._of = trial.number, tpe
         return self._of[1]

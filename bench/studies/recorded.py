@@ -66,6 +66,7 @@ def _recorded(trial: FrozenTrial, space: SearchSpace) -> Trial:
         reason=facts.get(ledger.REASON) if trial.state == TrialState.FAIL else None,
         retry_of=facts.get(ledger.RETRY_OF),
         params=as_json(decoded(space, trial.params)) if trial.params.keys() == space.keys() else {},
+        cut=bool(facts.get(ledger.CUT, False)),
         curve=tuple(value for _, value in sorted(trial.intermediate_values.items())),
     )  # fmt: skip
 
@@ -80,6 +81,7 @@ def restored(trials: Sequence[Trial], space: SearchSpace) -> list[FrozenTrial]:
             ledger.SECONDS: trial.seconds,
             ledger.EPOCHS: trial.epochs,
             ledger.BEST_EPOCH: trial.best_epoch,
+            ledger.CUT: trial.cut,
         }
         if trial.reason is not None:
             facts[ledger.REASON] = trial.reason

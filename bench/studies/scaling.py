@@ -1,7 +1,7 @@
 """What more depth, width, embedding size and training data bring, and by which law; the fits are in evaluation/scaling.py.
 
-Every size has its own learning rate, chosen by validation among the same number of candidates: one rate for all sizes is
-right for one of them, and the curve through the others would show how wrong it is for them.
+Every size has its own learning rate, chosen by validation in the same way: one rate for all sizes is right for one of them, and
+the curve through the others would show how wrong it is for them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import registry
-from ..config import TrainConfig
 from ..errors import UserError
 from ..evaluation.scaling import Scaling, resampled_means, study
 from ..evaluation.stats import LEAST_USERS, Metric
 from ..reporting.fits import Band, Curve, Panel, fits
 from .figures import place
-from .grid import Comparison, Finding, Measurement, Point, Scope, Size, Study
+from .grid import Comparison, Finding, Measurement, Point, Scope, Size, Study, rates
 from .scaling_words import brief, sentence
 from .words import against, by_series
 
 Grows = Literal["depth", "width", "embedding", "data"]
-
-RATES = (1 / 3, 1.0, 3.0)
-"""Learning rates that a size may choose from, in units of the model's own."""
 
 DEPTHS: dict[Size, tuple[int, ...]] = {"small": (1, 2, 4), "full": (1, 2, 4, 8, 16, 32)}
 """Layers of a sequence model."""
@@ -51,12 +47,9 @@ LEAST_SPAN = 1.5
 
 def points(scope: Scope) -> Iterable[Point]:
     for model in scope.models:
-        info = registry.info(model)
-        usual = info.train.get("lr", TrainConfig().lr)
-        rates = tuple((f"{model}.train.lr={usual * factor:.3g}",) for factor in RATES)
-        for grows, sizes in _sizes(model, info.config(), scope.size).items():
+        for grows, sizes in _sizes(model, registry.info(model).config(), scope.size).items():
             for at, setting in sizes.items():
-                yield Point(f"{model} {grows}", at, model, (setting,), rates)
+                yield Point(f"{model} {grows}", at, model, (setting,), rates(model))
 
 
 def _sizes(model: str, usual: Any, size: Size) -> dict[Grows, dict[float, str]]:

@@ -24,6 +24,7 @@ from ..config import Settings
 from ..data.dataset import RankingData, open_dataset, prepare_log
 from ..data.sources.schema import DataRoots
 from ..errors import UserError, in_one_line
+from ..evaluation.cards import METRICS
 from ..experiment import make_ready, plan, with_data
 from ..identity import active
 from ..records import sweeps
@@ -131,7 +132,7 @@ def _create(target: Target, sweep: Sweep, data: RankingData, storage: BaseStorag
 
 
 def _begin(target: Target, storage: BaseStorage, attributes: dict[str, Any], trials: Sequence[Trial]) -> None:
-    direction = StudyDirection.MINIMIZE if target.metric == "logloss" else StudyDirection.MAXIMIZE
+    direction = StudyDirection.MINIMIZE if METRICS[target.metric].better == "lower" else StudyDirection.MAXIMIZE
     study = optuna.create_study(study_name=target.study, storage=storage, direction=direction)
     for trial in restored(trials, target.space):
         study.add_trial(trial)
@@ -211,7 +212,7 @@ class Worker:
         self.study = optuna.load_study(
             study_name=target.study,
             storage=storage,
-            sampler=Proposals(sweep.seed, target.space, target.defaults),
+            sampler=Proposals(sweep.seed, target.info.name, target.space, target.defaults),
             pruner=optuna.pruners.MedianPruner(WARM_UP_TRIALS, WARM_UP_EPOCHS + 1) if sweep.prune else optuna.pruners.NopPruner(),
         )
         self._study_id = storage.get_study_id_from_name(target.study)
@@ -282,7 +283,7 @@ class Worker:
 
     def _train(self, trial: optuna.Trial, frozen: FrozenTrial) -> None:
         name = f"{self.target.info.name} trial {ledger.root(frozen)}"
-        state, value, reason = TrialState.FAIL, None, None
+        state, value, reason, cut = TrialState.FAIL, None, None, False
         try:
             drawn = decoded(self.target.space, trial.params)
             experiment = self.target.experiment(drawn)
@@ -295,7 +296,7 @@ class Worker:
             progress = Watched(name, self.send, trial, self.target.metric, lease)
             try:
                 outcome = train_trial(self.target, experiment, self.data, self.device, file, progress)
-                state, value = TrialState.COMPLETE, outcome.value
+                state, value, cut = TrialState.COMPLETE, outcome.value, outcome.cut
                 progress.epochs, progress.best_epoch = outcome.epochs, outcome.best_epoch
             except optuna.TrialPruned:
                 state = TrialState.PRUNED
@@ -309,6 +310,7 @@ class Worker:
             except Exception as error:  # a model may fail in any way; the search goes on
                 reason = in_one_line(error)
         facts = {ledger.SECONDS: round(lease.seconds, 3), ledger.EPOCHS: progress.epochs, ledger.BEST_EPOCH: progress.best_epoch}
+        facts[ledger.CUT] = cut
         if self._end(trial.number, state, value, **facts, **({} if reason is None else {ledger.REASON: reason})):
             file.remove()
             ending = reason or ("pruned" if value is None else f"valid {self.target.metric} {value:.4f}")

@@ -16,6 +16,7 @@ from ..contract import ModelInfo, Ranker, SearchSpace
 from ..data.batches import make_batches
 from ..data.dataset import RankingData, prepare_log
 from ..evaluation import evaluator
+from ..evaluation.cards import merit
 from ..experiment import Cell
 from ..identity import difference
 from ..records.store import variant_name
@@ -104,6 +105,8 @@ class Outcome:
     value: float
     epochs: int
     best_epoch: int
+    cut: bool
+    """A limit of time ended it."""
 
 
 class Watched(Reporter):
@@ -126,7 +129,7 @@ class Watched(Reporter):
     def report(self, point: EpochPoint) -> None:
         """Tell Optuna about an epoch."""
         value = getattr(point, f"valid_{self.metric}")
-        self._values.append(-value if self.metric == "logloss" else value)
+        self._values.append(merit(self.metric, value))
         self.epochs, self.best_epoch = point.epoch, 1 + int(np.argmax(self._values))
         self.trial.report(value, step=point.epoch)
 
@@ -162,12 +165,11 @@ def train_trial(
     value = _best(state, target.metric) if state.curve else _judged(model, target, data, device, experiment.train.precision)
     if not np.isfinite(value):
         raise FloatingPointError(f"validation {target.metric} is {value}")
-    return Outcome(value, state.epoch, state.best_epoch)
+    return Outcome(value, state.epoch, state.best_epoch, state.cut)
 
 
 def _best(state: TrainState, metric: str) -> float:
-    values = [point[f"valid_{metric}"] for point in state.curve]
-    return min(values) if metric == "logloss" else max(values)
+    return max((point[f"valid_{metric}"] for point in state.curve), key=lambda value: merit(metric, value))
 
 
 def _judged(model: Ranker, target: Target, data: RankingData, device: torch.device, precision: str) -> float:

@@ -69,12 +69,21 @@ def _record(target: Target, sweep: Sweep, study: optuna.Study) -> SweepRecord:
 
 
 def _tuned(target: Target, sweep: Sweep, record: SweepRecord, best: Trial) -> str:
-    tuning = Tuning(target.study, len(record.counted), round(record.seconds, 3), target.metric, best.value or 0.0)
-    # A limit of time is the search's own: a run with what it found trains to its end, as one with the defaults does.
+    tuning = Tuning(target.study, len(record.counted), round(record.seconds, 3), target.metric, best.value or 0.0, best.cut)
+    # A limit of time is the search's own: a run with what it found trains to its end, as one with the defaults does. Settings
+    # that were chosen for what they reach within a limit keep it.
     changed = target.changed(settings_of(target.space, best.params))
     settings = as_json({key: value for key, value in changed.items() if key != "train.max_seconds"})
+    if best.cut:
+        settings["train.max_seconds"] = _limit(target, best)
     content = yaml.safe_dump({"tuning": dataclasses.asdict(tuning), target.info.name: settings}, sort_keys=False)
     return f"# Trial {best.number} of: {command(target, sweep)}\n{content}"
+
+
+def _limit(target: Target, best: Trial) -> float:
+    """Seconds of training that ended a trial: those of each trial, or what the search's budget left to it."""
+    each = target.cell.experiment.train.max_seconds
+    return each if 0 < each <= best.seconds else best.seconds
 
 
 def command(target: Target, sweep: Sweep) -> str:

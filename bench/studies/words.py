@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from .grid import Comparison, Finding
+from .grid import EXTENSIONS, STEP, Comparison, Finding
 
 
 def place(value: str | float) -> str:
@@ -97,5 +97,19 @@ def about_choice(finding: Finding) -> Iterable[str]:
         )
         return
     monitor = finding.measurements[0].records[0].config["train"]["monitor"].upper()
-    fixed = " Points with a single candidate keep the model's defaults." if 1 in numbers else ""
-    yield f"Each point keeps the best of {max(numbers)} candidates by validation {monitor} of the first seed.{fixed}"
+    fixed = " Points with a single learning rate keep the model's own." if 1 in numbers else ""
+    tried = sorted(numbers - {1})
+    count = f"{tried[0]} to {tried[-1]}" if len(tried) > 1 else f"{tried[0]}"
+    yield (
+        f"Each point keeps the best of {count} learning rates by validation {monitor}, chosen on a single training each, of the "
+        "first seed: between neighbouring rates the choice may be noise. While the best lay at the edge, the rates were extended "
+        f"by a factor of {STEP:g}, {EXTENSIONS} times at most.{fixed}"
+    )
+    edge = [one.point.label for one in finding.measurements if one.at_edge]
+    if edge:
+        yield (
+            f"The best learning rate still lies at the edge of those tried at {len(edge)} of {len(finding.measurements)} points, "
+            f"which may be shown below what they can do: {'; '.join(edge)}."
+        )
+    else:
+        yield "At every point with several learning rates the best lies inside those tried."

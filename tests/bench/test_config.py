@@ -106,7 +106,7 @@ def test_assignments_go_on_top_and_leave_the_original_alone() -> None:
 
 def test_what_is_set_for_all_models_stands_above_a_files_section_of_one() -> None:
     """As `--config tuned --set train.lr=1` is meant; what is set for one model stands above both, in any order."""
-    tuning = {name: Tuning(f"a@b/{name}", 1, 1.0, "auc", 0.5) for name in ("din", "hstu")}
+    tuning = {name: Tuning(f"a@b/{name}", 1, 1.0, "auc", 0.5, False) for name in ("din", "hstu")}
     settings = Settings(models={"din": {"train.lr": 2, "dropout": 0.1}, "hstu": {"data.negative_rate": 3}}, tuning=tuning)
     changed = settings.changed(["din.train.epochs=4", "hstu.train.lr=5", "train.lr=1"], MODELS)
     assert changed.train == {"lr": 1} and not changed.tuning
@@ -163,7 +163,7 @@ def test_settings_that_a_sweep_found_know_the_sweep(tmp_path: Path) -> None:
     path = tmp_path / "din.yaml"
     path.write_text(TUNED + "din: {dropout: 0.2}\n")
     settings = read_settings(path, MODELS)
-    assert settings == Settings(models={"din": {"dropout": 0.2}}, tuning={"din": Tuning("a@b/din", 20, 9.5, "auc", 0.7)})
+    assert settings == Settings(models={"din": {"dropout": 0.2}}, tuning={"din": Tuning("a@b/din", 20, 9.5, "auc", 0.7, False)})
     assert not settings.changed(["din.dropout=0.1"], MODELS).tuning
 
 

@@ -22,7 +22,7 @@ def record(model: str, trials: int, seed: int = 0) -> SweepRecord:
         state = "complete" if number % 7 != 6 else "pruned"
         value = 0.75 + 0.05 * merit + 0.002 * rng.normal() if state == "complete" else None
         seconds, curve = 10 + 5 * rng.random(), (0.6, 0.7, 0.65)
-        made.append(Trial(number, state, value, seconds, 3, 2, None, None, params, curve))  # type: ignore[arg-type]
+        made.append(Trial(number, state, value, seconds, 3, 2, None, None, params, curve, number % 5 == 4))  # type: ignore[arg-type]
     return SweepRecord(
         version=VERSION,
         study=f"toy@global-time/{model}",

@@ -15,7 +15,7 @@ from rankbench.bench.reporting.leaderboard import Board
 from rankbench.bench.reporting.plots.quality import intervals
 from support.records import predictions, record
 
-TUNING = Tuning("din sweep", trials=15, seconds=9.0, metric="auc", value=0.6)
+TUNING = Tuning("din sweep", trials=15, seconds=9.0, metric="auc", value=0.6, cut=False)
 
 
 @pytest.fixture

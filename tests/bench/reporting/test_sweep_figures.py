@@ -84,7 +84,7 @@ def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
     for content, message in (
         ("{", "is not JSON"),
         ('{"version": 99}', "version 99"),
-        ('{"version": 2}', "missing or unknown"),
+        ('{"version": 3}', "it lacks study"),
     ):
         path.write_text(content)
         with pytest.raises(UserError, match=message):
@@ -94,12 +94,26 @@ def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
 def test_equal_values_are_won_by_the_first_and_others_do_not_count() -> None:
     made = record("din", 3)
     trials = tuple(
-        Trial(number, state, value, 2.0, 1, 1, None, None, made.defaults, ())  # type: ignore[arg-type]
+        Trial(number, state, value, 2.0, 1, 1, None, None, made.defaults, (), False)  # type: ignore[arg-type]
         for number, (state, value) in enumerate(
             [("handed on", None), ("complete", 0.7), ("complete", 0.8), ("complete", 0.8), ("pruned", None), ("surplus", None)]
         )
     )
     made = SweepRecord(**{**made.__dict__, "trials": trials})
     assert made.best is not None and made.best.number == 2 and len(made.counted) == 4 and made.seconds == 8.0
+    took = sweeps.effort(made)
+    assert (took.trials, took.pruned, took.failed, took.best_at, took.best_cut) == (4, 0.25, 0.0, 2, False)
     lowest = SweepRecord(**{**made.__dict__, "metric": "logloss"})
     assert lowest.best is not None and lowest.best.number == 1
+
+
+def test_effort_is_said_in_numbers_that_compare_unequal_spaces() -> None:
+    made = record("hstu", 15)
+    took = sweeps.effort(made)
+    assert (took.trials, took.dimensions) == (15, len(made.space))
+    assert (took.cut, took.pruned) == (3 / 15, 2 / 15)
+    choices = {name: axis.values for name, axis in made.space.items() if axis.kind == "choice"}
+    assert all(axis.kind in ("choice", "real", "log") for axis in made.space.values())
+    tried = {(name, str(trial.params[name])) for trial in made.trials for name in choices}
+    assert took.values_seen == len(tried) / sum(map(len, choices.values())) < 1
+    assert took.best_at is not None and made.counted[took.best_at - 1] == made.best

@@ -18,6 +18,7 @@ from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Point, RunsFailed, Scope, Study
+from rankbench.bench.studies.words import about_choice
 from support.cache import own_cache
 from support.records import predictions, record
 from support.studies import made_up
@@ -47,26 +48,27 @@ def study(*points: Point) -> Study:
     )
 
 
-def point(at: float, *candidates: str) -> Point:
-    return Point("din", at, "din", (f"din.dropout={at}",), tuple((one,) for one in candidates) or ((),))
+def point(at: float, *rates: float) -> Point:
+    return Point("din", at, "din", (f"din.dropout={at}",), rates)
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[Cell]]:
-    """Of run_all, which here makes up a record with a validation AUC that grows with the learning rate."""
+    """Of run_all, which here makes up a record with a validation AUC best at a learning rate of 0.3; from 1 on it fails."""
     asked: list[list[Cell]] = []
 
     def run_all(cells: Sequence[Cell], device: str, roots: DataRoots, store: Store) -> list[RunRecord]:
         asked.append(list(cells))
         records = []
         for cell in cells:
+            rate = cell.experiment.train.lr
             frame = predictions(cell.experiment.params.dropout, cell.seed, users=12)
             made = record("din", frame, seed=cell.seed)
             identity = dataclasses.replace(made.identity, config_hash=cell.experiment.hash)
             assert made.metrics is not None
-            valid = {**made.metrics.valid, "all": {**made.metrics.valid["all"], "auc": cell.experiment.train.lr}}
+            valid = {**made.metrics.valid, "all": {**made.metrics.valid["all"], "auc": min(rate, 0.09 / rate)}}
             made = dataclasses.replace(made, identity=identity, metrics=dataclasses.replace(made.metrics, valid=valid))
-            if cell.experiment.params.dropout > 0.8:
+            if cell.experiment.params.dropout > 0.8 or rate >= 1:
                 made = dataclasses.replace(record("din", None, seed=cell.seed), identity=identity)
             store.write(made, frame)
             records.append(made)
@@ -82,15 +84,34 @@ def run(tmp_path: Path, asked: Study, seeds: int = 2) -> grid.Finding:
     return grid.run(asked, Scope(("din",)), settings, seeds, roots, Store(tmp_path / "results"))
 
 
-def test_the_best_candidate_by_validation_gets_the_seeds(calls: list[list[Cell]], tmp_path: Path) -> None:
-    rates = ("din.train.lr=0.01", "din.train.lr=0.2", "din.train.lr=0.1")
-    finding = run(tmp_path, study(point(0.3), point(0.5, *rates)))
-    assert [one.chosen for one in finding.measurements] == [(), ("din.train.lr=0.2",)]
-    assert [[(cell.experiment.train.lr, cell.seed) for cell in cells] for cells in calls] == [
-        [(0.01, 0), (0.2, 0), (0.1, 0)],
-        [(1e-3, 0), (1e-3, 1), (0.2, 0), (0.2, 1)],
-    ]
+def rates_of(calls: list[list[Cell]]) -> list[list[tuple[float, int]]]:
+    return [[(cell.experiment.train.lr, cell.seed) for cell in cells] for cells in calls]
+
+
+def test_the_best_rate_by_validation_gets_the_seeds(calls: list[list[Cell]], tmp_path: Path) -> None:
+    finding = run(tmp_path, study(point(0.3), point(0.5, 0.1, 0.3, 0.9)))
+    assert [one.chosen for one in finding.measurements] == [(), ("din.train.lr=0.3",)]
+    assert [one.at_edge for one in finding.measurements] == [False, False]
+    assert rates_of(calls) == [[(0.1, 0), (0.3, 0), (0.9, 0)], [(1e-3, 0), (1e-3, 1), (0.3, 0), (0.3, 1)]]
     assert finding.measurements[1].row.seeds == (0, 1)
+
+
+def test_rates_are_extended_until_the_best_lies_inside(calls: list[list[Cell]], tmp_path: Path) -> None:
+    """Each beyond its own edge; a rate at which training fails is worse than all others."""
+    finding = run(tmp_path, study(point(0.3, 0.01, 0.03, 0.09), point(0.5, 0.4, 1.2)), seeds=1)
+    low, high = finding.measurements
+    assert (low.point.rates, low.chosen, low.at_edge) == ((0.01, 0.03, 0.09, 0.27, 0.81), ("din.train.lr=0.27",), False)
+    assert (high.point.rates, high.chosen, high.at_edge) == ((0.133, 0.4, 1.2), ("din.train.lr=0.4",), False)
+    assert rates_of(calls)[1:3] == [[(0.27, 0), (0.133, 0)], [(0.81, 0)]]
+    lines = list(about_choice(finding))
+    assert "the best of 3 to 5 learning rates" in lines[0] and "lies inside" in lines[1]
+
+
+def test_a_best_rate_that_stays_at_the_edge_is_said(calls: list[list[Cell]], tmp_path: Path) -> None:
+    finding = run(tmp_path, study(point(0.3, 1e-6, 3e-6), point(0.5, 0.1, 0.3, 0.9)), seeds=1)
+    stuck = finding.measurements[0]
+    assert len(stuck.point.rates) == 2 + grid.EXTENSIONS and stuck.chosen == ("din.train.lr=0.000243",) and stuck.at_edge
+    assert "at 1 of 2 points" in (line := list(about_choice(finding))[1]) and line.endswith(": din @ 0.3.")
 
 
 def test_a_monitor_of_loss_is_the_better_the_lower() -> None:

@@ -21,8 +21,10 @@ SPACE: SearchSpace = {
 DEFAULTS = {"train.lr": 1e-3, "layers": 2, "hidden": (200, 80), "gate": None}
 
 
-def new_study(seed: int = 0, space: SearchSpace = SPACE, defaults: dict[str, object] = DEFAULTS) -> optuna.Study:
-    return optuna.create_study(direction="maximize", sampler=Proposals(seed, space, defaults))
+def new_study(
+    seed: int = 0, space: SearchSpace = SPACE, defaults: dict[str, object] = DEFAULTS, model: str = "din"
+) -> optuna.Study:
+    return optuna.create_study(direction="maximize", sampler=Proposals(seed, model, space, defaults))
 
 
 def search(study: optuna.Study, trials: int, killed: tuple[int, ...] = ()) -> list[dict[str, object]]:
@@ -48,6 +50,13 @@ def test_an_interrupted_search_proposes_the_same() -> None:
     assert search(new_study(), 16, killed=(0, 1, 4, 13, 17)) == straight
     assert straight[0] == DEFAULTS
     assert search(new_study(seed=1), 16)[1:] != straight[1:]
+
+
+def test_models_that_search_the_same_settings_get_draws_of_their_own() -> None:
+    """At no place but the first, which has the defaults; the luck of one draw is not everybody's."""
+    one, other = (search(new_study(model=model), 10) for model in ("din", "dcnv2"))
+    assert one[0] == other[0] == DEFAULTS
+    assert all(mine["train.lr"] != theirs["train.lr"] for mine, theirs in zip(one[1:], other[1:], strict=True))
 
 
 @pytest.mark.parametrize("name", ["din", "hstu"])

@@ -41,8 +41,9 @@ def histories(draw: st.DrawFn) -> list[Trial]:
         curve = tuple(draw(st.lists(st.floats(0, 1), max_size=3)))
         value = draw(st.floats(0, 1)) if state == "complete" else None
         epochs = len(curve)
+        seconds, cut = draw(st.floats(0, 9)), draw(st.booleans())
         made.append(
-            Trial(number, state, value, draw(st.floats(0, 9)), epochs, epochs, reasons.get(state), retry, params, curve)  # type: ignore[arg-type]
+            Trial(number, state, value, seconds, epochs, epochs, reasons.get(state), retry, params, curve, cut)  # type: ignore[arg-type]
         )
         if state == "handed on":
             open_ends.append(number)

@@ -54,7 +54,8 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> Path
 
 
 def found(results: str | Path, model: str) -> SweepRecord:
-    return sweeps.load(Path(results) / "sweeps" / "clicks@global-time" / f"{model}.json")
+    (path,) = (Path(results) / "sweeps").glob(f"clicks@global-time*/{model}.json")
+    return sweeps.load(path)
 
 
 def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,6 +192,23 @@ def test_time_ends_a_search_in_mid_trial(folder: Path) -> None:
     assert record.seconds >= 1 and len(record.counted) < 1000
     assert record.counted[-1].state == "complete" and record.counted[-1].epochs < 1000
     assert record.budget_seconds == 1.0
+    # What was found under a limit of time is trained under it, and says so; what was not is not.
+    last = record.counted[-1]
+    assert last.cut and not any(trial.cut for trial in record.counted[:-1])
+    assert record.best is not None
+    tuned = read_settings(next(Path("out/tuned").rglob("lr.yaml")), tuple(MODELS))
+    assert tuned.tuning["lr"].cut == record.best.cut
+    assert ("train.max_seconds" in tuned.models["lr"]) == record.best.cut
+
+
+def test_each_trials_limit_goes_with_the_winner_that_it_cut(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = ("--set", "train.epochs=100000", "--set", "train.patience=100000", "--set", "train.max_seconds=0.2", "--trials", "2")
+    assert cli.main(("sweep", *SMALL[:5], "--models", "lr", "--results", "out", *long)) == 0
+    assert "lr: a limit of time ended the best trial" in capsys.readouterr().out
+    record = found("out", "lr")
+    assert [trial.cut for trial in record.trials] == [True, True]
+    tuned = read_settings(next(Path("out/tuned").rglob("lr.yaml")), tuple(MODELS))
+    assert tuned.tuning["lr"].cut and tuned.models["lr"]["train.max_seconds"] == 0.2
 
 
 def test_no_trial_reads_a_test_example(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

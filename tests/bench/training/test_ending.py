@@ -16,10 +16,12 @@ from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.training import optimizer
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.ending import Average, rate_share
 from rankbench.bench.training.optimizer import Optimizer
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import EpochPoint, TrainState, train
+from rankbench.bench.typed import from_dict
 from support.logs import make_data
 
 from .test_optimizer import by_rows
@@ -80,7 +82,7 @@ def _stopped(data: RankingData, file: Path, config: TrainConfig) -> TrainState:
     info = registry.info("lr")
     torch.manual_seed(0)
     model = info.build(info.config(), data.spec)
-    state = train(model, info, data, config, 0, CPU, file, Enough())
+    state = train(model, info, data, config, 0, CPU, Checkpoint(file, "test"), Enough())
     assert state.cut and state.epoch == 2
     return state
 
@@ -156,5 +158,5 @@ def _interrupted(name: str, data: RankingData, folder: Path, config: TrainConfig
 
 @pytest.mark.parametrize("ema", [-0.1, 1.0, float("nan")])
 def test_a_decay_that_averages_nothing_is_refused(ema: float) -> None:
-    with pytest.raises(UserError, match=r"train\.ema must be in \[0, 1\)"):
-        TrainConfig(ema=ema)
+    with pytest.raises(UserError, match=r"train\.ema"):
+        from_dict(TrainConfig, {"ema": ema}, "train")

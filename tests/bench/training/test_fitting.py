@@ -15,6 +15,7 @@ from rankbench.bench.config import DataConfig, Settings, TrainConfig, resolve
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.splits import TEST, VALID
 from rankbench.bench.training import fitting
+from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.fitting import Fitted, forget
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
@@ -34,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
 def fit(name: str, data: RankingData, file: Path, progress: Quiet | None = None, **changes: object) -> Fitted:
     info = registry.info(name)
     experiment = resolve(name, info.config, dict(info.train), Settings({}, {**TRAIN, **changes}, SMALL))
-    return fitting.fit(info, experiment, 0, data, torch.device("cpu"), file, progress or Quiet())
+    return fitting.fit(info, experiment, 0, data, torch.device("cpu"), Checkpoint(file, "test"), progress or Quiet())
 
 
 def weights(fitted: Fitted) -> list[Tensor]:
@@ -86,7 +87,8 @@ def test_it_trains_afresh_for_the_epochs_that_validation_chose(name: str, data: 
     experiment = resolve(name, info.config, dict(info.train), Settings(train={**TRAIN, "epochs": 4, "lr": 0.03}))
     model = info.build(experiment.params, data.spec)
     config = dataclasses.replace(experiment.train, lr_decay="linear", ema=0.5)
-    again = train(model, info, data.with_validation(), config, 0, torch.device("cpu"), tmp_path / "y.pt", Quiet(), length=best)
+    file = Checkpoint(tmp_path / "y.pt", "test")
+    again = train(model, info, data.with_validation(), config, 0, torch.device("cpu"), file, Quiet(), length=best)
     assert again.epoch == best and all(map(torch.equal, weights(fitted), model.state_dict().values()))
 
 
@@ -95,7 +97,7 @@ def test_half_an_epoch_is_trained_again_as_half_an_epoch(data: RankingData, tmp_
     model = info.build(info.config(), data.spec)
     config = TrainConfig(epochs=4, batch_size=64)
     steps = -(-len(data.examples("train")) // 64)
-    state = train(model, info, data, config, 0, torch.device("cpu"), tmp_path / "x.pt", Quiet(), length=1.5)
+    state = train(model, info, data, config, 0, torch.device("cpu"), Checkpoint(tmp_path / "x.pt", "test"), Quiet(), length=1.5)
     assert state.steps == steps + round(steps / 2) and state.epoch == 2
 
 
@@ -112,5 +114,5 @@ def test_resuming_equals_never_stopping(name: str, second: bool, data: RankingDa
     assert same(resumed, straight)
     assert (resumed.state.steps, resumed.state.trained) == (straight.state.steps, straight.state.trained)
     assert resumed.valid == straight.valid
-    forget(file)
+    forget(Checkpoint(file, "test"))
     assert not list(tmp_path.glob("x*.pt"))
