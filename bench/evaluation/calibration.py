@@ -56,9 +56,9 @@ def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins:
 def calibration_floor(probability: np.ndarray, bins: int = BINS) -> float:
     """Expected `expected_calibration_error` if each label were drawn with exactly its predicted probability, independently.
 
-    It is not zero: of n examples, a bin's observed rate scatters around its mean prediction. Exact for bins of up to EXACT examples
-    (the distribution of a sum of unlike Bernoulli variables, by recursion); above, the sum is taken as normal, E|S - mean| =
-    sqrt(2 v / pi) with v the sum of p (1 - p), whose relative error is below 1 / (8 v) for v of 1 and more.
+    It is not zero: of n examples, a bin's observed rate scatters around its mean prediction. Exact for bins of up to EXACT
+    examples (the distribution of a sum of unlike Bernoulli variables, by recursion); above, the sum is taken as normal, E|S -
+    mean| = sqrt(2 v / pi) with v the sum of p (1 - p), whose relative error is below 1 / (8 v) for v of 1 and more.
 
     Args:
         probability: [n].

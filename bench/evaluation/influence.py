@@ -1,8 +1,8 @@
 """The value of a metric and what each user does to it: the metric again without that user, for all users at once.
 
-What a metric owes to its users is measured by the delete-one jackknife (Efron & Stein 1981): whole users are left out, because the
-examples of one user depend on each other. It needs no random draws, and AUC without a user is as exact as AUC itself: pairs are
-counted once, and those of the user are taken off.
+What a metric owes to its users is measured by the delete-one jackknife (Efron & Stein 1981): whole users are left out, because
+the examples of one user depend on each other. It needs no random draws, and AUC without a user is as exact as AUC itself: pairs
+are counted once, and those of the user are taken off.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def rows(label: np.ndarray, user: np.ndarray, request: np.ndarray) -> Rows:
     if not len(label) or not len(user) == len(request) == len(label):
         raise ValueError(f"{len(label)} labels, {len(user)} users and {len(request)} requests must be as many, and some")
     names, user = np.unique(user, return_inverse=True)
-    groups, first, request = np.unique(request, return_index=True, return_inverse=True)
+    _, first, request = np.unique(request, return_index=True, return_inverse=True)
     if not np.array_equal(user[first][request], user):
         raise ValueError("a request has two users")
     return Rows(label, user, request, user[first], len(names))
@@ -91,11 +91,25 @@ def influence(metric: Metric, rows: Rows, score: np.ndarray) -> tuple[float, np.
         return _auc(rows, score)
     if metric == "logloss":
         size = np.bincount(rows.user, minlength=rows.users)
-        return _ratio(np.bincount(rows.user, weights=example_logloss(rows.label, score), minlength=rows.users), size)
+        return ratio(np.bincount(rows.user, weights=example_logloss(rows.label, score), minlength=rows.users), size)
     if metric == "user_gauc":
-        return _ratio(*_weighted_auc(rows.label, score, rows.user, rows.users))
+        return ratio(*_weighted_auc(rows.label, score, rows.user, rows.users))
     value, size = _weighted_auc(rows.label, score, rows.request, rows.requests)
-    return _ratio(*(np.bincount(rows.user_of_request, weights=one, minlength=rows.users) for one in (value, size)))
+    return ratio(*(np.bincount(rows.user_of_request, weights=one, minlength=rows.users) for one in (value, size)))
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, np.ndarray]:
+    """sum(above) / sum(below) as `influence`.
+
+    Args:
+        above, below: by user, [U].
+    """
+    total = below.sum()
+    if not total:
+        return math.nan, np.full(len(above), math.nan)
+    value = float(above.sum() / total)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return value, _centred((len(above) - 1) * (above - value * below) / (total - below))
 
 
 def _weighted_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,16 +118,6 @@ def _weighted_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray, group
     size = np.where((positives > 0) & (negatives > 0), positives + negatives, 0)
     wins = wins_by_group(label, score, group, groups)
     return wins * size / np.maximum(2 * positives * negatives, 1), size
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, np.ndarray]:
-    """sum(above) / sum(below), both by user."""
-    total = below.sum()
-    if not total:
-        return math.nan, np.full(len(above), math.nan)
-    value = float(above.sum() / total)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return value, _centred((len(above) - 1) * (above - value * below) / (total - below))
 
 
 def _auc(rows: Rows, score: np.ndarray) -> tuple[float, np.ndarray]:

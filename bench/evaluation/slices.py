@@ -36,8 +36,8 @@ PARTS: dict[str, Range] = (
     | _ranges("user_gap", "user_gap_days", (-1, -1), (0, 6), (7, 29), (30, 179), (180, None))
     | _ranges("item_events", "item_events", (0, 0), (1, 9), (10, 99), (100, None))
 )
-"""Name -> rows. The three kinds are three partitions of the test examples: the user's events in training, whole days from the last
-of them to the request (`none` without any), and the item's events in training."""
+"""Name -> rows. The three kinds are three partitions of the test examples: the user's events in training, whole days from the
+last of them to the request (`none` without any), and the item's events in training."""
 
 COLUMNS = tuple(dict.fromkeys(part.column for part in PARTS.values()))
 

@@ -1,18 +1,18 @@
 """How sure a number is, and a difference of two: one interval carries both noises, of test users and of training.
 
 A model's value is the mean over its seeds. Its error has two parts. *Users*: other test users would change it; whole users count,
-because the examples of one depend on each other, and all models are asked the same ones, so that what is hard for all cancels in a
-difference (influence.py, the jackknife). *Training*: other seeds would change it (training_noise.py). Values of seeds also scatter
-because each seed errs on other users; that part is already in the first, and is taken off the second. The variances add up, and the
-half-width is their root times a quantile of Student's t: few users or few seeds make it wider (two_noises.py). Users of very
-different size count as fewer: as many as their squared influences are worth.
+because the examples of one depend on each other, and all models are asked the same ones, so that what is hard for all cancels in
+a difference (influence.py, the jackknife). *Training*: other seeds would change it (training_noise.py). Values of seeds also
+scatter because each seed errs on other users; that part is already in the first, and is taken off the second. The variances add
+up, and the half-width is their root times a quantile of Student's t: few users or few seeds make it wider (two_noises.py). Users
+of very different size count as fewer: as many as their squared influences are worth.
 
-A row of one seed says nothing of its training noise. It borrows that of the other rows where these have several seeds and are alike;
-else its intervals are the metric's whole range, and nothing is told apart from it. A model that scores alike with every seed has no
-training noise.
+A row of one seed says nothing of its training noise. It borrows that of the other rows where these have several seeds and are
+alike; else its intervals are the metric's whole range, and nothing is told apart from it. A model that scores alike with every
+seed has no training noise.
 
-Nothing is drawn at random but the critical values of many comparisons at once (family.py), from a fixed seed. proof.py measures by
-simulation, and on a project's own records, that the intervals hold what they promise.
+Nothing is drawn at random but the critical values of many comparisons at once (family.py), from a fixed seed. proof.py measures
+by simulation, and on a project's own records, that the intervals hold what they promise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import functools
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
+from ..typed import OrNaN
 from . import family
 from .family import ROUNDING
 from .influence import LOWER_IS_BETTER, METRICS, Metric, influence, rows
@@ -67,36 +68,41 @@ class Predictions(NamedTuple):
         return Predictions(self.label[mask], self.user[mask], self.request[mask], scores)
 
 
-class Estimate(NamedTuple):
-    """A number with its 95% interval over test users and seeds."""
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95% interval over test users and seeds; NaN where it does not exist."""
 
-    value: float
-    low: float
-    high: float
+    value: OrNaN
+    low: OrNaN
+    high: OrNaN
 
     @property
     def shown(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def includes_zero(self) -> bool:
+        return self.low <= 0 <= self.high
+
 
 @dataclass(frozen=True)
 class ModelInterval:
     """One model's value, and how far it lies from the best."""
 
-    point: float
+    point: OrNaN
     """Mean over seeds on all test users."""
-    low: float
-    high: float
+    low: OrNaN
+    high: OrNaN
     """95% interval over test users and seeds."""
-    seed_sd: float | None
+    seed_sd: OrNaN | None
     """Sample standard deviation over seeds, of these alone; None for one seed."""
     training: Known
     """How its training noise, a part of every interval, is known."""
-    difference: float
+    difference: OrNaN
     """This model minus the one with the best value."""
-    difference_low: float
-    difference_high: float
+    difference_low: OrNaN
+    difference_high: OrNaN
     """95% interval of the difference, for all pairs of models at once: so that the best may be chosen by the same numbers."""
     among_best: bool
     """Whether it cannot be told from the truly best, see Standing."""
@@ -121,9 +127,9 @@ class Resolution:
     """What a single comparison of two models of a table can show: medians over pairs of models whose training has noise, or over
     all pairs if there is none of those."""
 
-    half_width: float
+    half_width: OrNaN
     """Of the 95% interval of a difference: a difference of this size is just shown."""
-    detectable: float
+    detectable: OrNaN
     """The true difference that would be shown in 80% of samples: the half-width and 0.84 standard errors."""
 
 
@@ -135,8 +141,8 @@ def verdict(low: float, high: float, margin: float, lower_is_better: bool = Fals
         margin: a difference of at most this matters to nobody, in units of the metric; 0 or more.
 
     Returns:
-        equivalent: the whole interval lies within -margin and +margin, even where it leaves out zero. better, worse: it leaves out
-        zero on that side. not settled: anything else; an end that is exactly zero includes zero.
+        equivalent: the whole interval lies within -margin and +margin, even where it leaves out zero. better, worse: it leaves
+        out zero on that side. not settled: anything else; an end that is exactly zero includes zero.
 
     Raises:
         ValueError: the margin is negative or not a number, or the ends are in the wrong order.
@@ -189,24 +195,28 @@ def compare(predictions: Predictions, metric: Metric) -> Comparison:
     if not predictions.scores or not all(predictions.scores.values()):
         raise ValueError("a comparison needs models with at least one seed each")
     asked = rows(predictions.label, predictions.user, predictions.request)
-    values, users, shared = [], [], []
-    for seeds in predictions.scores.values():
-        found = [influence(metric, asked, score) for score in seeds]
-        value, by_seed = np.array([one for one, _ in found]), np.array([of for _, of in found])
+    measured = {name: [influence(metric, asked, score) for score in seeds] for name, seeds in predictions.scores.items()}
+    return assemble(metric, measured, asked.matter(metric))
+
+
+def assemble(metric: Metric, measured: Mapping[str, Sequence[tuple[float, np.ndarray]]], users: int) -> Comparison:
+    """A comparison from what `influence` said of each seed.
+
+    Args:
+        measured: model -> value and influence [U] of each seed, of the same users everywhere.
+        users: those that the metric depends on.
+    """
+    values, means, beside = [], [], []
+    for seeds in measured.values():
+        by_seed = np.array([of for _, of in seeds])
         mean = by_seed.mean(axis=0)
         # What each seed does to users beside what all seeds of the model do: the variance of a single one.
-        beside = float(((by_seed - mean) ** 2).sum()) / max(1, len(seeds) - 1)
-        values.append(value)
-        users.append(mean)
-        shared.append(beside / (asked.users * max(1, asked.users - 1)))
+        own = float(((by_seed - mean) ** 2).sum()) / max(1, len(seeds) - 1)
+        values.append(np.array([value for value, _ in seeds]))
+        means.append(mean)
+        beside.append(own / _pairs_of(len(mean)))
     return Comparison(
-        metric=metric,
-        names=tuple(predictions.scores),
-        values=tuple(values),
-        influence=np.column_stack(users),
-        beside=np.array(shared),
-        noise=training_noise(values),
-        users=asked.matter(metric),
+        metric, tuple(measured), tuple(values), np.column_stack(means), np.array(beside), training_noise(values), users
     )
 
 
@@ -244,11 +254,14 @@ class Comparison:
     def place(self, name: str) -> int:
         return self.names.index(name)
 
-    def covariance(self, chosen: Sequence[int]) -> np.ndarray:
-        """Of the means over seeds of these models, [m, m]; an unknown training noise counts as none."""
+    def users_covariance(self, chosen: Sequence[int]) -> np.ndarray:
+        """Of the means over seeds of these models, [m, m]: what users give."""
         users = self.influence[:, list(chosen)]
-        shared = np.einsum("ua,ub->ab", users, users) / _pairs_of(len(users))
-        return shared + np.diag(np.nan_to_num(self.training[list(chosen)]))
+        return np.einsum("ua,ub->ab", users, users) / _pairs_of(len(users))
+
+    def covariance(self, chosen: Sequence[int]) -> np.ndarray:
+        """The same with what training gives; an unknown training noise counts as none."""
+        return self.users_covariance(chosen) + np.diag(np.nan_to_num(self.training[list(chosen)]))
 
     def noise_of(self, first: int, second: int | None = None) -> Noise:
         """Of a model's value, or of the first minus the second model."""
@@ -272,13 +285,14 @@ class Comparison:
 
     def value(self, name: str) -> Estimate:
         """A model's value, on its own; the interval stays within the metric's range."""
-        at, most = self.place(name), LARGEST[self.metric]
-        point, half = float(self.point[at]), self._half_width(self.noise_of(at))
+        point, half, most = float(self.point[self.place(name)]), self.half_width(name), LARGEST[self.metric]
         if math.isnan(point):
             return Estimate(point, point, point)
-        if half == most:
-            return Estimate(point, 0.0, most)
-        return Estimate(point, max(0.0, point - half), min(most, point + half))
+        return Estimate(point, max(0.0, point - half) if half < most else 0.0, min(most, point + half))
+
+    def half_width(self, name: str) -> float:
+        """Of the interval of a model's value on its own."""
+        return self._half_width(self.noise_of(self.place(name)))
 
     def differences(self, pairs: Sequence[tuple[str, str]]) -> list[Estimate]:
         """Of the first minus the second model of each pair, with intervals that hold for all of these pairs at once.
@@ -305,11 +319,11 @@ class Comparison:
     def standing(self) -> Standing:
         """Which models may be the best, and how far all lie from the one with the best value.
 
-        The best is chosen by the same numbers as it is compared by. So differences to it hold for all pairs of models at once. Which
-        models may be the best is asked by multiple comparisons with the best (Hsu 1996, section 4.1): model k is left out if any
-        other is ahead of it by more than chance allows the largest of all differences to k, one-sided, in 95% of samples. This asks
-        less than all pairs do and leaves out more models: every one whose difference to the best leaves out zero, and some of which
-        it does not.
+        The best is chosen by the same numbers as it is compared by. So differences to it hold for all pairs of models at once.
+        Which models may be the best is asked by multiple comparisons with the best (Hsu 1996, section 4.1): model k is left out
+        if any other is ahead of it by more than chance allows the largest of all differences to k, one-sided, in 95% of samples.
+        This asks less than all pairs do and leaves out more models: every one whose difference to the best leaves out zero, and
+        some of which it does not.
         """
         names, point, count = self.names, self.point, len(self.names)
         sign = -1 if self.metric in LOWER_IS_BETTER else 1
@@ -342,12 +356,13 @@ class Comparison:
             return True
         critical = family.largest_ahead(errors, at, others)
         return not any(
-            sign * float(self.point[other] - self.point[at]) > self._half_width(self.noise_of(other, at), critical) for other in others
+            sign * float(self.point[other] - self.point[at]) > self._half_width(self.noise_of(other, at), critical)
+            for other in others
         )
 
     def resolution(self) -> Resolution:
-        """The smallest differences that a single comparison of two typical models could show; NaN for a single model, and the whole
-        range where no interval is trusted."""
+        """The smallest differences that a single comparison of two typical models could show; NaN for a single model, and the
+        whole range where no interval is trusted."""
         count = len(self.names)
         noisy = [at for at in range(count) if self.noise.known[at] != "none"]
         chosen = noisy if len(noisy) > 1 else list(range(count))

@@ -1,10 +1,10 @@
 """How much training the same model again would change a metric: a variance over few seeds, made surer by that of other models.
 
 Three seeds hardly tell a variance: it is off by a factor of two and more in half of the cases. The other models of the same table
-help as far as they are alike: each variance is drawn towards a common one, by as much as the spread of the variances over models is
-no larger than chance would make it (moderated variances, Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3). Where models differ much
-in their noise, each keeps its own; where they do not, all share one. The common variance is itself measured, by all seeds together,
-and what is borrowed from it is as unsure as that: two models that share it err together.
+help as far as they are alike: each variance is drawn towards a common one, by as much as the spread of the variances over models
+is no larger than chance would make it (moderated variances, Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3). Where models differ
+much in their noise, each keeps its own; where they do not, all share one. The common variance is itself measured, by all seeds
+together, and what is borrowed from it is as unsure as that: two models that share it err together.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class SweepRecord:
     model: str
     family: str
     metric: str
-    """Of validation: auc, gauc or logloss."""
+    """Of validation: auc, request_gauc or logloss."""
     seed: int
     """Of the proposals; every trial trains with seed 0."""
     budget_trials: int
