@@ -59,6 +59,6 @@ def _print_selection_effect(name: str, roots: DataRoots) -> None:
         found = selection_effect(prepare(DataConfig(name, test_history=history), roots))
         print(
             f"  {history}: AUC {found.auc:.3f}, within users {found.user_gauc:.3f}, within requests {found.request_gauc:.3f}; "
-            f"labels exchanged within each user: {found.user_gauc_exchanged:.3f} ({found.rows_per_user:.1f} test examples per user with "
-            "both labels)"
+            f"labels exchanged within each user: {found.user_gauc_exchanged:.3f} ({found.rows_per_user:.1f} test examples per "
+            "user with both labels)"
         )

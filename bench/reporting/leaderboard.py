@@ -171,7 +171,7 @@ def _about_headline(rows: list[Row], headline: Headline) -> Iterable[str]:
         yield "Fewer than two test users have a request with both labels: rows are ordered and compared by AUC."
     elif max(rows, key=lambda row: row.auc.point).label != rows[0].label:
         best = max(rows, key=lambda row: row.auc.point)
-        yield f"Within a request {rows[0].label} is first, over all pairs of examples (AUC) {best.label}: two questions, two answers."
+        yield f"Within a request {rows[0].label} is first, over all pairs of examples (AUC) {best.label}."
 
 
 def _about_quality(rows: list[Row], found: Measured) -> Iterable[str]:

@@ -17,8 +17,9 @@ from rich.table import Table
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..evaluation.stats import Estimate, ModelInterval
+from ..records.rounded import rounded
 from ..records.store import write_text
-from ..typed import as_json, read
+from ..typed import as_json, finite, read
 from .leaderboard import Board
 from .measured import Headline, Row, Slice
 
@@ -121,9 +122,9 @@ def facts(board: Board) -> list[str]:
 
 INTERVALS = (
     "± is the standard deviation over seeds. Brackets are 95% intervals over test users and seeds together; differences to the "
-    "best are paired and hold for all pairs of rows at once. `=` marks the rows that may be the best: with 95% confidence, the truly "
-    "best is among them (multiple comparisons with the best). Few seeds and few users make intervals wider; a row of one seed has the "
-    "training noise of the other rows, or no interval but the whole range where none has several."
+    "best are paired and hold for all pairs of rows at once. `=` marks the rows that may be the best: with 95% confidence, the "
+    "truly best is among them (multiple comparisons with the best). Few seeds and few users make intervals wider; a row of one "
+    "seed has the training noise of the other rows, or no interval but the whole range where none has several."
 )
 LEGEND = (
     f"{INTERVALS} Parameters are embedding + dense. FLOPs are of products and attention in a forward pass, a training example. "
@@ -173,9 +174,8 @@ def brief(board: Board) -> str:
     facts, seeds = board.facts, [len(row.seeds) for row in board.rows]
     counts = f"{min(seeds)} to {max(seeds)}" if min(seeds) < max(seeds) else f"{max(seeds)}"
     head = (
-        f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.request_groups:,} requests in "
-        f"request GAUC, "
-        f"{counts} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
+        f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.request_groups:,} requests "
+        f"in request GAUC, {counts} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
     )
     return "\n\n".join((head, "\n".join(markdown_table(_main_table(board, BRIEF)))))
 
@@ -205,9 +205,9 @@ def to_markdown(board: Board) -> str:
 
 def _flat(row: Row) -> dict[str, object]:
     result: dict[str, object] = {}
-    for key, value in dataclasses.asdict(row).items():
-        if key == "labels":
-            result[key] = json.dumps(value)
+    for key, value in rounded(dataclasses.asdict(row)).items():
+        if key in ("labels", "slices"):
+            result[key] = json.dumps(finite(value))
         elif isinstance(value, dict):
             result |= {f"{key}.{inner}": entry for inner, entry in value.items()}
         elif isinstance(value, tuple | list):
@@ -218,7 +218,7 @@ def _flat(row: Row) -> dict[str, object]:
 
 
 def to_csv(board: Board) -> str:
-    """One line a row, every number in full."""
+    """One line a row, every number as it is kept."""
     rows = [_flat(row) for row in board.rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -229,7 +229,7 @@ def to_csv(board: Board) -> str:
 
 def to_json(board: Board) -> str:
     """The whole board."""
-    return as_json(board)
+    return as_json(rounded(board))
 
 
 def from_json(text: str, where: str) -> Board:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ..evaluation.cards import shown
 from ..evaluation.stats import METRICS
+from ..records.rounded import rounded
 from ..records.store import write_text
 from ..reporting.leaderboard import about_runs, about_sampling
 from ..reporting.measured import Headline
@@ -184,12 +185,12 @@ def to_json(report: Report, figures: list[str]) -> str:
             for c in finding.comparisons
         ],
     }
-    return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(rounded(content)), indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(report: Report) -> str:
-    """One line a point, every number in full."""
-    flat = [_flat(entry(report, one)) for one in report.finding.measurements]
+    """One line a point, every number as it is kept."""
+    flat = [_flat(rounded(entry(report, one))) for one in report.finding.measurements]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
     writer.writeheader()
