@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -209,10 +208,10 @@ def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], Rank
 
 def _check_monitor(monitors: set[str], data: RankingData) -> None:
     valid = data.examples("valid")
-    label, user = valid.label, data.log.user_of(valid.event)
-    if "gauc" in monitors and math.isnan(metrics.gauc(label, label.astype(np.float64), user).weighted):
+    label, request = valid.label, data.request[valid.event]
+    if "request_gauc" in monitors and not metrics.grouped_auc(label, label.astype(np.float64), request).groups:
         raise UserError(
-            f"train.monitor=gauc cannot choose an epoch: no user has both labels among the validation examples of "
+            f"train.monitor=request_gauc cannot choose an epoch: no request has both labels among the validation examples of "
             f"{data.log.meta.name}@{data.split.name}; use --set train.monitor=auc or another --split"
         )
 
@@ -259,7 +258,7 @@ def _summary(name: str, record: RunRecord) -> str:
     if record.status != "ok" or record.metrics is None or record.cost is None:
         return f"{name}: FAILED: {record.error}"
     test = record.metrics.test["all"]
-    shown = "  ".join(f"{key} {value:.4f}" for key in ("gauc", "auc", "logloss") if (value := test[key]) is not None)
+    shown = "  ".join(f"{key} {value:.4f}" for key in ("request_gauc", "auc", "logloss") if (value := test[key]) is not None)
     return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"
 
 

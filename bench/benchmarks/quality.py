@@ -1,7 +1,7 @@
 """Quality of DIN, DIEN and BST beside FuxiCTR's: the same rows, the same metric code, intervals over the same test users.
 
 FuxiCTR trains its models with its own loop in its own Python; from there come test probabilities and nothing else. Both sides
-are scored here. A verdict rests on the 95% interval of the difference in AUC, paired over test users, of our model without
+are scored here. A verdict rests on the 95% interval of the difference in AUC, over test users and seeds, of our model without
 time information and FuxiCTR's model given the same events (`all`).
 """
 
@@ -23,15 +23,15 @@ from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..evaluation import metrics
-from ..evaluation.stats import LEAST_USERS, Metric, align, paired_bootstrap, seed_spread
+from ..evaluation.stats import Metric, align, seed_spread
+from ..evaluation.stats import compare as compared
 from ..records import provenance
 from ..records.store import Store
 from .fuxictr_cells import Arm, Peer, parameters, run_cells
 from .fuxictr_rows import peer_rows
 
 SCHEMA = 1
-METRICS: tuple[Metric, ...] = ("auc", "gauc", "logloss")
-DRAWS = 2000
+METRICS: tuple[Metric, ...] = ("auc", "request_gauc", "logloss")
 
 OURS: dict[str, tuple[str, dict[str, Any]]] = {"no time": ("none", {"user_id": "embedding"}), "defaults": ("request", {})}
 """Our variants: what `data.time` is, and settings of the models. FuxiCTR's models know the user's id, and no times."""
@@ -76,14 +76,11 @@ def difference(model: str, arm: Arm, ours: list[pd.DataFrame], theirs: list[pd.D
     both = align({"ours": ours, "theirs": theirs})
     intervals, verdict = {}, "cannot be told"
     for metric in METRICS:
-        result = paired_bootstrap(both.label, both.user, both.scores, metric, DRAWS)
-        mine, peer = result.models["ours"], result.models["theirs"]
-        # The result holds each model minus the best of the two: turned round where that is ours.
-        one, sign = (mine, 1) if result.best == "theirs" else (peer, -1)
-        low, high = sorted((sign * one.difference_low, sign * one.difference_high))
-        intervals[metric] = [sign * one.difference, low, high]
-        if metric == "auc" and result.users >= LEAST_USERS:
-            verdict = verdict_of(low, high)
+        found = compared(both, metric)
+        apart = found.difference("ours", "theirs")
+        intervals[metric] = [apart.value, apart.low, apart.high]
+        if metric == "auc" and found.trusted:
+            verdict = verdict_of(apart.low, apart.high)
     return Difference(model, arm.name, arm.variant == "all", intervals, verdict)
 
 
@@ -190,7 +187,7 @@ def lines(record: dict[str, Any]) -> list[str]:
         f"**{record['dataset']} @ {record['split']}**: {record['examples']['test']:,} test examples, {record['seeds']} seed(s), "
         f"history {record['history_length']}; FuxiCTR {record['peer']['versions']['fuxictr']}.",
         "",
-        "| model | whose | variant | AUC | GAUC | logloss | ours minus this: AUC | GAUC | logloss |",
+        "| model | whose | variant | AUC | request GAUC | logloss | ours minus this: AUC | request GAUC | logloss |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     found = {(one["model"], one["variant"]): one for one in record["differences"]}
@@ -201,7 +198,7 @@ def lines(record: dict[str, Any]) -> list[str]:
         result.append("| " + " | ".join([one["model"], one["whose"], one["variant"], *values, *apart]) + " |")
     result += [
         "",
-        "± is the standard deviation over seeds. Brackets are 95% intervals of a bootstrap over test users, of our model without "
+        "± is the standard deviation over seeds. Brackets are 95% intervals over test users and seeds, of our model without "
         "time information minus the row; for logloss less is better.",
         "",
         *(f"- {line}" for line in verdicts(record)),

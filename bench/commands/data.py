@@ -64,6 +64,7 @@ def _print_selection_effect(name: str, roots: DataRoots) -> None:
             print(f"  {history}: {error}")
             continue
         print(
-            f"  {history}: AUC {found.auc:.3f}, GAUC {found.gauc:.3f}; labels exchanged within each user: GAUC "
-            f"{found.gauc_exchanged:.3f} ({found.rows_per_user:.1f} test examples a user with both labels)"
+            f"  {history}: AUC {found.auc:.3f}, within users {found.user_gauc:.3f}, within requests {found.request_gauc:.3f}; "
+            f"labels exchanged within each user: {found.user_gauc_exchanged:.3f} ({found.rows_per_user:.1f} test examples per "
+            "user with both labels)"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from pandas.util import hash_array
+from pandas.core.util.hashing import hash_array
 
 from .eventlog import EventLog
 

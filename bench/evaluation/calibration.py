@@ -1,64 +1,90 @@
-"""Reliability: how often what is predicted with a probability happens."""
+"""Calibration error, and the floor under it: what the probabilities would show if every one of them were right."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
-from .metrics import checked_arrays, quantile_bins
-from .stats import resamples
+from .pairs import checked_arrays, tied_runs
+
+BINS = 15
+
+EXACT = 64
+"""Examples of a bin up to which its floor is computed exactly."""
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """By bin of predictions, lowest first."""
-
-    predicted: tuple[float, ...]
-    """Mean prediction."""
-    observed: tuple[float, ...]
-    """Share of positives."""
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    """95% percentile interval of the share over resampled users; the whole range where no draw has an example."""
-    count: tuple[float, ...]
-    """Test examples; a mean over seeds."""
-
-
-def reliability(
-    label: np.ndarray, user: np.ndarray, scores: Sequence[np.ndarray], bins: int = 10, draws: int = 200, seed: int = 0
-) -> Reliability:
-    """Predictions of all seeds together, in bins of equally many up to ties.
-
-    Args:
-        label, user: [n].
-        scores: probabilities [n] of each seed.
+def checked_probabilities(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as bool [n] and probabilities as float64 [n].
 
     Raises:
-        ValueError: arrays are not of one length, or hold what is no label or no score.
+        ValueError: as `checked_arrays`, or a probability lies outside [0, 1].
     """
-    stacked = [checked_arrays(label, score) for score in scores]
-    positive = np.concatenate([one for one, _ in stacked])
-    score = np.concatenate([one for _, one in stacked])
-    _, group = np.unique(user, return_inverse=True)
-    group = np.tile(group, len(scores))
-    order, bin_in_order = quantile_bins(score, bins)
-    place = np.empty(len(score), dtype=np.int64)
-    place[order] = bin_in_order
-    used, place = np.unique(place, return_inverse=True)
-    cell = group * len(used) + place
-    shape = (int(group.max()) + 1, len(used))
-    count = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
-    positives = np.bincount(cell, weights=positive, minlength=shape[0] * shape[1]).reshape(shape)
-    total = count.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        drawn = np.concatenate([(weight @ positives) / (weight @ count) for weight in resamples(shape[0], draws, seed)])
-    low, high = np.nanquantile(drawn[1:], [0.025, 0.975], axis=0)
-    return Reliability(
-        predicted=tuple((np.bincount(place, weights=score) / total).tolist()),
-        observed=tuple(drawn[0].tolist()),
-        low=tuple(np.nan_to_num(low, nan=0.0).tolist()),
-        high=tuple(np.nan_to_num(high, nan=1.0).tolist()),
-        count=tuple((total / len(scores)).tolist()),
-    )
+    positive, probability = checked_arrays(label, probability)
+    if len(probability) and not 0 <= probability.min() <= probability.max() <= 1:
+        raise ValueError(f"probabilities must be in [0, 1], not {probability.min()} to {probability.max()}")
+    return positive, probability
+
+
+def quantile_bins(score: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
+    """Bins of equally many examples by their score, equal scores in one bin: that of their middle.
+
+    So a bin does not depend on the order of the rows, bins are equal up to ties, and a constant score is a single bin.
+
+    Args:
+        score: [n].
+
+    Returns:
+        int64 [n] that sorts the scores, and int64 [n] with the bin (0 to bins - 1) of each in that order.
+    """
+    order = np.argsort(score, kind="stable")
+    run, begin, end = tied_runs(np.zeros(len(order), dtype=np.int64), score[order])
+    return order, (bins * (begin + end) // (2 * len(order)))[run] if len(order) else run
+
+
+def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
+    """Mean |mean prediction - observed rate| over `quantile_bins`, weighted by examples; NaN without examples."""
+    positive, probability = checked_probabilities(label, probability)
+    if not len(probability):
+        return math.nan
+    order, place = quantile_bins(probability, bins)
+    # Equal scores may stand in any order, their labels not: labels are counted, and only scores are summed.
+    gaps = np.bincount(place, weights=probability[order]) - np.bincount(place, weights=positive[order])
+    return float(np.abs(gaps).sum() / len(order))
+
+
+def calibration_floor(probability: np.ndarray, bins: int = BINS) -> float:
+    """Expected `expected_calibration_error` if each label were drawn with exactly its predicted probability, independently.
+
+    It is not zero: of n examples, a bin's observed rate scatters around its mean prediction. Exact for bins of up to EXACT
+    examples (the distribution of a sum of unlike Bernoulli variables, by recursion); above, the sum is taken as normal, E|S -
+    mean| = sqrt(2 v / pi) with v the sum of p (1 - p), whose relative error is below 1 / (8 v) for v of 1 and more.
+
+    Args:
+        probability: [n].
+
+    Returns:
+        NaN without examples.
+    """
+    probability = np.asarray(probability, dtype=np.float64)
+    if not len(probability):
+        return math.nan
+    order, place = quantile_bins(probability, bins)
+    ordered = probability[order]
+    variance = np.bincount(place, weights=ordered * (1 - ordered), minlength=bins)
+    count = np.bincount(place, minlength=bins)
+    expected = np.sqrt(2 / math.pi * variance)
+    ends = np.cumsum(count)
+    for at in np.flatnonzero((count > 0) & (count <= EXACT)):
+        expected[at] = _mean_deviation(ordered[ends[at] - count[at] : ends[at]])
+    return float(expected.sum() / len(ordered))
+
+
+def _mean_deviation(probability: np.ndarray) -> float:
+    """E|S - E S| of a sum S of independent Bernoulli variables with these probabilities."""
+    chance = np.zeros(len(probability) + 1)
+    chance[0] = 1.0
+    for one in probability:
+        chance[1:] = chance[1:] * (1 - one) + chance[:-1] * one
+        chance[0] *= 1 - one
+    return float((chance * np.abs(np.arange(len(chance)) - probability.sum())).sum())

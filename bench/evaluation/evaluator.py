@@ -53,12 +53,12 @@ def predict_labels(model: Ranker, batches: Batches, data: RankingData, device: t
 
 
 def quality(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> dict[str, float]:
-    """auc, gauc and logloss of the main label over all examples of `batches`: what training and tuning watch."""
+    """auc, request_gauc and logloss of the main label over all examples of `batches`: what training and tuning watch."""
     probability = predict(model, batches, data, device, precision)
-    label, user = batches.examples.label, data.log.user_of(batches.examples.event)
+    label, request = batches.examples.label, data.request[batches.examples.event]
     return {
         "auc": metrics.auc(label, probability),
-        "gauc": metrics.gauc(label, probability, user).weighted,
+        "request_gauc": metrics.grouped_auc(label, probability, request).value,
         "logloss": metrics.logloss(label, probability),
     }
 
@@ -94,8 +94,6 @@ def rows(data: RankingData, role: str) -> pd.DataFrame:
             "user_events": split.user_events[user],
             "item_events": split.item_events[examples.item],
             "user_gap_days": np.where(known, np.maximum(gap, 0), -1),
-            "warm_user": known,
-            "warm_item": split.item_events[examples.item] > 0,
         }
     )
     return table.assign(**{f"label.{name}": data.log.further_label(name)[examples.event] for name in data.config.labels})

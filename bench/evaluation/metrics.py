@@ -1,4 +1,4 @@
-"""Ranking and calibration metrics: exact, float64, on the CPU, without a loop over users.
+"""Ranking and calibration metrics: exact where they are counts, float64, on the CPU, without a loop over users.
 
 Functions over arrays raise ValueError for labels other than 0 and 1, scores that are not numbers, probabilities outside
 [0, 1] and arrays of different lengths; a metric that does not exist (an AUC of one class) is NaN. `evaluate` takes a
@@ -14,74 +14,30 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
+from . import slices
+from .calibration import calibration_floor, checked_probabilities, expected_calibration_error
+from .pairs import checked_arrays, class_counts, wins_by_example, wins_by_group
+from .ranking import ndcg, reciprocal_rank
 
 EPSILON = 1e-15
 """Probabilities are clipped to [EPSILON, 1 - EPSILON] before a logarithm is taken; no example costs more than 34.54 nats."""
+
+NDCG_AT = 10
 
 Slices = dict[str, dict[str, float | int | None]]
 
 
 @dataclass(frozen=True)
 class GroupedAuc:
-    """GAUC and how much of the data it covers."""
+    """AUC within groups, and how much of the data it covers."""
 
-    weighted: float
-    """sum_u n_u AUC_u / sum_u n_u over users with both labels, n_u their examples (Zhou et al. 2018, DIN: impressions)."""
-    unweighted: float
-    """Plain mean of AUC_u over the same users."""
-    users: int
-    users_dropped: int
-    """Users with a single label value, for whom AUC does not exist."""
-    rows_used: int
-
-
-def checked_arrays(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as bool [n] and scores as float64 [n].
-
-    Raises:
-        ValueError: lengths differ, a label is not 0 or 1, or a score is NaN.
-    """
-    label, score = np.asarray(label), np.asarray(score, dtype=np.float64)
-    if label.shape != score.shape or label.ndim != 1:
-        raise ValueError(f"labels {label.shape} and scores {score.shape} must be two arrays of one length")
-    positive = label == 1
-    if not (positive | (label == 0)).all():
-        raise ValueError("labels must be 0 or 1")
-    if np.isnan(score).any():
-        raise ValueError("scores must be numbers, not NaN")
-    return positive, score
-
-
-def _checked_probability(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    positive, probability = checked_arrays(label, probability)
-    if len(probability) and not 0 <= probability.min() <= probability.max() <= 1:
-        raise ValueError(f"probabilities must be in [0, 1], not {probability.min()} to {probability.max()}")
-    return positive, probability
-
-
-def _tied_runs(group: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of equal scores within a group, for rows sorted by (group, score): run of each row, begin and end of each run."""
-    new = np.ones(len(score), dtype=bool)
-    new[1:] = (group[1:] != group[:-1]) | (score[1:] != score[:-1])
-    begin = np.flatnonzero(new)
-    return np.cumsum(new) - 1, begin, np.append(begin, len(score))[1:]
-
-
-def _auc_by_group(positive: np.ndarray, score: np.ndarray, group: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """AUC of each group by rank sums (Mann & Whitney 1947), tied scores sharing their mean rank; NaN for one class.
-
-    Args:
-        group: [n] in 0 .. G - 1.
-        count: [G] rows of each group.
-    """
-    order = np.lexsort((score, group))
-    group, positive = group[order], positive[order]
-    run, begin, end = _tied_runs(group, score[order])
-    rank = ((begin + end + 1) / 2)[run] - (np.cumsum(count) - count)[group]
-    positives = np.bincount(group, weights=positive, minlength=len(count))
-    rank_sum = np.bincount(group, weights=rank * positive, minlength=len(count))
-    with np.errstate(invalid="ignore"):
-        return (rank_sum - positives * (positives + 1) / 2) / (positives * (count - positives))
+    value: float
+    """sum_g n_g AUC_g / sum_g n_g over groups with both labels, n_g their examples (Zhou et al. 2018, DIN: impressions)."""
+    groups: int
+    dropped: int
+    """Groups with a single label value, for which AUC does not exist."""
+    rows: int
+    """Examples of the groups that are used."""
 
 
 def auc(label: np.ndarray, score: np.ndarray) -> float:
@@ -91,46 +47,59 @@ def auc(label: np.ndarray, score: np.ndarray) -> float:
         label, score: [n].
     """
     positive, score = checked_arrays(label, score)
-    return float(_auc_by_group(positive, score, np.zeros(len(score), dtype=np.int64), np.array([len(score)]))[0])
+    positives = int(positive.sum())
+    pairs = positives * (len(score) - positives)
+    return int(wins_by_example(positive, score)[positive].sum()) / (2 * pairs) if pairs else math.nan
 
 
-def user_auc(label: np.ndarray, score: np.ndarray, user: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """AUC within each user.
+def auc_by_group(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """AUC within each group.
 
     Args:
-        label, score, user: [n].
+        label, score, group: [n].
 
     Returns:
-        users [U] ascending; AUC float64 [U], NaN where a user has a single label value; examples int64 [U].
+        groups [G] ascending; AUC float64 [G], NaN where a group has a single label value; examples int64 [G].
     """
     positive, score = checked_arrays(label, score)
-    if len(user) != len(score):
-        raise ValueError(f"{len(user)} users for {len(score)} scores")
-    users, group, count = np.unique(user, return_inverse=True, return_counts=True)
-    return users, _auc_by_group(positive, score, group, count), count
+    if len(group) != len(score):
+        raise ValueError(f"{len(group)} groups for {len(score)} scores")
+    names, place, count = np.unique(group, return_inverse=True, return_counts=True)
+    positives, negatives = class_counts(positive, place, len(count))
+    with np.errstate(invalid="ignore"):
+        return names, wins_by_group(positive, score, place, len(count)) / (2 * positives * negatives), count
 
 
-def gauc(label: np.ndarray, score: np.ndarray, user: np.ndarray) -> GroupedAuc:
-    """AUC within users, averaged; NaN if no user has both labels.
+def grouped_auc(label: np.ndarray, score: np.ndarray, group: np.ndarray) -> GroupedAuc:
+    """AUC within groups, averaged by their examples; NaN if no group has both labels.
 
     Args:
-        label, score, user: [n].
+        label, score: [n].
+        group: [n]: users, or (user, request) groups, as numbers or names.
     """
-    _, value, count = user_auc(label, score, user)
+    _, value, count = auc_by_group(label, score, group)
     used = ~np.isnan(value)
     rows = int(count[used].sum())
-    return GroupedAuc(
-        weighted=float(value[used] @ count[used] / rows) if rows else math.nan,
-        unweighted=float(value[used].mean()) if rows else math.nan,
-        users=int(used.sum()),
-        users_dropped=int((~used).sum()),
-        rows_used=rows,
-    )
+    weighted = float((value[used] * count[used]).sum() / rows) if rows else math.nan
+    return GroupedAuc(weighted, int(used.sum()), int((~used).sum()), rows)
+
+
+def pairs_within(label: np.ndarray, group: np.ndarray) -> float:
+    """Share of the pairs of a positive and a negative, which AUC counts, that lie within one group; NaN if there is no pair.
+
+    Args:
+        label, group: [n].
+    """
+    positive = np.asarray(label) == 1
+    names, place = np.unique(group, return_inverse=True)
+    positives, negatives = class_counts(positive, place, len(names))
+    pairs = int(positives.sum()) * int(negatives.sum())
+    return int((positives * negatives).sum()) / pairs if pairs else math.nan
 
 
 def example_logloss(label: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Cross-entropy of each example in nats: float64 [n]. Probabilities are clipped by EPSILON."""
-    positive, probability = _checked_probability(label, probability)
+    positive, probability = checked_probabilities(label, probability)
     clipped = np.clip(probability, EPSILON, 1 - EPSILON)
     return -np.where(positive, np.log(clipped), np.log1p(-clipped))
 
@@ -153,61 +122,6 @@ def normalized_entropy(label: np.ndarray, probability: np.ndarray) -> float:
     return loss / -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate))
 
 
-def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
-    """Mean |mean prediction - observed rate| over bins of equally many examples by predicted value, weighted by examples.
-
-    Equal predictions share a bin, that of their middle: so the value does not depend on the order of the rows, bins are
-    equal up to ties, and a constant prediction is a single bin. NaN without examples.
-    """
-    positive, probability = _checked_probability(label, probability)
-    if not len(probability):
-        return math.nan
-    order, place = quantile_bins(probability, bins)
-    gaps = np.bincount(place, weights=probability[order] - positive[order])
-    return float(np.abs(gaps).sum() / len(order))
-
-
-def quantile_bins(score: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bins of equally many examples by their score, equal scores in one bin: that of their middle.
-
-    Args:
-        score: [n].
-
-    Returns:
-        int64 [n] that sorts the scores, and int64 [n] with the bin (0 to bins - 1) of each in that order.
-    """
-    order = np.argsort(score)
-    run, begin, end = _tied_runs(np.zeros(len(order), dtype=np.int64), score[order])
-    return order, (bins * (begin + end) // (2 * len(order)))[run]
-
-
-def ndcg_at(label: np.ndarray, score: np.ndarray, user: np.ndarray, k: int = 10) -> tuple[float, int]:
-    """Mean over users of NDCG@k with binary gains and discount 1 / log2(rank + 1) (Jarvelin & Kekalainen 2002).
-
-    Tied examples share the mean discount of their ranks: the expected value under a random order of the tied
-    (McSherry & Najork 2008). A user all of whose examples are positive has 1.
-
-    Args:
-        label, score, user: [n].
-
-    Returns:
-        The value (NaN if there is none), and the number of users it is a mean of: those with at least one positive.
-    """
-    positive, score = checked_arrays(label, score)
-    _, group, count = np.unique(user, return_inverse=True, return_counts=True)
-    order = np.lexsort((-score, group))
-    group, positive = group[order], positive[order]
-    run, begin, end = _tied_runs(group, score[order])
-    rank = np.arange(len(order)) - (np.cumsum(count) - count)[group]
-    discount = np.where(rank < k, 1 / np.log2(rank + 2), 0.0)
-    shared = np.bincount(run, weights=discount) / (end - begin)
-    gain = np.bincount(group, weights=shared[run] * positive, minlength=len(count))
-    positives = np.bincount(group[positive], minlength=len(count))
-    used = positives > 0
-    ideal = np.cumsum(1 / np.log2(np.arange(k) + 2))[np.minimum(positives[used], k) - 1]
-    return (float((gain[used] / ideal).mean()) if used.any() else math.nan), int(used.sum())
-
-
 def check_predictions(predictions: pd.DataFrame, columns: tuple[str, ...], name: str = "predictions") -> None:
     """Refuse a table whose rows cannot be scored.
 
@@ -227,25 +141,18 @@ def evaluate(predictions: pd.DataFrame) -> Slices:
     """All metrics of all slices.
 
     Args:
-        predictions: columns user, label (0 or 1), score (a probability), warm_user, warm_item (bool); one row an example.
+        predictions: columns user, request (the id of a (user, request) group), label (0 or 1), score (a probability),
+            user_events, item_events, user_gap_days; one row an example.
 
     Returns:
-        Slice (all, warm_user, cold_user, warm_item, cold_item) -> metric -> value; None where undefined.
+        Slice of slices.py -> metric -> value; None where undefined.
 
     Raises:
         UserError: a column is missing, a label is not 0 or 1, or a score is not a probability.
     """
-    check_predictions(predictions, ("user", "label", "score", "warm_user", "warm_item"))
-    warm_user, warm_item = predictions["warm_user"].to_numpy(bool), predictions["warm_item"].to_numpy(bool)
-    masks = {
-        "all": np.ones(len(predictions), dtype=bool),
-        "warm_user": warm_user,
-        "cold_user": ~warm_user,
-        "warm_item": warm_item,
-        "cold_item": ~warm_item,
-    }
-    label, score, user = (predictions[name].to_numpy() for name in ("label", "score", "user"))
-    return {name: _metrics(label[mask], score[mask], user[mask]) for name, mask in masks.items()}
+    check_predictions(predictions, ("user", "request", "label", "score", *slices.COLUMNS))
+    columns = [predictions[name].to_numpy() for name in ("label", "score", "user", "request")]
+    return {name: _metrics(*(column[mask] for column in columns)) for name, mask in slices.masks(predictions).items()}
 
 
 def evaluate_labels(predictions: pd.DataFrame) -> dict[str, Slices]:
@@ -257,23 +164,33 @@ def evaluate_labels(predictions: pd.DataFrame) -> dict[str, Slices]:
     }
 
 
-def _metrics(label: np.ndarray, score: np.ndarray, user: np.ndarray) -> dict[str, float | int | None]:
-    grouped = gauc(label, score, user)
-    ndcg, ndcg_users = ndcg_at(label, score, user, 10)
+def _metrics(label: np.ndarray, score: np.ndarray, user: np.ndarray, request: np.ndarray) -> dict[str, float | int | None]:
+    within, by_user = grouped_auc(label, score, request), grouped_auc(label, score, user)
     values = {
+        "request_gauc": within.value,
         "auc": auc(label, score),
-        "gauc": grouped.weighted,
-        "gauc_unweighted": grouped.unweighted,
+        "auc_pairs_within_request": pairs_within(label, request),
+        "auc_pairs_within_user": pairs_within(label, user),
+        "user_gauc": by_user.value,
         "logloss": logloss(label, score),
         "ne": normalized_entropy(label, score),
         "ece": expected_calibration_error(label, score),
-        "ndcg@10": ndcg,
+        "ece_floor": calibration_floor(score),
+        f"request_ndcg@{NDCG_AT}": _mean(ndcg(label, score, request, NDCG_AT)),
+        "request_mrr": _mean(reciprocal_rank(label, score, request)),
     }
     return {
         **{name: None if math.isnan(value) else value for name, value in values.items()},
-        "gauc_users": grouped.users,
-        "gauc_users_dropped": grouped.users_dropped,
-        "ndcg_users": ndcg_users,
+        "request_groups": within.groups,
+        "request_groups_dropped": within.dropped,
+        "request_rows": within.rows,
+        "user_gauc_users": by_user.groups,
+        "user_gauc_users_dropped": by_user.dropped,
+        "user_gauc_rows": by_user.rows,
         "n": len(label),
         "positives": int(label.sum()),
     }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan

@@ -19,7 +19,10 @@ from typing import Literal
 import numpy as np
 from scipy import stats as distributions
 
+from .family import normal_errors
+from .influence import LOWER_IS_BETTER
 from .shapes import EXPONENTS, PARAMETERS, Shape, fit, predict, residual_by_exponent
+from .stats import Comparison, Estimate
 
 Outcome = Literal["no scaling shown", "not identified", "law"]
 
@@ -32,21 +35,10 @@ CLOSE = 2.0
 MISFIT = 0.01
 """Probability of worse residuals below which a shape does not fit."""
 
+DRAWS = 1000
+
 _GRID = 400
 """Exponents of the profile."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def holds_zero(self) -> bool:
-        return self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)
@@ -108,33 +100,52 @@ class Scaling:
         return middle, low, high
 
 
-def resampled_means(values: Sequence[np.ndarray], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Means over seeds: of all users [n], and [draws, n] with seeds drawn anew beside the users.
+@dataclass(frozen=True)
+class Means:
+    """A loss of several runs of many sizes, means over seeds, and how sure they are."""
 
-    A mean of k drawn seeds varies (k - 1) / k times as much as one of k new ones; its deviation is widened by
-    sqrt(k / (k - 1)) (Rao & Wu 1988, eq. 2.2), else three seeds would make intervals 18% too narrow.
+    names: tuple[str, ...]
+    y: np.ndarray
+    """[n]"""
+    drawn: np.ndarray
+    """[draws, n]: what other users and seeds might have given."""
+    influence: np.ndarray
+    """[users, n], see influence.py."""
+    training: np.ndarray
+    """[n]: variance of the mean over seeds that training gives; 0 where it is unknown."""
+    seeds: np.ndarray
+    """[n]"""
 
-    Args:
-        values: by size [1 + draws, seeds], as stats.draw gives them, of the same users everywhere.
+    def part(self, names: Sequence[str]) -> Means:
+        """Those of these names, in their order: with the same draws."""
+        at = [self.names.index(name) for name in names]
+        return Means(tuple(names), self.y[at], self.drawn[:, at], self.influence[:, at], self.training[at], self.seeds[at])
+
+
+def means(comparison: Comparison, draws: int = DRAWS, seed: int = 0) -> Means:
+    """The loss that belongs to a comparison: logloss itself, or what another metric leaves to 1.
+
+    Errors of users are normal, and the same for all sizes as far as users move them together; those of training follow t
+    distributions of as many degrees of freedom as its variance is known by.
     """
-    rng, drawn = np.random.default_rng(seed), []
-    for value in values:
-        draws, seeds = len(value) - 1, value.shape[1]
-        mean = value[1:].mean(axis=1)
-        if seeds > 1:
-            chosen = np.take_along_axis(value[1:], rng.integers(seeds, size=(draws, seeds)), axis=1).mean(axis=1)
-            mean = mean + math.sqrt(seeds / (seeds - 1)) * (chosen - mean)
-        drawn.append(mean)
-    return np.array([value[0].mean() for value in values]), np.column_stack(drawn)
+    every = list(range(len(comparison.names)))
+    training, freedom = np.nan_to_num(comparison.training), np.nan_to_num(comparison.noise.freedom, nan=math.inf)
+    rng = np.random.default_rng(seed + 1)
+    errors = normal_errors(comparison.users_covariance(every), draws, seed)
+    for at in every:
+        heavy = 1.0 if math.isinf(freedom[at]) else np.sqrt(freedom[at] / rng.chisquare(freedom[at], draws))
+        errors[:, at] += math.sqrt(training[at]) * rng.standard_normal(draws) * heavy
+    y = comparison.point if comparison.metric in LOWER_IS_BETTER else 1 - comparison.point
+    seeds = np.array([len(of) for of in comparison.values])
+    return Means(comparison.names, y, y + errors, comparison.influence, training, seeds)
 
 
-def study(x: Sequence[float], values: Sequence[np.ndarray], seed: int = 0) -> Scaling:
+def study(x: Sequence[float], found: Means) -> Scaling:
     """Fit all shapes that the number of sizes allows, choose, and say what is shown.
 
     Args:
         x: sizes [n], above 0, in any order.
-        values: the loss by size: [1 + draws, seeds], of all users in the first row, of drawn users in the others, the same
-            users for every size; 2 draws at least, in all of which it is defined.
+        found: the loss by size.
 
     Raises:
         ValueError: there is no size, or one that is not a positive number.
@@ -142,26 +153,32 @@ def study(x: Sequence[float], values: Sequence[np.ndarray], seed: int = 0) -> Sc
     if not len(x) or not all(math.isfinite(size) and size > 0 for size in x):
         raise ValueError(f"sizes must be positive numbers, not {list(x)}")
     order = np.argsort(np.asarray(x, np.float64), kind="stable")
-    ascending = [np.asarray(values[at], np.float64) for at in order]
-    runs, freedom = sum(value.shape[1] for value in values), sum(value.shape[1] - 1 for value in values)
-    found = _Data(np.asarray(x, np.float64)[order], *resampled_means(ascending, seed), _covariance(ascending), runs, freedom)
-    fits: dict[Shape, Fit] = {shape: _fit(shape, found) for shape in PARAMETERS if found.sizes >= LEAST_SIZES[shape]}
+    ascending = found.part([found.names[at] for at in order])
+    data = _Data(
+        x=np.asarray(x, np.float64)[order],
+        y=ascending.y,
+        drawn=ascending.drawn,
+        covariance=_covariance(ascending),
+        runs=int(ascending.seeds.sum()),
+        freedom=int((ascending.seeds - 1).sum()),
+    )
+    fits: dict[Shape, Fit] = {shape: _fit(shape, data) for shape in PARAMETERS if data.sizes >= LEAST_SIZES[shape]}
     shape = _best(fits)
     slope = None
     if (line := fits.get("log-linear")) is not None:
         slope = _estimate(math.log(10) * line.parameters[1].value, math.log(10) * line.drawn[:, 1])
-    outcome, reason = _verdict(fits, shape, slope, found)
+    outcome, reason = _verdict(fits, shape, slope, data)
     return Scaling(
-        x=found.x,
-        y=found.y,
-        drawn=found.drawn,
+        x=data.x,
+        y=data.y,
+        drawn=data.drawn,
         outcome=outcome,
         reason=reason,
         slope=slope,
         fits=fits,
         shape=shape,
-        held_out=_held_out(shape, found),
-        exponent=_profile(found) if "power law" in fits else None,
+        held_out=_held_out(shape, data),
+        exponent=_profile(data) if "power law" in fits else None,
     )
 
 
@@ -188,19 +205,15 @@ class _Data:
         return self.x < np.unique(self.x)[-2 if self.sizes >= 8 else -1]
 
 
-def _covariance(values: Sequence[np.ndarray]) -> np.ndarray:
-    """[n, n], diagonal: variances of the sizes' means over seeds, and over drawn users beside what these do to all sizes.
+def _covariance(found: Means) -> np.ndarray:
+    """[n, n], diagonal: variances of the sizes' means over seeds, and over users beside what these do to all sizes.
 
-    The spread over seeds is pooled: of three seeds, each size's own would be a matter of luck, and so would its weight. The
-    full covariance would weigh better if it were known; as it is measured, it can draw a curve past all of its points.
+    The full covariance would weigh better if it were known; as it is measured, it can draw a curve past all of its points.
     """
-    freedom = sum(value.shape[1] - 1 for value in values)
-    squares = sum(float(((value[0] - value[0].mean()) ** 2).sum()) for value in values)
-    pooled = squares / freedom if freedom else 0.0
-    drawn = np.column_stack([value[1:].mean(axis=1) for value in values])
-    beside = drawn - drawn.mean(axis=1, keepdims=True)
-    users = beside.var(axis=0, ddof=1) * len(values) / max(1, len(values) - 1)
-    variance = users + [pooled / value.shape[1] for value in values]
+    count, users = len(found.y), len(found.influence)
+    beside = found.influence - found.influence.mean(axis=1, keepdims=True)
+    of_users = (beside * beside).sum(axis=0) / max(1, users * (users - 1)) * count / max(1, count - 1)
+    variance = of_users + found.training
     # Runs that score alike leave nothing to weigh by.
     return np.diag(variance + max(1e-6 * float(variance.max()), 1e-18))
 
@@ -272,8 +285,8 @@ def _verdict(fits: dict[Shape, Fit], shape: Shape, slope: Estimate | None, data:
     law, best = LEAST_SIZES["power law"], fits[shape]
     if slope is None:
         return "not identified", f"{data.sizes} different sizes, and a trend needs {LEAST_SIZES['log-linear']}, a law {law}"
-    if slope.holds_zero:
-        return "no scaling shown", "the interval of the slope holds zero"
+    if slope.includes_zero:
+        return "no scaling shown", "the interval of the slope includes zero"
     if best.aicc == math.inf:
         return "not identified", "one seed a size, so that the noise of training is unknown"
     if fits["constant"].aicc <= min(found.aicc for found in fits.values()) + CLOSE:

@@ -15,7 +15,7 @@ import pandas as pd
 STEPS = 1024
 """Of a logit of 1; logits are kept between -32 and 32."""
 
-ROW = ("example", "user", "item", "time", "label", "warm_user", "warm_item")
+ROW = ("example", "user", "request", "item", "time", "label", "user_events", "item_events", "user_gap_days")
 """Columns of a row; `label.<name>` of each further label comes beside them."""
 
 

@@ -1,8 +1,9 @@
-"""How much GAUC depends on seeing test labels in live histories: a selection effect, measured without any model.
+"""How much AUC within users depends on seeing test labels in live histories: a selection effect, measured without any model.
 
-GAUC asks only users whose test labels are not all the same. Given that a user has both, a later label is more often the
+It asks only users whose test labels are not all the same. Given that a user has both, a later label is more often the
 opposite of the earlier ones, as the last ball drawn from an urn is (Miller & Sanjurjo 2018, Econometrica 86, on streaks). A
-score that rises with the user's own past rate, which is right for the user on the whole, is then wrong within the user.
+score that rises with the user's own past rate, which is right for the user on the whole, is then wrong within the user. Within a
+request all examples share one history and one past rate, so that there is no such effect.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ class SelectionEffect:
     """Quality of the user's own past rate as a score of the test examples."""
 
     auc: float
-    gauc: float
-    gauc_exchanged: float
+    user_gauc: float
+    user_gauc_exchanged: float
     """With each user's labels put in random order, so that the past says nothing about what comes next: 0.5 were fair."""
+    request_gauc: float
+    """0.5 exactly: a request's examples see the same past."""
     rows_per_user: float
     """Test examples of a user with both labels, mean."""
 
@@ -36,18 +39,17 @@ def selection_effect(data: RankingData, permutations: int = 20, seed: int = 0) -
     everyone = data.log.user_of(np.arange(len(label)))
     user, rng = everyone[test], np.random.default_rng(seed)
 
-    def gauc(labels: np.ndarray) -> metrics.GroupedAuc:
-        return metrics.gauc(labels[test], _own_rate(data, labels)[test], user)
+    def within_users(labels: np.ndarray) -> metrics.GroupedAuc:
+        return metrics.grouped_auc(labels[test], _own_rate(data, labels)[test], user)
 
-    found = gauc(label)
-    exchanged = [gauc(label[np.lexsort((rng.random(len(label)), everyone))]).weighted for _ in range(permutations)]
-    count, positive = np.bincount(user), np.bincount(user, weights=label[test])
-    both = (positive > 0) & (positive < count)
+    found = within_users(label)
+    exchanged = [within_users(label[np.lexsort((rng.random(len(label)), everyone))]).value for _ in range(permutations)]
     return SelectionEffect(
         auc=metrics.auc(label[test], _own_rate(data, label)[test]),
-        gauc=found.weighted,
-        gauc_exchanged=float(np.mean(exchanged)),
-        rows_per_user=float(count[both].mean()) if both.any() else float("nan"),
+        user_gauc=found.value,
+        user_gauc_exchanged=float(np.mean(exchanged)),
+        request_gauc=metrics.grouped_auc(label[test], _own_rate(data, label)[test], data.request[test]).value,
+        rows_per_user=found.rows / found.groups if found.groups else float("nan"),
     )
 
 

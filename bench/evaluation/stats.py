@@ -1,50 +1,53 @@
-"""How sure a difference is: a paired bootstrap over test users, with the spread over seeds beside it.
+"""How sure a number is, and a difference of two: one interval carries both noises, of test users and of training.
 
-Two uncertainties, kept apart.
+A model's value is the mean over its seeds. Its error has two parts. *Users*: other test users would change it; whole users count,
+because the examples of one depend on each other, and all models are asked the same ones, so that what is hard for all cancels in
+a difference (influence.py, the jackknife). *Training*: other seeds would change it (training_noise.py). Values of seeds also
+scatter because each seed errs on other users; that part is already in the first, and is taken off the second. The variances add
+up, and the half-width is their root times a quantile of Student's t: few users or few seeds make it wider (two_noises.py). Users
+of very different size count as fewer: as many as their squared influences are worth.
 
-- Users: how much another sample of test users would change a number. Every interval and win probability here is of this
-  kind. Whole users are drawn, because the examples of one user depend on each other; every model and seed is scored on the
-  same draw, so that what is hard for all of them cancels in a difference. Items, and the trained models, are held fixed.
-- Seeds: how much training the same model again would change a number. `seed_sd` alone is of this kind.
+A row of one seed says nothing of its training noise. It borrows that of the other rows where these have several seeds and are
+alike; else its intervals are the metric's whole range, and nothing is told apart from it. A model that scores alike with every
+seed has no training noise.
 
-A model's value, also in a draw, is the mean over its seeds.
-
-The size of an effect is the difference itself, in units of the metric, beside both noises. A standardised one (Cohen's d) is not
-given: three to five seeds hardly tell a standard deviation, and dividing by it makes small differences look large.
+Nothing is drawn at random but the critical values of many comparisons at once (family.py), from a fixed seed. proof.py measures
+by simulation, and on a project's own records, that the intervals hold what they promise.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from ..errors import UserError
 from ..typed import OrNaN
-from .metrics import EPSILON, check_predictions, checked_arrays, example_logloss, user_auc
-from .weighted_auc import Statistic, weighted_auc
+from . import family
+from .family import ROUNDING
+from .influence import LOWER_IS_BETTER, METRICS, Metric, influence, rows
+from .metrics import EPSILON, check_predictions
+from .training_noise import Known, TrainingNoise, training_noise
+from .two_noises import Noise
 
-Metric = Literal["gauc", "auc", "logloss"]
-IDENTITY = ("example", "user", "item", "time", "label")
+__all__ = ["LOWER_IS_BETTER", "METRICS", "Metric"]
 
-LARGEST: dict[Metric, float] = {"gauc": 1.0, "auc": 1.0, "logloss": -math.log(EPSILON)}
+IDENTITY = ("example", "user", "request", "item", "time", "label")
+
+LARGEST: dict[Metric, float] = {"request_gauc": 1.0, "auc": 1.0, "user_gauc": 1.0, "logloss": -math.log(EPSILON)}
 """Every metric lies between 0 and this."""
 
 LEAST_USERS = 10
-"""Of fewer users, a bootstrap's 95% interval holds the truth in under 90% of samples: it is replaced by the metric's whole
-range, so that all models tie."""
+"""Of fewer users, no 95% interval is trusted: it is replaced by the metric's whole range, so that nothing is told apart."""
 
-_ROUNDING = 1e-12
-"""Differences of metrics below this are rounding."""
-
-_BLOCK = 4_000_000
-"""Numbers in a block of drawn users: 32 MB."""
+Verdict = Literal["better", "worse", "equivalent", "not settled"]
 
 
 class Predictions(NamedTuple):
@@ -54,66 +57,103 @@ class Predictions(NamedTuple):
     """[n], 0 or 1"""
     user: np.ndarray
     """[n]"""
+    request: np.ndarray
+    """[n], id of the (user, request) group"""
     scores: dict[str, list[np.ndarray]]
     """Model -> one array of probabilities [n] per seed."""
 
+    def part(self, mask: np.ndarray) -> Predictions:
+        """Those of a slice of the examples, bool [n]."""
+        scores = {name: [one[mask] for one in seeds] for name, seeds in self.scores.items()}
+        return Predictions(self.label[mask], self.user[mask], self.request[mask], scores)
+
 
 @dataclass(frozen=True)
-class ModelInterval:
-    """One model's value and its difference to the best."""
+class Estimate:
+    """A number with its 95% interval over test users and seeds; NaN where it does not exist."""
 
-    point: OrNaN
-    """Mean over seeds on all test users."""
+    value: OrNaN
     low: OrNaN
     high: OrNaN
-    """95% percentile interval over resampled users."""
-    seed_sd: OrNaN | None
-    """Sample standard deviation over seeds; None for one seed."""
-    difference: OrNaN
-    """This model minus the best."""
-    difference_low: OrNaN
-    difference_high: OrNaN
-    """95% interval of the difference over resampled users, simultaneous over all pairs of models (max-t)."""
-    win_probability: OrNaN
-    """Share of draws in which the best beats this model (ties count half)."""
-
-
-class Difference(NamedTuple):
-    """A metric of one model minus that of another."""
-
-    value: float
-    low: OrNaN
-    high: OrNaN
-    """95% interval over resampled users, for all differences that were asked for together."""
 
     @property
     def shown(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
 
-
-class Drawn(NamedTuple):
-    """A metric of several models on the same resampled users."""
-
-    values: dict[str, np.ndarray]
-    """Model -> [1 + draws, seeds]: on all users in the first row, on drawn ones in the others; NaN where it does not exist."""
-    users: int
-    """As in BootstrapResult."""
+    @property
+    def includes_zero(self) -> bool:
+        return self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)
-class BootstrapResult:
-    """All models on the same resampled users."""
+class ModelInterval:
+    """One model's value, and how far it lies from the best."""
+
+    point: OrNaN
+    """Mean over seeds on all test users."""
+    low: OrNaN
+    high: OrNaN
+    """95% interval over test users and seeds."""
+    seed_sd: OrNaN | None
+    """Sample standard deviation over seeds, of these alone; None for one seed."""
+    training: Known
+    """How its training noise, a part of every interval, is known."""
+    difference: OrNaN
+    """This model minus the one with the best value."""
+    difference_low: OrNaN
+    difference_high: OrNaN
+    """95% interval of the difference, for all pairs of models at once: so that the best may be chosen by the same numbers."""
+    among_best: bool
+    """Whether it cannot be told from the truly best, see Standing."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All models on the same test users."""
 
     metric: Metric
     best: str
+    """With the best value."""
     models: dict[str, ModelInterval]
-    indistinguishable: frozenset[str]
-    """The best and every model whose interval of the difference holds 0."""
-    users: int = 0
-    """Users the metric depends on. gauc: with both labels; auc: with a positive or with a negative, the fewer; logloss: all."""
-    critical: float = math.nan
-    """Half-widths of differences in units of their standard error; 1.96 would hold for one comparison of many users."""
+    among_best: frozenset[str]
+    """The models that cannot be told from the best: with 95% confidence, the truly best is one of them."""
+    users: int
+    """Users that the metric depends on, see influence.Rows.matter."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a single comparison of two models of a table can show: medians over pairs of models whose training has noise, or over
+    all pairs if there is none of those."""
+
+    half_width: OrNaN
+    """Of the 95% interval of a difference: a difference of this size is just shown."""
+    detectable: OrNaN
+    """The true difference that would be shown in 80% of samples: the half-width and 0.84 standard errors."""
+
+
+def verdict(low: float, high: float, margin: float, lower_is_better: bool = False) -> Verdict:
+    """One of four words for a difference, from its 95% interval.
+
+    Args:
+        low, high: ends of the interval of the first model minus the second; both may be NaN, where there is none.
+        margin: a difference of at most this matters to nobody, in units of the metric; 0 or more.
+
+    Returns:
+        equivalent: the whole interval lies within -margin and +margin, even where it leaves out zero. better, worse: it leaves
+        out zero on that side. not settled: anything else; an end that is exactly zero includes zero.
+
+    Raises:
+        ValueError: the margin is negative or not a number, or the ends are in the wrong order.
+    """
+    if not margin >= 0 or low > high:
+        raise ValueError(f"an interval from {low} to {high} with a margin of {margin}")
+    if -margin <= low and high <= margin and margin > 0:
+        return "equivalent"
+    if low > 0 or high < 0:
+        return "better" if (low > 0) != lower_is_better else "worse"
+    return "not settled"
 
 
 def seed_spread(values: Sequence[float]) -> tuple[float, float | None]:
@@ -125,7 +165,7 @@ def align(frames: dict[str, list[pd.DataFrame]]) -> Predictions:
     """The predictions of each model's seeds side by side, after checking that all tables are about the same rows.
 
     Raises:
-        UserError: there is no table, a table is broken, or two tables differ in an example, user, item, time or label.
+        UserError: there is no table, a table is broken, or two tables differ in an example, user, request, item, time or label.
     """
     if not frames or not all(frames.values()):
         raise UserError("there are no predictions to compare; run the models first")
@@ -141,197 +181,215 @@ def align(frames: dict[str, list[pd.DataFrame]]) -> Predictions:
                 both = f"predictions of {name} and {first_name}"
                 raise UserError(f"{both} are not about the same rows ({what}); run both on the same data again")
     scores = {name: [table["score"].to_numpy(np.float64) for table in tables] for name, tables in frames.items()}
-    return Predictions(first["label"].to_numpy(), first["user"].to_numpy(), scores)
+    return Predictions(first["label"].to_numpy(), first["user"].to_numpy(), first["request"].to_numpy(), scores)
 
 
-def paired_bootstrap(
-    label: np.ndarray, user: np.ndarray, scores: dict[str, list[np.ndarray]], metric: Metric, draws: int = 1000, seed: int = 0
-) -> BootstrapResult:
-    """Resample users with replacement, the same users for every model and seed.
+def compare(predictions: Predictions, metric: Metric) -> Comparison:
+    """What all intervals of a metric rest on: values by seed, influence of users, noise of training.
 
-    The interval of a difference is d +- c se(d), with se over the draws and c the 95% quantile over draws of the largest
-    |d* - d| / se(d) (max-t; Romano & Wolf 2005). The largest over all pairs of models, not only those with the best: the
-    best was chosen by looking at the same numbers, and models that are equal in truth would else be told apart in more
-    than 5% of the cases.
-
-    Args:
-        label, user: [n].
-        scores: model -> one array of probabilities [n] per seed.
-        draws: bootstrap draws, 2 at least. Draws in which the metric does not exist are left out.
-
-    Returns:
-        Points are NaN if the metric does not exist. With fewer than LEAST_USERS users that matter, nothing is told apart and
-        a win probability is 0.5.
+    Models that are compared should be measured together: the training noise of each leans on that of all.
 
     Raises:
-        ValueError: there is nothing to draw from, arrays are not of one length, or hold what is no label or no score.
+        ValueError: there are no examples or no models, arrays are not of one length, or hold what is no label or no score.
     """
-    names = list(scores)
-    by_seed, point, drawn, users = _drawn(label, user, scores, metric, draws, seed)
-    sign = -1 if metric == "logloss" else 1
-    best = int(np.argmax(np.nan_to_num(sign * point, nan=-math.inf)))
-    trusted = users >= LEAST_USERS and len(drawn) > 1
-    critical = _critical_value(point, drawn) if trusted else math.nan
-    models = {}
-    for at, name in enumerate(names):
-        ahead = sign * (drawn[:, best] - drawn[:, at])
-        if trusted:
-            low, high = np.quantile(drawn[:, at], [0.025, 0.975])
-            half = max(critical * float(ahead.std(ddof=1)), _ROUNDING)
-            wins = np.mean(ahead > _ROUNDING) + np.mean(np.abs(ahead) <= _ROUNDING) / 2
-        else:
-            low, high, half, wins = 0.0, LARGEST[metric], LARGEST[metric], 0.5
-        difference = float(point[at] - point[best])
-        models[name] = ModelInterval(
-            point=float(point[at]),
-            low=float(low),
-            high=float(high),
-            seed_sd=seed_spread(by_seed[at][0].tolist())[1],
-            difference=difference,
-            difference_low=difference - half if at != best else 0.0,
-            difference_high=difference + half if at != best else 0.0,
-            win_probability=float(wins),
+    if not predictions.scores or not all(predictions.scores.values()):
+        raise ValueError("a comparison needs models with at least one seed each")
+    asked = rows(predictions.label, predictions.user, predictions.request)
+    measured = {name: [influence(metric, asked, score) for score in seeds] for name, seeds in predictions.scores.items()}
+    return assemble(metric, measured, asked.matter(metric))
+
+
+def assemble(metric: Metric, measured: Mapping[str, Sequence[tuple[float, np.ndarray]]], users: int) -> Comparison:
+    """A comparison from what `influence` said of each seed.
+
+    Args:
+        measured: model -> value and influence [U] of each seed, of the same users everywhere.
+        users: those that the metric depends on.
+    """
+    values, means, beside = [], [], []
+    for seeds in measured.values():
+        by_seed = np.array([of for _, of in seeds])
+        mean = by_seed.mean(axis=0)
+        # What each seed does to users beside what all seeds of the model do: the variance of a single one.
+        own = float(((by_seed - mean) ** 2).sum()) / max(1, len(seeds) - 1)
+        values.append(np.array([value for value, _ in seeds]))
+        means.append(mean)
+        beside.append(own / _pairs_of(len(mean)))
+    return Comparison(
+        metric, tuple(measured), tuple(values), np.column_stack(means), np.array(beside), training_noise(values), users
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of several models on the same users: everything that is said of their differences follows from this."""
+
+    metric: Metric
+    names: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+    """By model, one value a seed; NaN where the metric does not exist."""
+    influence: np.ndarray
+    """[users, M], mean over seeds, see influence.py."""
+    beside: np.ndarray
+    """[M]: the part of the variance over seeds that comes from the users asked, not from training."""
+    noise: TrainingNoise
+    users: int
+    """Users that the metric depends on."""
+
+    @functools.cached_property
+    def point(self) -> np.ndarray:
+        """[M], means over seeds."""
+        return np.array([statistics.fmean(of) for of in self.values])
+
+    @property
+    def trusted(self) -> bool:
+        return self.users >= LEAST_USERS
+
+    @functools.cached_property
+    def training(self) -> np.ndarray:
+        """[M]: variance of a model's mean over seeds that training gives; NaN where it is unknown."""
+        seeds = np.array([len(of) for of in self.values])
+        return np.maximum(0.0, self.noise.variance - self.beside) / seeds
+
+    def place(self, name: str) -> int:
+        return self.names.index(name)
+
+    def users_covariance(self, chosen: Sequence[int]) -> np.ndarray:
+        """Of the means over seeds of these models, [m, m]: what users give."""
+        users = self.influence[:, list(chosen)]
+        return np.einsum("ua,ub->ab", users, users) / _pairs_of(len(users))
+
+    def covariance(self, chosen: Sequence[int]) -> np.ndarray:
+        """The same with what training gives; an unknown training noise counts as none."""
+        return self.users_covariance(chosen) + np.diag(np.nan_to_num(self.training[list(chosen)]))
+
+    def noise_of(self, first: int, second: int | None = None) -> Noise:
+        """Of a model's value, or of the first minus the second model."""
+        deviation = self.influence[:, first] - (0.0 if second is None else self.influence[:, second])
+        squares, users = deviation * deviation, len(deviation)
+        # 3 (sum d^2)^2 / sum d^4: of normal deviations of one size, their number.
+        worth = 3 * float(squares.sum()) ** 2 / max(float((squares * squares).sum()), 1e-300)
+        models = [(at, len(self.values[at])) for at in ([first] if second is None else [first, second])]
+        whole = [float(self.noise.variance[at]) / seeds for at, seeds in models]
+        doubt = sum(one**2 / float(self.noise.freedom[at]) for one, (at, _) in zip(whole, models, strict=True))
+        # What two models borrow from a common variance is wrong in both of them together.
+        borrowed = sum(float(self.noise.borrowed[at]) / seeds for at, seeds in models)
+        doubt += borrowed**2 / self.noise.pooled if borrowed > 0 else 0.0
+        return Noise(
+            users=float(squares.sum()) / _pairs_of(users),
+            users_freedom=max(1.0, min(worth, users - 1.0)),
+            training=sum(float(self.training[at]) for at, _ in models),
+            training_whole=sum(whole),
+            training_freedom=sum(whole) ** 2 / doubt if doubt > 0 else math.inf,
         )
-    apart = {name for name, model in models.items() if model.difference_low > 0 or model.difference_high < 0}
-    return BootstrapResult(metric, names[best], models, frozenset(models.keys() - apart), users, critical)
+
+    def value(self, name: str) -> Estimate:
+        """A model's value, on its own; the interval stays within the metric's range."""
+        point, half, most = float(self.point[self.place(name)]), self.half_width(name), LARGEST[self.metric]
+        if math.isnan(point):
+            return Estimate(point, point, point)
+        return Estimate(point, max(0.0, point - half) if half < most else 0.0, min(most, point + half))
+
+    def half_width(self, name: str) -> float:
+        """Of the interval of a model's value on its own."""
+        return self._half_width(self.noise_of(self.place(name)))
+
+    def differences(self, pairs: Sequence[tuple[str, str]]) -> list[Estimate]:
+        """Of the first minus the second model of each pair, with intervals that hold for all of these pairs at once.
+
+        Fewer comparisons, chosen before the numbers were seen, have narrower intervals than all pairs of models. One pair has the
+        interval of a single comparison.
+
+        Args:
+            pairs: of names; none gives none.
+        """
+        first, second = ([self.place(pair[side]) for pair in pairs] for side in (0, 1))
+        chosen = sorted({*first, *second})
+        critical = family.SINGLE
+        if len(pairs) > 1 and self.trusted:
+            column = {at: place for place, at in enumerate(chosen)}
+            errors = family.normal_errors(self.covariance(chosen))
+            critical = family.largest(errors, [(column[a], column[b]) for a, b in zip(first, second, strict=True)])
+        return [self._difference(a, b, critical) for a, b in zip(first, second, strict=True)]
+
+    def difference(self, one: str, other: str) -> Estimate:
+        """The first minus the second, as a single comparison."""
+        return self.differences([(one, other)])[0]
+
+    def standing(self) -> Standing:
+        """Which models may be the best, and how far all lie from the one with the best value.
+
+        The best is chosen by the same numbers as it is compared by. So differences to it hold for all pairs of models at once.
+        Which models may be the best is asked by multiple comparisons with the best (Hsu 1996, section 4.1): model k is left out
+        if any other is ahead of it by more than chance allows the largest of all differences to k, one-sided, in 95% of samples.
+        This asks less than all pairs do and leaves out more models: every one whose difference to the best leaves out zero, and
+        some of which it does not.
+        """
+        names, point, count = self.names, self.point, len(self.names)
+        sign = -1 if self.metric in LOWER_IS_BETTER else 1
+        best = int(np.argmax(np.nan_to_num(sign * point, nan=-math.inf)))
+        every = list(itertools.combinations(range(count), 2))
+        errors = family.normal_errors(self.covariance(range(count))) if self.trusted and count > 1 else None
+        critical = family.SINGLE if errors is None else family.largest(errors, every)
+        models = {}
+        for at, name in enumerate(names):
+            own, apart = self.value(name), Estimate(0.0, 0.0, 0.0)
+            if at != best:
+                apart = self._difference(at, best, critical)
+            models[name] = ModelInterval(
+                point=own.value,
+                low=own.low,
+                high=own.high,
+                seed_sd=seed_spread(self.values[at].tolist())[1],
+                training=self.noise.known[at],
+                difference=apart.value,
+                difference_low=apart.low,
+                difference_high=apart.high,
+                among_best=at == best or self._may_be_best(at, sign, errors),
+            )
+        chosen = frozenset(name for name, model in models.items() if model.among_best)
+        return Standing(self.metric, names[best], models, chosen, self.users)
+
+    def _may_be_best(self, at: int, sign: int, errors: np.ndarray | None) -> bool:
+        others = [other for other in range(len(self.names)) if other != at]
+        if errors is None:
+            return True
+        critical = family.largest_ahead(errors, at, others)
+        return not any(
+            sign * float(self.point[other] - self.point[at]) > self._half_width(self.noise_of(other, at), critical)
+            for other in others
+        )
+
+    def resolution(self) -> Resolution:
+        """The smallest differences that a single comparison of two typical models could show; NaN for a single model, and the
+        whole range where no interval is trusted."""
+        count = len(self.names)
+        noisy = [at for at in range(count) if self.noise.known[at] != "none"]
+        chosen = noisy if len(noisy) > 1 else list(range(count))
+        found = [self.noise_of(one, other) for one, other in itertools.combinations(chosen, 2)]
+        if not found or np.isnan(self.point).any():
+            return Resolution(math.nan, math.nan)
+        widths, powers = [], []
+        for noise in found:
+            half = self._half_width(noise)
+            widths.append(half)
+            powers.append(half + noise.error * family.t_quantile(_POWER, noise.freedom) if half < LARGEST[self.metric] else half)
+        return Resolution(statistics.median(widths), statistics.median(powers))
+
+    def _difference(self, one: int, other: int, critical: float) -> Estimate:
+        value = float(self.point[one] - self.point[other])
+        half = self._half_width(self.noise_of(one, other), critical)
+        return Estimate(value, value - half, value + half)
+
+    def _half_width(self, noise: Noise, critical: float = family.SINGLE) -> float:
+        if not self.trusted:
+            return LARGEST[self.metric]
+        return min(LARGEST[self.metric], max(noise.half_width(critical), ROUNDING))
 
 
-def differences(
-    label: np.ndarray,
-    user: np.ndarray,
-    scores: dict[str, list[np.ndarray]],
-    pairs: Sequence[tuple[str, str]],
-    metric: Metric,
-    draws: int = 1000,
-    seed: int = 0,
-) -> list[Difference]:
-    """Of the first minus the second model of each pair, on the users that `paired_bootstrap` draws.
-
-    Intervals are as there, but c is the quantile of the largest deviation over these pairs alone, so that they hold for all
-    of them at once: fewer comparisons, chosen beforehand, have narrower intervals than all pairs of models. One pair has the
-    interval of a single comparison.
-
-    Args:
-        pairs: names of `scores`; at least one.
-
-    Raises:
-        ValueError: as `paired_bootstrap`.
-    """
-    place = {name: at for at, name in enumerate(scores)}
-    first, second = (np.array([place[pair[side]] for pair in pairs]) for side in (0, 1))
-    _, point, drawn, users = _drawn(label, user, scores, metric, draws, seed)
-    value, resampled = point[first] - point[second], drawn[:, first] - drawn[:, second]
-    if users < LEAST_USERS or len(drawn) < 2:
-        half = np.full(len(pairs), LARGEST[metric])
-    else:
-        critical = float(np.quantile(_largest_deviation(value, resampled), 0.95))
-        half = np.maximum(critical * resampled.std(axis=0, ddof=1), _ROUNDING)
-    return [Difference(float(v), float(v - h), float(v + h)) for v, h in zip(value, half, strict=True)]
+_POWER = 0.8416212335729143
+"""80% quantile of a normal variable."""
 
 
-def draw(
-    label: np.ndarray, user: np.ndarray, scores: dict[str, list[np.ndarray]], metric: Metric, draws: int = 1000, seed: int = 0
-) -> Drawn:
-    """What `paired_bootstrap` rests on: every model and seed on the same resampled users.
-
-    Raises:
-        ValueError: as `paired_bootstrap`.
-    """
-    if draws < 2 or not scores or not all(scores.values()) or not len(label):
-        raise ValueError("a bootstrap needs examples, models with at least one seed each, and 2 draws or more")
-    if len(user) != len(label):
-        raise ValueError(f"{len(user)} users for {len(label)} labels")
-    label = np.asarray(label)
-    arrays = [checked_arrays(label, array)[1] for seeds in scores.values() for array in seeds]
-    _, group = np.unique(user, return_inverse=True)
-    values = _values(label, group, arrays, metric, draws, seed)
-    by_seed = np.split(values, np.cumsum([len(seeds) for seeds in scores.values()])[:-1], axis=1)
-    return Drawn(dict(zip(scores, by_seed, strict=True)), _users_that_matter(label, group, metric))
-
-
-def _drawn(
-    label: np.ndarray, user: np.ndarray, scores: dict[str, list[np.ndarray]], metric: Metric, draws: int, seed: int
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, int]:
-    """By model its seeds' values [1 + draws, seeds]; means over seeds on all users [M] and on drawn ones [draws, M], without
-    the draws in which the metric does not exist; the number of users that matter."""
-    values, users = draw(label, user, scores, metric, draws, seed)
-    by_model = np.column_stack([value.mean(axis=1) for value in values.values()])
-    drawn = by_model[1:][~np.isnan(by_model[1:]).any(axis=1)]
-    return list(values.values()), by_model[0], drawn, users
-
-
-def _values(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric, draws: int, seed: int) -> np.ndarray:
-    """The metric [1 + draws, arrays]: of all users in the first row, of drawn users in the others; NaN where undefined."""
-    users = int(group.max()) + 1
-    with threadpool_limits(1, "blas"):  # sums of products in one order, so that a board has the same bytes everywhere
-        blocks = [
-            np.concatenate([statistic(drawn) for drawn in resamples(users, draws, seed)])
-            for statistic in _statistics(label, group, arrays, metric)
-        ]
-    return np.concatenate(blocks, axis=1)
-
-
-def resamples(users: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each user is drawn, float64 [rows, users] block by block: first everyone once, then `draws` random rows."""
-    yield np.ones((1, users))
-    rng = np.random.default_rng(seed)
-    step = max(1, _BLOCK // users)
-    for begin in range(0, draws, step):
-        block = np.empty((min(step, draws - begin), users))
-        for row in block:
-            row[:] = np.bincount(rng.integers(users, size=users), minlength=users)
-        yield block
-
-
-def _statistics(label: np.ndarray, group: np.ndarray, arrays: list[np.ndarray], metric: Metric) -> Iterator[Statistic]:
-    """What computes the metric of all arrays, in their order. AUC comes one by one: its parts are as long as the data."""
-    if metric == "auc":
-        yield from (weighted_auc(label == 1, group, array) for array in arrays)
-        return
-    size = np.bincount(group).astype(np.float64)
-    if metric == "logloss":
-        totals = np.column_stack([np.bincount(group, weights=example_logloss(label, array)) for array in arrays])
-    else:
-        value = np.column_stack([user_auc(label, array, group)[1] for array in arrays])
-        # Whether a user has both labels does not depend on the scores: all arrays leave out the same users.
-        size[np.isnan(value[:, 0])] = 0
-        totals = np.nan_to_num(value) * size[:, None]
-
-    def statistic(drawn: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            return (drawn @ totals) / (drawn @ size)[:, None]
-
-    yield statistic
-
-
-def _users_that_matter(label: np.ndarray, group: np.ndarray, metric: Metric) -> int:
-    count = np.bincount(group)
-    positives = np.bincount(group, weights=label == 1)
-    if metric == "gauc":
-        return int(((positives > 0) & (positives < count)).sum())
-    if metric == "auc":
-        return int(min((positives > 0).sum(), (positives < count).sum()))
-    return len(count)
-
-
-def _critical_value(point: np.ndarray, drawn: np.ndarray) -> float:
-    """95% quantile over draws of the largest standardised deviation of any difference of two models; 0 if none varies.
-
-    Args:
-        point: [M] values on all users.
-        drawn: [draws, M] values on the drawn users.
-    """
-    largest = np.zeros(len(drawn))
-    for at in range(len(point) - 1):
-        found = _largest_deviation(point[at + 1 :] - point[at], drawn[:, at + 1 :] - drawn[:, [at]])
-        largest = np.maximum(largest, found)
-    return float(np.quantile(largest, 0.95))
-
-
-def _largest_deviation(value: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """[draws]: in each draw the largest |d* - d| / se(d) over differences d [P], drawn [draws, P]; 0 where none varies."""
-    error = drawn.std(axis=0, ddof=1)
-    varies = error > _ROUNDING
-    if not varies.any():
-        return np.zeros(len(drawn))
-    return (np.abs(drawn - value)[:, varies] / error[varies]).max(axis=1)
+def _pairs_of(users: int) -> int:
+    return max(1, users * (users - 1))

@@ -13,25 +13,34 @@ from typing import Any, Literal
 from ..config import DataConfig, TrainConfig, Tuning
 from ..data.content import ContentFacts
 from ..errors import UserError
+from ..evaluation.slices import PARTS
 from ..identity import data_hash
 from ..typed import Broken, OrNaN, as_json, from_dict, parse, read
 
 SCHEMA_VERSION = 4
 
-SLICES = ("all", "warm_user", "cold_user", "warm_item", "cold_item")
-"""Parts of the examples; warm: the user (the item) has training events."""
+SLICES = ("all", *PARTS)
+"""Parts of the examples: all, and those of evaluation/slices.py, by training events of the user (`user_events: 1-19`), days since
+the last of them (`user_gap: 7-29`, `none` without any) and training events of the item (`item_events: 0`)."""
 
 METRICS = {
+    "request_gauc": "AUC within (user, request) groups, weighted by their examples; over groups with both labels",
+    "request_groups": "(user, request) groups with both labels",
+    "request_groups_dropped": "(user, request) groups with a single label value, left out of request_gauc",
+    "request_rows": "examples of the groups with both labels",
+    "request_ndcg@10": "mean over the same groups, each counting the same",
+    "request_mrr": "reciprocal rank of the first positive, mean over the same groups",
     "auc": "area under the ROC curve over all examples, ties counting half",
-    "gauc": "AUC within users, weighted by their examples; over users with both labels",
-    "gauc_unweighted": "plain mean over the same users",
-    "gauc_users": "users with both labels",
-    "gauc_users_dropped": "users with a single label value, left out of GAUC",
+    "auc_pairs_within_request": "share of the pairs of a positive and a negative that AUC counts which lie within one request",
+    "auc_pairs_within_user": "the same within one user",
+    "user_gauc": "AUC within users, weighted by their examples; over users with both labels",
+    "user_gauc_users": "users with both labels",
+    "user_gauc_users_dropped": "users with a single label value, left out of user_gauc",
+    "user_gauc_rows": "examples of the users with both labels",
     "logloss": "mean cross-entropy, nats per example",
     "ne": "logloss over the entropy of the examples' own base rate",
     "ece": "expected calibration error, a difference of probabilities",
-    "ndcg@10": "per user, mean over users with a positive",
-    "ndcg_users": "users with a positive",
+    "ece_floor": "what ece would be expected to be if every predicted probability were right",
     "n": "examples",
     "positives": "examples with label 1",
 }
@@ -173,8 +182,8 @@ class Point:
     train_loss: float
     """Mean cross-entropy over the epoch's training examples in nats, while the weights moved."""
     valid_auc: float
-    valid_gauc: OrNaN
-    """NaN if no validation user has both labels."""
+    valid_request_gauc: OrNaN
+    """NaN if no validation request has both labels."""
     valid_logloss: float
     """Nats per example."""
     seconds: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+from ..evaluation.cards import shown
 from ..evaluation.stats import ModelInterval
 from .leaderboard import TUNED, Board
 from .measured import Row
@@ -24,16 +25,16 @@ def answer(board: Board) -> str:
     if generative is None or classical is None:
         missing = "generative" if generative is None else "classical"
         return f"Not asked: no {missing} ranker was run."
-    shown, best = board.headline.upper(), board.rows[0]
-    pair = f"{shown} of {generative.label} minus {classical.label} is"
+    metric, best = shown(board.headline), board.rows[0]
+    pair = f"{metric} of {generative.label} minus {classical.label} is"
     if best.family == "floor":
         value = _found(board, generative).point - _found(board, classical).point
         return f"No: the best row is a floor, {best.label}. Of the best rows of both families, {pair} {value:+.4f}."
     rival = classical if best is generative else generative
-    pair = f"{pair} {_words(_found(board, rival), turned=best is generative)}" + ", which holds zero" * rival.tied
+    pair = f"{pair} {_words(_found(board, rival), turned=best is generative)}" + ", which includes zero" * rival.tied
     tied = ", ".join(row.label for row in board.rows if row.family == rival.family and row.tied)
     if best is generative:
-        verdict = f"Not shown: {best.label} has the highest {shown}, but cannot be told from {tied}"
+        verdict = f"Not shown: {best.label} has the highest {metric}, but cannot be told from {tied}"
         return f"{verdict if tied else f'Yes: {best.label} is above every classical ranker'}; {pair}."
     verdict = (
         f"no generative ranker is shown to be above {best.label}" if tied else f"{best.label} is above every generative ranker"
@@ -44,10 +45,10 @@ def answer(board: Board) -> str:
 def best_rows(board: Board) -> str:
     """The best row and those that cannot be told from it, in words."""
     tied = [row.label for row in board.rows[1:] if row.tied]
-    best, shown = board.rows[0], board.headline.upper()
-    first = f"Best by {shown}: {best.label} ({_found(board, best).point:.4f})"
+    best, metric = board.rows[0], shown(board.headline)
+    first = f"Best by {metric}: {best.label} ({_found(board, best).point:.4f})"
     if not tied:
-        return f"{first}, told apart from every other row."
+        return f"{first}, and no other row may be the best."
     floor = next((row.label for row in board.rows[1:] if row.tied and row.family == "floor"), None)
     also = f" Among these is a floor, {floor}: nothing is shown to have been learnt." if floor and best.family != "floor" else ""
     return f"{first}. Not distinguishable from it: {', '.join(tied)}.{also}"
@@ -100,7 +101,7 @@ def _best(board: Board, family: str) -> Row | None:
 
 
 def _found(board: Board, row: Row) -> ModelInterval:
-    return row.gauc if board.headline == "gauc" else row.auc
+    return getattr(row, board.headline)
 
 
 def _words(found: ModelInterval, turned: bool = False) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..evaluation.calibration import Reliability, reliability
+from ..evaluation.reliability import Reliability, reliability
 from ..records.schema import Point, RunRecord
 from ..records.store import Store
 from .leaderboard import Board

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..evaluation.stats import Difference
+from ..evaluation.stats import Estimate
 from .lines import Mark, figure
 from .plots import COLOURS, MARKERS, STYLE
 
@@ -28,7 +28,7 @@ class Rung:
     family: str
     level: Mark
     """Its `x` is not looked at."""
-    difference: Difference | None = None
+    difference: Estimate | None = None
     """None for what others are compared with."""
 
 
@@ -98,7 +98,7 @@ def _level(axes: Axes, rung: Rung, y: float) -> None:
     axes.plot([level.value], [y], MARKERS[rung.family], color=colour, markersize=5, zorder=3)
 
 
-def _difference(axes: Axes, rung: Rung, found: Difference, y: float) -> None:
+def _difference(axes: Axes, rung: Rung, found: Estimate, y: float) -> None:
     if math.isnan(found.value):
         return
     colour = COLOURS[rung.family]
@@ -112,7 +112,7 @@ def _key(groups: Mapping[str, Sequence[Rung]]) -> list[Line2D]:
     families = [family for family in COLOURS if any(rung.family == family for rung in rungs)]
     parts = [
         *(Line2D([], [], color=COLOURS[one], marker=MARKERS[one], linestyle="", label=one) for one in families),
-        Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users"),
+        Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users and seeds"),
         Line2D([], [], color="black", linewidth=1.2, label="95% of the paired difference"),
         Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle="", label="hollow: no difference shown"),
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import UserError
-from ..evaluation.stats import Metric, ModelInterval
+from ..evaluation.cards import shown
+from ..evaluation.stats import ModelInterval, Resolution
 from ..records.schema import DataFacts, RunRecord
 from ..records.store import Store
-from .measured import Bootstrap, Row, difference, measure, sampled, test_slices
+from .measured import HEADLINES, Headline, Measured, Row, measure, sampled, test_slices
 
 SHARED = ("dataset", "split", "history_length", "time", "feedback_delay", "test_history", "test_negatives", "test_negative_rate")
 """Data settings that decide what a model may see and what it is asked; all rows of a board have the same."""
@@ -29,20 +30,21 @@ class Board:
     facts: DataFacts
     settings: dict[str, Any]
     """The shared data settings."""
-    headline: Literal["gauc", "auc"]
+    headline: Headline
     """What orders the rows and decides ties, see Measured."""
     rows: tuple[Row, ...]
     """Best first."""
     statements: tuple[str, ...]
     """What follows from the rows, in words."""
     failures: tuple[str, ...]
-    gauc_users: int
-    gauc_users_dropped: int
-    """Test users with a single label value: they have no AUC and take no part in GAUC."""
-    draws: int
+    request_groups: int
+    request_groups_dropped: int
+    """(user, request) groups of the test with a single label value: they have no AUC and take no part in request GAUC."""
+    resolution: dict[str, Resolution]
+    """Metric -> the smallest differences that the board can show."""
 
 
-def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
+def build(store: Store, dataset: str, split: str) -> Board:
     """The board of all real (not simulated) records of a data set and split.
 
     Raises:
@@ -56,11 +58,10 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         raise UserError(f"no {what} of {dataset}@{split} in {store.root}; start with: rankbench run --dataset {dataset}")
     _refuse_mixture(finished)
     groups = _groups(finished)
-    found = measure(store, groups, draws)
-    headline, bootstrap = found.headline, found.bootstrap
+    found = measure(store, groups)
+    headline = found.headline
     rows = sorted(found.rows, key=lambda row: (-getattr(row, headline).point, row.label))
     whole = test_slices(finished[0])["all"]
-    frozen = finished[0].config["data"]["test_history"] == "frozen"
     return Board(
         dataset=dataset,
         split=split,
@@ -70,26 +71,26 @@ def build(store: Store, dataset: str, split: str, draws: int = 1000) -> Board:
         rows=tuple(rows),
         statements=(
             *about_sampling(finished[0]),
-            *_about_headline(rows, headline, frozen),
-            *_about_quality(rows, headline, bootstrap),
+            *_about_headline(rows, headline),
+            *_about_quality(rows, found),
             *about_runs(rows, finished),
         ),
         failures=(
             *(f"{_name(r)}: {r.error}" for r in records if r.status == "failed"),
             *(f"{_name(r)}: left out, its scores are not here" for r in every if r not in finished),
         ),
-        gauc_users=int(whole["gauc_users"] or 0),
-        gauc_users_dropped=int(whole["gauc_users_dropped"] or 0),
-        draws=draws,
+        request_groups=int(whole["request_groups"] or 0),
+        request_groups_dropped=int(whole["request_groups_dropped"] or 0),
+        resolution={metric: comparison.resolution() for metric, comparison in found.comparisons.items()},
     )
 
 
-def by_metric(board: Board, metric: Literal["gauc", "auc"]) -> Board:
+def by_metric(board: Board, metric: Headline) -> Board:
     """The same board ordered, and its ties decided, by `metric`; the sentences stay those of the headline."""
     rows = []
     for row in board.rows:
         found: ModelInterval = getattr(row, metric)
-        rows.append(replace(row, tied=found.difference_low <= 0 <= found.difference_high))
+        rows.append(replace(row, tied=found.among_best))
     rows.sort(key=lambda row: (-getattr(row, metric).point, row.label))
     return replace(board, headline=metric, rows=tuple(rows))
 
@@ -165,39 +166,37 @@ def about_sampling(record: RunRecord) -> Iterable[str]:
         )
 
 
-def _about_headline(rows: list[Row], headline: str, frozen: bool) -> Iterable[str]:
-    if headline == "gauc":
-        return
-    if math.isnan(rows[0].gauc.point):
-        yield "Fewer than two test users have both labels, so there is no GAUC: rows are ordered and compared by AUC."
-    elif not frozen:
-        yield (
-            "Rows are ordered and compared by AUC. Histories are live: a test example sees its user's earlier test labels. "
-            "GAUC asks only users with both labels, whose later labels then tend to be the opposite of their earlier ones, and "
-            "so punishes every model that reads the user's past (docs/gauc.md); data.test_history=frozen has no such effect."
-        )
-        own = next((row for row in rows if row.model == "own-rate"), None)
-        if own is not None:
-            numbers = f"AUC {own.auc.point:.4f}, GAUC {own.gauc.point:.4f}"
-            yield f"The size of that effect: own-rate, the user's own past rate as a score, has {numbers}."
+def _about_headline(rows: list[Row], headline: Headline) -> Iterable[str]:
+    if headline == "auc":
+        yield "Fewer than two test users have a request with both labels: rows are ordered and compared by AUC."
+    elif max(rows, key=lambda row: row.auc.point).label != rows[0].label:
+        best = max(rows, key=lambda row: row.auc.point)
+        yield f"Within a request {rows[0].label} is first, over all pairs of examples (AUC) {best.label}."
 
 
-def _about_quality(rows: list[Row], headline: Literal["gauc", "auc"], bootstrap: Bootstrap) -> Iterable[str]:
+def _about_quality(rows: list[Row], found: Measured) -> Iterable[str]:
     """The sentences that follow from the predictions: ties, models that do not beat the floors, HSTU against DIN."""
-    shown = headline.upper()
+    headline = found.headline
+    name = shown(headline)
     tied = [row.label for row in rows[1:] if row.tied]
     if tied:
-        yield f"Not distinguishable from the best ({rows[0].label}) by {shown}: {', '.join(tied)}."
+        yield f"Not distinguishable from the best ({rows[0].label}) by {name}: {', '.join(tied)}."
     elif len(rows) > 1:
-        yield f"{rows[0].label} is the best by {shown}; the intervals of all differences to it leave out zero."
-    yield from _about_floors(rows, ("gauc", "auc") if headline == "gauc" else ("auc",), bootstrap)
+        yield f"{rows[0].label} is the best by {name}: no other row may be, at 95% confidence."
+    resolution = found.comparisons[headline].resolution()
+    if len(rows) > 1 and not math.isnan(resolution.half_width):
+        yield (
+            f"The smallest difference in {name} that two typical rows can show here is {resolution.half_width:.4f}; a true one "
+            f"of {resolution.detectable:.4f} would be shown in 80% of samples."
+        )
+    yield from _about_floors(rows, HEADLINES if headline == "request_gauc" else ("auc",), found)
     for hstu, din in _named_pairs(rows):
-        value, low, high = difference(hstu, din, headline, bootstrap)
-        verdict = "holds zero: no difference is shown" if low <= 0 <= high else "leaves out zero"
-        interval = f"{value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}] over test users"
+        apart = found.comparisons[headline].difference(hstu.label, din.label)
+        verdict = "leaves out zero" if apart.shown else "includes zero: no difference is shown"
+        interval = f"{apart.value:+.4f}, 95% interval [{apart.low:+.4f}, {apart.high:+.4f}] over test users and seeds"
         untuned = [row.model for row, other in ((hstu, din), (din, hstu)) if TUNED in other.label and TUNED not in row.label]
         lacks = "".join(f"; {model} has no tuned row here" for model in untuned)
-        yield f"{shown} of {hstu.label} minus {din.label}: {interval}, which {verdict}{lacks}."
+        yield f"{name} of {hstu.label} minus {din.label}: {interval}, which {verdict}{lacks}."
 
 
 def _named_pairs(rows: list[Row]) -> Iterable[tuple[Row, Row]]:
@@ -210,7 +209,7 @@ def _named_pairs(rows: list[Row]) -> Iterable[tuple[Row, Row]]:
             yield one, other
 
 
-def _about_floors(rows: list[Row], metrics: tuple[Metric, ...], bootstrap: Bootstrap) -> Iterable[str]:
+def _about_floors(rows: list[Row], metrics: tuple[Headline, ...], found: Measured) -> Iterable[str]:
     floors = [row for row in rows if row.family == "floor"]
     if not floors:
         yield "No floor was run, so it is not shown that any of these models beats a trivial one."
@@ -221,10 +220,10 @@ def _about_floors(rows: list[Row], metrics: tuple[Metric, ...], bootstrap: Boots
             # Where even the two intervals are disjoint, the paired one leaves out zero.
             if row.family == "floor" or getattr(row, metric).low > getattr(floor, metric).high:
                 continue
-            value, low, high = difference(row, floor, metric, bootstrap)
-            if low <= 0:
-                interval = f"{metric.upper()} difference {value:+.4f}, 95% interval [{low:+.4f}, {high:+.4f}]"
-                verdict = "is NOT above" if value <= 0 else "is not shown to be above"
+            apart = found.comparisons[metric].difference(row.label, floor.label)
+            if apart.low <= 0:
+                interval = f"{shown(metric)} difference {apart.value:+.4f}, 95% interval [{apart.low:+.4f}, {apart.high:+.4f}]"
+                verdict = "is NOT above" if apart.value <= 0 else "is not shown to be above"
                 yield f"{row.label} {verdict} the best floor, {floor.label}: {interval}."
 
 

@@ -1,4 +1,4 @@
-"""Quality along an axis, a line a series: means with their intervals over users, one tick a seed, named at the ends."""
+"""Quality along an axis, a line a series: means with their intervals over users and seeds, one tick a seed, named at the ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Mark:
     value: float
     low: float
     high: float
-    """95% interval over users; both NaN where there is none."""
+    """95% interval over users and seeds; both NaN where there is none."""
     seeds: tuple[float, ...] = ()
 
 
@@ -199,7 +199,7 @@ def _key(lines: Sequence[Line], variant: tuple[str, str] | None) -> list[Line2D]
     families = [family for family in COLOURS if any(line.family == family for line in lines)]
     parts = [Line2D([], [], color=COLOURS[family], marker=MARKERS[family][0], label=family) for family in families]
     if any(math.isfinite(mark.low) for line in lines for mark in line.marks):
-        parts.append(Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users"))
+        parts.append(Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users and seeds"))
     if any(len(mark.seeds) > 1 for line in lines for mark in line.marks):
         parts.append(Line2D([], [], color="black", marker="_", linestyle="", label="one seed"))
     for dashed, label in ((True, variant[0]), (False, variant[1])) if variant else ():

@@ -1,54 +1,52 @@
-"""Models measured side by side on the same test rows: means over seeds, spreads, intervals, ties, costs.
+"""Models measured side by side on the same test rows: means over seeds, intervals, ties, costs.
 
-A row is a model under one configuration. Its numbers are means over seeds; the spread over seeds (training noise) and the
-interval over test users (sampling noise) stand apart. Rows that a paired bootstrap over users cannot tell from the best
-are marked as tied with it.
+A row is a model under one configuration. Its numbers are means over seeds; every interval carries both noises, of test users and
+of training (evaluation/stats.py). Rows that may be the best are marked as tied with it.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import pandas as pd
+
 from ..errors import UserError
+from ..evaluation import slices
 from ..evaluation.stats import (
-    BootstrapResult,
-    Difference,
-    Drawn,
+    METRICS,
+    Comparison,
+    Estimate,
     Metric,
     ModelInterval,
+    Predictions,
+    Standing,
     align,
-    differences,
-    draw,
-    paired_bootstrap,
+    compare,
 )
 from ..records.schema import RunRecord, Slices
 from ..records.store import Store
 from ..typed import OrNaN
 
-METRICS: tuple[Metric, ...] = ("gauc", "auc", "logloss")
-"""With an interval over users."""
+Headline = Literal["request_gauc", "auc"]
 
-Bootstrap = Callable[[Metric, Iterable[str]], BootstrapResult]
-"""Metric and labels of rows -> the paired bootstrap of these rows alone."""
+HEADLINES: tuple[Headline, ...] = ("request_gauc", "auc")
 
-Differences = Callable[[Metric, Sequence[tuple[str, str]]], list[Difference]]
-"""Metric and pairs of labels -> first minus second, with intervals that hold for all of these pairs at once."""
-
-Draw = Callable[[Metric, Iterable[str]], Drawn]
-"""Metric and labels of rows -> each of their seeds on the users that `Bootstrap` draws."""
+MEANS = ("ne", "ece", "ece_floor", "request_ndcg@10", "request_mrr")
+"""Further metrics of a row, means over seeds."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Quality on a part of the test examples, mean over seeds; None where undefined."""
+    """Quality on a part of the test examples, mean over seeds with 95% intervals; NaN where undefined."""
 
     n: int
-    auc: float | None
-    gauc: float | None
+    request_gauc: Estimate
+    auc: Estimate
 
 
 @dataclass(frozen=True)
@@ -61,18 +59,17 @@ class Row:
     family: str
     config_hash: str
     seeds: tuple[int, ...]
-    gauc: ModelInterval
+    request_gauc: ModelInterval
     auc: ModelInterval
+    user_gauc: ModelInterval
     logloss: ModelInterval
-    gauc_seeds: tuple[OrNaN, ...]
+    request_gauc_seeds: tuple[OrNaN, ...]
     """One value per seed, NaN where undefined."""
     auc_seeds: tuple[OrNaN, ...]
-    means: dict[str, float | None]
-    """gauc_unweighted, ne, ece, ndcg@10: mean over seeds."""
-    warm_user: Slice
-    cold_user: Slice
-    warm_item: Slice
-    cold_item: Slice
+    means: dict[str, OrNaN | None]
+    """MEANS."""
+    slices: dict[str, Slice]
+    """By the names of evaluation/slices.py, `all` left out."""
     labels: dict[str, Slice]
     """Further labels that it predicts, on all test examples."""
     tied: bool
@@ -102,61 +99,46 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """Rows in the order of their groups, and what else was found on the way."""
+    """Rows in the order of their groups, and what compares them."""
 
     rows: tuple[Row, ...]
-    headline: Literal["gauc", "auc"]
-    """What decides ties. GAUC where two test users at least have both labels, and histories are frozen or negatives
-    sampled; else AUC: with live histories, GAUC punishes the use of a user's own past (docs/gauc.md)."""
-    bootstrap: Bootstrap
-    differences: Differences
-    draw: Draw
+    headline: Headline
+    """What orders rows and decides ties: ranking within a request, where two users at least have one with both labels."""
+    comparisons: Mapping[Metric, Comparison]
+    """All rows together: differences of any pairs follow from them."""
+
+    def differences(self, metric: Metric, pairs: Sequence[tuple[str, str]]) -> list[Estimate]:
+        """First minus second row of each pair of labels, with intervals that hold for all of these pairs at once."""
+        return self.comparisons[metric].differences(pairs)
 
 
-def measure(store: Store, groups: Mapping[str, list[RunRecord]], draws: int) -> Measured:
+def measure(store: Store, groups: Mapping[str, list[RunRecord]]) -> Measured:
     """Compare groups of runs, label -> the seeds of one model under one configuration.
-
-    Args:
-        draws: of the bootstrap over users.
 
     Raises:
         UserError: scores or test rows are missing, are not about the same rows, or are not those of the records.
     """
     frames = {name: [store.predictions(record.identity) for record in group] for name, group in groups.items()}
-    label, user, scores = align(frames)
-    first = next(iter(groups.values()))[0]
-    gauc_users = int(test_slices(first)["all"]["gauc_users"] or 0)
-    fair = first.config["data"]["test_history"] == "frozen" or sampled(first)
-    headline = "gauc" if gauc_users >= 2 and fair else "auc"
-
-    def bootstrap(metric: Metric, names: Iterable[str]) -> BootstrapResult:
-        return paired_bootstrap(label, user, {name: scores[name] for name in names}, metric, draws)
-
-    def compare(metric: Metric, pairs: Sequence[tuple[str, str]]) -> list[Difference]:
-        named = {name for pair in pairs for name in pair}
-        kept = {name: scores[name] for name in scores if name in named}
-        return differences(label, user, kept, pairs, metric, draws) if pairs else []
-
-    def draw_seeds(metric: Metric, names: Iterable[str]) -> Drawn:
-        return draw(label, user, {name: scores[name] for name in names}, metric, draws)
-
-    results: dict[Metric, BootstrapResult] = {
-        metric: bootstrap(metric, groups) for metric in METRICS if gauc_users >= 2 or metric != "gauc"
-    }
-    results.setdefault("gauc", _undefined(groups))
-    _confirm(groups, results)
-    rows = tuple(_row(name, group, results, name in results[headline].indistinguishable) for name, group in groups.items())
-    return Measured(rows, headline, bootstrap, compare, draw_seeds)
-
-
-def difference(one: Row, other: Row, metric: Metric, bootstrap: Bootstrap) -> tuple[float, float, float]:
-    """Metric of `one` minus that of `other`, with its 95% interval: on the same resampled users, one comparison."""
-    pair = bootstrap(metric, (one.label, other.label))
-    if pair.best == one.label:
-        found = pair.models[other.label]
-        return -found.difference, -found.difference_high, -found.difference_low
-    found = pair.models[one.label]
-    return found.difference, found.difference_low, found.difference_high
+    predictions = align(frames)
+    comparisons: dict[Metric, Comparison] = {metric: compare(predictions, metric) for metric in METRICS}
+    _confirm(groups, comparisons)
+    headline: Headline = "request_gauc" if comparisons["request_gauc"].users >= 2 else "auc"
+    standings: dict[Metric, Standing] = {metric: found.standing() for metric, found in comparisons.items()}
+    first = next(iter(frames.values()))[0]
+    parts = {name: _slices(predictions, mask) for name, mask in slices.masks(first).items() if name != slices.ALL}
+    further = _further_labels(frames)
+    rows = tuple(
+        _row(
+            name,
+            group,
+            standings,
+            name in standings[headline].among_best,
+            {part: found[name] for part, found in parts.items()},
+            further.get(name, {}),
+        )
+        for name, group in groups.items()
+    )
+    return Measured(rows, headline, comparisons)
 
 
 def sampled(record: RunRecord) -> bool:
@@ -170,17 +152,12 @@ def test_slices(record: RunRecord) -> Slices:
     return record.metrics.test
 
 
-def _undefined(names: Iterable[str]) -> BootstrapResult:
-    """In place of a GAUC that no sample of users can give."""
-    nothing = ModelInterval(math.nan, math.nan, math.nan, None, math.nan, math.nan, math.nan, math.nan)
-    return BootstrapResult("gauc", "", dict.fromkeys(names, nothing), frozenset())
-
-
-def _confirm(groups: Mapping[str, list[RunRecord]], results: dict[Metric, BootstrapResult]) -> None:
+def _confirm(groups: Mapping[str, list[RunRecord]], comparisons: Mapping[Metric, Comparison]) -> None:
     """Refuse a record whose metrics are not those of the predictions beside it."""
-    for metric, result in results.items():
+    for metric, comparison in comparisons.items():
         for name, group in groups.items():
-            stored, found = _mean(test_slices(record)["all"][metric] for record in group), result.models[name].point
+            stored = _mean(test_slices(record)["all"][metric] for record in group)
+            found = float(comparison.point[comparison.place(name)])
             if stored is not None and not math.isclose(stored, found, rel_tol=1e-9, abs_tol=1e-12):
                 raise UserError(
                     f"{name}: {metric} is {stored} by its records and {found} by its predictions; "
@@ -193,18 +170,41 @@ def _mean(values: Iterable[float | int | None]) -> float | None:
     return None if any(value is None for value in known) else statistics.fmean(known)  # type: ignore[arg-type]
 
 
-def _slice(seeds: list[dict[str, float | int | None]]) -> Slice:
-    return Slice(int(seeds[0]["n"] or 0), _mean(s["auc"] for s in seeds), _mean(s["gauc"] for s in seeds))
+def _slices(predictions: Predictions, mask: np.ndarray) -> dict[str, Slice]:
+    """Row -> quality on some of the rows."""
+    nothing = Estimate(math.nan, math.nan, math.nan)
+    if not mask.any():
+        return dict.fromkeys(predictions.scores, Slice(0, nothing, nothing))
+    part = predictions.part(mask)
+    within, over = (compare(part, metric) for metric in HEADLINES)
+    return {name: Slice(len(part.label), within.value(name), over.value(name)) for name in predictions.scores}
 
 
-def _row(label: str, group: list[RunRecord], results: dict[Metric, BootstrapResult], tied: bool) -> Row:
+def _further_labels(frames: Mapping[str, list[pd.DataFrame]]) -> dict[str, dict[str, Slice]]:
+    """Row -> further label -> quality on all test examples; rows that predict none are left out."""
+    found: dict[str, dict[str, Slice]] = {}
+    names = {column.removeprefix("score.") for tables in frames.values() for column in tables[0] if column.startswith("score.")}
+    for label in sorted(names):
+        tables = {name: of for name, of in frames.items() if f"score.{label}" in of[0]}
+        first = next(iter(tables.values()))[0]
+        scores = {name: [table[f"score.{label}"].to_numpy(np.float64) for table in of] for name, of in tables.items()}
+        truth, user, request = (first[column].to_numpy() for column in (f"label.{label}", "user", "request"))
+        asked = Predictions(truth, user, request, scores)
+        for name, quality in _slices(asked, np.ones(len(first), dtype=bool)).items():
+            found.setdefault(name, {})[label] = quality
+    return found
+
+
+def _row(
+    label: str,
+    group: list[RunRecord],
+    standings: Mapping[Metric, Standing],
+    tied: bool,
+    parts: dict[str, Slice],
+    labels: dict[str, Slice],
+) -> Row:
     tests = [test_slices(record) for record in group]
     costs = [record.cost for record in group if record.cost is not None]
-
-    further = [record.metrics.labels for record in group if record.metrics is not None]
-
-    def part(name: str) -> Slice:
-        return _slice([test[name] for test in tests])
 
     def per_seed(metric: str) -> tuple[float, ...]:
         values = (test["all"][metric] for test in tests)
@@ -216,17 +216,15 @@ def _row(label: str, group: list[RunRecord], results: dict[Metric, BootstrapResu
         family=group[0].identity.family,
         config_hash=group[0].identity.config_hash,
         seeds=tuple(record.identity.seed for record in group),
-        gauc=results["gauc"].models[label],
-        auc=results["auc"].models[label],
-        logloss=results["logloss"].models[label],
-        gauc_seeds=per_seed("gauc"),
+        request_gauc=standings["request_gauc"].models[label],
+        auc=standings["auc"].models[label],
+        user_gauc=standings["user_gauc"].models[label],
+        logloss=standings["logloss"].models[label],
+        request_gauc_seeds=per_seed("request_gauc"),
         auc_seeds=per_seed("auc"),
-        means={key: _mean(test["all"][key] for test in tests) for key in ("gauc_unweighted", "ne", "ece", "ndcg@10")},
-        warm_user=part("warm_user"),
-        cold_user=part("cold_user"),
-        warm_item=part("warm_item"),
-        cold_item=part("cold_item"),
-        labels={name: _slice([labels[name]["all"] for labels in further]) for name in further[0]},
+        means={key: _mean(test["all"][key] for test in tests) for key in MEANS},
+        slices=parts,
+        labels=labels,
         tied=tied,
         parameters_embedding=costs[0].parameters_embedding,
         parameters_dense=costs[0].parameters_dense,

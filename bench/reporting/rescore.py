@@ -24,7 +24,7 @@ def rescore(store: Store, dataset: str | None = None) -> list[str]:
         if said := mismatch(record, store.predictions(record.identity)):
             raise UserError(f"{where}: {said}; run it again")
         test = record.metrics.test["all"]
-        lines.append(f"{where}: gauc {test['gauc']}, auc {test['auc']}, logloss {test['logloss']}: as recorded")
+        lines.append(f"{where}: request_gauc {test['request_gauc']}, auc {test['auc']}, logloss {test['logloss']}: as recorded")
     if not lines:
         raise UserError(f"no run with scores in {store.root}; start with: rankbench run")
     return lines

@@ -21,6 +21,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..evaluation.cards import shown
 from ..records import sweeps
 from ..records.sweeps import Axis, SweepRecord, Trial
 from .plots import COLOURS, DPI, STYLE, save
@@ -65,7 +66,7 @@ def best_so_far(records: Sequence[SweepRecord]) -> Figure:
     """The best validation metric against trials and against training time, a line a model."""
     with matplotlib.rc_context(STYLE):
         first = records[0]
-        title = f"{first.study.rpartition('/')[0]}: the best validation {first.metric.upper()} so far (one training seed a trial)"
+        title = f"{first.study.rpartition('/')[0]}: the best validation {shown(first.metric)} so far (one training seed a trial)"
         figure = _figure(title, 3.9)
         left, right = figure.subplots(1, 2, sharey=True)
         seen: dict[str, int] = {}
@@ -85,7 +86,7 @@ def best_so_far(records: Sequence[SweepRecord]) -> Figure:
                 Line2D([], [], color=COLOURS[record.family], linestyle=line, linewidth=1.5, label=f"{record.model}{last}")
             )
         better = "lower" if first.lower_is_better else "higher"
-        left.set_ylabel(f"validation {first.metric.upper()} ({better} is better)")
+        left.set_ylabel(f"validation {shown(first.metric)} ({better} is better)")
         left.set_xlabel("trials, the first with the defaults")
         left.xaxis.get_major_locator().set_params(integer=True)
         right.set_xlabel("training seconds, summed over trials")
@@ -113,7 +114,7 @@ def parallel(record: SweepRecord) -> Figure:
     with matplotlib.rc_context(STYLE):
         states = [trial.state for trial in record.counted]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed") if state in states)
-        title = f"{record.study}: trials and their validation {record.metric.upper()} ({counts})"
+        title = f"{record.study}: trials and their validation {shown(record.metric)} ({counts})"
         figure = _figure(title, 0.9 + 0.42 * (len(record.space) + 1))
         axes = figure.add_subplot()
         names = list(record.space)
@@ -138,7 +139,7 @@ def parallel(record: SweepRecord) -> Figure:
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.grid(axis="x", visible=False)
         bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, pad=0.01, aspect=30)
-        bar.set_label(f"validation {record.metric.upper()} of complete trials")
+        bar.set_label(f"validation {shown(record.metric)} of complete trials")
         bar.outline.set_visible(False)  # type: ignore[operator]
         handles = [
             Line2D([], [], color=BEST, linewidth=2.4, label="best"),
@@ -197,7 +198,7 @@ def importance(record: SweepRecord) -> Figure:
     names, found = importances(record)
     with matplotlib.rc_context(STYLE):
         complete = sum(trial.state == "complete" for trial in record.trials)
-        title = f"{record.study}: what the validation {record.metric.upper()} of {complete} trials depends on"
+        title = f"{record.study}: what the validation {shown(record.metric)} of {complete} trials depends on"
         figure = _figure(title, 1.2 + 0.3 * len(names))
         axes = figure.add_subplot()
         middle = found.mean(0)

@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import UserError
-from ..evaluation.stats import ModelInterval
+from ..evaluation.cards import shown
+from ..evaluation.stats import Estimate, ModelInterval
+from ..records.rounded import rounded
 from ..records.store import write_text
-from ..typed import as_json, read
+from ..typed import as_json, finite, read
 from .leaderboard import Board
-from .measured import Row, Slice
+from .measured import Headline, Row, Slice
 
 
 class Cell(NamedTuple):
@@ -30,12 +32,12 @@ class Cell(NamedTuple):
     """What sorts its column."""
 
 
-def columns(headline: str) -> tuple[str, ...]:
+def columns(headline: Headline) -> tuple[str, ...]:
     """Of the main table: the headline metric and the differences in it first."""
-    main, other = headline.upper(), "AUC" if headline == "gauc" else "GAUC"
+    main, other = (shown(metric) for metric in _both(headline))
     return (
         "model", "family", "seeds", main, f"95% of {main}", "to the best", other, f"95% of {other}", "logloss", "NE", "ECE",
-        "NDCG@10", "parameters", "FLOPs", "train s", "examples/s", "ms / 100 candidates", "MB",
+        "NDCG@10 by request", "parameters", "FLOPs", "train s", "examples/s", "ms / 100 candidates", "MB",
     )  # fmt: skip
 
 
@@ -44,6 +46,11 @@ BRIEF = (0, 1, 3, 5, 6, 8, 14, 16)
 
 NARROW = (0, 3, 5, 6, 8, 14)
 """Columns that a narrow terminal has room for."""
+
+
+def _both(headline: Headline) -> tuple[Headline, Headline]:
+    """The headline metric, and the other one."""
+    return (headline, "auc" if headline == "request_gauc" else "request_gauc")
 
 
 def spread(mean: float, sd: float | None) -> str:
@@ -68,11 +75,11 @@ def interval(found: ModelInterval) -> str:
     return "-" if math.isnan(found.low) else f"[{found.low:.4f}, {found.high:.4f}]"
 
 
-def cells(row: Row, best: bool, headline: str) -> tuple[Cell, ...]:
+def cells(row: Row, best: bool, headline: Headline) -> tuple[Cell, ...]:
     """A row of the main table, in the order of its columns."""
-    main, other = (row.gauc, row.auc) if headline == "gauc" else (row.auc, row.gauc)
+    main, other = (getattr(row, metric) for metric in _both(headline))
     to_best = "best" if best else f"{main.difference:+.4f} [{main.difference_low:+.4f}, {main.difference_high:+.4f}]"
-    further = ((row.means[name], number(row.means[name])) for name in ("ne", "ece", "ndcg@10"))
+    further = ((row.means[name], number(row.means[name])) for name in ("ne", "ece", "request_ndcg@10"))
     return (
         Cell(row.label + (" =" if row.tied and not best else ""), row.label),
         Cell(row.family, row.family),
@@ -100,8 +107,9 @@ def facts(board: Board) -> list[str]:
     """What every model saw and was asked, in three sentences."""
     facts = board.facts
     return [
-        f"{facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC ({board.gauc_users_dropped:,} with a "
-        f"single label value left out); {facts.examples['train']:,} training and {facts.examples['valid']:,} validation "
+        f"{facts.examples['test']:,} test examples, {board.request_groups:,} requests in request GAUC "
+        f"({board.request_groups_dropped:,} with a single label value left out); {facts.examples['train']:,} training and "
+        f"{facts.examples['valid']:,} validation "
         "examples.",
         f"{facts.test_rows_warm_user:.1%} of the test examples belong to users with training events, "
         f"{facts.test_rows_warm_item:.1%} to items with training events. {facts.share_train_after_test:.1%} of training "
@@ -113,8 +121,10 @@ def facts(board: Board) -> list[str]:
 
 
 INTERVALS = (
-    "± is the standard deviation over seeds (training noise). Brackets are 95% intervals of a bootstrap over test users "
-    "(sampling noise); differences are paired and hold for all rows at once. `=` marks rows that cannot be told from the best."
+    "± is the standard deviation over seeds. Brackets are 95% intervals over test users and seeds together; differences to the "
+    "best are paired and hold for all pairs of rows at once. `=` marks the rows that may be the best: with 95% confidence, the "
+    "truly best is among them (multiple comparisons with the best). Few seeds and few users make intervals wider; a row of one "
+    "seed has the training noise of the other rows, or no interval but the whole range where none has several."
 )
 LEGEND = (
     f"{INTERVALS} Parameters are embedding + dense. FLOPs are of products and attention in a forward pass, a training example. "
@@ -125,10 +135,10 @@ LEGEND = (
 
 
 def slices(board: Board) -> list[list[str]]:
-    """Header and a row for each model: GAUC / AUC of warm and cold users and items."""
-    names = ("warm_user", "cold_user", "warm_item", "cold_item")
-    header = ["model", *(f"{name.replace('_', ' ')} (n = {getattr(board.rows[0], name).n:,})" for name in names)]
-    body = [[row.label, *(_quality(getattr(row, name)) for name in names)] for row in board.rows]
+    """Header and a row for each model: the headline metric on parts of the test examples that are not empty."""
+    parts = {name: part for name, part in board.rows[0].slices.items() if part.n}
+    header = ["model", *(f"{name} (n = {part.n:,})" for name, part in parts.items())]
+    body = [[row.label, *(_estimate(getattr(row.slices[name], board.headline)) for name in parts)] for row in board.rows]
     return [header, *body]
 
 
@@ -140,7 +150,11 @@ def labels(board: Board) -> list[list[str]]:
 
 
 def _quality(part: Slice | None) -> str:
-    return "-" if part is None else f"{number(part.gauc)} / {number(part.auc)}"
+    return "-" if part is None else f"{_estimate(part.request_gauc)} / {_estimate(part.auc)}"
+
+
+def _estimate(found: Estimate) -> str:
+    return "-" if math.isnan(found.value) else f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
 
 
 def markdown_table(rows: list[list[str]]) -> list[str]:
@@ -160,8 +174,8 @@ def brief(board: Board) -> str:
     facts, seeds = board.facts, [len(row.seeds) for row in board.rows]
     counts = f"{min(seeds)} to {max(seeds)}" if min(seeds) < max(seeds) else f"{max(seeds)}"
     head = (
-        f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.gauc_users:,} users in GAUC, "
-        f"{counts} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
+        f"**{board.dataset} @ {board.split}**: {facts.examples['test']:,} test examples, {board.request_groups:,} requests "
+        f"in request GAUC, {counts} seed(s); {board.rows[0].device}, {board.rows[0].precision}."
     )
     return "\n\n".join((head, "\n".join(markdown_table(_main_table(board, BRIEF)))))
 
@@ -179,11 +193,11 @@ def to_markdown(board: Board) -> str:
         "\n".join(markdown_table(_main_table(board))),
         LEGEND,
         "\n".join(f"- {line}" for line in board.statements),
-        "GAUC / AUC by slice, mean over seeds:",
+        f"{shown(board.headline)} by slice:",
         "\n".join(markdown_table(slices(board))),
     ]
     if further := labels(board):
-        parts += ["GAUC / AUC of further labels, all test examples, mean over seeds:", "\n".join(markdown_table(further))]
+        parts += ["Request GAUC / AUC of further labels, all test examples:", "\n".join(markdown_table(further))]
     if board.failures:
         parts.append("Failed runs:\n" + "\n".join(f"- {line}" for line in board.failures))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -191,9 +205,9 @@ def to_markdown(board: Board) -> str:
 
 def _flat(row: Row) -> dict[str, object]:
     result: dict[str, object] = {}
-    for key, value in dataclasses.asdict(row).items():
-        if key == "labels":
-            result[key] = json.dumps(value)
+    for key, value in rounded(dataclasses.asdict(row)).items():
+        if key in ("labels", "slices"):
+            result[key] = json.dumps(finite(value))
         elif isinstance(value, dict):
             result |= {f"{key}.{inner}": entry for inner, entry in value.items()}
         elif isinstance(value, tuple | list):
@@ -204,7 +218,7 @@ def _flat(row: Row) -> dict[str, object]:
 
 
 def to_csv(board: Board) -> str:
-    """One line a row, every number in full."""
+    """One line a row, every number as it is kept."""
     rows = [_flat(row) for row in board.rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -215,7 +229,7 @@ def to_csv(board: Board) -> str:
 
 def to_json(board: Board) -> str:
     """The whole board."""
-    return as_json(board)
+    return as_json(rounded(board))
 
 
 def from_json(text: str, where: str) -> Board:
@@ -242,7 +256,9 @@ def show(board: Board, console: Console) -> None:
     console.print(*facts(board), sep="\n", highlight=False)
     console.print(table)
     if rows := labels(board):
-        further = Table(title="GAUC / AUC of further labels", title_style="bold", header_style="bold", box=None, pad_edge=False)
+        further = Table(
+            title="Request GAUC / AUC of further labels", title_style="bold", header_style="bold", box=None, pad_edge=False
+        )
         for column in rows[0]:
             further.add_column(column, no_wrap=True)
         for row in rows[1:]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from ..errors import UserError
+from ..evaluation.cards import shown
 from ..reporting.ladder import ladder
 from .figures import place, rung
 from .grid import Finding, Point, Scope, Study, retuned
@@ -88,7 +89,7 @@ def statements(finding: Finding) -> Iterable[str]:
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:
-    metric, where, result = finding.headline.upper(), place(finding), {}
+    metric, where, result = shown(finding.headline), place(finding), {}
     groups = {name: [rung(finding, one) for one in group] for name, group in finding.series.items()}
     switched = {name: group for name, group in groups.items() if group[0].name == DEFAULT}
     steps = {name: group for name, group in groups.items() if group[0].name != DEFAULT}

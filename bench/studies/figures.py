@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from ..evaluation.cards import shown
 from ..reporting.ladder import Rung
 from ..reporting.lines import Line, Mark, curves
 from .grid import Finding, Measurement
@@ -34,7 +35,7 @@ def place(finding: Finding) -> str:
 
 def quality(finding: Finding, by: str, axis: str, log: bool = True) -> Figure:
     """The headline metric along the axis, a line a series."""
-    metric = finding.headline.upper()
+    metric = shown(finding.headline)
     return curves(f"{place(finding)}: {metric} {by}", axis, f"test {metric} (higher is better)", {"": lines(finding)}, log_x=log)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import math
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,17 +17,15 @@ from ..data.dataset import open_dataset
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..evaluation.cards import merit
-from ..evaluation.stats import Difference
+from ..evaluation.stats import Estimate
 from ..experiment import Cell
 from ..records.schema import RunRecord
 from ..records.store import Store
-from ..reporting.measured import Measured, Row, measure
+from ..reporting.measured import Headline, Measured, Row, measure
 from ..typed import from_dict
 
 Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""
-
-DRAWS = 1000
 
 
 STEP = 3.0
@@ -112,20 +109,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The headline metric of one point minus that of another, paired over users."""
+    """The headline metric of one point minus that of another, on the same users; its interval carries the noise of seeds too."""
 
-    metric: Literal["gauc", "auc"]
+    metric: Headline
     one: Measurement
     other: Measurement
-    difference: Difference
-
-    @property
-    def seed_error(self) -> float:
-        """Standard error of the difference over seeds, NaN for a single one: training noise, which the interval leaves out."""
-        rows = [getattr(one.row, f"{self.metric}_seeds") for one in (self.one, self.other)]
-        if min(map(len, rows)) < 2:
-            return math.nan
-        return math.sqrt(sum(statistics.variance(seeds) / len(seeds) for seeds in rows))
+    difference: Estimate
 
 
 @dataclass(frozen=True)
@@ -139,7 +128,7 @@ class Finding:
     store: Store
 
     @property
-    def headline(self) -> Literal["gauc", "auc"]:
+    def headline(self) -> Headline:
         return self.measured.headline
 
     @property
@@ -150,9 +139,9 @@ class Finding:
             lines.setdefault(one.point.series, []).append(one)
         return lines
 
-    def difference(self, one: Measurement, other: Measurement) -> Difference:
+    def difference(self, one: Measurement, other: Measurement) -> Estimate:
         """Headline metric of `one` minus that of `other`, with the interval of this comparison alone."""
-        return self.measured.differences(self.headline, [(one.row.label, other.row.label)])[0]
+        return self.measured.comparisons[self.headline].difference(one.row.label, other.row.label)
 
 
 def retuned(model: str, size: Size) -> tuple[float, ...]:
@@ -286,7 +275,6 @@ def read(
     chosen: Mapping[str, tuple[str, ...]],
     groups: Mapping[str, list[RunRecord]],
     store: Store,
-    draws: int = DRAWS,
 ) -> Finding:
     """Measure and compare finished runs.
 
@@ -297,7 +285,7 @@ def read(
     Raises:
         UserError: scores or test rows are missing or differ, see measure.
     """
-    measured = measure(store, groups, draws)
+    measured = measure(store, groups)
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points

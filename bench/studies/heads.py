@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from .. import registry
 from ..errors import UserError
+from ..evaluation.cards import shown
 from ..reporting.ladder import Rung, ladder
 from .figures import place, rung
 from .grid import Finding, Measurement, Point, Scope, Study, retuned
@@ -56,12 +57,12 @@ def statements(finding: Finding) -> Iterable[str]:
     for one in finding.comparisons:
         if one.other.point.model == CLASSICAL:
             name = f"{one.one.point.model} with head {REFERENCE}"
-            yield f"{name}: {finding.headline.upper()} against {CLASSICAL}: {difference(one)}."
+            yield f"{name}: {shown(finding.headline)} against {CLASSICAL}: {difference(one)}."
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:
     classical = finding.measurements[0]
-    metric = finding.headline.upper()
+    metric = shown(finding.headline)
     level = getattr(classical.row, finding.headline).point
     result = {}
     for model in dict.fromkeys(one.point.model for one in finding.measurements[1:]):

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 from ..evaluation import metrics
+from ..evaluation.cards import shown
 from ..records.schema import Identity
 from ..records.store import Store
 from ..reporting.lines import Line, Mark, curves
@@ -124,7 +125,7 @@ def statements(finding: Finding) -> Iterable[str]:
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:
-    metric, where = finding.headline.upper(), place(finding)
+    metric, where = shown(finding.headline), place(finding)
     ece, raw = (lambda one: one.row.means["ece"] or math.nan), before(1)
     cost = {record.device == "cpu" for one in finding.measurements for record in one.records}
     clock = "CPU seconds" if cost == {True} else "seconds"

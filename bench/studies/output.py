@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Mapping
@@ -13,8 +14,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ..evaluation.cards import shown
+from ..evaluation.stats import METRICS
+from ..records.rounded import rounded
 from ..records.store import write_text
 from ..reporting.leaderboard import about_runs, about_sampling
+from ..reporting.measured import Headline
 from ..reporting.plots import save
 from ..reporting.tables import count, interval, markdown_table, number, spread
 from ..typed import finite
@@ -67,7 +72,7 @@ def header(report: Report) -> list[str]:
     main, other = _metrics(report)
     chosen = ["chosen by validation"] if _has_candidates(report) else []
     return [
-        "series", report.study.axis, "seeds", main.upper(), f"95% of {main.upper()}", other.upper(), "logloss", "ECE",
+        "series", report.study.axis, "seeds", shown(main), f"95% of {shown(main)}", shown(other), "logloss", "ECE",
         "parameters", "FLOPs", "train s", *report.study.columns, *chosen,
     ]  # fmt: skip
 
@@ -94,8 +99,8 @@ def cells(report: Report, one: Measurement) -> list[str]:
 
 
 LEGEND = (
-    "± is the standard deviation over seeds (training noise). Brackets are 95% intervals of a bootstrap over test users "
-    "(sampling noise), of each row alone: whether two rows differ is said by the paired differences above, which are narrower. "
+    "± is the standard deviation over seeds. Brackets are 95% intervals over test users and seeds, of each row alone: whether "
+    "two rows differ is said by the paired differences above, which are narrower. "
     "Parameters are embedding + dense. FLOPs are of a forward pass, a training example. `train s` is CPU time of all threads on "
     "a CPU, wall time on an accelerator."
 )
@@ -133,8 +138,8 @@ def entry(report: Report, one: Measurement) -> dict[str, Any]:
         "at_edge": one.at_edge,
         "config_hash": row.config_hash,
         "seeds": list(row.seeds),
-        **{metric: {key: getattr(getattr(row, metric), key) for key in interval} for metric in ("gauc", "auc", "logloss")},
-        "gauc_seeds": list(row.gauc_seeds),
+        **{metric: {key: getattr(getattr(row, metric), key) for key in interval} for metric in METRICS},
+        "request_gauc_seeds": list(row.request_gauc_seeds),
         "auc_seeds": list(row.auc_seeds),
         **row.means,
         "parameters_embedding": row.parameters_embedding,
@@ -177,18 +182,17 @@ def to_json(report: Report, figures: list[str]) -> str:
             {
                 "one": c.one.point.label,
                 "other": c.other.point.label,
-                **c.difference._asdict(),
-                "seed_error": c.seed_error,
+                **dataclasses.asdict(c.difference),
             }
             for c in finding.comparisons
         ],
     }
-    return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(rounded(content)), indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(report: Report) -> str:
-    """One line a point, every number in full."""
-    flat = [_flat(entry(report, one)) for one in report.finding.measurements]
+    """One line a point, every number as it is kept."""
+    flat = [_flat(rounded(entry(report, one))) for one in report.finding.measurements]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
     writer.writeheader()
@@ -241,8 +245,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"- {line}", highlight=False, markup=False)
 
 
-def _metrics(report: Report) -> tuple[str, str]:
-    return ("gauc", "auc") if report.finding.headline == "gauc" else ("auc", "gauc")
+def _metrics(report: Report) -> tuple[Headline, Headline]:
+    return ("request_gauc", "auc") if report.finding.headline == "request_gauc" else ("auc", "request_gauc")
 
 
 def _place(one: Measurement) -> str:

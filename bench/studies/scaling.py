@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 from .. import registry
 from ..errors import UserError
-from ..evaluation.scaling import Scaling, resampled_means, study
+from ..evaluation.cards import shown
+from ..evaluation.scaling import Means, Scaling, means, study
 from ..evaluation.stats import LEAST_USERS, Metric
 from ..reporting.fits import Band, Curve, Panel, fits
 from .figures import place
@@ -116,11 +117,13 @@ COSTS = (
 
 @dataclass(frozen=True)
 class Loss:
-    """Smaller is better. By point: [1 + draws, seeds], on the same drawn users everywhere."""
+    """Smaller is better."""
 
     name: str
-    values: dict[str, np.ndarray]
+    means: Means
+    """By label of a point."""
     users: int
+    """That it depends on."""
 
 
 def losses(finding: Finding) -> list[Loss]:
@@ -129,13 +132,9 @@ def losses(finding: Finding) -> list[Loss]:
 
 
 def _loss(finding: Finding, metric: Metric) -> Loss:
-    drawn = finding.measured.draw(metric, [one.row.label for one in finding.measurements])
-    name, values = metric, drawn.values
-    if metric != "logloss":
-        name, values = f"1 - {metric.upper()}", {label: 1 - value for label, value in values.items()}
-    # Whether a metric exists depends on the drawn users alone, so that the same draws go everywhere.
-    exists = np.logical_and.reduce([~np.isnan(value).any(axis=1) for value in values.values()])
-    return Loss(name, {label: value[exists] for label, value in values.items()}, drawn.users)
+    comparison = finding.measured.comparisons[metric]
+    name = metric if metric == "logloss" else f"1 - {shown(metric)}"
+    return Loss(name, means(comparison), comparison.users)
 
 
 def grows(one: Measurement) -> str:
@@ -148,7 +147,7 @@ def scaling(group: Sequence[Measurement], loss: Loss, axis: Axis) -> Scaling | N
     x = [float(axis.value(one)) for one in group]
     if min(x) <= 0 or max(x) / min(x) < LEAST_SPAN:
         return None
-    return study(x, [loss.values[one.row.label] for one in group])
+    return study(x, loss.means.part([one.row.label for one in group]))
 
 
 def statements(finding: Finding) -> Iterable[str]:
@@ -216,11 +215,12 @@ def _at_equal_flops(finding: Finding) -> Iterable[str]:
             continue
         matched.append(max(near, key=lambda pair: flops(pair[0].row.label)))
     found = finding.measured.differences(finding.headline, [(one.row.label, other.row.label) for one, other in matched])
-    for (one, other), (value, low, high) in zip(matched, found, strict=True):
-        verdict = "no difference is shown" if low <= 0 <= high else f"{(one if low > 0 else other).point.model} is ahead"
+    for (one, other), apart in zip(matched, found, strict=True):
+        verdict = f"{(one if apart.low > 0 else other).point.model} is ahead" if apart.shown else "no difference is shown"
         yield (
             f"At equal FLOPs of training ({flops(one.row.label):.2g} and {flops(other.row.label):.2g}), "
-            f"{finding.headline.upper()} of {one.point.label} minus {other.point.label}: {value:+.4f} [{low:+.4f}, {high:+.4f}], "
+            f"{shown(finding.headline)} of {one.point.label} minus {other.point.label}: {apart.value:+.4f} [{apart.low:+.4f}, "
+            f"{apart.high:+.4f}], "
             f"paired{' and for all such pairs at once' if len(matched) > 1 else ''}; {verdict}."
         )
 
@@ -245,22 +245,22 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
 
 def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: Loss, axis: Axis) -> Panel:
     groups = [sorted(group, key=axis.value) for group in series]
-    values = [loss.values[one.row.label] for group in groups for one in group]
+    every = loss.means.part([one.row.label for group in groups for one in group])
     # Other users would move all points of a panel together, far more than they would change its shape.
-    shift = np.mean([value[1:].mean(axis=1) - value[0].mean() for value in values], axis=0)
+    shift = (every.drawn - every.y).mean(axis=1)
     return Panel(what, axis.label, tuple(_curve(group, loss, axis, shift) for group in groups))
 
 
 def _curve(group: Sequence[Measurement], loss: Loss, axis: Axis, shift: np.ndarray) -> Curve:
     found = scaling(group, loss, axis)
     x = np.array([float(axis.value(one)) for one in group])
-    y, drawn = resampled_means([loss.values[one.row.label] for one in group])
-    low, high = np.quantile(drawn - shift[:, None], [0.025, 0.975], axis=0)
+    own = loss.means.part([one.row.label for one in group])
+    low, high = np.quantile(own.drawn - shift[:, None], [0.025, 0.975], axis=0)
     band = None
     if found is not None and found.slope is not None:
         at, shown = np.geomspace(found.x[0], found.x[-1], 60), found.outcome != "no scaling shown"
         band = Band(at, *found.band(found.shape if shown else "constant", at, shift), shown)
-    return Curve(group[0].point.model, group[0].row.family, x, y, low, high, brief(found), band)
+    return Curve(group[0].point.model, group[0].row.family, x, own.y, low, high, brief(found), band)
 
 
 STUDY = Study(

@@ -16,7 +16,7 @@ def sentence(series: str, loss: str, axis: str, found: Scaling | None) -> str:
         answer = _law(loss, found)
     elif found.outcome == "no scaling shown":
         answer = f"no scaling shown, {found.reason}"
-    elif found.slope is not None and not found.slope.holds_zero:
+    elif found.slope is not None and not found.slope.includes_zero:
         answer = f"{loss} {_way(found.slope)}, by a law that is not identified: {found.reason}"
     else:
         answer = f"not identified: {found.reason}"

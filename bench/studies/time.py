@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from .. import registry
+from ..evaluation.cards import shown
 from ..reporting.ladder import ladder
 from .figures import place, rung
 from .grid import Finding, Point, Scope, Study, against, retuned
@@ -29,7 +30,7 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
 def figures(finding: Finding) -> Mapping[str, Figure]:
     groups = {series: [rung(finding, one) for one in group] for series, group in finding.series.items()}
     title = f"{place(finding)}: what time information is worth"
-    return {"differences": ladder(title, finding.headline.upper(), "to the same model without time information", groups)}
+    return {"differences": ladder(title, shown(finding.headline), "to the same model without time information", groups)}
 
 
 STUDY = Study(

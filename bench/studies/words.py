@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
+from ..evaluation.cards import shown
 from .grid import EXTENSIONS, STEP, Comparison, Finding
 
 
@@ -15,25 +15,22 @@ def place(value: str | float) -> str:
 
 def difference(comparison: Comparison) -> str:
     """Value, interval and what it shows."""
-    value, low, high = comparison.difference
-    verdict = ""
-    if comparison.difference.shown:
-        noisy = " (within training noise)" if abs(value) < 2 * comparison.seed_error else ""
-        verdict = f", {'above' if low > 0 else 'below'}{noisy}"
-    return f"{value:+.4f} [{low:+.4f}, {high:+.4f}]{verdict}"
+    found = comparison.difference
+    verdict = f", {'above' if found.low > 0 else 'below'}" if found.shown else ""
+    return f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]{verdict}"
 
 
 def against(what: str, finding: Finding, comparisons: Sequence[Comparison], reference: str | None = None) -> str:
     """One sentence of several differences to one reference, named by its place unless another name is given; `what` names
     those that are compared, such as a model."""
     name = place(comparisons[0].other.point.at) if reference is None else reference
-    return f"{what}: {finding.headline.upper()} against {name}: {_listed(comparisons)}"
+    return f"{what}: {shown(finding.headline)} against {name}: {_listed(comparisons)}"
 
 
 def by_step(what: str, finding: Finding, comparisons: Sequence[Comparison]) -> str:
     """One sentence of differences, each to the point before it."""
     first = place(comparisons[0].other.point.at)
-    return f"{what}: {finding.headline.upper()} of each step against the one before, from {first} on: {_listed(comparisons)}"
+    return f"{what}: {shown(finding.headline)} of each step against the one before, from {first} on: {_listed(comparisons)}"
 
 
 def _listed(comparisons: Sequence[Comparison]) -> str:
@@ -68,23 +65,15 @@ def about_intervals(finding: Finding) -> Iterable[str]:
     if count:
         together = f"They hold for all {count} comparisons of this study at once" if count > 1 else "It is of a single comparison"
         yield (
-            f"Brackets after differences are paired 95% intervals over test users. {together}; a difference is called shown if "
-            "its interval leaves out zero. They hold the trained models fixed; `within training noise` marks a shown difference "
-            "below two standard errors over seeds, which training again may turn round."
+            f"Brackets after differences are paired 95% intervals over test users and seeds. {together}; a difference is called "
+            "shown if its interval leaves out zero."
         )
 
 
 def about_headline(finding: Finding) -> Iterable[str]:
-    """Which metric compares, where that is not GAUC."""
-    if finding.headline == "gauc":
-        return
-    if math.isnan(finding.measurements[0].row.gauc.point):
-        yield "Fewer than two test users have both labels, so there is no GAUC: points are compared by AUC."
-    else:
-        yield (
-            "Points are compared by AUC. Histories are live, and there GAUC punishes every model that reads the user's past "
-            "(docs/gauc.md); --set data.test_history=frozen compares by GAUC."
-        )
+    """Which metric compares, where that is not ranking within a request."""
+    if finding.headline == "auc":
+        yield "Fewer than two test users have a request with both labels: points are compared by AUC."
 
 
 def about_choice(finding: Finding) -> Iterable[str]:

@@ -61,7 +61,7 @@ class Display:
         self.console = Console(stderr=True)
         self.quiet = quiet
         self.tasks: dict[str, TaskID] = {}
-        self.gauc: dict[str, float] = {}
+        self.ranking: dict[str, float] = {}
         self.bars: Progress | None = None
 
     def __enter__(self) -> Display:
@@ -69,7 +69,7 @@ class Display:
             self.bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
-                TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.4f}  valid gauc {task.fields[gauc]}"),
+                TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.4f}  valid {task.fields[ranking]}"),
                 TextColumn("{task.fields[rate]:,.0f} examples/s"),
                 TimeRemainingColumn(),
                 console=self.console,
@@ -91,10 +91,11 @@ class Display:
         """An event of the cell `name`."""
         if event == "point":
             point, epochs, rate = values
-            self.gauc[name] = point.valid_gauc
+            self.ranking[name] = point.valid_request_gauc
             self._end(name)
             # A refit has nothing left to validate on.
-            shown = "refit" if math.isnan(point.valid_auc) else f"valid gauc {point.valid_gauc:.4f}  auc {point.valid_auc:.4f}"
+            valid = f"valid request_gauc {point.valid_request_gauc:.4f}  auc {point.valid_auc:.4f}"
+            shown = "refit" if math.isnan(point.valid_auc) else valid
             self.line(
                 f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  {shown}  "
                 f"{point.seconds:.1f} s  {rate:,.0f} examples/s"
@@ -108,9 +109,9 @@ class Display:
         elif event == "epoch":
             epoch, epochs, steps, done = values
             self._end(name)
-            gauc = f"{self.gauc[name]:.4f}" if name in self.gauc else "-"
+            ranking = f"{self.ranking[name]:.4f}" if name in self.ranking else "-"
             self.tasks[name] = self.bars.add_task(
-                f"{name} epoch {epoch}/{epochs}", total=steps, completed=done, loss=float("nan"), gauc=gauc, rate=0.0
+                f"{name} epoch {epoch}/{epochs}", total=steps, completed=done, loss=float("nan"), ranking=ranking, rate=0.0
             )
         elif name in self.tasks:
             steps, loss, rate = values

@@ -43,7 +43,7 @@ class EpochPoint:
     train_loss: float
     """Mean logloss of the main label over the epoch's training examples, while the weights moved."""
     valid_auc: float
-    valid_gauc: float
+    valid_request_gauc: float
     valid_logloss: float
     seconds: float
     """Training time so far, validation left out."""
@@ -185,13 +185,13 @@ def _point(
     model: Ranker, valid: Batches | None, data: RankingData, config: TrainConfig, device: torch.device, state: TrainState
 ) -> EpochPoint:
     """Where training has come to, and what validation says of it."""
-    names = ("auc", "gauc", "logloss")
+    names = ("auc", "request_gauc", "logloss")
     found = dict.fromkeys(names, math.nan) if valid is None else evaluator.quality(model, valid, data, device, config.precision)
     return EpochPoint(
         epoch=state.epoch + 1,
         train_loss=state.loss_sum / max(state.seen, 1),
         valid_auc=found["auc"],
-        valid_gauc=found["gauc"],
+        valid_request_gauc=found["request_gauc"],
         valid_logloss=found["logloss"],
         seconds=state.seconds,
     )

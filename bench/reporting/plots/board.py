@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..details import Details
 from ..leaderboard import Board, by_metric
+from ..measured import HEADLINES
 from .calibration import calibration
 from .cost import FLOPS, PARAMETERS, TIME, against
 from .learning import learning
@@ -15,13 +16,13 @@ from .slices import slices
 from .style import save
 
 CAPTIONS = {
-    "auc": "AUC on the test examples: intervals over users, and seeds",
-    "gauc": "GAUC on the test examples: intervals over users, and seeds",
+    "request_gauc": "Request GAUC on the test examples: 95% intervals over users and seeds",
+    "auc": "AUC on the test examples: 95% intervals over users and seeds",
+    "request_gauc-against-time": "Request GAUC against training time",
     "auc-against-time": "AUC against training time",
-    "gauc-against-time": "GAUC against training time",
     "against-flops": "Quality against the arithmetic of a forward pass",
     "against-parameters": "Quality against size",
-    "slices": "Users and items that training knew, and those that it did not; parts of few examples say little",
+    "slices": "Parts of the test examples by what training knew of the user and the item, with 95% intervals",
     "calibration": "Whether probabilities are what they say",
     "learning-epochs": "Validation by epoch",
     "learning-seconds": "Validation by training time",
@@ -32,12 +33,12 @@ COSTS = {"against-flops": FLOPS, "against-parameters": PARAMETERS}
 
 
 def write(board: Board, details: Details, folder: Path) -> list[Path]:
-    """All figures of a board in `folder`: of GAUC, where it is defined, and of AUC; the further ones of the headline alone.
+    """All figures of a board in `folder`: of request GAUC, where it is defined, and of AUC; further ones of the headline alone.
 
     What there is nothing to draw for is left out.
     """
     paths = []
-    for metric in ("gauc", "auc"):
+    for metric in HEADLINES:
         if not any(math.isnan(getattr(row, metric).point) for row in board.rows):
             seen = by_metric(board, metric)
             paths += save(intervals(seen), folder / metric) + save(against(seen, TIME), folder / f"{metric}-against-time")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ...evaluation.calibration import Reliability
+from ...evaluation.reliability import Reliability
 from ..leaderboard import Board
 from . import style
 from .style import COLOURS, STYLE
@@ -34,7 +34,14 @@ def calibration(board: Board, found: Mapping[str, Reliability]) -> Figure:
             panel.scatter(one.predicted, one.observed, [2 + 14 * count / each for count in one.count], color=colour, zorder=3)
             ece = row.means["ece"]
             if ece is not None:
-                panel.text(0.05, 0.93, f"ECE {ece:.3f}", transform=panel.transAxes, fontsize=7, va="top")
+                panel.text(
+                    0.05,
+                    0.93,
+                    f"ECE {ece:.3f} (floor {row.means['ece_floor']:.3f})",
+                    transform=panel.transAxes,
+                    fontsize=7,
+                    va="top",
+                )
         panels[0].set_xlim(0, 1.03 * largest)
         panels[0].set_ylim(0, 1.03 * largest)
         for axis in (panels[0].xaxis, panels[0].yaxis):
@@ -42,7 +49,7 @@ def calibration(board: Board, found: Mapping[str, Reliability]) -> Figure:
         figure.supylabel("share of positives", fontsize=8)
         others = [
             Line2D([], [], color="black", linestyle=":", linewidth=0.8, label="as predicted"),
-            Line2D([], [], color="black", linewidth=1, alpha=0.6, label="95% interval over users"),
+            Line2D([], [], color="black", linewidth=1, alpha=0.6, label="95% interval over users and seeds"),
             Line2D([], [], color="black", marker="o", markersize=4, linestyle="", label=f"area: examples (largest {each:,.0f})"),
         ]
         style.legend(figure, rows, others)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+from ...evaluation.cards import shown
 from ..leaderboard import Board
 from ..measured import Row
 from . import style
@@ -55,7 +56,7 @@ PARAMETERS = Cost(
 def against(board: Board, cost: Cost) -> Figure:
     """The headline metric against a cost; the line joins the rows that no other row beats in both."""
     with matplotlib.rc_context(STYLE):
-        metric = board.headline.upper()
+        metric = shown(board.headline)
         figure = style.titled(board, f"{metric} against {cost.name}", 5.2)
         axes = figure.add_subplot()
         rows = cost.drawn(board)
@@ -84,7 +85,7 @@ def against(board: Board, cost: Cost) -> Figure:
         axes.xaxis.set_major_formatter(EngFormatter(sep="") if min(paid) >= 1 else lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         handles = [
-            Line2D([], [], color="black", linewidth=1, alpha=0.6, label="95% interval over users"),
+            Line2D([], [], color="black", linewidth=1, alpha=0.6, label="95% interval over users and seeds"),
             Line2D([], [], color="black", linewidth=0.9, alpha=0.45, label="no row is better in both"),
             Line2D([], [], color="black", marker="o", linestyle="", label="filled: tied with the best"),
         ]

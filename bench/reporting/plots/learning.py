@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from ...evaluation.cards import shown
 from ...records.schema import Point
 from ..details import Curve
 from ..leaderboard import Board
@@ -31,7 +32,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
     metric = board.headline
 
     def value(point: Point) -> float:
-        return point.valid_gauc if metric == "gauc" else point.valid_auc
+        return point.valid_request_gauc if metric == "request_gauc" else point.valid_auc
 
     def line(curve: Curve) -> tuple[list[float], list[float]]:
         return [getattr(point, by) for point in curve], [value(point) for point in curve]
@@ -39,7 +40,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
     medians = {row.label: _median(curves[row.label], value) for row in rows}
     with matplotlib.rc_context(STYLE):
         epochs = "epoch" if by == "epoch" else "seconds of training, log scale"
-        figure, panels = style.panels(board, f"validation {metric.upper()} (higher is better) by {epochs}", rows, 1.15, by)
+        figure, panels = style.panels(board, f"validation {shown(metric)} (higher is better) by {epochs}", rows, 1.15, by)
         for panel, row in zip(panels, rows, strict=True):
             colour = COLOURS[row.family]
             # One line with gaps: a file with a line for each is three times as large.
@@ -60,7 +61,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
             panels[0].xaxis.set_major_locator(LogLocator(numticks=4))
             panels[0].xaxis.set_major_formatter(lambda second, _: f"{second:g}")
             panels[0].xaxis.set_minor_locator(NullLocator())
-        figure.supylabel(f"validation {metric.upper()}", fontsize=8)
+        figure.supylabel(f"validation {shown(metric)}", fontsize=8)
         others = [
             Line2D([], [], color="black", linewidth=1.8, label="median seed"),
             Line2D([], [], color="black", linewidth=0.7, alpha=0.7, label="one seed"),

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ...evaluation.cards import shown
 from ..leaderboard import Board
 from ..measured import Row
 from . import style
@@ -19,12 +20,12 @@ LABEL_WIDTH = 34
 
 
 def intervals(board: Board) -> Figure:
-    """The headline metric of every row with its interval over users, one tick a seed; filled markers are tied with the best."""
+    """The headline metric of every row with its interval over users and seeds, one tick a seed; filled markers may be best."""
     with matplotlib.rc_context(STYLE):
         rows = board.rows[::-1]
         names = [textwrap.fill(row.label, LABEL_WIDTH) for row in rows]
         lines = sum(1.45 + name.count("\n") for name in names)
-        metric = board.headline.upper()
+        metric = shown(board.headline)
         figure = style.titled(board, f"{metric} on the test examples", 1.45 + 0.19 * lines)
         axes = figure.add_subplot()
         edge, end = style.headline_limits(board, board.rows)
@@ -44,7 +45,7 @@ def intervals(board: Board) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(f"test {metric} (higher is better)")
         others = [
-            Line2D([], [], color="black", linewidth=2, alpha=0.45, label="95% interval over users"),
+            Line2D([], [], color="black", linewidth=2, alpha=0.45, label="95% interval over users and seeds"),
             Line2D([], [], color="black", marker="|", linestyle="", markersize=6, label="one seed"),
             Line2D([], [], color="black", marker="o", linestyle="", label="filled: tied with the best"),
             Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle="", label="hollow: below it"),

@@ -46,10 +46,7 @@ def titled(board: Board, what: str, height: float) -> Figure:
     """An empty figure, `height` inches high, under the name of the board and what it shows."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    # Where test negatives are sampled, every user has both labels, and nobody is left out by looking at labels.
-    selected = board.settings.get("test_history") == "live" and "test_negatives" not in board.settings
-    note = " (live histories: it punishes use of the user's past)" if "GAUC" in what and selected else ""
-    title = textwrap.fill(f"{board.dataset}@{board.split}: {what}{note}", 86)
+    title = textwrap.fill(f"{board.dataset}@{board.split}: {what}", 86)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return figure
 
@@ -86,7 +83,7 @@ def interval(board: Board, row: Row) -> ModelInterval:
 
 def seeds(board: Board, row: Row) -> tuple[float, ...]:
     """Values of the headline metric."""
-    return row.gauc_seeds if board.headline == "gauc" else row.auc_seeds
+    return getattr(row, f"{board.headline}_seeds")
 
 
 def quality_limits(spans: Sequence[tuple[Row, float, float]]) -> tuple[float, float]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rankbench.bench.evaluation.weighted_auc import FEW_USERS
 
 from rankbench.bench.evaluation import metrics, weighted_auc
-from rankbench.bench.evaluation.weighted_auc import FEW_USERS
 
 
 @pytest.mark.parametrize("few", [0, FEW_USERS])

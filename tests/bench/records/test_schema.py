@@ -15,10 +15,10 @@ from support.records import predictions, record
 def test_an_undefined_number_of_the_curve_can_be_read_back() -> None:
     made = record("din", predictions(1.0))
     assert made.curve is not None
-    point = dataclasses.replace(made.curve[0], valid_gauc=math.nan)
+    point = dataclasses.replace(made.curve[0], valid_request_gauc=math.nan)
     read = from_json(to_json(dataclasses.replace(made, curve=(point,))), "x")
     assert read.curve is not None
-    assert math.isnan(read.curve[0].valid_gauc) and read.curve[0].valid_auc == point.valid_auc
+    assert math.isnan(read.curve[0].valid_request_gauc) and read.curve[0].valid_auc == point.valid_auc
 
 
 def test_undefined_metrics_are_none() -> None:

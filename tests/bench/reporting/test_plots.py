@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from rankbench.bench.evaluation import ranks
-from rankbench.bench.evaluation.calibration import Reliability
+from rankbench.bench.evaluation.reliability import Reliability
 from rankbench.bench.records.schema import Point
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import leaderboard, plots

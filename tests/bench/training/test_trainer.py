@@ -223,4 +223,4 @@ def test_points_know_their_epoch(data: RankingData, tmp_path: Path) -> None:
 
     _, state, _ = fit("lr", data, tmp_path / "x.pt", progress=Listen())
     assert [point.epoch for point in seen] == list(range(1, state.epoch + 1))
-    assert all(0 <= point.valid_auc <= 1 and 0 <= point.valid_gauc <= 1 for point in seen)
+    assert all(0 <= point.valid_auc <= 1 and 0 <= point.valid_request_gauc <= 1 for point in seen)
