@@ -89,7 +89,7 @@ def test_a_whole_benchmark(table: Path, capsys: pytest.CaptureFixture[str], tmp_
     assert capsys.readouterr().out == first.out
     shutil.copytree("results/local/runs", "elsewhere/runs")
     there = ("board", "--results", "elsewhere")
-    assert "give the YAML file of the table: --dataset FILE.yaml" in refused(capsys, *there)
+    assert "name its YAML file with --dataset FILE.yaml" in refused(capsys, *there)
     assert cli.main([*there, "--dataset", str(table)]) == 0, "rows that were not copied along are made again from the data set"
     assert drawn("elsewhere") == drawn("results/local"), "records, scores and the data set make the same board anywhere"
     capsys.readouterr()

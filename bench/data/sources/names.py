@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
-from ...yaml_text import read_yaml
 
 _LONGEST = 100
 """Letters of a name: folders and files are named after it."""
@@ -19,6 +18,8 @@ def read_keys(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, is not YAML, or holds something other than keys.
     """
+    from ...yaml_text import read_yaml  # not where data sets are only listed, which needs no library
+
     content = read_yaml(path, "data set file")
     if not isinstance(content, dict):
         raise UserError(f"data set file {path} must hold keys such as 'events: events.csv', one a line")

@@ -119,6 +119,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     svg.write_text(as_svg(figure))
+    figure.set_layout_engine("none")  # it is laid out: doing so again takes as long as drawing
     with matplotlib.rc_context(STYLE):
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
     return [svg, png]

@@ -132,7 +132,7 @@ def _source(module: ModuleType) -> str:
         (("run", "--set", "lr=1"), "write section.key=value"),
         (("run", "--set", "trian.lr=1"), "unknown section in --set 'trian'; did you mean 'train'?"),
         (("run", "--set", "train.lrr=1"), "unknown key in train 'lrr'; did you mean 'lr'?"),
-        (("run", "--set", "train.epochs=many"), "train.epochs must be int, not 'many'"),
+        (("run", "--set", "train.epochs=many"), "train.epochs must be a whole number, not 'many'"),
         (("run", "--set", "data.history_length=0"), "data.history_length must be at least 1, not 0"),
         (("run", "--config", "none.yaml"), "config file none.yaml does not exist"),
         (("run", "--data-root", "nowhere"), "--data-root names nowhere, which is not a folder"),
