@@ -125,7 +125,9 @@ class TrainConfig:
     epochs: Annotated[int, Ge(1)] = 20
     patience: Annotated[int, Ge(1)] = 2
     """Epochs without a better validation metric before training stops; the best weights are restored."""
-    monitor: Literal["auc", "request_gauc", "logloss"] = "auc"
+    monitor: Literal["default", "request_gauc", "auc", "logloss"] = "default"
+    """What validation is watched by: it ends training, chooses the weights and, in a search, the settings. default: the headline,
+    request_gauc where the requests of ten validation users or more hold both labels, else auc."""
     max_seconds: Annotated[float, Ge(0)] = 0.0
     """Stop after this training time (on a CPU, CPU time by thread); 0: no limit."""
     lr_decay: Decay = "none"

@@ -69,8 +69,8 @@ class Cell:
         """With the settings of the data that were prepared for it: as it is hashed and recorded."""
         return dataclasses.replace(
             self,
-            experiment=dataclasses.replace(self.experiment, data=data.config),
-            default=dataclasses.replace(self.default, data=resolved(self.default.data, data.log)),
+            experiment=_resolved(self.experiment, data.config, data),
+            default=_resolved(self.default, resolved(self.default.data, data.log), data),
             content_hash=data.log.meta.content_hash,
             split_hash=data.split.hash,
         )
@@ -88,6 +88,11 @@ class Cell:
             split_hash=self.split_hash,
             seed=self.seed,
         )
+
+
+def _resolved(experiment: Experiment, config: DataConfig, data: RankingData) -> Experiment:
+    train = dataclasses.replace(experiment.train, monitor=evaluator.monitor(experiment.train, data))
+    return dataclasses.replace(experiment, data=config, train=train)
 
 
 def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import statistics
 import time
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 
 from .. import device as devices
+from ..config import TrainConfig
 from ..contract import ModelInfo, Ranker, to_device
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
 from ..data.requests import request_batch, request_of
 from . import metrics, scores
+from .influence import rows as rows_of
 
 _DAY_MS = 86_400_000
 
@@ -50,6 +53,14 @@ def predict_labels(model: Ranker, batches: Batches, data: RankingData, device: t
     probability = np.empty((len(wanted), logit.shape[1]))
     probability[home] = 1 / (1 + np.exp(-(logit[order] + data.logit_correction)))
     return probability
+
+
+def monitor(config: TrainConfig, data: RankingData) -> Literal["request_gauc", "auc", "logloss"]:
+    """The metric of validation that `train.monitor` means for these data."""
+    if config.monitor != "default":
+        return config.monitor
+    valid = data.examples("valid")
+    return rows_of(valid.label, data.log.user_of(valid.event), data.request[valid.event]).headline
 
 
 def quality(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> dict[str, float]:

@@ -24,6 +24,10 @@ METRICS: tuple[Metric, ...] = ("request_gauc", "auc", "user_gauc", "logloss")
 LOWER_IS_BETTER: frozenset[Metric] = frozenset({"logloss"})
 
 
+LEAST_USERS = 10
+"""Of fewer users, no 95% interval is trusted: it is replaced by the metric's whole range, so that nothing is told apart."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """Examples with their groups counted from 0."""
@@ -41,6 +45,11 @@ class Rows:
     @property
     def requests(self) -> int:
         return len(self.user_of_request)
+
+    @property
+    def headline(self) -> Literal["request_gauc", "auc"]:
+        """What models are judged by first: ranking within a request, where there are enough requests to judge it by."""
+        return "request_gauc" if self.matter("request_gauc") >= LEAST_USERS else "auc"
 
     def matter(self, metric: Metric) -> int:
         """Users that the metric depends on. request_gauc: with a request of both labels; user_gauc: with both labels; auc: with a

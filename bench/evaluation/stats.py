@@ -32,20 +32,17 @@ from ..errors import UserError
 from ..typed import OrNaN
 from . import family
 from .family import ROUNDING
-from .influence import LOWER_IS_BETTER, METRICS, Metric, influence, rows
+from .influence import LEAST_USERS, LOWER_IS_BETTER, METRICS, Metric, influence, rows
 from .metrics import EPSILON, check_predictions
 from .training_noise import Known, TrainingNoise, training_noise
 from .two_noises import Noise
 
-__all__ = ["LOWER_IS_BETTER", "METRICS", "Metric"]
+__all__ = ["LEAST_USERS", "LOWER_IS_BETTER", "METRICS", "Metric"]
 
 IDENTITY = ("example", "user", "request", "item", "time", "label")
 
 LARGEST: dict[Metric, float] = {"request_gauc": 1.0, "auc": 1.0, "user_gauc": 1.0, "logloss": -math.log(EPSILON)}
 """Every metric lies between 0 and this."""
-
-LEAST_USERS = 10
-"""Of fewer users, no 95% interval is trusted: it is replaced by the metric's whole range, so that nothing is told apart."""
 
 Verdict = Literal["better", "worse", "equivalent", "not settled"]
 

@@ -119,7 +119,8 @@ def train(
     if info.fit == "counts":  # once through the data: what the leader counts, nobody else needs to
         return _count(model, batches, device) if team.leads else TrainState()
     with team.in_step():
-        loop = _Loop(model, config, seed, device, resume_file, team, length)
+        monitor = evaluator.monitor(config, data)
+        loop = _Loop(model, config, monitor, seed, device, resume_file, team, length)
         state, epochs = loop.state, config.epochs if length is None else math.ceil(length)
         while not loop.finished(progress):
             with loop.clock():
@@ -204,13 +205,14 @@ class _Loop:
         self,
         model: Ranker,
         config: TrainConfig,
+        monitor: str,
         seed: int,
         device: torch.device,
         resume_file: Checkpoint,
         team: Team,
         length: float | None = None,
     ) -> None:
-        self.model, self.config, self.seed, self.device = model, config, seed, device
+        self.model, self.config, self.monitor, self.seed, self.device = model, config, monitor, seed, device
         self.resume_file, self.team, self.length = resume_file, team, length
         self.optimizer = Optimizer(model, config, device, team)
         self.average = Average(model, config.ema, self.optimizer) if config.ema else None
@@ -312,7 +314,7 @@ class _Loop:
     def end_epoch(self, point: EpochPoint, share: float) -> None:
         """`share` of the epoch's steps were taken."""
         state = self.state
-        value = merit(self.config.monitor, getattr(point, f"valid_{self.config.monitor}"))
+        value = merit(self.monitor, getattr(point, f"valid_{self.monitor}"))
         state.curve.append(dataclasses.asdict(point))
         state.epoch, state.step, state.loss_sum, state.seen = state.epoch + 1, 0, 0.0, 0
         if value > state.best_value or self.length is not None:
