@@ -16,9 +16,6 @@ from ..kernels.embedding import FieldEmbeddings
 from ..kernels.lookup import Part, lookup
 from ..kernels.target_attention import Events
 
-_REQUEST_TIME = ("hour", "weekday", "since_last")
-"""Context fields that are derived from the time of the request; past events have none."""
-
 
 @dataclass(frozen=True)
 class EmbeddingConfig(IdentityConfig):
@@ -35,8 +32,7 @@ def example_fields(spec: DataSpec, user_id: UserId) -> tuple[Field, ...]:
 
 def event_fields(spec: DataSpec) -> tuple[Field, ...]:
     """Fields that a past event shares with the example: item, then logged context."""
-    derived = _REQUEST_TIME if spec.time == "request" else ()
-    return (*spec.item, *(field for field in spec.context if field.name not in derived))
+    return (*spec.item, *(field for field in spec.context if not field.derived))
 
 
 def names(fields: tuple[Field, ...]) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ class Field:
     size: int
     """Rows of its embedding table, padding and unknown included."""
     multi: bool = False
+    derived: bool = False
+    """Made from the time of a request, and not logged: past events have none of it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class DataSpec:
     item: tuple[Field, ...]
     """The item id (named `item`, first) and the item's side information. Candidates and past events share these tables."""
     context: tuple[Field, ...]
-    """Known at the request: logged fields (tab), then `hour`, `weekday`, `since_last` if time information is `request`."""
+    """Known at the request: logged fields (tab), then derived ones (hour) if time information is `request`."""
     action: Field
     """What the user did at a past event (stars, bit mask of feedback). Never known for the example itself."""
     history_length: int

@@ -27,7 +27,9 @@ from .splits import ROLES, SPLITS, Split, make_split
 from .visibility import Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
 from .vocabulary import Vocabulary, build_vocabulary
 
-_REQUEST_FIELDS = (Field("hour", 26), Field("weekday", 9), Field("since_last", GAP_BUCKETS + 2))
+_REQUEST_FIELDS = tuple(
+    Field(name, size, derived=True) for name, size in (("hour", 26), ("weekday", 9), ("since_last", GAP_BUCKETS + 2))
+)
 """Context fields that tell the time of the request; ids 0 and 1 are padding and unknown as everywhere."""
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000

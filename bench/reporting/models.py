@@ -63,7 +63,7 @@ def _spec() -> DataSpec:
     return DataSpec(
         user=(Field("user", USERS + 2),),
         item=(Field("item", ITEMS + 2), Field("genres", 20, multi=True)),
-        context=(Field("hour", 26), Field("weekday", 9), Field("since_last", 74)),
+        context=tuple(Field(name, size, derived=True) for name, size in (("hour", 26), ("weekday", 9), ("since_last", 74))),
         action=Field("action", 7),
         history_length=HISTORY,
         longest_segment=longest_segment(HISTORY),

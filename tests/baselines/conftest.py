@@ -16,7 +16,7 @@ LONGEST = 7
 USER = (Field("user", 30), Field("interests", 9, multi=True))
 ITEM = (Field("item", 40), Field("genres", 8, multi=True), Field("year", 6))
 LOGGED = (Field("tab", 5),)
-REQUEST_TIME = (Field("hour", 26), Field("weekday", 9), Field("since_last", 74))
+REQUEST_TIME = tuple(Field(name, size, derived=True) for name, size in (("hour", 26), ("weekday", 9), ("since_last", 74)))
 
 
 def new_spec(time: TimeInformation = "request") -> DataSpec:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rankbench.baselines._inputs import EmbeddingConfig, PooledInputs, event_fields, example_fields, names
-from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch, TimeInformation
+from rankbench.bench.contract import DataSpec, Field, Ids, PointwiseBatch, TimeInformation
 from rankbench.kernels.embedding import FieldEmbeddings
 
 DIM = 3
@@ -74,6 +74,7 @@ def test_past_events_have_no_field_of_the_time_of_the_request(make_spec: Callabl
     )
 
 
-def test_a_logged_field_called_hour_is_kept_without_time_information(make_spec: Callable[..., DataSpec]) -> None:
+def test_a_logged_field_is_one_of_past_events_whatever_it_is_called(make_spec: Callable[..., DataSpec]) -> None:
     spec = make_spec("request")
-    assert "hour" in names(event_fields(replace(spec, time="none")))
+    logged = replace(spec, context=(*spec.context, Field("hour_of_page", 5)))
+    assert names(event_fields(logged)) == (*names(event_fields(spec)), "hour_of_page")

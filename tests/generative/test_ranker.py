@@ -16,7 +16,7 @@ from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import DataSpec, Ranker, SequenceBatch
 from rankbench.bench.data.batches import SequenceBatches
 from rankbench.bench.data.dataset import RankingData
-from rankbench.bench.data.requests import request_batch, request_of
+from rankbench.bench.data.requests import candidate_batch, past_batch, request_batch, request_of
 from rankbench.generative import fuxi, gpt, hstu
 from rankbench.generative.attention import make_geometry
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
@@ -214,6 +214,22 @@ def test_recency_is_the_gap_to_the_latest_event_that_a_token_sees(layout: str, d
         some += int(gap > 1000)
     assert some > 10
     assert make_geometry(hstu.Config(layout=layout), data.spec, tokens).plan.own_buckets() is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layout", ["interleaved", "candidate"])
+@pytest.mark.parametrize("module", [fuxi, hstu])
+def test_a_remembered_past_knows_how_long_ago_it_was(module: Any, layout: str, data: RankingData) -> None:
+    torch.manual_seed(0)
+    model = module.build(module.Config(layout=layout, own_time="recency"), data.spec).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    for event in data.split.examples("test")[::15].tolist():
+        request, items = request_of(data, event), np.array([3, 5, 0])
+        with torch.inference_mode():
+            memory = model.remember(past_batch(data, request))
+            found = model.forward_after(memory, request.lo - request.start, candidate_batch(data, request, items))
+            expected = model(request_batch(data, "sequence", request, items))
+        assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_more_tokens_cost_what_the_config_says(data: RankingData) -> None:
