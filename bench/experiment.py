@@ -286,6 +286,7 @@ def _facts(data: RankingData) -> DataFacts:
         test_rows_warm_item=float((split.item_events[test.item] > 0).mean()),
         cleaning=log.meta.cleaning.counts(),
         bayes_auc=log.meta.bayes_auc,
+        mismatch=data.mismatch,
     )
 
 

@@ -20,6 +20,7 @@ from ..errors import UserError, unknown_name
 from . import sources
 from .cleaning import clean
 from .eventlog import EventLog, open_log, write_log
+from .mismatch import ValidationMismatch, mismatch
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
 from .segments import longest_segment
 from .sources.schema import DataRoots
@@ -88,6 +89,11 @@ class RankingData:
         """Added to every logit: ln w, from the odds that training shows to those that predictions are judged by."""
         training, judged = negatives_per_positive(self.log, self._taught, self.config)
         return math.log(training / judged)
+
+    @functools.cached_property
+    def mismatch(self) -> ValidationMismatch:
+        """How far validation is from the test."""
+        return mismatch(self.log, self.split, Requests(self.request_start, self.request), self.lo, self.hi)
 
     def further_labels(self, event: np.ndarray) -> torch.Tensor | None:
         """float32 [n, K] of n events, in the order of config.labels; None if none are asked for."""

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from ..config import DataConfig
 from ..errors import UserError
 from .dataset import open_dataset, requests_of
 from .eventlog import EventLog
+from .mismatch import mismatch
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, make_split
 from .times import zone_of
-from .visibility import Requests
+from .visibility import Requests, visible_intervals
 
 
 def describe(name: str, roots: DataRoots) -> list[str]:
@@ -41,8 +43,9 @@ def describe(name: str, roots: DataRoots) -> list[str]:
         *meta.notes,
         f"content hash: {meta.content_hash}",
     ]
+    seen = visible_intervals(log.user_offsets, log.time, requests.start, DataConfig.history_length, 0)
     for split_name in SPLITS:
-        lines += _split(log, requests, split_name)
+        lines += _split(log, requests, seen, split_name)
     if meta.bayes_auc is not None:
         lines.append(f"Bayes-optimal AUC over all events: {meta.bayes_auc:.4f}")
     return [*lines, f"licence: {meta.licence}", f"cite: {meta.citation}"]
@@ -73,7 +76,8 @@ def _requests(log: EventLog, requests: Requests) -> Iterator[str]:
         yield f"rows in requests with both labels: {rows[mixed].sum():,} of {log.meta.events:,}, in {mixed.sum():,} requests"
 
 
-def _split(log: EventLog, requests: Requests, name: str) -> Iterator[str]:
+def _split(log: EventLog, requests: Requests, seen: tuple[np.ndarray, np.ndarray], name: str) -> Iterator[str]:
+    """`seen`: what each event sees of the past, from where and up to where, under default settings."""
     default = " (default)" if name == log.meta.default_split else ""
     try:
         split = make_split(log, name, requests)
@@ -89,3 +93,4 @@ def _split(log: EventLog, requests: Requests, name: str) -> Iterator[str]:
             f"{log.label[events].mean():.1%} positive, {warm:.0%} of them from users with training events"
         )
     yield f"  {split.share_train_after_test:.1%} of training events are later than the first test event; hash {split.hash[:12]}"
+    yield from (f"  {line}" for line in mismatch(log, split, requests, *seen).lines())

@@ -31,7 +31,7 @@ def example_keys(log: EventLog, user: np.ndarray, item: np.ndarray, time: np.nda
 @functools.lru_cache(maxsize=4)
 def _hashes(log: EventLog, name: str) -> np.ndarray:
     """uint64: of every text of a dictionary."""
-    return hash_array(np.asarray(log.dictionary(name), dtype=object), categorize=False)
+    return hash_array(np.asarray(log.dictionary(name), dtype=object), categorize=False)  # pyright: ignore[reportCallIssue]
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:

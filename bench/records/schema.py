@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ..config import DataConfig, TrainConfig, Tuning
 from ..data.content import ContentFacts
+from ..data.mismatch import ValidationMismatch
 from ..errors import UserError
 from ..evaluation.slices import PARTS
 from ..identity import data_hash
@@ -126,6 +127,8 @@ class DataFacts:
     """Rows read, dropped by reason, kept."""
     bayes_auc: float | None
     """Best reachable AUC; known for simulated data only."""
+    mismatch: ValidationMismatch
+    """How far validation, by which epochs and settings are chosen, is from the test."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rankbench.bench.config import DataConfig, LogDefaults, TrainConfig
 from rankbench.bench.data.content import ContentFacts
+from rankbench.bench.data.mismatch import RoleFacts, ValidationMismatch
 from rankbench.bench.evaluation import metrics, scores
 from rankbench.bench.records.schema import (
     SCHEMA_VERSION,
@@ -21,6 +22,8 @@ from rankbench.bench.records.schema import (
     Point,
     RunRecord,
 )
+
+MISMATCH = RoleFacts(600, {"0": 0.5, "1-19": 0.1, "20-49": 0.1, "50+": 0.3}, 16.0, 0.5, 0.02, 0.0)
 
 
 def predictions(skill: float, seed: int = 0, users: int = 80, rows: int = 30, cells: int = 0) -> pd.DataFrame:
@@ -80,6 +83,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
             test_rows_warm_item=0.9,
             cleaning={"rows_read": 9_000},
             bayes_auc=None,
+            mismatch=ValidationMismatch(MISMATCH, MISMATCH),
         ),
         metrics=Metrics(slices, slices, metrics.evaluate_labels(frame)) if slices else None,
         cost=Cost(10_000, 500, 3.5 + len(model), 6.0, 20_000.0, 0.2, 1.5, 400.0, 5, 3, 100, 9e4, 0.5) if slices else None,
