@@ -11,6 +11,7 @@ from .parser import Parser
 from .roots import data_roots
 
 if TYPE_CHECKING:
+    from ..data.eventlog import EventLog
     from ..data.sources.schema import DataRoots
 
 
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     log = open_dataset(args.name, roots)
     if args.action == "describe":
         print("\n".join(describe(args.name, roots)))
+        _print_windows(log)
         _print_selection_effect(args.name, roots)
     else:
         print(f"{log.meta.name}: {log.meta.events:,} events of {log.meta.users:,} users and {log.meta.items:,} items")
@@ -50,12 +52,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _print_windows(log: EventLog) -> None:
+    from ..evaluation.comparable import about_windows
+
+    try:
+        print("\n".join(about_windows(log, log.meta.default_split)))
+    except UserError as error:  # an impossible split leaves the rest to be said
+        print(f"requests: {error}")
+
+
 def _print_selection_effect(name: str, roots: DataRoots) -> None:
     from ..config import DataConfig
     from ..data.dataset import prepare
     from ..evaluation.selection import selection_effect
 
-    print("the user's own past rate as a score of the test examples, by what they see of the test period (docs/gauc.md):")
+    print("the user's own past rate as a score of the test examples, by what they see of the test period (docs/requests.md):")
     histories: tuple[Literal["live", "frozen"], ...] = ("live", "frozen")
     for history in histories:
         try:
