@@ -98,7 +98,7 @@ def _global_time(log: EventLog, requests: Requests) -> np.ndarray:
     """By the start of the request. Windows are the same for all users, so that the border is one of them for everybody; a logged
     request that is still going on at a border belongs to no role."""
     begin, end = requests.start, np.asarray(log.time)[requests.last]
-    t1, t2 = (_border(t, begin, end) for t in np.quantile(log.time, [0.8, 0.9], method="higher"))
+    t1, t2 = (_border(share, np.asarray(log.time), begin, end) for share in (0.8, 0.9))
     role = np.full(log.meta.events, UNUSED, dtype=np.uint8)
     role[end < t1] = TRAIN
     role[(begin >= t1) & (end < t2)] = VALID
@@ -106,10 +106,16 @@ def _global_time(log: EventLog, requests: Requests) -> np.ndarray:
     return role
 
 
-def _border(time: int, begin: np.ndarray, end: np.ndarray) -> int:
-    """A moment that cuts through no window: where the requests under way at `time` began, if they began together."""
-    under_way = begin[(begin < time) & (end >= time)]
-    return int(under_way.min()) if len(under_way) and under_way.min() == under_way.max() else int(time)
+def _border(share: float, time: np.ndarray, begin: np.ndarray, end: np.ndarray) -> int:
+    """The moment before which lies a share of the events. If the requests under way then began together, which those of one window
+    did, the border moves to where they begin or end: to the one with the nearer share."""
+    border = int(np.quantile(time, share, method="higher"))
+    under_way = (begin < border) & (end >= border)
+    if not under_way.any() or begin[under_way].min() < begin[under_way].max():
+        return border
+    back, on = int(begin[under_way].min()), int(end[under_way].max()) + 1
+    wanted = share * len(time)
+    return back if wanted - np.count_nonzero(time < back) <= np.count_nonzero(time < on) - wanted else on
 
 
 def _per_user_time(log: EventLog, requests: Requests) -> np.ndarray:
