@@ -107,8 +107,8 @@ def _global_time(log: EventLog, requests: Requests) -> np.ndarray:
 
 
 def _border(share: float, time: np.ndarray, begin: np.ndarray, end: np.ndarray) -> int:
-    """The moment before which lies a share of the events. If the requests under way then began together, which those of one window
-    did, the border moves to where they begin or end: to the one with the nearer share."""
+    """The moment before which lies a share of the events. If the requests under way then began together, which those of one
+    window did, the border moves to where they begin or end: to the one with the nearer share."""
     border = int(np.quantile(time, share, method="higher"))
     under_way = (begin < border) & (end >= border)
     if not under_way.any() or begin[under_way].min() < begin[under_way].max():
