@@ -27,17 +27,14 @@ _WORDS = (
 )
 
 
-def looks_like_a_date(text: str) -> bool:
-    """Whether a text is a date in any form that is known here."""
-    return bool(ISO.fullmatch(text) or form_of(pd.Series([text], dtype="str")))
-
-
 def form_of(texts: pd.Series) -> str:
     """What dates, none of them ISO 8601, are, and the line to write for them; empty if they are no dates of a known form.
 
     Where day and month can be told apart in no value, both readings are given.
     """
     values = texts.drop_duplicates()
+    if len(values) == 0:
+        return ""
     for pattern in (_NUMERIC, _YEAR_FIRST):
         rows = [match for match in map(pattern.fullmatch, values) if match]
         if rows:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from .date_forms import ISO, form_of, looks_like_a_date
+from .date_forms import ISO, form_of
 from .sources.schema import Schema, TimeUnit
 from .sources.values import as_numbers, as_text, present
 
@@ -84,8 +84,10 @@ def _check_readable(column: pd.Series, known: np.ndarray, schema: Schema, name: 
     stated = f"time_format is {schema.time_format!r}" if schema.time_format else f"time_unit is {schema.time_unit!r}"
     what = "no row has a readable time" if not known.any() else f"{lost:,} of {count:,} times cannot be read"
     remedy = ""
-    if schema.time_unit != "datetime" and looks_like_a_date(first):
+    if schema.time_unit != "datetime" and ISO.fullmatch(first):
         remedy = ": write time_unit: datetime"
+    elif not schema.time_format and (form := form_of(cast(pd.Series, as_text(column)[there & ~known]))):
+        remedy = f": {form}"
     raise UserError(f"{name}: {what}; the first is {first[:60]!r} and {stated}{remedy}")
 
 

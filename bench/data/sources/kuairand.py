@@ -70,7 +70,7 @@ def load_kuairand_pure(roots: DataRoots) -> RawLog:
             context_features=(Feature("tab"),),
             time_unit="ms",
             calendar=True,
-            utc_offset_hours=8,
+            time_zone="Asia/Shanghai",
             # The log is thin, five events of a user in the median, hours apart: only a local day holds several to rank.
             request_window=86_400,
         ),

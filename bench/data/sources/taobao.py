@@ -51,7 +51,7 @@ def load_taobao(roots: DataRoots) -> RawLog:
             item_features=(Feature("category"),),
             time_unit="s",
             calendar=True,
-            utc_offset_hours=8,
+            time_zone="Asia/Shanghai",
         ),
         files=(source_file(path, "data root"),),
         licence="Alibaba Tianchi: research use (https://tianchi.aliyun.com/dataset/649)",

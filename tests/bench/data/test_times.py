@@ -150,6 +150,8 @@ def test_a_wrong_unit_is_found(values: list[int], unit: str, message: str) -> No
 
 def test_dates_given_to_a_unit_of_numbers_are_told_to_be_dates() -> None:
     assert "the first is '2020-01-31' and time_unit is 's': write time_unit: datetime" in refusal(["2020-01-31"], time_unit="s")
+    slashes = refusal(["3/4/2020", "5/6/2020"], time_unit="s")
+    assert "time_unit is 's': '3/4/2020' is 3 April 2020 (day first) or 4 March 2020 (month first)" in slashes
     assert "column time holds dates" in refusal(pd.Series(pd.to_datetime(["2020-01-31"])), time_unit="s")
 
 
