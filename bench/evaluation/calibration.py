@@ -13,6 +13,9 @@ BINS = 15
 EXACT = 64
 """Examples of a bin up to which its floor is computed exactly."""
 
+RARE = 4.0
+"""Variance of a larger bin's positives below which they are taken as Poisson."""
+
 
 def checked_probabilities(label: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels as bool [n] and probabilities as float64 [n].
@@ -56,9 +59,10 @@ def expected_calibration_error(label: np.ndarray, probability: np.ndarray, bins:
 def calibration_floor(probability: np.ndarray, bins: int = BINS) -> float:
     """Expected `expected_calibration_error` if each label were drawn with exactly its predicted probability, independently.
 
-    It is not zero: of n examples, a bin's observed rate scatters around its mean prediction. Exact for bins of up to EXACT
-    examples (the distribution of a sum of unlike Bernoulli variables, by recursion); above, the sum is taken as normal, E|S -
-    mean| = sqrt(2 v / pi) with v the sum of p (1 - p), whose relative error is below 1 / (8 v) for v of 1 and more.
+    It is not zero: of n examples, a bin's observed rate scatters around its mean prediction. With v the sum of p (1 - p) over a
+    bin, E|S - mean| of its sum of labels S is exact for bins of up to EXACT examples (by recursion). Above, it is that of a
+    Poisson variable where v is below RARE, too large by a share of at most the bin's mean p (or 1 - p), and else that of a normal
+    one, sqrt(2 v / pi), within a share of 1 / (8 v).
 
     Args:
         probability: [n].
@@ -73,10 +77,14 @@ def calibration_floor(probability: np.ndarray, bins: int = BINS) -> float:
     ordered = probability[order]
     variance = np.bincount(place, weights=ordered * (1 - ordered), minlength=bins)
     count = np.bincount(place, minlength=bins)
+    mean = np.bincount(place, weights=ordered, minlength=bins)
     expected = np.sqrt(2 / math.pi * variance)
     ends = np.cumsum(count)
-    for at in np.flatnonzero((count > 0) & (count <= EXACT)):
-        expected[at] = _mean_deviation(ordered[ends[at] - count[at] : ends[at]])
+    for at in np.flatnonzero((count > 0) & ((count <= EXACT) | (variance < RARE))):
+        if count[at] <= EXACT:
+            expected[at] = _mean_deviation(ordered[ends[at] - count[at] : ends[at]])
+        else:
+            expected[at] = _poisson_deviation(max(0.0, float(min(mean[at], count[at] - mean[at]))))
     return float(expected.sum() / len(ordered))
 
 
@@ -88,3 +96,9 @@ def _mean_deviation(probability: np.ndarray) -> float:
         chance[1:] = chance[1:] * (1 - one) + chance[:-1] * one
         chance[0] *= 1 - one
     return float((chance * np.abs(np.arange(len(chance)) - probability.sum())).sum())
+
+
+def _poisson_deviation(mean: float) -> float:
+    """E|N - mean| of a Poisson variable (Crow 1958): 2 e^-m m^(k + 1) / k! with k the whole part of m."""
+    whole = math.floor(mean)
+    return 2 * math.exp((whole + 1) * math.log(mean) - mean - math.lgamma(whole + 1)) if mean > 0 else 0.0

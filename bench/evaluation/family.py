@@ -13,16 +13,19 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats as distributions
+from scipy import special
 
-DRAWS = 10_000
+DRAWS = 4000
 
 ROUNDING = 1e-12
 """Differences of metrics, and standard errors, below this are rounding."""
 
 
-SINGLE = float(distributions.norm.ppf(0.975))
+SINGLE = float(special.ndtri(0.975))
 """Of a single comparison."""
+
+ONE_SIDED = float(special.ndtri(0.95))
+"""Of a single comparison whose sign is known."""
 
 
 def root(covariance: np.ndarray) -> np.ndarray:
@@ -80,4 +83,4 @@ def largest_ahead(errors: np.ndarray, at: int, others: Sequence[int]) -> float:
 
 def t_quantile(normal: float, freedom: float) -> float:
     """The quantile of a t distribution at the probability of a normal one."""
-    return normal if math.isinf(freedom) else float(distributions.t.isf(distributions.norm.sf(normal), freedom))
+    return normal if math.isinf(freedom) else float(special.stdtrit(freedom, special.ndtr(normal)))

@@ -154,8 +154,10 @@ def verdict(low: float, high: float, margin: float, lower_is_better: bool = Fals
 
 
 def seed_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and sample standard deviation over seeds; None in place of the deviation of a single one."""
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+    """Mean and sample standard deviation over seeds; None in place of the deviation of a single one, or of NaN."""
+    if len(values) < 2 or any(map(math.isnan, values)):
+        return statistics.fmean(values), None
+    return statistics.fmean(values), statistics.stdev(values)
 
 
 def align(frames: dict[str, list[pd.DataFrame]]) -> Predictions:
@@ -342,20 +344,23 @@ class Comparison:
                 difference=apart.value,
                 difference_low=apart.low,
                 difference_high=apart.high,
-                among_best=at == best or self._may_be_best(at, sign, errors),
+                among_best=at == best or self._may_be_best(at, sign, errors, critical),
             )
         chosen = frozenset(name for name, model in models.items() if model.among_best)
         return Standing(self.metric, names[best], models, chosen, self.users)
 
-    def _may_be_best(self, at: int, sign: int, errors: np.ndarray | None) -> bool:
-        others = [other for other in range(len(self.names)) if other != at]
+    def _may_be_best(self, at: int, sign: int, errors: np.ndarray | None, widest: float) -> bool:
+        """Args: widest: the critical value of all pairs, which none of these comparisons needs to exceed."""
         if errors is None:
             return True
+        others = [other for other in range(len(self.names)) if other != at]
+        ahead = [(sign * float(self.point[other] - self.point[at]), self.noise_of(other, at)) for other in others]
+        if any(lead > self._half_width(noise, widest) for lead, noise in ahead):
+            return False
+        if not any(lead > self._half_width(noise, family.ONE_SIDED) for lead, noise in ahead):
+            return True
         critical = family.largest_ahead(errors, at, others)
-        return not any(
-            sign * float(self.point[other] - self.point[at]) > self._half_width(self.noise_of(other, at), critical)
-            for other in others
-        )
+        return not any(lead > self._half_width(noise, critical) for lead, noise in ahead)
 
     def resolution(self) -> Resolution:
         """The smallest differences that a single comparison of two typical models could show; NaN for a single model, and the

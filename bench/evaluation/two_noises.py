@@ -32,9 +32,10 @@ class Noise:
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom of the sum of both (Satterthwaite 1946)."""
+        """Degrees of freedom of the sum of both (Satterthwaite 1946), no fewer than those of the less certain part."""
         doubt = self.users**2 / self.users_freedom + self.training_whole**2 / self.training_freedom
-        return (self.users + self.training) ** 2 / doubt if doubt > 0 else math.inf
+        least = min(self.users_freedom, self.training_freedom)
+        return max(least, (self.users + self.training) ** 2 / doubt) if doubt > 0 else math.inf
 
     def half_width(self, critical: float = SINGLE) -> float:
         """Of an interval that holds as often as +-critical holds a normal variable; inf where the training noise is unknown.

@@ -29,7 +29,7 @@ def results(root: Path) -> Path:
             for seed in (0, 1):
                 frame = predictions(skill, seed)
                 store.write(record(model, frame, seed, family), frame)
-        board = leaderboard.build(store, "toy", "global-time", draws=50)
+        board = leaderboard.build(store, "toy", "global-time")
         folder = store.board_folder("toy", "global-time")
         tables.write(board, folder)
         plots.save(quality.intervals(board), folder / "gauc")

@@ -38,11 +38,13 @@ def predictions(skill: float, seed: int = 0, users: int = 80, rows: int = 30, ce
         {
             "example": np.arange(n),
             "user": user,
+            "request": np.arange(n) // 10,
             "item": world.integers(0, 50, n),
             "time": np.arange(n) * 1000,
             "label": label,
-            "warm_user": user < users // 2,
-            "warm_item": world.random(n) < 0.9,
+            "user_events": np.where(user < users // 2, 1 + user % 60, 0),
+            "item_events": np.where(world.random(n) < 0.9, 40, 0),
+            "user_gap_days": np.where(user < users // 2, user % 40, -1),
             "score": scores.rounded(np.round(score, 1) if cells else score),
         }
     )

@@ -13,7 +13,7 @@ from rankbench.bench.studies.grid import Finding, Scope, Study
 from support.records import predictions, record
 
 
-def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, draws: int = 20, users: int = 30) -> Finding:
+def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int = 30) -> Finding:
     """A finding in which later points of a series are better, with the hashes that real runs would have."""
     store, points = Store(folder), study.grid(scope)
     groups, chosen, runs = {}, {}, {}
@@ -28,7 +28,7 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, draws: int
                 runs[key] = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=key[0]))
                 store.write(runs[key], frame)
             groups[point.label].append(runs[key])
-    return grid.read(study, points, chosen, groups, store, draws)
+    return grid.read(study, points, chosen, groups, store)
 
 
 def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.Report:

@@ -1,57 +1,70 @@
-"""Reliability: bins, shares and intervals are what they say."""
+"""Calibration error is that of its definition, and its floor that of simulated labels."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from rankbench.bench.evaluation.calibration import reliability
-from rankbench.bench.evaluation.metrics import expected_calibration_error
+from rankbench.bench.evaluation.calibration import EXACT, RARE, calibration_floor, expected_calibration_error
 
 
-def world(users: int = 50, rows: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Label, user and the probability that the label was drawn with."""
+def test_calibration_error_of_equal_bins() -> None:
+    """Without ties: the slow definition, bins of n / 15 rows in the order of their scores."""
+    label, score = made(1500)
+    order = np.argsort(score)
+    bins = zip(np.split(label[order], 15), np.split(score[order], 15), strict=True)
+    expected = np.mean([abs(ones.mean() - ps.mean()) for ones, ps in bins])
+    assert expected_calibration_error(label, score) == pytest.approx(expected, abs=1e-12)
+
+
+def test_calibration_error_keeps_ties_together() -> None:
+    label, _ = made(1000)
+    rate = label.mean()
+    for constant in (rate, 0.9):
+        found = expected_calibration_error(label, np.full(1000, constant))
+        assert found == pytest.approx(abs(constant - rate), abs=1e-12)
+
+
+def test_calibration_error_tells_calibrated_from_shifted() -> None:
     rng = np.random.default_rng(0)
-    probability = rng.beta(2, 3, users * rows)
-    label = (rng.random(users * rows) < probability).astype(int)
-    return label, np.repeat(np.arange(users), rows), probability
+    truth = rng.uniform(0.1, 0.9, 60_000)
+    label = (rng.random(60_000) < truth).astype(int)
+    assert expected_calibration_error(label, truth) < 0.01
+    assert expected_calibration_error(label, truth + 0.1) == pytest.approx(0.1, abs=0.01)
 
 
-def test_bins_hold_equally_many_and_lie_in_order() -> None:
-    label, user, probability = world()
-    found = reliability(label, user, [probability], bins=8)
-    assert found.count == (250.0,) * 8
-    ordered = np.sort(probability).reshape(8, 250)
-    assert found.predicted == pytest.approx(ordered.mean(axis=1), rel=1e-12)
-    assert found.observed == pytest.approx(label[np.argsort(probability)].reshape(8, 250).mean(axis=1), rel=1e-12)
+def made(n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    label = (rng.random(n) < 0.3).astype(int)
+    return label, 1 / (1 + np.exp(-(label - 1 + rng.normal(size=n))))
 
 
-def test_the_gaps_are_those_of_the_calibration_error() -> None:
-    label, user, probability = world()
-    skewed = np.round(probability**2, 2)
-    found = reliability(label, user, [skewed], bins=15)
-    gaps = np.abs(np.subtract(found.predicted, found.observed))
-    assert gaps @ np.array(found.count) / len(label) == pytest.approx(expected_calibration_error(label, skewed, 15), rel=1e-12)
+def simulated(probability: np.ndarray, times: int = 1500) -> float:
+    rng = np.random.default_rng(1)
+    errors = [
+        expected_calibration_error((rng.random(len(probability)) < probability).astype(int), probability) for _ in range(times)
+    ]
+    return float(np.mean(errors))
 
 
-def test_true_probabilities_lie_within_the_intervals_and_wrong_ones_do_not() -> None:
-    label, user, probability = world(200)
-    right, wrong = (reliability(label, user, [score]) for score in (probability, probability / 2))
-    inside = [low <= share <= high for low, share, high in zip(right.low, right.predicted, right.high, strict=True)]
-    assert sum(inside) >= 8
-    assert all(low > share for low, share in zip(wrong.low[1:], wrong.predicted[1:], strict=True))
+@pytest.mark.parametrize("rows", [40, 15 * EXACT - 30, 15 * EXACT + 300])
+@pytest.mark.parametrize("rate", [0.02, 0.4])
+def test_the_floor_is_what_true_probabilities_show(rows: int, rate: float) -> None:
+    probability = np.random.default_rng(rows).beta(5 * rate, 5 * (1 - rate), rows)
+    assert calibration_floor(probability) == pytest.approx(simulated(probability), rel=0.04)
 
 
-def test_a_constant_is_a_single_bin_and_seeds_are_pooled() -> None:
-    label, user, probability = world()
-    one = reliability(label, user, [np.full(len(label), 0.4)])
-    assert one.predicted == pytest.approx([0.4]) and one.count == (len(label),)
-    twice, once = reliability(label, user, [probability, probability]), reliability(label, user, [probability])
-    assert twice.predicted == pytest.approx(once.predicted) and twice.low == pytest.approx(once.low)
-    assert twice.count == once.count
+@pytest.mark.parametrize(("rows", "p"), [(100, 0.01), (100, 0.03), (100, 0.97), (100, 0.05), (300, 0.3), (5000, 0.002)])
+def test_the_approximations_are_as_good_as_they_say(rows: int, p: float) -> None:
+    """A constant prediction is a single bin, whose positives are binomial."""
+    places = np.arange(rows + 1)
+    exact = float((np.abs(places - rows * p) * binom.pmf(places, rows, p)).sum()) / rows
+    variance = rows * p * (1 - p)
+    allowed = min(p, 1 - p) if variance < RARE else 1 / (8 * variance)
+    assert abs(calibration_floor(np.full(rows, p)) / exact - 1) < allowed
 
 
-def test_rows_of_a_user_count_together() -> None:
-    """Were examples independent, five copies of each would make intervals narrower."""
-    label, user, probability = world()
-    once = reliability(label, user, [probability])
-    often = reliability(np.tile(label, 5), np.tile(user, 5), [np.tile(probability, 5)])
-    assert often.low == pytest.approx(once.low) and often.high == pytest.approx(once.high)
+def test_the_floor_of_certain_predictions_is_zero_and_of_none_is_nothing() -> None:
+    assert calibration_floor(np.array([0.0, 1.0, 1.0])) == 0
+    assert np.isnan(calibration_floor(np.array([])))

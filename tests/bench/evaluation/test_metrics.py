@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import metrics
 from rankbench.bench.evaluation.cards import METRICS
+from rankbench.bench.records import schema
 
 
 class Rows(NamedTuple):
@@ -76,47 +77,46 @@ def test_auc_does_not_round_scores_that_nearly_tie() -> None:
 
 
 @pytest.mark.parametrize("cells", [None, 5])
-def test_gauc_is_that_of_a_loop_over_users(cells: int | None) -> None:
+def test_auc_within_groups_is_that_of_a_loop_over_groups(cells: int | None) -> None:
     data = made(n=600, cells=cells)
     used = [(len(label), roc_auc_score(label, score)) for label, score in by_user(data) if 0 < label.sum() < len(label)]
     size, value = np.array(used).T
-    found = metrics.gauc(data.label, data.score, data.user)
-    assert found.weighted == pytest.approx(np.average(value, weights=size), abs=1e-14)
-    assert found.unweighted == pytest.approx(value.mean(), abs=1e-14)
-    assert (found.users, found.rows_used) == (len(used), size.sum())
-    assert found.users_dropped == len(np.unique(data.user)) - len(used) > 0
+    found = metrics.grouped_auc(data.label, data.score, data.user)
+    assert found.value == pytest.approx(np.average(value, weights=size), abs=1e-14)
+    assert (found.groups, found.rows) == (len(used), size.sum())
+    assert found.dropped == len(np.unique(data.user)) - len(used) > 0
 
 
 @given(rows(), st.lists(st.integers(1, 9), min_size=5, max_size=5), st.lists(st.integers(-9, 9), min_size=5, max_size=5))
-def test_gauc_sees_only_the_order_within_a_user(data: Rows, slope: list[int], shift: list[int]) -> None:
-    """Each user has a monotone map of its own; whole numbers, so that no tie is made or broken."""
+def test_auc_within_groups_sees_only_the_order_within_a_group(data: Rows, slope: list[int], shift: list[int]) -> None:
+    """Each group has a monotone map of its own; whole numbers, so that no tie is made or broken."""
     level = np.round(data.score * 8)
     moved = np.array(slope)[data.user] * level**3 + np.array(shift)[data.user]
-    before, after = (metrics.gauc(data.label, score, data.user) for score in (data.score, moved))
-    assert before == after or (math.isnan(before.weighted) and math.isnan(after.weighted))
+    before, after = (metrics.grouped_auc(data.label, score, data.user) for score in (data.score, moved))
+    assert before == after or (math.isnan(before.value) and math.isnan(after.value))
 
 
 @given(rows(), st.randoms(use_true_random=False))
 def test_no_metric_depends_on_the_order_of_rows(data: Rows, random) -> None:
     order = np.array(random.sample(range(len(data.label)), len(data.label)))
     shuffled = Rows(*(column[order] for column in data))
-    one, other = (metrics._metrics(*some) for some in (data, shuffled))
+    one, other = (metrics._metrics(*some, some.user) for some in (data, shuffled))
     assert one.keys() == other.keys()
     for name, value in one.items():
         assert other[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
 
 
-def test_user_auc_has_one_value_per_user() -> None:
+def test_auc_by_group_has_one_value_per_group() -> None:
     label, score = np.array([1, 0, 1, 0, 0]), np.array([0.2, 0.2, 0.9, 0.1, 0.3])
-    users, value, count = metrics.user_auc(label, score, np.array([7, 7, 3, 3, 5]))
+    users, value, count = metrics.auc_by_group(label, score, np.array([7, 7, 3, 3, 5]))
     assert users.tolist() == [3, 5, 7] and count.tolist() == [2, 1, 2]
     assert value[0] == 1 and np.isnan(value[1]) and value[2] == 0.5
 
 
-def test_users_may_have_names() -> None:
+def test_groups_may_have_names() -> None:
     data = made(n=400)
-    named = metrics.gauc(data.label, data.score, np.array([f"user {user}" for user in data.user]))
-    assert named.weighted == pytest.approx(metrics.gauc(*data).weighted, abs=1e-14)
+    named = metrics.grouped_auc(data.label, data.score, np.array([f"user {user}" for user in data.user]))
+    assert named.value == pytest.approx(metrics.grouped_auc(*data).value, abs=1e-14)
 
 
 def test_logloss_is_that_of_sklearn() -> None:
@@ -139,89 +139,70 @@ def test_normalized_entropy_of_the_base_rate_is_one() -> None:
     assert metrics.normalized_entropy(data.label, data.score) == pytest.approx(log_loss(data.label, data.score) / base, rel=1e-12)
 
 
-def test_calibration_error_of_equal_bins() -> None:
-    """Without ties: the slow definition, bins of n / 15 rows in the order of their scores."""
-    data = made(n=1500)
-    order = np.argsort(data.score)
-    bins = zip(np.split(data.label[order], 15), np.split(data.score[order], 15), strict=True)
-    expected = np.mean([abs(label.mean() - score.mean()) for label, score in bins])
-    assert metrics.expected_calibration_error(data.label, data.score) == pytest.approx(expected, abs=1e-12)
-
-
-def test_calibration_error_keeps_ties_together() -> None:
-    data = made(n=1000)
-    rate = data.label.mean()
-    for constant in (rate, 0.9):
-        found = metrics.expected_calibration_error(data.label, np.full(1000, constant))
-        assert found == pytest.approx(abs(constant - rate), abs=1e-12)
-
-
-def test_calibration_error_tells_calibrated_from_shifted() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.uniform(0.1, 0.9, 60_000)
-    label = (rng.random(60_000) < truth).astype(int)
-    assert metrics.expected_calibration_error(label, truth) < 0.01
-    assert metrics.expected_calibration_error(label, truth + 0.1) == pytest.approx(0.1, abs=0.01)
-
-
-@pytest.mark.parametrize("k", [1, 3, 10])
-def test_ndcg_is_that_of_sklearn_with_and_without_ties(k: int) -> None:
-    for cells in (None, 5):
-        data = made(n=1500, cells=cells)
-        values = [
-            ndcg_score(label[None], score[None], k=k, ignore_ties=False)
-            for label, score in by_user(data)
-            if label.any() and len(label) > 1
-        ]
-        alone = sum(len(label) == 1 and bool(label[0]) for label, _ in by_user(data))
-        value, users = metrics.ndcg_at(data.label, data.score, data.user, k)
-        assert users == len(values) + alone
-        assert value == pytest.approx((np.sum(values) + alone) / users, abs=1e-12)
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2)), min_size=1, max_size=6), st.integers(1, 4))
-def test_ndcg_is_its_mean_over_all_orders_of_the_tied(cells: list[tuple[int, int]], k: int) -> None:
-    label, score = np.array(cells).T
-    if not label.any():
-        assert metrics.ndcg_at(label, score, np.zeros(len(label)), k)[1] == 0
-        return
-
-    def gain(ranked: np.ndarray) -> float:
-        return sum(hit / math.log2(rank + 2) for rank, hit in enumerate(ranked[:k]))
-
-    orders = [list(order) for order in itertools.permutations(range(len(label)))]
-    sorted_orders = [order for order in orders if (np.diff(score[order]) <= 0).all()]
-    expected = np.mean([gain(label[order]) for order in sorted_orders]) / gain(np.sort(label)[::-1])
-    assert metrics.ndcg_at(label, score, np.zeros(len(label)), k) == (pytest.approx(expected, abs=1e-12), 1)
-
-
-def frame(data: Rows, warm_user: np.ndarray | bool = True, warm_item: np.ndarray | bool = True) -> pd.DataFrame:
-    return pd.DataFrame({**data._asdict(), "warm_user": warm_user, "warm_item": warm_item})
+def frame(data: Rows, request: np.ndarray | None = None, **columns: np.ndarray | int) -> pd.DataFrame:
+    """A table of predictions; a request is a user unless others are given."""
+    known = {"user_events": 5, "item_events": 5, "user_gap_days": 1}
+    return pd.DataFrame({**data._asdict(), "request": data.user if request is None else request, **known, **columns})
 
 
 def test_slices_are_the_metrics_of_their_rows() -> None:
     data = made()
-    warm_user, warm_item = data.user < 70, np.arange(len(data.label)) % 5 > 0
-    found = metrics.evaluate(frame(data, warm_user, warm_item))
-    masks = {
-        "all": warm_user | True,
-        "warm_user": warm_user,
-        "cold_user": ~warm_user,
-        "warm_item": warm_item,
-        "cold_item": ~warm_item,
+    rng = np.random.default_rng(1)
+    events, gap, items = (
+        rng.choice([0, 1, 19, 20, 49, 50, 90], 3000),
+        rng.choice([-1, 0, 6, 7, 29, 30, 179, 180], 3000),
+        rng.choice([0, 1, 9, 10, 99, 100], 3000),
+    )
+    request = data.user * 10 + rng.integers(0, 3, 3000)
+    found = metrics.evaluate(frame(data, request, user_events=events, user_gap_days=gap, item_events=items))
+    expected = {
+        "all": events >= 0,
+        "user_events: 0": events == 0,
+        "user_events: 1-19": (events > 0) & (events < 20),
+        "user_events: 20-49": (events >= 20) & (events < 50),
+        "user_events: 50+": events >= 50,
+        "user_gap: none": gap == -1,
+        "user_gap: 0-6": (gap >= 0) & (gap < 7),
+        "user_gap: 7-29": (gap >= 7) & (gap < 30),
+        "user_gap: 30-179": (gap >= 30) & (gap < 180),
+        "user_gap: 180+": gap >= 180,
+        "item_events: 0": items == 0,
+        "item_events: 1-9": (items > 0) & (items < 10),
+        "item_events: 10-99": (items >= 10) & (items < 100),
+        "item_events: 100+": items >= 100,
     }
-    assert found.keys() == masks.keys()
-    for name, mask in masks.items():
+    assert list(found) == list(expected)
+    for name, mask in expected.items():
         part = Rows(*(column[mask] for column in data))
         assert found[name]["auc"] == pytest.approx(roc_auc_score(part.label, part.score), abs=1e-13)
-        assert found[name]["gauc"] == metrics.gauc(*part).weighted
+        assert found[name]["user_gauc"] == metrics.grouped_auc(*part).value
         assert (found[name]["n"], found[name]["positives"]) == (mask.sum(), part.label.sum())
-    assert found["warm_user"]["n"] + found["cold_user"]["n"] == found["all"]["n"]  # type: ignore[operator]
+        within = metrics.grouped_auc(part.label, part.score, request[mask])
+        keys = ("request_groups", "request_groups_dropped", "request_rows")
+        assert [found[name][key] for key in keys] == [within.groups, within.dropped, within.rows]
+        assert found[name]["request_gauc"] == (within.value if within.groups else None)
+
+
+def test_a_score_that_is_one_within_each_request_ranks_nothing_there() -> None:
+    """What a floor such as the user's own past rate says: right between users, silent within a request."""
+    data = made()
+    rate = np.bincount(data.user, weights=data.label) / np.bincount(data.user)
+    found = metrics.evaluate(frame(data._replace(score=rate[data.user])))["all"]
+    assert found["request_gauc"] == 0.5 and found["auc"] > 0.55  # type: ignore[operator]
+
+
+@given(rows())
+def test_pairs_within_groups_are_counted(data: Rows) -> None:
+    pairs = [(a, b) for a in np.flatnonzero(data.label == 1) for b in np.flatnonzero(data.label == 0)]
+    expected = np.mean([data.user[a] == data.user[b] for a, b in pairs]) if pairs else math.nan
+    assert metrics.pairs_within(data.label, data.user) == pytest.approx(expected, nan_ok=True)
 
 
 def test_every_metric_has_a_card_and_every_card_a_metric() -> None:
-    counts = {"n", "positives", "gauc_users", "gauc_users_dropped", "ndcg_users"}
-    assert METRICS.keys() == metrics.evaluate(frame(made()))["all"].keys() - counts
+    every = metrics.evaluate(frame(made()))["all"]
+    assert every.keys() == schema.METRICS.keys(), "what a record documents is what is computed"
+    beside = {"ece_floor", "auc_pairs_within_request", "auc_pairs_within_user"}
+    assert METRICS.keys() == {name for name, value in every.items() if isinstance(value, float)} - beside
     assert all(card.name == name and card.meaning and card.formula for name, card in METRICS.items())
 
 
@@ -241,11 +222,10 @@ def test_cards_import_nothing_heavy() -> None:
 
 
 def test_an_empty_slice_has_counts_of_zero_and_no_values() -> None:
-    cold = metrics.evaluate(frame(made()))["cold_user"]
-    assert {name for name, value in cold.items() if value is not None} == {
-        *("n", "positives", "gauc_users", "gauc_users_dropped", "ndcg_users")
-    }
-    assert all(value in (0, None) for value in cold.values())
+    nobody = metrics.evaluate(frame(made()))["user_gap: none"]
+    counted = {name for name, value in nobody.items() if value is not None}
+    assert counted == {"n", "positives", *(name for name in nobody if name.endswith(("groups", "users", "dropped", "rows")))}
+    assert all(value in (0, None) for value in nobody.values())
     assert all(value in (0, None) for value in metrics.evaluate(frame(made()).iloc[:0])["all"].values())
 
 
@@ -253,17 +233,17 @@ def test_an_empty_slice_has_counts_of_zero_and_no_values() -> None:
 def test_one_class_has_logloss_but_no_order(only: int) -> None:
     data = made(n=200, users=20)
     found = metrics.evaluate(frame(data._replace(label=np.full(200, only))))["all"]
-    assert [found[name] for name in ("auc", "gauc", "gauc_unweighted", "ne")] == [None] * 4
-    assert found["gauc_users"] == 0 and found["gauc_users_dropped"] == 20
+    ranking = ("auc", "user_gauc", "request_gauc", "ne", "request_ndcg@10", "request_mrr", "auc_pairs_within_user")
+    assert [found[name] for name in ranking] == [None] * len(ranking)
+    assert found["user_gauc_users"] == 0 and found["request_groups_dropped"] == 20
     assert found["logloss"] == pytest.approx(-np.log(np.abs(1 - only - data.score)).mean())
-    assert (found["ndcg@10"], found["ndcg_users"]) == ((1.0, 20) if only else (None, 0))
 
 
-def test_gauc_of_one_user_is_its_auc() -> None:
+def test_auc_within_one_group_is_its_auc() -> None:
     data = made(n=100, users=1)
-    found = metrics.gauc(*data)
-    assert found.weighted == found.unweighted == metrics.auc(data.label, data.score)
-    assert (found.users, found.users_dropped, found.rows_used) == (1, 0, 100)
+    found = metrics.grouped_auc(*data)
+    assert found.value == metrics.auc(data.label, data.score)
+    assert (found.groups, found.dropped, found.rows) == (1, 0, 100)
 
 
 @pytest.mark.parametrize(
@@ -282,8 +262,8 @@ def test_a_table_with_a_wrong_value_is_refused(column: str, value: float, messag
 
 
 def test_a_table_without_a_column_is_refused() -> None:
-    with pytest.raises(UserError, match="predictions lack the columns label, warm_item; make them again"):
-        metrics.evaluate(frame(made(n=10)).drop(columns=["label", "warm_item"]))
+    with pytest.raises(UserError, match="predictions lack the columns request, label; make them again"):
+        metrics.evaluate(frame(made(n=10)).drop(columns=["label", "request"]))
 
 
 def test_arrays_that_cannot_be_scored_are_refused() -> None:
@@ -293,5 +273,5 @@ def test_arrays_that_cannot_be_scored_are_refused() -> None:
             metrics.auc(np.array(wrong_label), np.array(wrong_score))
     with pytest.raises(ValueError, match=r"probabilities must be in \[0, 1\]"):
         metrics.logloss(label, np.array([0.2, 1.7]))
-    with pytest.raises(ValueError, match="3 users for 2 scores"):
-        metrics.gauc(label, score, np.array([1, 2, 3]))
+    with pytest.raises(ValueError, match="3 groups for 2 scores"):
+        metrics.grouped_auc(label, score, np.array([1, 2, 3]))

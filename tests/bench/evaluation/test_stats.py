@@ -1,309 +1,287 @@
-"""The bootstrap equals literal resampling, its intervals hold what they promise, and it tells apart only what differs."""
+"""Intervals follow from their parts as written, hold what they promise, and tell apart only what differs."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rankbench.bench.errors import UserError
-from rankbench.bench.evaluation import metrics, stats
-from rankbench.bench.evaluation.stats import Metric, align, differences, paired_bootstrap, seed_spread
+from rankbench.bench.evaluation import stats
+from rankbench.bench.evaluation.influence import influence, rows
+from rankbench.bench.evaluation.stats import (
+    LARGEST,
+    METRICS,
+    Comparison,
+    Metric,
+    Predictions,
+    align,
+    assemble,
+    compare,
+    seed_spread,
+    verdict,
+)
 
-METRICS: tuple[Metric, ...] = get_args(Metric)
 
-
-def world(users: int = 60, rows: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and users; users differ in their base rate and number of rows, and come in no order."""
+def world(users: int = 60, size: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, users and requests; users differ in their base rate and number of rows, and come in no order."""
     rng = np.random.default_rng(seed)
-    user = rng.permutation(np.repeat(np.arange(users), rng.integers(1, 2 * rows, users)))
-    return (rng.random(len(user)) < rng.beta(2, 3, users)[user]).astype(np.int64), user
+    user = rng.permutation(np.repeat(np.arange(users), rng.integers(2, 2 * size, users)))
+    label = (rng.random(len(user)) < rng.beta(2, 3, users)[user]).astype(np.int64)
+    return label, user, user * 2 + rng.integers(0, 2, len(user))
 
 
-def scored(label: np.ndarray, skill: float, seed: int, cells: int | None = None) -> np.ndarray:
+def scored(label: np.ndarray, skill: float, seed: int) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(size=len(label))
-    score = 1 / (1 + np.exp(-(skill * (label - 0.4) + noise)))
-    return np.clip(np.round(score * cells) / cells, 0.01, 0.99) if cells else score
+    return 1 / (1 + np.exp(-(skill * (label - 0.4) + noise)))
 
 
-def value(label: np.ndarray, score: np.ndarray, user: np.ndarray, metric: Metric) -> float:
-    if metric == "auc":
-        return float(roc_auc_score(label, score))
-    if metric == "logloss":
-        return float(log_loss(label, score))
-    return metrics.gauc(label, score, user).weighted
-
-
-@pytest.mark.parametrize("cells", [None, 6])
-@pytest.mark.parametrize("metric", METRICS)
-def test_a_draw_is_the_metric_of_literally_resampled_rows(metric: Metric, cells: int | None) -> None:
-    label, user = world()
-    arrays = [scored(label, skill, seed, cells) for seed, skill in enumerate((0.5, 1.5))]
-    drawn = np.concatenate(list(stats.resamples(60, 8, seed=3)))
-    found = np.concatenate([statistic(drawn) for statistic in stats._statistics(label, user, arrays, metric)], axis=1)
-    for counts, row in zip(drawn.astype(int), found, strict=True):
-        # Each time a user is drawn, it is a user of its own.
-        copies = [np.flatnonzero(user == who) for who in np.repeat(np.arange(60), counts)]
-        rows = np.concatenate(copies)
-        own = np.repeat(np.arange(len(copies)), [len(copy) for copy in copies])
-        assert row == pytest.approx([value(label[rows], array[rows], own, metric) for array in arrays], abs=1e-12)
-
-
-def test_first_everyone_once_then_draws_of_as_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = np.concatenate(list(stats.resamples(50, 400, seed=1)))
-    assert whole.shape == (401, 50) and (whole[0] == 1).all() and (whole.sum(1) == 50).all()
-    assert whole[1:].var() == pytest.approx(1 - 1 / 50, rel=0.05), "counts of a multinomial draw"
-    monkeypatch.setattr(stats, "_BLOCK", 350)
-    assert np.array_equal(np.concatenate(list(stats.resamples(50, 400, seed=1))), whole), "blocks change nothing"
-    assert not np.array_equal(np.concatenate(list(stats.resamples(50, 400, seed=2))), whole)
+def several(skills: dict[str, float], seeds: int = 3, users: int = 60) -> Predictions:
+    label, user, request = world(users)
+    scores = {
+        name: [scored(label, skill, 10 * at + seed) for seed in range(seeds)] for at, (name, skill) in enumerate(skills.items())
+    }
+    return Predictions(label, user, request, scores)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_points_are_means_over_seeds_on_all_users(metric: Metric) -> None:
-    label, user = world()
-    scores = {"a": [scored(label, 1.0, seed) for seed in range(3)], "b": [scored(label, 1.1, 9)]}
-    result = paired_bootstrap(label, user, scores, metric, draws=50)
-    each = [value(label, score, user, metric) for score in scores["a"]]
-    assert result.models["a"].point == pytest.approx(np.mean(each), abs=1e-12)
-    assert result.models["a"].seed_sd == pytest.approx(np.std(each, ddof=1), abs=1e-12)
-    assert result.models["b"].seed_sd is None
-    assert result.metric == metric and result.models.keys() == scores.keys()
-    better = min if metric == "logloss" else max
-    assert result.best == better(scores, key=lambda name: result.models[name].point)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_intervals_are_those_of_the_written_definition(metric: Metric) -> None:
-    label, user = world()
-    scores = {name: [scored(label, skill, at)] for at, (name, skill) in enumerate({"a": 1.0, "b": 0.9, "c": 0.2}.items())}
-    result = paired_bootstrap(label, user, scores, metric, draws=200, seed=5)
-    counts = np.concatenate(list(stats.resamples(60, 200, seed=5)))
-    arrays = [seeds[0] for seeds in scores.values()]
-    found = np.concatenate([statistic(counts) for statistic in stats._statistics(label, user, arrays, metric)], axis=1)
-    point, drawn = dict(zip(scores, found[0], strict=True)), dict(zip(scores, found[1:].T, strict=True))
-    deviations = []
-    for one, other in (("a", "b"), ("a", "c"), ("b", "c")):
-        moved = drawn[one] - drawn[other]
-        deviations.append(np.abs(moved - (point[one] - point[other])) / moved.std(ddof=1))
-    critical = np.quantile(np.max(deviations, axis=0), 0.95)
-    assert result.critical == pytest.approx(critical, rel=1e-9) and 1.9 < critical < 4
-    for name in scores.keys() - {result.best}:
-        model, moved = result.models[name], drawn[name] - drawn[result.best]
-        half = critical * moved.std(ddof=1)
-        assert (model.low, model.high) == pytest.approx(np.quantile(drawn[name], [0.025, 0.975]), abs=1e-12)
-        assert model.difference == pytest.approx(point[name] - point[result.best], abs=1e-12)
-        assert model.difference_low == pytest.approx(model.difference - half, abs=1e-9)
-        assert model.difference_high == pytest.approx(model.difference + half, abs=1e-9)
-        behind = moved > 0 if metric == "logloss" else moved < 0
-        assert model.win_probability == pytest.approx(behind.mean())
+def test_variances_of_both_noises_are_those_of_the_written_definition(metric: Metric) -> None:
+    predictions = several({"a": 1.0, "b": 0.8})
+    found = compare(predictions, metric)
+    asked = rows(predictions.label, predictions.user, predictions.request)
+    each = {name: [influence(metric, asked, score) for score in seeds] for name, seeds in predictions.scores.items()}
+    users = asked.users
+    for at, name in enumerate("ab"):
+        values = np.array([value for value, _ in each[name]])
+        assert found.point[at] == pytest.approx(values.mean(), abs=1e-15)
+        influences = np.array([of for _, of in each[name]])
+        apart = ((influences - influences.mean(0)) ** 2).sum() / 2 / (users * (users - 1))
+        whole = np.concatenate([[value - np.mean([v for v, _ in each[other]]) for value, _ in each[other]] for other in "ab"])
+        assert found.beside[at] == pytest.approx(apart)
+        if math.isinf(found.noise.freedom[at]):
+            assert found.noise.variance[at] == pytest.approx((whole**2).sum() / 4)
+        assert found.training[at] == pytest.approx(max(0.0, found.noise.variance[at] - apart) / 3)
+    gap = np.mean([of for _, of in each["a"]], 0) - np.mean([of for _, of in each["b"]], 0)
+    noise = found.noise_of(0, 1)
+    assert noise.users == pytest.approx((gap**2).sum() / (users * (users - 1)))
+    assert noise.users_freedom == pytest.approx(min(users - 1, 3 * (gap**2).sum() ** 2 / (gap**4).sum()))
+    assert noise.training == pytest.approx(found.training.sum())
+    one = found.difference("a", "b")
+    assert (one.high - one.low) / 2 == pytest.approx(noise.half_width()) and one.value == pytest.approx((one.low + one.high) / 2)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_worse_model_is_told_apart_and_equal_ones_are_not(metric: Metric) -> None:
-    label, user = world(users=200)
-    good = [scored(label, 1.0, seed) for seed in range(2)]
-    scores = {"good": good, "copy": good[::-1], "bad": [scored(label, 0.2, 7)]}
-    result = paired_bootstrap(label, user, scores, metric, draws=300)
-    assert result.indistinguishable == {"good", "copy"}
-    for name in ("good", "copy"):
-        model = result.models[name]
-        assert model.win_probability == 0.5
-        assert model.difference_low <= 0 <= model.difference_high <= 1e-9
-    bad = result.models["bad"]
-    assert bad.win_probability > 0.99
+    found = compare(several({"good": 1.0, "bad": 0.2, "alike": 1.0}, users=200), metric).standing()
+    assert found.among_best == {"good", "alike"} and found.best in found.among_best
+    other = found.models["alike" if found.best == "good" else "good"]
+    assert other.difference_low <= 0 <= other.difference_high
+    bad = found.models["bad"]
     assert bad.difference_low > 0 if metric == "logloss" else bad.difference_high < 0
+    assert not bad.among_best and bad.training == "measured"
 
 
 def test_pairing_finds_a_small_difference_that_single_intervals_hide() -> None:
-    label, user = world(users=300)
-    strong = scored(label, 1.0, 0)
-    noise = np.random.default_rng(1).normal(size=len(label))
-    weaker = 1 / (1 + np.exp(-(np.log(strong / (1 - strong)) + 0.3 * noise)))
-    result = paired_bootstrap(label, user, {"strong": [strong], "weaker": [weaker]}, "gauc", draws=300)
-    assert result.models["weaker"].high > result.models["strong"].low, "the single intervals overlap"
-    assert result.indistinguishable == {"strong"}
+    label, user, request = world(users=400)
+    both, rng = scored(label, 1.0, 0), np.random.default_rng(9)
+
+    def noisy(noise: float) -> list[np.ndarray]:
+        return [np.clip(both + noise * rng.normal(size=len(label)), 0.001, 0.999) for _ in range(3)]
+
+    strong, weaker = noisy(0.01), noisy(0.1)
+    found = compare(Predictions(label, user, request, {"strong": strong, "weaker": weaker}), "request_gauc")
+    one, other = found.value("strong"), found.value("weaker")
+    assert one.low < other.high and found.difference("strong", "weaker").shown
 
 
-def test_the_same_call_gives_the_same_result_and_order_of_models_changes_no_number() -> None:
-    label, user = world()
-    scores = {"a": [scored(label, 1.0, 0)], "b": [scored(label, 0.8, 1)], "c": [scored(label, 0.3, 2)]}
-    for metric in METRICS:
-        one = paired_bootstrap(label, user, scores, metric, draws=60)
-        assert one == paired_bootstrap(label, user, scores, metric, draws=60)
-        turned = paired_bootstrap(label, user, dict(reversed(scores.items())), metric, draws=60)
-        assert (turned.best, turned.indistinguishable) == (one.best, one.indistinguishable)
-        for name in scores:
-            assert turned.models[name].difference_low == pytest.approx(one.models[name].difference_low, abs=1e-12)
-            assert turned.models[name].win_probability == pytest.approx(one.models[name].win_probability)
-        assert one != paired_bootstrap(label, user, scores, metric, draws=60, seed=1)
-
-
-@pytest.mark.parametrize("metric", get_args(Metric))
-def test_one_difference_is_that_of_the_two_models_alone(metric: Metric) -> None:
-    label, user = world()
-    scores = {name: [scored(label, skill, 1), scored(label, skill, 2)] for name, skill in (("a", 0.8), ("b", 1.0), ("c", 0.2))}
-    (found,) = differences(label, user, scores, [("a", "b")], metric, 200)
-    alone = paired_bootstrap(label, user, {name: scores[name] for name in "ab"}, metric, 200)
-    assert alone.best == "b"
-    assert found == pytest.approx(
-        (alone.models["a"].difference, alone.models["a"].difference_low, alone.models["a"].difference_high)
-    )
-    (back,) = differences(label, user, scores, [("b", "a")], metric, 200)
-    assert back == pytest.approx((-found.value, -found.high, -found.low))
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_order_of_models_changes_no_number(metric: Metric) -> None:
+    predictions = several({"a": 1.0, "b": 0.9, "c": 0.3})
+    one = compare(predictions, metric).standing()
+    turned = compare(predictions._replace(scores=dict(reversed(predictions.scores.items()))), metric).standing()
+    assert (turned.best, turned.among_best) == (one.best, one.among_best)
+    for name in "abc":
+        assert turned.models[name].low == pytest.approx(one.models[name].low, abs=1e-12)
+        assert turned.models[name].difference_low == pytest.approx(one.models[name].difference_low, rel=0.05, abs=3e-4)
+    assert one == compare(predictions, metric).standing(), "and nothing is left to chance"
 
 
 def test_differences_together_are_wider_than_alone_and_narrower_than_of_all_pairs() -> None:
-    label, user = world()
-    scores = {f"m{at}": [scored(label, 1.0, at)] for at in range(8)}
-    pairs = [(f"m{at}", "m0") for at in range(1, 8)]
-    together = differences(label, user, scores, pairs, "auc", 400)
-    alone = [differences(label, user, scores, [pair], "auc", 400)[0] for pair in pairs]
-    everything = differences(label, user, scores, [(a, b) for a in scores for b in scores if a < b], "auc", 400)
-    assert all(many.low < one.low and one.high < many.high for many, one in zip(together, alone, strict=True))
-    half = [one.high - one.value for one in (alone[0], together[0], everything[0])]
-    assert half == sorted(half)
-
-
-def test_a_difference_over_too_few_users_shows_nothing() -> None:
-    label, user = world(users=stats.LEAST_USERS - 1)
-    scores = {"good": [scored(label, 3.0, 0)], "bad": [scored(label, 0.0, 0)]}
-    (found,) = differences(label, user, scores, [("good", "bad")], "gauc", 100)
-    assert found.value > 0 and not found.shown
+    found = compare(several(dict.fromkeys("abcdef", 1.0)), "auc")
+    alone = found.difference("a", "b")
+    two = found.differences([("a", "b"), ("c", "d")])[0]
+    every = found.differences(list(itertools.combinations("abcdef", 2)))[0]
+    widths = [one.high - one.low for one in (alone, two, every)]
+    assert widths == sorted(set(widths)) and {one.value for one in (alone, two, every)} == {alone.value}
+    assert found.differences([]) == []
+    turned = found.difference("b", "a")
+    assert (turned.value, turned.low, turned.high) == pytest.approx((-alone.value, -alone.high, -alone.low))
 
 
 def test_rows_of_a_user_count_together() -> None:
-    """Every row five times over brings no information: the interval must not shrink, as one over rows would."""
-    label, user = world()
-    score = scored(label, 1.0, 0)
-    for metric in METRICS:
-        once = paired_bootstrap(label, user, {"a": [score]}, metric, draws=100).models["a"]
-        often = paired_bootstrap(np.tile(label, 5), np.tile(user, 5), {"a": [np.tile(score, 5)]}, metric, draws=100).models["a"]
-        assert (often.low, often.high) == pytest.approx((once.low, once.high), abs=1e-12)
-
-
-def replicated(metric: Metric, samples: int, users: int, everyone: int) -> tuple[float, float, float]:
-    """Share of samples of users whose intervals hold the truth, of a model and of a difference, and share in which two models
-    of equal skill are told apart. The truth is measured on `everyone`."""
-    skills = {"a": 1.0, "b": 0.6, "twin": 1.0}
-
-    def sample(users: int, seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, list[np.ndarray]]]:
-        rng = np.random.default_rng(seed)
-        user = np.repeat(np.arange(users), rng.integers(4, 13, users))
-        label = (rng.random(len(user)) < rng.beta(4, 6, users)[user]).astype(np.int64)
-        # Users differ in how well they can be predicted, so that examples of one user depend on each other.
-        ease = rng.uniform(0.2, 1.8, users)[user]
-        logits = {name: skill * ease * (2 * label - 1) + rng.normal(size=len(user)) for name, skill in skills.items()}
-        return label, user, {name: [1 / (1 + np.exp(-logit))] for name, logit in logits.items()}
-
-    labels, groups, whole = sample(everyone, 1)
-    truth = {name: value(labels, seeds[0], groups, metric) for name, seeds in whole.items()}
-    of_model = of_difference = apart = 0
-    for seed in range(1000, 1000 + samples):
-        label, user, scores = sample(users, seed)
-        one = paired_bootstrap(label, user, {"a": scores["a"]}, metric, draws=500).models["a"]
-        of_model += one.low <= truth["a"] <= one.high
-        pair = paired_bootstrap(label, user, {name: scores[name] for name in ("a", "b")}, metric, draws=500)
-        other = next(name for name in ("a", "b") if name != pair.best)
-        found = pair.models[other]
-        of_difference += found.difference_low <= truth[other] - truth[pair.best] <= found.difference_high
-        twins = {name: scores[name] for name in ("a", "twin")}
-        apart += len(paired_bootstrap(label, user, twins, metric, draws=500).indistinguishable) < 2
-    return of_model / samples, of_difference / samples, apart / samples
-
-
-@pytest.mark.parametrize("metric", ["gauc", "logloss"])
-def test_intervals_hold_the_truth_as_often_as_they_say(metric: Metric) -> None:
-    of_model, of_difference, apart = replicated(metric, samples=300, users=120, everyone=40_000)
-    # 0.95, a little less because 120 users are few, and three standard errors of a share of 300 samples.
-    assert 0.90 <= of_model <= 0.985
-    assert 0.90 <= of_difference <= 0.985
-    assert 0.01 <= apart <= 0.09
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("metric", ["gauc", "logloss"])
-def test_coverage_of_intervals_is_between_93_and_97_percent(metric: Metric) -> None:
-    """1,500 samples of 300 users: the standard error of a share is half a percent."""
-    of_model, of_difference, apart = replicated(metric, samples=1500, users=300, everyone=200_000)
-    assert 0.93 <= of_model <= 0.97
-    assert 0.93 <= of_difference <= 0.97
-    assert 0.03 <= apart <= 0.07
-
-
-def test_many_equal_models_are_seldom_told_apart() -> None:
-    """Eight models of one skill: an interval against the chosen best alone would part some of them in every fifth case."""
-    rng = np.random.default_rng(0)
-    apart = 0
-    for _ in range(200):
-        user = np.repeat(np.arange(150), 4)
-        label = np.tile([0, 1, 0, 1], 150)
-        scores = {str(at): [1 / (1 + np.exp(-(label + rng.normal(size=600))))] for at in range(8)}
-        apart += len(paired_bootstrap(label, user, scores, "gauc", draws=200).indistinguishable) < 8
-    assert apart / 200 < 0.11
-
-
-def test_too_few_users_tell_nothing_apart() -> None:
-    label, user = np.tile([0, 1], 45), np.repeat(np.arange(9), 10)
-    scores = {"right": [0.1 + 0.8 * label], "wrong": [0.9 - 0.8 * label]}
-    for metric in METRICS:
-        result = paired_bootstrap(label, user, scores, metric, draws=50)
-        assert result.users == 9 and result.best == "right"
-        assert result.indistinguishable == {"right", "wrong"} and result.models["wrong"].win_probability == 0.5
-        model = result.models["right"]
-        assert (model.low, model.high) == (0, stats.LARGEST[metric]) and math.isfinite(model.high)
-    enough = paired_bootstrap(
-        np.tile(label, 2), np.r_[user, user + 9], {name: [np.tile(s[0], 2)] for name, s in scores.items()}, "gauc"
+    """Were examples independent, five copies of each would make intervals narrower."""
+    predictions = several({"a": 1.0})
+    copies = Predictions(
+        *(np.tile(of, 5) for of in predictions[:3]), {"a": [np.tile(score, 5) for score in predictions.scores["a"]]}
     )
-    assert enough.users == 18 and enough.indistinguishable == {"right"}
-
-
-def test_a_single_user_tells_nothing_apart() -> None:
-    label = np.tile([0, 1], 50)
-    scores = {"right": [0.1 + 0.8 * label], "wrong": [0.9 - 0.8 * label]}
     for metric in METRICS:
-        assert paired_bootstrap(label, np.zeros(100), scores, metric, draws=20).indistinguishable == scores.keys()
+        once, often = (compare(of, metric).value("a") for of in (predictions, copies))
+        assert often.high - often.low == pytest.approx(once.high - once.low, rel=1e-9)
 
 
-def test_users_that_matter_are_those_that_carry_the_metric() -> None:
-    """30 users with one label value each, then 12 with both."""
-    label = np.r_[np.zeros(25), np.ones(5), np.tile([0, 1], 12)].astype(int)
-    user = np.r_[np.arange(30), 30 + np.repeat(np.arange(12), 2)]
-    scores = {"a": [scored(label, 1.0, 0)]}
-    users = {metric: paired_bootstrap(label, user, scores, metric, draws=20).users for metric in METRICS}
-    assert users == {"gauc": 12, "auc": 17, "logloss": 42}
+def made(
+    rng: np.random.Generator, models: int, seeds: int, users: float, training: float, apart: float = 0.0, count: int = 60
+) -> Comparison:
+    """Values that truly are 0, minus `apart` for all but the first model: errors of users and of training, normal."""
+    shared = rng.normal(0, 1, count)
+    measured = {}
+    for at in range(models):
+        own = shared + rng.normal(0, 1, count)
+        by_user = users * math.sqrt(count) * (own - own.mean())
+        level = users * math.sqrt(count) * own.mean() - (apart if at else 0.0)
+        measured[str(at)] = [(level + training * rng.normal(), by_user) for _ in range(seeds)]
+    return assemble("auc", measured, count)
 
 
-def test_one_class_has_no_order_to_compare() -> None:
-    label, user = np.ones(60, dtype=int), np.repeat(np.arange(20), 3)
-    scores = {"a": [scored(label, 1.0, 0)], "b": [scored(label, 1.0, 1)]}
-    for metric in ("auc", "gauc"):
-        result = paired_bootstrap(label, user, scores, metric, draws=20)
-        assert math.isnan(result.models["a"].point) and result.users == 0
-        assert result.indistinguishable == {"a", "b"}
-    assert paired_bootstrap(label, user, scores, "logloss", draws=20).users == 20
+@pytest.mark.parametrize(("users", "training"), [(1e-2, 1e-3), (1e-2, 1e-2), (1e-3, 1e-2)])
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_intervals_hold_the_truth_whichever_noise_is_larger(seeds: int, users: float, training: float) -> None:
+    rng, held = np.random.default_rng(seeds), []
+    for _ in range(400):
+        found = made(rng, 4, seeds, users, training)
+        held += [not found.difference("0", "1").shown, not found.difference("2", "3").shown]
+    assert 0.92 <= np.mean(held) <= 0.985, "95%, and three standard errors of 800 comparisons"
 
 
-def test_nothing_to_draw_from_is_refused() -> None:
-    label, user = world()
-    score = scored(label, 1.0, 0)
-    for arguments in ((label, user, {}), (label, user, {"a": []}), (label[:0], user[:0], {"a": [score[:0]]})):
-        with pytest.raises(ValueError, match="a bootstrap needs examples, models"):
-            paired_bootstrap(*arguments, "gauc")
+@pytest.mark.parametrize("apart", [0.0, 0.06])
+def test_the_best_is_among_the_best_and_many_equal_models_are_seldom_told_apart(apart: float) -> None:
+    rng, best, every, errors = np.random.default_rng(0), 0, 0, 0
+    for _ in range(200):
+        found = made(rng, 8, 3, 1e-2, 1e-2, apart).standing()
+        best += "0" in found.among_best
+        every += len(found.among_best)
+        errors += any(one.difference_low > 0 or one.difference_high < 0 for one in found.models.values())
+        # Who is told apart from the best by the intervals of all pairs is never among the best.
+        assert all(one.difference_low <= 0 <= one.difference_high for one in found.models.values() if one.among_best)
+    assert best / 200 >= 0.92
+    if apart:
+        assert every / 200 < 4, "worse ones go"
+    else:
+        assert errors / 200 <= 0.1
+
+
+def test_few_users_tell_nothing_apart() -> None:
+    label, user, request = world(users=stats.LEAST_USERS - 1)
+    right, wrong = np.where(label, 0.9, 0.1), np.where(label, 0.1, 0.9)
+    for metric in METRICS:
+        found = compare(Predictions(label, user, request, {"right": [right] * 2, "wrong": [wrong] * 2}), metric)
+        assert not found.trusted and found.standing().among_best == {"right", "wrong"}
+        assert not found.difference("right", "wrong").shown
+        assert (found.value("right").low, found.value("right").high) == (0, LARGEST[metric])
+        assert found.resolution().half_width == found.resolution().detectable == LARGEST[metric]
+
+
+def test_a_metric_that_does_not_exist_tells_nothing_apart() -> None:
+    predictions = several({"a": 1.0, "b": 0.1})
+    ones = predictions._replace(label=np.ones_like(predictions.label))
+    for metric in ("auc", "user_gauc", "request_gauc"):
+        found = compare(ones, metric)
+        assert found.users == 0 and found.standing().among_best == {"a", "b"}
+        assert math.isnan(found.value("a").value) and math.isnan(found.value("a").high)
+        assert not found.difference("a", "b").shown and math.isnan(found.resolution().half_width)
+
+
+def test_one_seed_has_the_noise_of_the_others_or_none_that_is_known() -> None:
+    predictions = several({"a": 1.0, "b": 0.9, "c": 0.8, "d": 0.2, "e": 0.9}, seeds=3, users=300)
+    single = {name: seeds[:1] if name in "ad" else seeds for name, seeds in predictions.scores.items()}
+    found = compare(predictions._replace(scores=single), "auc")
+    assert found.noise.known == ("of others", "measured", "measured", "of others", "measured")
+    assert found.difference("a", "d").shown and found.standing().models["a"].seed_sd is None
+    alone = compare(predictions._replace(scores={name: seeds[:1] for name, seeds in single.items()}), "auc")
+    assert alone.noise.known == ("unknown",) * 5 and len(alone.standing().among_best) == 5
+    assert not alone.difference("a", "d").shown
+    assert (alone.value("a").low, alone.value("a").high) == (0, 1)
+
+
+def test_a_slice_is_the_comparison_of_its_rows() -> None:
+    predictions = several({"a": 1.0, "b": 0.5})
+    mask = predictions.user < 30
+    part = predictions.part(mask)
+    assert len(part.label) == mask.sum() and set(np.unique(part.user)) == set(range(30))
+    alone = Predictions(*(of[mask] for of in predictions[:3]), {n: [s[mask] for s in of] for n, of in predictions.scores.items()})
+    assert compare(part, "auc").difference("a", "b") == compare(alone, "auc").difference("a", "b")
+
+
+def test_the_resolution_is_that_of_a_typical_pair() -> None:
+    found = compare(several(dict.fromkeys("abc", 1.0)), "auc")
+    pairs = list(itertools.combinations("abc", 2))
+    widths = sorted((one.high - one.low) / 2 for one in (found.difference(*pair) for pair in pairs))
+    resolution = found.resolution()
+    assert resolution.half_width == pytest.approx(widths[1])
+    assert 1.25 * resolution.half_width < resolution.detectable < 1.6 * resolution.half_width
+    assert math.isnan(compare(several({"a": 1.0}), "auc").resolution().half_width)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "word"),
+    [
+        (0.001, 0.003, 0.0, "better"),
+        (-0.003, -0.001, 0.0, "worse"),
+        (0.001, 0.003, 0.002, "better"),
+        (0.001, 0.002, 0.002, "equivalent"),
+        (-0.002, 0.002, 0.002, "equivalent"),
+        (-0.002, 0.0020001, 0.002, "not settled"),
+        (0.0, 0.003, 0.002, "not settled"),
+        (-0.003, 0.0, 0.002, "not settled"),
+        (0.0, 0.0, 0.0, "not settled"),
+        (math.nan, math.nan, 0.002, "not settled"),
+        (-math.inf, math.inf, 0.002, "not settled"),
+    ],
+)
+def test_each_interval_has_one_of_four_words(low: float, high: float, margin: float, word: str) -> None:
+    assert verdict(low, high, margin) == word
+    mirrored = {"better": "worse", "worse": "better"}.get(word, word)
+    assert verdict(low, high, margin, lower_is_better=True) == mirrored
+    assert verdict(-high, -low, margin) == mirrored
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
+def test_words_are_what_they_mean(low: float, width: float, margin: float) -> None:
+    high, word = low + width, verdict(low, low + width, margin)
+    if word == "equivalent":
+        assert max(abs(low), abs(high)) <= margin
+    elif word == "not settled":
+        assert low <= 0 <= high
+    else:
+        assert (low > 0) == (word == "better") and max(abs(low), abs(high)) >= margin
+
+
+def test_no_margin_is_negative_and_no_interval_turned() -> None:
+    for low, high, margin in ((0.0, 1.0, -0.1), (0.0, 1.0, math.nan), (1.0, 0.0, 0.1)):
+        with pytest.raises(ValueError, match="an interval from"):
+            verdict(low, high, margin)
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    predictions = several({"a": 1.0})
+    for scores in ({}, {"a": []}):
+        with pytest.raises(ValueError, match="needs models with at least one seed each"):
+            compare(predictions._replace(scores=scores), "auc")
+    score = predictions.scores["a"][0]
     with pytest.raises(ValueError, match="must be two arrays of one length"):
-        paired_bootstrap(label, user, {"a": [score], "b": [score[1:]]}, "auc")
-    with pytest.raises(ValueError, match="users for"):
-        paired_bootstrap(label, user[1:], {"a": [score]}, "auc")
+        compare(predictions._replace(scores={"a": [score[1:]]}), "auc")
     with pytest.raises(ValueError, match="NaN"):
-        paired_bootstrap(label, user, {"a": [np.where(label > 0, np.nan, score)]}, "auc")
+        compare(predictions._replace(scores={"a": [np.where(predictions.label > 0, np.nan, score)]}), "auc")
 
 
 def table(n: int = 20) -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    columns = {name: np.arange(n) for name in ("example", "user", "item", "time")}
+    columns = {name: np.arange(n) for name in ("example", "user", "request", "item", "time")}
     return pd.DataFrame({**columns, "label": np.arange(n) % 2, "score": rng.random(n)})
 
 
@@ -313,8 +291,8 @@ def test_align_gives_labels_users_and_scores_by_model() -> None:
     assert np.array_equal(aligned.label, first["label"]) and np.array_equal(aligned.user, first["user"])
     assert [len(seeds) for seeds in aligned.scores.values()] == [2, 1]
     assert np.array_equal(aligned.scores["a"][0], first["score"]) and (aligned.scores["a"][1] == 0.25).all()
-    result = paired_bootstrap(*aligned, "auc", draws=20)
-    assert result.models.keys() == {"a", "b"}
+    assert np.array_equal(aligned.request, first["request"])
+    assert compare(aligned, "auc").standing().models.keys() == {"a", "b"}
 
 
 @pytest.mark.parametrize("key", stats.IDENTITY)

@@ -67,7 +67,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def board(store: Store) -> Board:
-    return leaderboard.build(store, "toy", "global-time", draws=50)
+    return leaderboard.build(store, "toy", "global-time")
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_order_ties_and_statements(store: Store) -> None:
-    board = leaderboard.build(store, "toy", "global-time", draws=300)
+    board = leaderboard.build(store, "toy", "global-time")
     rows = {row.label: row for row in board.rows}
     assert [row.label for row in board.rows][2:] == ["dnn", "ctr"]
     assert rows["din"].tied and rows["hstu"].tied and not rows["dnn"].tied and not rows["ctr"].tied
@@ -46,7 +46,7 @@ def test_order_ties_and_statements(store: Store) -> None:
 def test_a_model_below_the_floor_is_named(store: Store) -> None:
     frame = predictions(0.1)
     store.write(record("dcnv2", frame), frame)
-    board = leaderboard.build(store, "toy", "global-time", draws=300)
+    board = leaderboard.build(store, "toy", "global-time")
     assert any(line.startswith("dcnv2 is NOT above the best floor, ctr") for line in board.statements)
     assert any("Rows differ in their number of seeds (1 to 2)" in line for line in board.statements)
 
@@ -54,7 +54,7 @@ def test_a_model_below_the_floor_is_named(store: Store) -> None:
 def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "two"):
-        board = leaderboard.build(store, "toy", "global-time", draws=100)
+        board = leaderboard.build(store, "toy", "global-time")
         paths = tables.write(board, tmp_path / name)
         assert len(paths) == 4 and all(path.stat().st_size > 500 for path in paths)
         contents.append([path.read_bytes() for path in paths])
@@ -64,7 +64,7 @@ def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
 def test_tables_hold_every_row_and_the_facts(store: Store) -> None:
     failed = record("deepfm", None)
     store.write(failed, None)
-    board = leaderboard.build(store, "toy", "global-time", draws=100)
+    board = leaderboard.build(store, "toy", "global-time")
     markdown = tables.to_markdown(board)
     for word in (
         "| hstu",
@@ -94,11 +94,11 @@ def test_other_splits_and_other_information_do_not_mix(store: Store) -> None:
     other = record("lr", frame)
     store.write(dataclasses.replace(other, data=dataclasses.replace(other.data, split_hash="e" * 64)), frame)
     with pytest.raises(UserError, match=r"cannot share a board: split hash .*lr/0123456789ab/seed-0"):
-        leaderboard.build(store, "toy", "global-time", draws=50)
+        leaderboard.build(store, "toy", "global-time")
     config = {**other.config, "data": {**other.config["data"], "time": "none"}}
     store.write(dataclasses.replace(other, config=config), frame)
     with pytest.raises(UserError, match=r"cannot share a board: data\.time"):
-        leaderboard.build(store, "toy", "global-time", draws=50)
+        leaderboard.build(store, "toy", "global-time")
 
 
 def test_predictions_about_other_rows_do_not_mix(store: Store) -> None:
@@ -106,13 +106,13 @@ def test_predictions_about_other_rows_do_not_mix(store: Store) -> None:
     frame.loc[3, "item"] += 1
     store.write(record("lr", frame), frame)
     with pytest.raises(UserError, match="not about the same rows"):
-        leaderboard.build(store, "toy", "global-time", draws=50)
+        leaderboard.build(store, "toy", "global-time")
 
 
 def test_simulated_devices_never_enter(store: Store) -> None:
     frame = predictions(3.0)
     store.write(record("lr", frame, simulated=True), frame)
-    board = leaderboard.build(store, "toy", "global-time", draws=50)
+    board = leaderboard.build(store, "toy", "global-time")
     assert "lr" not in {row.label for row in board.rows}
 
 
@@ -120,7 +120,7 @@ def test_a_changed_setting_names_its_row(store: Store) -> None:
     frame = predictions(0.9)
     made = record("din", frame, changed={"params.dropout": 0.5, "data.dataset": "toy"})
     store.write(dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash="ab" * 6)), frame)
-    board = leaderboard.build(store, "toy", "global-time", draws=50)
+    board = leaderboard.build(store, "toy", "global-time")
     assert {"din", "din [dropout=0.5]"} <= {row.label for row in board.rows}
 
 

@@ -107,7 +107,7 @@ def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     for at, series in enumerate(dict.fromkeys(point.series for point in study.grid(Scope(models)))):
         if (name, series) == ("heads", "din"):
             continue  # the reference alone: there is no head
-        made = report(study, Scope(models, series=(series,)), tmp_path / str(at), seeds=1, draws=5, users=12)
+        made = report(study, Scope(models, series=(series,)), tmp_path / str(at), seeds=1, users=12)
         assert made.statements[0] == f"A part of the study: {series}, with what these are compared with."
         own = {one.point.label for one in made.finding.measurements if one.point.series == series}
         assert own == {point.label for point in study.grid(Scope(models)) if point.series == series}
@@ -120,7 +120,7 @@ def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", catalog.STUDIES)
 def test_a_finding_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = catalog.find(name)
-    made = report(study, Scope(study.models["small"]), tmp_path, seeds=2, draws=10, users=12)
+    made = report(study, Scope(study.models["small"]), tmp_path, seeds=2, users=12)
     told = " ".join(made.statements)
     for series in made.finding.series:
         assert series in told or len(made.finding.series[series]) == 1, series

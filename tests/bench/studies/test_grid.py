@@ -143,7 +143,7 @@ def test_two_points_of_one_name_are_a_mistake() -> None:
 
 
 def test_comparisons_hold_at_once_and_are_wider_than_single_ones(tmp_path: Path) -> None:
-    finding = made_up(study(*(point(at / 10) for at in range(1, 7))), Scope(("din",)), tmp_path, draws=200)
+    finding = made_up(study(*(point(at / 10) for at in range(1, 7))), Scope(("din",)), tmp_path)
     assert len(finding.comparisons) == 5
     for pair in finding.comparisons:
         alone = finding.difference(pair.one, pair.other)

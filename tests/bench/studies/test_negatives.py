@@ -19,7 +19,7 @@ from support.studies import made_up
 
 
 def test_the_correction_is_that_of_the_data(tmp_path: Path) -> None:
-    finding = made_up(negatives.STUDY, Scope(("din",)), tmp_path / "runs", seeds=1, draws=5, users=12)
+    finding = made_up(negatives.STUDY, Scope(("din",)), tmp_path / "runs", seeds=1, users=12)
     log = make_log(tmp_path / "log")
     whole = prepare_log(log, DataConfig("tiny")).examples("train")
     counts = {"train": len(whole)}, {"train": int(whole.label.sum())}
@@ -34,7 +34,7 @@ def test_the_correction_is_that_of_the_data(tmp_path: Path) -> None:
 
 
 def test_calibration_before_correction_is_of_the_shifted_logits(tmp_path: Path) -> None:
-    finding = made_up(negatives.STUDY, Scope(("din",)), tmp_path, seeds=1, draws=5, users=12)
+    finding = made_up(negatives.STUDY, Scope(("din",)), tmp_path, seeds=1, users=12)
     one = finding.measurements[0]
     assert negatives.correction(one, finding) == pytest.approx(math.log(0.1)), "a tenth of the exposed negatives"
     frame = finding.store.predictions(one.records[0].identity)
@@ -47,7 +47,7 @@ def test_calibration_before_correction_is_of_the_shifted_logits(tmp_path: Path) 
 
 
 def test_where_the_test_is_sampled_odds_are_those_of_its_rate(tmp_path: Path) -> None:
-    finding = made_up(negatives.STUDY, Scope(("din",), positive_only=True), tmp_path, seeds=1, draws=5, users=12)
+    finding = made_up(negatives.STUDY, Scope(("din",), positive_only=True), tmp_path, seeds=1, users=12)
     assert {negatives.source(one) for one in finding.measurements} == set(negatives.SAMPLED)
     for one in finding.measurements:
         data = {**one.records[0].config["data"], "test_negatives": "uniform", "test_negative_rate": 20}

@@ -86,7 +86,7 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
     tuned_run = ("run", *SMALL[:5], "--seeds", "1", "--results", "out")
     assert cli.main((*tuned_run, "--models", "din,random", "--config", "tuned")) == 0
     assert cli.main((*tuned_run, "--models", "din,random", "--set", "train.epochs=1")) == 0
-    board = leaderboard.build(Store(Path("out")), "clicks", "global-time", draws=20)
+    board = leaderboard.build(Store(Path("out")), "clicks", "global-time")
     labels = {row.label for row in board.rows}
     assert "din (tuned)" in labels and any(label.startswith("din [") or label == "din" for label in labels), labels
     capsys.readouterr()
