@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import UNKNOWN, DataSpec, Field, History, IdentityConfig, Ids, Jagged, PointwiseBatch, UserId
+from ..bench.contract import UNKNOWN, DataSpec, Field, History, IdentityConfig, Ids, Jagged, PointwiseBatch, Size, UserId
 from ..kernels.embedding import FieldEmbeddings
 from ..kernels.lookup import Part, lookup
 from ..kernels.target_attention import Events
@@ -21,7 +21,7 @@ from ..kernels.target_attention import Events
 class EmbeddingConfig(IdentityConfig):
     """What every classical ranker with embeddings can be told of its inputs."""
 
-    embedding_dim: int = 16
+    embedding_dim: Size = 16
     """Of every field's table."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Whole
+from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Rate, Size, Sizes, Whole
 from ._deepctr import DeepCTR, library
 from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
@@ -20,13 +20,13 @@ from ._layers import MLP_SPACE
 class Config(EmbeddingConfig):
     """Hyper-parameters of AutoInt+."""
 
-    embedding_dim: int = 16
+    embedding_dim: Size = 16
     """Of every field's table; a multiple of `heads`."""
-    attention_layers: int = 3
-    heads: int = 2
-    hidden: tuple[int, ...] = (200, 80)
+    attention_layers: Size = 3
+    heads: Size = 2
+    hidden: Sizes = (200, 80)
     """Widths of the MLP's hidden layers; at least one."""
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer of the MLP."""
 
 

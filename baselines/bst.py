@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import Choice, DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker, Real, Whole
+from ..bench.contract import Choice, DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker, Rate, Real, Size, Whole
 from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
@@ -30,19 +30,19 @@ from ._layers import MLP, MLP_SPACE, Activation, output_layer
 class Config(EmbeddingConfig):
     """Hyper-parameters of BST."""
 
-    width: int = 32
+    width: Size = 32
     """Of a token within the blocks; a multiple of `heads`."""
-    heads: int = 4
-    blocks: int = 1
+    heads: Size = 4
+    blocks: Size = 1
     """One is best in the paper."""
-    inner: int = 64
+    inner: Size = 64
     """Hidden width of a block's feed-forward network."""
-    block_dropout: float = 0.1
+    block_dropout: Rate = 0.1
     """Of the outputs of attention and feed-forward network."""
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: tuple[Size, ...] = (200, 80)
     """Widths of the hidden layers of the MLP."""
     activation: Activation = "relu"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer of the MLP."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bench.contract import DataSpec, ModelInfo, Ranker, Whole
+from ..bench.contract import DataSpec, ModelInfo, Ranker, Rate, Size, Sizes, Whole
 from ._deepctr import DeepCTR
 from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
@@ -17,11 +17,11 @@ from ._layers import MLP_SPACE
 class Config(EmbeddingConfig):
     """Hyper-parameters of DCN-V2."""
 
-    cross_layers: int = 3
+    cross_layers: Size = 3
     """Each has a square matrix over all inputs."""
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: Sizes = (200, 80)
     """Widths of the MLP's hidden layers; at least one."""
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer."""
 
 

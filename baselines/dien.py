@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, History, ModelInfo, NotNegative, PointwiseBatch, Ranker, Rate, Size
 from ..kernels.linear import Linear
 from ..kernels.recurrence import recurrence
 from ._inputs import EmbeddingConfig, EventInputs, example_of_event
@@ -29,14 +29,14 @@ from .din import segment_softmax
 class Config(EmbeddingConfig):
     """Hyper-parameters of DIEN."""
 
-    state: int = 48
+    state: Size = 48
     """Width of both recurrent states."""
-    auxiliary: float = 0.1
+    auxiliary: NotNegative = 0.1
     """Weight of the auxiliary loss; 0: none."""
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: tuple[Size, ...] = (200, 80)
     """Widths of the hidden layers of the MLP."""
     activation: Activation = "dice"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer of the MLP."""
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
 from ..kernels.linear import Linear
 from ..kernels.target_attention import Events, Layers, activation_unit, event_layer, weighted_sum
 from ._inputs import EmbeddingConfig, EventInputs, example_of_event
@@ -27,7 +27,7 @@ from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, ou
 class Config(EmbeddingConfig):
     """Hyper-parameters of DIN."""
 
-    attention_hidden: tuple[int, ...] = (80, 40)
+    attention_hidden: Sizes = (80, 40)
     """Widths of the activation unit's hidden layers; at least one."""
     attention_activation: Activation = "relu"
     """ReLU as in the tuned DIN of the BARS benchmark; Dice, as in the paper, makes several more passes over every past event."""
@@ -35,10 +35,10 @@ class Config(EmbeddingConfig):
     """Weights of an example's events sum to 1; off in the paper."""
     negative_history: bool = False
     """Past events with label 0 are pooled apart from those with label 1 (and normalised apart, with softmax)."""
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: tuple[Size, ...] = (200, 80)
     """Widths of the hidden layers of the MLP."""
     activation: Activation = "dice"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer of the MLP."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size
 from ._inputs import EmbeddingConfig, PooledInputs
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
@@ -18,10 +18,10 @@ from ._layers import MLP, MLP_SPACE, Activation, output_layer
 class Config(EmbeddingConfig):
     """Hyper-parameters of the mean-pool DNN."""
 
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: tuple[Size, ...] = (200, 80)
     """Widths of the hidden layers."""
     activation: Activation = "relu"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer."""
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Whole
+from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Rate, Size, Sizes, Whole
 from ._deepctr import DeepCTR, library
 from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
@@ -23,15 +23,15 @@ from ._layers import MLP_SPACE
 class Config(EmbeddingConfig):
     """Hyper-parameters of FiBiNET."""
 
-    embedding_dim: int = 8
+    embedding_dim: Size = 8
     """Of every field's table. The MLP reads F (F - 1) vectors of this size, so it is small."""
     bilinear: Literal["all", "each", "interaction"] = "each"
     """One matrix for all pairs, for each left field, or for each pair."""
-    reduction: int = 3
+    reduction: Size = 3
     """SENET's inner width is the number of fields divided by it."""
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: Sizes = (200, 80)
     """Widths of the MLP's hidden layers; at least one."""
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer."""
 
 

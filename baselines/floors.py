@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, Field, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import DataSpec, Field, ModelInfo, NotNegative, PointwiseBatch, Ranker
 from ._inputs import event_fields
 from ._layers import logit
 
@@ -156,7 +156,7 @@ class OwnRate(Ranker):
 class CTRConfig:
     """Hyper-parameters of the count-based CTR floor."""
 
-    strength: float = 0.0
+    strength: NotNegative = 0.0
     """Examples at the base rate that are added to every value's counts; 0: estimated for each field from its own counts."""
     side_information: bool = False
     """Also side information of user and item. Its rates are already in theirs: adding them usually hurts."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker, UserId
+from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, UserId
 from ..kernels.dropout import Dropout
 from ..kernels.embedding import FieldEmbeddings
 from ._inputs import EmbeddingConfig, OutcomeEmbeddings, event_fields, example_fields, example_of_event, means_by_label, names
@@ -25,9 +25,9 @@ class Config(EmbeddingConfig):
     """Hyper-parameters of FM; L2 is `train.embedding_decay`."""
 
     user_id: UserId = "embedding"
-    embedding_dim: int = 16
+    embedding_dim: Size = 16
     """k: length of the vectors v."""
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     """Of the vectors' entries in the pairwise sum, each entry over all features alike."""
 
 

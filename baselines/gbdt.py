@@ -20,7 +20,21 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from ..bench.contract import UNKNOWN, Choice, DataSpec, Ids, ModelInfo, PointwiseBatch, Ranker, Real
+from ..bench.contract import (
+    UNKNOWN,
+    Choice,
+    DataSpec,
+    Ids,
+    ModelInfo,
+    NotNegative,
+    PointwiseBatch,
+    Positive,
+    Ranker,
+    Rate,
+    Real,
+    Share,
+    Size,
+)
 from ..kernels.lookup import segment_mean
 from ._inputs import category_field, example_fields, example_of_event, jagged_rows, latest, shared_value
 from ._layers import logit
@@ -33,24 +47,24 @@ FOLDS = 5
 class Config:
     """Hyper-parameters of the boosted trees."""
 
-    trees: int = 200
-    learning_rate: float = 0.05
-    leaves: int = 31
+    trees: Size = 200
+    learning_rate: Positive = 0.05
+    leaves: Size = 31
     """Of a tree, at most."""
-    depth: int = 8
+    depth: Size = 8
     """Of a tree, at most."""
-    rows_in_leaf: int = 50
+    rows_in_leaf: Size = 50
     """Training rows in a leaf, at least."""
-    l2: float = 1.0
-    feature_share: float = 0.5
+    l2: NotNegative = 1.0
+    feature_share: Share = 0.5
     """Features that are tried at a split, drawn by the seed."""
-    strength: float = 10.0
+    strength: NotNegative = 10.0
     """Rows at the base rate that are added to every count."""
-    unknown_rate: float = 0.1
+    unknown_rate: Rate = 0.1
     """Share of training rows that read the counts of an unknown user, and of those that read an unknown item's."""
     category: str = ""
     """The item field of (user, category) counts; empty: the first side field, or the item id where there is none."""
-    hash_bits: int = 20
+    hash_bits: Size = 20
     """(user, category) pairs share 2**hash_bits counters."""
 
 

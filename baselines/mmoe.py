@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
 from ..kernels.mixture import MultiGateMixture
 from ..kernels.target_attention import weighted_sum
 from ._inputs import EmbeddingConfig, EventInputs, example_of_event
@@ -23,16 +23,16 @@ from .din import ActivationUnit
 class Config(EmbeddingConfig):
     """Hyper-parameters of MMoE."""
 
-    attention_hidden: tuple[int, ...] = (80, 40)
+    attention_hidden: Sizes = (80, 40)
     """Widths of the activation unit's hidden layers (DIN); at least one."""
-    hidden: tuple[int, ...] = (200,)
+    hidden: tuple[Size, ...] = (200,)
     """Widths of the layers that all labels share, below the experts."""
-    experts: int = 8
+    experts: Size = 8
     """Shared experts, as in the paper's experiments."""
-    expert_hidden: int = 64
+    expert_hidden: Size = 64
     """Width of an expert; a tower is half as wide."""
     activation: Activation = "relu"
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every shared layer and every expert."""
 
 

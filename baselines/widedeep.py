@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bench.contract import DataSpec, ModelInfo, Ranker
+from ..bench.contract import DataSpec, ModelInfo, Ranker, Rate, Sizes
 from ._deepctr import DeepCTR
 from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
@@ -18,9 +18,9 @@ from ._layers import MLP_SPACE
 class Config(EmbeddingConfig):
     """Hyper-parameters of Wide & Deep."""
 
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: Sizes = (200, 80)
     """Widths of the deep part's hidden layers; at least one."""
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker
+from ..bench.contract import Choice, DataSpec, ModelInfo, Ranker, Rate, Sizes
 from ._deepctr import DeepCTR
 from ._inputs import EmbeddingConfig
 from ._layers import MLP_SPACE
@@ -21,11 +21,11 @@ from ._layers import MLP_SPACE
 class Config(EmbeddingConfig):
     """Hyper-parameters of xDeepFM."""
 
-    cross_layers: tuple[int, ...] = (32, 32)
+    cross_layers: Sizes = (32, 32)
     """Feature maps of each layer; even but for the last. Half of a layer's maps go to the output, half to the next layer."""
-    hidden: tuple[int, ...] = (200, 80)
+    hidden: Sizes = (200, 80)
     """Widths of the MLP's hidden layers; at least one."""
-    dropout: float = 0.2
+    dropout: Rate = 0.2
     """After every hidden layer."""
 
 

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from .errors import UserError, unknown_name
 from .identity import config_hash
-from .typed import from_dict
+from .typed import finite, from_dict
 from .yaml_text import load_yaml, read_yaml
 
 Decay = Literal["none", "linear", "cosine"]
@@ -158,7 +158,7 @@ class Experiment:
 
     def as_dict(self) -> dict[str, Any]:
         """All of its settings, ready for JSON. Once its data settings are resolved, that is what a record holds."""
-        return dataclasses.asdict(self)
+        return finite(dataclasses.asdict(self))
 
     @property
     def hash(self) -> str:

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import torch
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from torch import Tensor, nn
 
 PADDING, UNKNOWN = 0, 1
 
 TimeInformation = Literal["none", "history", "request"]
+Size = Annotated[int, Ge(1)]
+"""Of a setting: a width, a depth, a number of heads."""
+Sizes = Annotated[tuple[Size, ...], MinLen(1)]
+"""Of a setting: widths of layers, one at least."""
+Rate = Annotated[float, Ge(0), Lt(1)]
+"""Of a setting: a share that is dropped or hidden."""
+Share = Annotated[float, Gt(0), Le(1)]
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+
 Family = Literal["floor", "classical", "generative"]
 UserId = Literal["none", "embedding"]
 

@@ -16,6 +16,7 @@ from .evaluation import evaluator
 from .identity import config_hash
 from .records.schema import RunRecord, from_json
 from .records.store import Store
+from .records.view import View
 from .registry import MODELS
 from .reporting.rescore import mismatch
 from .rows import data_of
@@ -157,6 +158,7 @@ def _about_data(records: Iterable[RunRecord], store: Store, roots: DataRoots, so
 
 
 def _about_runs(group: list[RunRecord], store: Store, data: RankingData) -> Iterator[Finding]:
+    view = View(store, tuple(group))
     rows = store.keep_rows(group[0].identity, evaluator.rows(data, "test"))
     for record in group:
         where = store.record_path(record.identity).relative_to(store.root).as_posix()
@@ -168,9 +170,9 @@ def _about_runs(group: list[RunRecord], store: Store, data: RankingData) -> Iter
             yield Finding("wrong", where, f"split hash {record.data.split_hash[:12]}; here it is {data.split.hash[:12]}")
             continue
         try:
-            if store.rows_hash(record.identity) != rows:
+            if view.rows_hash(record.identity) != rows:
                 yield Finding("wrong", where, "its scores are of other test rows than the data set has here")
-            elif said := mismatch(record, store.predictions(record.identity)):
+            elif said := mismatch(record, view.predictions(record.identity)):
                 yield Finding("wrong", where, said)
         except UserError as error:
             yield Finding("wrong", where, str(error))

@@ -27,7 +27,7 @@ from .data.splits import ROLES
 from .errors import UserError, in_one_line
 from .evaluation import evaluator, metrics
 from .evaluation.flops import flops_per_example
-from .identity import difference
+from .identity import difference, ignored
 from .records import provenance, weights
 from .records.changes import about_change
 from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord, Tuning
@@ -96,10 +96,22 @@ def _resolved(experiment: Experiment, config: DataConfig, data: RankingData) -> 
 
 
 def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
-    """All cells of a benchmark; every setting is checked before anything runs."""
+    """All cells of a benchmark; every setting is checked before anything runs.
+
+    Raises:
+        UserError: a setting that does not exist, has a wrong value, or does nothing.
+    """
     cells = []
-    for name in models:
-        info = registry.info(name)
+    infos = {name: registry.info(name) for name in models}
+    counting = [name for name, info in infos.items() if info.fit != "gradient"]
+    if settings.train and len(counting) == len(models):
+        raise UserError(
+            f"train.{next(iter(settings.train))} does nothing: {', '.join(models)} learn by counting, not by gradients"
+        )
+    for name in counting:
+        if useless := [key for key in settings.models.get(name, {}) if key.startswith("train.")]:
+            raise UserError(f"{name}.{useless[0]} does nothing: {name} learns by counting, not by gradients")
+    for name, info in infos.items():
         experiment = resolve(name, info.config, dict(info.train), settings)
         default = resolve(name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
         source, tuning = experiment.data.dataset, settings.tuning.get(name)
@@ -203,10 +215,14 @@ def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], Rank
     """Cells with the same data settings, resolved, and the data.
 
     Raises:
-        UserError: the data set is wrong, or cannot say which epoch is the best.
+        UserError: the data set is wrong, or cannot say which epoch is the best; a setting does nothing on it.
     """
     data = prepare(cells[0].experiment.data, roots)
     cells = [cell.resolved(data) for cell in cells]
+    for cell in cells:
+        if useless := ignored(cell.default.as_dict(), cell.experiment.as_dict()):
+            key, value = next(iter(useless.items()))
+            raise UserError(f"{key.removeprefix('params.')}={value} does nothing beside the other settings of {cell.info.name}")
     _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
     return cells, data
 
@@ -242,13 +258,16 @@ class _Job:
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared(source: str, config: DataConfig, roots: DataRoots) -> RankingData:
-    return prepare_log(open_dataset(source, roots), config)
+def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoots) -> RankingData:
+    log = open_dataset(source, roots)
+    if log.meta.content_hash != content_hash:
+        raise UserError(f"the data set {source} changed while its cells ran; the same command starts them on what it is now")
+    return prepare_log(log, config)
 
 
 def _run_job(job: _Job, send: Send) -> RunRecord | None:
     devices.keep_freed_memory()
-    data = _prepared(job.cell.source, job.cell.experiment.data, job.roots)
+    data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
     device = devices.resolve(job.device)
     with dispatch.forced(job.kernels):
         if job.team.leads:
@@ -357,6 +376,7 @@ def _measure(
     eval_seconds = time.perf_counter() - begin
     latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
     measured = {
+        "logit_correction": data.logit_correction,
         "metrics": Metrics(test=metrics.evaluate(test), valid=fitted.valid, labels=metrics.evaluate_labels(test)),
         "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, data)),
         "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]

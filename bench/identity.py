@@ -37,7 +37,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
 
 def active(config: Config) -> dict[str, Any]:
     """The same config without what is inert in it."""
-    inert = {place for place, holds in INERT.items() if place[1] in config[place[0]] and holds(config)}
+    inert = {(section, key) for (section, key), holds in INERT.items() if key in (config[section] or ()) and holds(config)}
     return {
         section: {key: value for key, value in values.items() if (section, key) not in inert}
         if isinstance(values, Mapping)
@@ -64,6 +64,13 @@ def data_hash(content_hash: str, split_hash: str) -> str:
 def difference(default: Config, actual: Config) -> dict[str, Any]:
     """Settings of `actual` that are not those of `default`, by dotted key; what is inert is no difference."""
     return _different(active(default), active(actual), "")
+
+
+def ignored(default: Config, actual: Config) -> dict[str, Any]:
+    """Settings of `actual` that are not those of `default` and yet change no number, by dotted key; how often checkpoints are
+    written is no number's business."""
+    changed, counted = _different(default, actual, ""), _different(active(default), active(actual), "")
+    return {key: value for key, value in changed.items() if key not in counted and key != "train.checkpoint_seconds"}
 
 
 def _different(default: Mapping[str, Any], actual: Mapping[str, Any], prefix: str) -> dict[str, Any]:

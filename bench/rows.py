@@ -13,6 +13,7 @@ from .errors import UserError
 from .evaluation import evaluator
 from .records.schema import RunRecord
 from .records.store import Store
+from .records.view import View
 from .typed import from_dict
 
 
@@ -35,22 +36,20 @@ def data_of(settings: Mapping[str, Any], roots: DataRoots, where: str, source: s
     return prepare_log(log, config)
 
 
-def restore(store: Store, roots: DataRoots, dataset: str | None = None, split: str | None = None) -> None:
-    """Make the missing test rows of all finished runs of a data set, a split or both.
+def restore(view: View, roots: DataRoots, source: str | None = None) -> None:
+    """Make the missing test rows of all finished runs.
 
     Args:
-        dataset: a name, or the YAML file of one's own table; its records know its name alone.
+        source: the YAML file of one's own table; its records know its name alone.
 
     Raises:
         UserError: a data set cannot be had, or gives other rows than those that the runs scored.
     """
-    name = None if dataset is None else sources.name_of(dataset)
-    source = dataset if name != dataset else None
-    for record in store.records(name, split):
-        if record.status == "ok" and store.has_scores(record.identity):
-            missing = store.missing_rows(record.identity)
+    for record in view.records:
+        if record.status == "ok" and view.has_scores(record.identity):
+            missing = view.missing_rows(record.identity)
             if missing is not None:
-                _restore(store, roots, record, missing, source)
+                _restore(view.store, roots, record, missing, source)
 
 
 def _restore(store: Store, roots: DataRoots, record: RunRecord, wanted: str, source: str | None) -> None:

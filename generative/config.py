@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..bench.contract import SHARED_SPACE, Choice, IdentityConfig, Real, SearchSpace
+from ..bench.contract import SHARED_SPACE, Choice, IdentityConfig, Rate, Real, SearchSpace, Size
 
 Layout = Literal["interleaved", "candidate", "late"]
 ItemFields = Literal["none", "sum", "concat"]
@@ -25,13 +25,13 @@ READS_CANDIDATE: tuple[HeadKind, ...] = ("dot", "hadamard-mlp", "concat-mlp", "b
 class SequenceConfig(IdentityConfig):
     """Size, tokens, attention and head of a generative ranker."""
 
-    embedding_dim: int = 16
+    embedding_dim: Size = 16
     """Of every field's table; independent of the width."""
-    width: int = 64
+    width: Size = 64
     """D"""
-    layers: int = 2
-    heads: int = 2
-    dropout: float = 0.2
+    layers: Size = 2
+    heads: Size = 2
+    dropout: Rate = 0.2
     layout: Layout = "interleaved"
     """interleaved: item and action tokens in turn (Zhai et al. 2024). candidate: an event is one token, a candidate one with a
     masked action that nothing else sees (GenRank, MTGR). late: the state does not know the candidate, the head does."""
@@ -67,8 +67,8 @@ class SequenceConfig(IdentityConfig):
     """Skip connections carry the input as it is, or normalised as in SASRec's published code."""
     head: HeadKind = "mlp"
     """What makes a logit of the state; some also read the candidate's own embedding."""
-    head_hidden: int = 64
-    experts: int = 8
+    head_hidden: Size = 64
+    experts: Size = 8
     """Of head=mmoe; each is one layer of head_hidden units."""
 
     def __post_init__(self) -> None:

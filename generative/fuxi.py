@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import DataSpec, ModelInfo
+from ..bench.contract import DataSpec, ModelInfo, Positive
 from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import bias_mixing
 from ..kernels.linear import Linear
@@ -37,7 +37,7 @@ class Config(SequenceConfig):
     """Of the semantic channel's logits; FuXi has none there, because it has the other channels."""
     channels: RelativeBiasKind = "both"
     """The channels beside the semantic one: position, time, both, or none."""
-    feed_forward: float = 1.0
+    feed_forward: Positive = 1.0
     """Hidden size of the SwiGLU over the width; the authors use 1 on ML-1M and 4 on ML-20M."""
 
 

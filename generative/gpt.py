@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, ModelInfo
+from ..bench.contract import DataSpec, ModelInfo, Positive
 from ..kernels.dropout import Dropout
 from ..kernels.linear import Linear
 from ._blocks import ProjectedAttention
@@ -26,7 +26,7 @@ class Config(SequenceConfig):
     absolute_position: bool = True
     relative_bias: RelativeBiasKind = "time"
     """`time` gives it the same time information in the attention as HSTU has; GPT has none."""
-    feed_forward: float = 4.0
+    feed_forward: Positive = 4.0
     """Hidden size of the feed-forward layer over the width."""
 
 

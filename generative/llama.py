@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..bench.contract import DataSpec, ModelInfo
+from ..bench.contract import DataSpec, ModelInfo, Positive
 from ..kernels.dropout import Dropout
 from ._blocks import ProjectedAttention, SwiGLU
 from .attention import Geometry
@@ -27,7 +27,7 @@ class Config(SequenceConfig):
     rope: bool = True
     relative_bias: RelativeBiasKind = "time"
     """On top of rotary positions. `time` gives it the same time information in the attention as HSTU has; Llama has none."""
-    feed_forward: float = 8 / 3
+    feed_forward: Positive = 8 / 3
     """Hidden size of SwiGLU over the width."""
 
 

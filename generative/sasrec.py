@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..bench.contract import DataSpec, ModelInfo
+from ..bench.contract import DataSpec, ModelInfo, Size
 from ..kernels.dropout import Dropout
 from ..kernels.linear import Linear
 from .attention import Geometry, SelfAttention
@@ -25,7 +25,7 @@ from .ranker import SequenceRanker
 class Config(SequenceConfig):
     """SASRec's choices: one head, learned positions, no relative bias."""
 
-    heads: int = 1
+    heads: Size = 1
     absolute_position: bool = True
     residual: Residual = "normalised"
 

@@ -27,6 +27,7 @@ from ..evaluation.stats import Metric, align, seed_spread
 from ..evaluation.stats import compare as compared
 from ..records import provenance
 from ..records.store import Store
+from ..records.view import View
 from .fuxictr_cells import Arm, Peer, parameters, run_cells
 from .fuxictr_rows import peer_rows
 
@@ -161,7 +162,7 @@ def _ours(
                 raise UserError(f"our {record.identity.model} seed {record.identity.seed} failed: {record.error}")
         for model in models:
             mine = [record for record in records if record.identity.model == model]
-            tables[model, variant] = [store.predictions(record.identity) for record in mine]
+            tables[model, variant] = [View(store, ()).predictions(record.identity) for record in mine]
             epochs = [record.cost.epochs for record in mine if record.cost is not None]
             rows.append(row(model, "ours", variant, tables[model, variant], epochs))
             configs[f"ours {model}, {variant}"] = mine[0].config

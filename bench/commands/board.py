@@ -14,7 +14,7 @@ from .roots import data_roots
 
 if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
-    from ..records.store import Store
+    from ..records.view import View
 
 
 HELP = "Make leaderboards and their figures from stored runs; nothing is trained."
@@ -33,24 +33,29 @@ def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
     from ..data.sources import name_of
     from ..records.store import Store
+    from ..records.view import View
 
     store = Store(args.results)
-    known = store.boards()
     name = args.dataset and name_of(args.dataset)
-    chosen = [(dataset, split) for dataset, split in known if name in (None, dataset) and args.split in (None, split)]
+    view = View.of(store)
+    chosen = [
+        group
+        for group in view.groups()
+        if name in (None, group.records[0].identity.dataset) and args.split in (None, group.records[0].identity.split)
+    ]
     if not chosen:
-        held = ", ".join(f"{dataset}@{split}" for dataset, split in known) or "no run at all"
+        held = ", ".join(group.place for group in view.groups()) or "no run at all"
         raise UserError(f"no run matches in {store.root} (it holds {held}); start with: rankbench run")
-    for dataset, split in chosen:
-        publish(store, args.dataset or dataset, split, roots)
+    for group in chosen:
+        publish(group, roots, args.dataset)
     return 0
 
 
-def publish(store: Store, dataset: str, split: str, roots: DataRoots) -> Path:
-    """Show the board of one data set and split, write it with its figures, and say where.
+def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
+    """Show the board of a group of runs, write it with its figures, and say where.
 
     Args:
-        dataset: a name, or the YAML file of one's own table.
+        source: a name, or the YAML file of one's own table.
 
     Returns:
         The folder that was written.
@@ -58,17 +63,16 @@ def publish(store: Store, dataset: str, split: str, roots: DataRoots) -> Path:
     from rich.console import Console
 
     from .. import rows
-    from ..data.sources import name_of
+    from ..data.sources import DATASETS
     from ..reporting import leaderboard, plots, tables
     from ..reporting.details import details
 
-    rows.restore(store, roots, dataset, split)
-    dataset = name_of(dataset)
-    board = leaderboard.build(store, dataset, split)
+    rows.restore(group, roots, None if source in DATASETS else source)
+    board = leaderboard.build(group)
     console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
     tables.show(board, console)
-    folder = store.board_folder(dataset, split)
+    folder = group.store.board_folder(group.place)
     tables.write(board, folder)
-    plots.write(board, details(store, board), folder)
+    plots.write(board, details(group, board), folder)
     console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
     return folder

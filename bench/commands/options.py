@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def add_grid(parser: Parser, shown: str) -> None:
     add_seeds(parser)
     parser.add_argument(
         "--jobs",
-        type=positive,
+        type=for_cores,
         metavar="N",
         help="how many cells are trained at a time (default: one per core; one on an accelerator)",
     )
@@ -83,7 +84,7 @@ def add_device(parser: Parser) -> None:
 
 def add_threads(parser: Parser) -> None:
     parser.add_argument(
-        "--threads", type=positive, default=1, metavar="N", help="how many threads a process has on the CPU (default: 1)"
+        "--threads", type=for_cores, default=1, metavar="N", help="how many threads a process has on the CPU (default: 1)"
     )
 
 
@@ -123,6 +124,14 @@ def positive(text: str) -> int:
     """A whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def for_cores(text: str) -> int:
+    """A number of threads or processes that this machine can bear."""
+    most = 8 * (os.cpu_count() or 1)
+    if positive(text) > most:
+        raise argparse.ArgumentTypeError(f"must be at most {most}, eight for each core of this machine, not {text}")
     return int(text)
 
 

@@ -89,13 +89,15 @@ def _weights(args: argparse.Namespace) -> Path:
         return Path(args.model)
     from ..data.sources import name_of
     from ..records.store import Store
+    from ..records.view import View
     from ..registry import MODELS
 
     if args.model not in MODELS:
         raise unknown_name("model", args.model, MODELS)
     store = Store(args.results)
-    dataset = args.dataset and name_of(args.dataset)
-    identities = [record.identity for record in store.records(dataset) if record.status == "ok"]
+    groups = View.of(store, args.dataset and name_of(args.dataset)).groups()
+    records = [record for group in groups if not group.superseded for record in group.records]
+    identities = [record.identity for record in records if record.status == "ok"]
     paths = [store.weights_path(identity) for identity in identities if identity.model == args.model]
     paths = [path for path in paths if path.exists()]
     if not paths:

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     asked = settings_or_tuned(args, models, roots)
     from .. import experiment, implementations
     from ..records.store import Store
+    from ..records.view import View
     from ..training.team import assembled
 
     store = Store(args.results)
@@ -62,7 +63,10 @@ def run(args: argparse.Namespace) -> int:
     if records and all(record.simulated for record in records):
         print(f"a simulated device: results enter no board; their records are in {store.root / 'runs'}")
     elif len(failed) < len(records):
-        publish(store, asked.data.get("dataset", records[0].identity.dataset), records[0].identity.split, roots)
+        ran = {record.identity for record in records}
+        for group in View.of(store, records[0].identity.dataset, records[0].identity.split).groups():
+            if any(record.identity in ran for record in group.records):
+                publish(group, roots, asked.data.get("dataset"))
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0

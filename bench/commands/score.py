@@ -22,13 +22,15 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
     from .. import rows
-    from ..data.sources import name_of
+    from ..data.sources import DATASETS, name_of
     from ..records.store import Store
+    from ..records.view import View
     from ..reporting.rescore import rescore
 
     store = Store(args.results)
-    rows.restore(store, roots, args.dataset)
-    lines = rescore(store, args.dataset and name_of(args.dataset))
+    view = View.of(store, args.dataset and name_of(args.dataset))
+    rows.restore(view, roots, None if args.dataset in DATASETS else args.dataset)
+    lines = rescore(view)
     print("\n".join(lines))
     print(f"{len(lines)} runs recomputed; records and scores are in {store.root / 'runs'}")
     return 0

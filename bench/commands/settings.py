@@ -18,15 +18,28 @@ TUNED = Path("tuned")
 """In place of a config file: what sweeps found."""
 
 
-def settings(args: argparse.Namespace) -> Settings:
-    """The config file, then --dataset and --split, then --set."""
+def settings(args: argparse.Namespace, models: tuple[str, ...]) -> Settings:
+    """The config file, then --dataset and --split, then --set.
+
+    Args:
+        models: that run.
+
+    Raises:
+        UserError: something cannot be read, or is set for a model that does not run.
+    """
     names = tuple(registry.MODELS)
     base = read_settings(args.config, names) if args.config not in (None, TUNED) else Settings()
     chosen = {key: value for key in ("dataset", "split") if (value := getattr(args, key)) is not None}
     for key in chosen:
         if any(assignment.partition("=")[0] == f"data.{key}" for assignment in args.set):
             raise UserError(f"--{key} and --set data.{key} say the same thing twice; leave one out")
-    return replace(base, data={**base.data, **chosen}).changed(args.set, names)
+    found = replace(base, data={**base.data, **chosen}).changed(args.set, names)
+    if idle := [name for name in found.models if name not in models]:
+        where = "--set" if idle[0] not in base.models else f"config file {args.config}"
+        raise UserError(
+            f"{where} has settings of {idle[0]}, which does not run here (--models {','.join(models)}); leave them out"
+        )
+    return found
 
 
 def settings_or_tuned(args: argparse.Namespace, models: tuple[str, ...], roots: DataRoots) -> Settings:
@@ -35,7 +48,7 @@ def settings_or_tuned(args: argparse.Namespace, models: tuple[str, ...], roots: 
     Raises:
         UserError: no sweep found settings of a model for the chosen data.
     """
-    asked = settings(args)
+    asked = settings(args, models)
     if args.config != TUNED:
         return asked
     from ..studies.tuned import tuned_settings

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"study {study.name} is not complete; the same command runs what is missing", file=sys.stderr)
         return 1
     if any(record.simulated for one in finding.measurements for record in one.records):
-        print(f"a simulated device: there is no finding; its records are in {finding.store.root / 'runs'}")
+        print(f"a simulated device: there is no finding; its records are in {finding.view.store.root / 'runs'}")
         return 0
     report = output.Report.of(study, scope, finding, command(args))
     console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column

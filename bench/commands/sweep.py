@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..errors import UserError
-from .options import add_models, add_results, add_roots, add_training, positive, refuse_beside, whole
+from .options import add_models, add_results, add_roots, add_training, for_cores, positive, refuse_beside, whole
 from .parser import Assign, Parser
 from .roots import data_roots
 from .settings import TUNED, settings
@@ -57,7 +57,7 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=positive,
+        type=for_cores,
         default=1,
         metavar="N",
         help="how many workers search; a single one proposes the same every time (default: 1)",
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.config == TUNED:
         raise UserError("--config tuned is what a sweep finds; a sweep starts from a YAML file of your own, or from none")
     models = _searched(registry.select(args.models))
-    asked = settings(args)
+    asked = settings(args, models)
     roots = data_roots(args.data_root)
     from .. import implementations, workers
     from ..reporting import sweeps as figures
@@ -107,6 +107,10 @@ def run(args: argparse.Namespace) -> int:
         kernels=implementations.parse(args.kernel),
         search=args.search,
     )
+    for target in prepared.targets:
+        if not target.place.sweep_path(args.results, target.info.name).exists():
+            for path in target.place.of_other_data(args.results, target.info.name):
+                print(f"{target.info.name}: the data changed: a new search begins; that of the data before stays in {path}")
     died = args.jobs
     try:
         with Display(args.quiet) as display:

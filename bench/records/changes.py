@@ -61,10 +61,10 @@ def _what(before: ContentFacts, now: ContentFacts) -> str:
     return "; ".join(changes) or "its rows hold other values"
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, between: str = ", ") -> str:
     """A value of ContentFacts in few words."""
     if isinstance(value, tuple):
-        return ", ".join(map(_shown, value)) or "none"
+        return between.join(_shown(part, " ") for part in value) or "none"
     if dataclasses.is_dataclass(value):
         parts = [str(part) for part in dataclasses.astuple(value)]  # type: ignore[arg-type]
         return " ".join(part for part in parts if part.strip())

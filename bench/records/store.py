@@ -7,7 +7,7 @@ ones, none takes another's place.
 - the same with .scores.npz: its scores of the test rows, committed too; with .safetensors: its weights, not committed
 - <root>/rows/<dataset>@<split>/<hash>.parquet: test rows, shared by runs; not committed, because they are the data's
 - <root>/checkpoints/, the same path with .pt: while a cell runs
-- <root>/boards/<dataset>@<split>/: tables and figures
+- <root>/boards/<dataset>@<split>[+<variant>]/: tables and figures of runs that can stand side by side, see view.py
 - <root>/sweeps/ and <root>/tuned/: see sweeps.py
 - <root>/studies/<name>/: of a study; a store of its own for its runs, and <dataset>@<split>/ with its table and figures
 """
@@ -20,7 +20,6 @@ import hashlib
 import os
 import re
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +73,9 @@ class Store:
     def checkpoint_path(self, identity: Identity) -> Path:
         return self.root / "checkpoints" / self._folder(identity) / f"seed-{identity.seed}.pt"
 
-    def board_folder(self, dataset: str, split: str) -> Path:
-        return self.root / "boards" / place_name(dataset, split)
+    def board_folder(self, place: str) -> Path:
+        """Of a group of runs, see view.View.place."""
+        return self.root / "boards" / place
 
     def of_study(self, name: str) -> Store:
         """Where the runs of a study lie: its settings enter no board."""
@@ -172,58 +172,8 @@ class Store:
             raise UserError(f"record {path} cannot be read ({reason}); delete it and run the cell again") from None
         return from_json(text, str(path))
 
-    def boards(self) -> list[tuple[str, str]]:
-        """The (data set, split) pairs that have records."""
-        return sorted({(record.identity.dataset, record.identity.split) for record in self.records()})
-
     def has_scores(self, identity: Identity) -> bool:
         return self.scores_path(identity).exists()
-
-    def rows_hash(self, identity: Identity) -> str:
-        """Of the test rows that the scores of a run are about."""
-        return self._scores(identity)[0]
-
-    def missing_rows(self, identity: Identity) -> str | None:
-        """The hash of the test rows that the scores of a run are about, where these rows are not here."""
-        rows_hash = self.rows_hash(identity)
-        return None if self.rows_path(identity, rows_hash).exists() else rows_hash
-
-    def predictions(self, identity: Identity) -> pd.DataFrame:
-        """The test predictions of a run: its rows with its scores; see evaluation/evaluator.py for the columns.
-
-        Raises:
-            UserError: a part is not there, cannot be read, or does not belong to the other.
-        """
-        rows_hash, kept = self._scores(identity)
-        path = self.rows_path(identity, rows_hash)
-        try:
-            rows = pd.read_parquet(path)
-        except FileNotFoundError:
-            raise UserError(
-                f"test rows {path} are missing (data is not committed); rankbench board makes them again from the data set"
-            ) from None
-        except (OSError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise UserError(f"test rows {path} cannot be read ({reason}); delete the file and call again") from None
-        if missing := [name for name in scores.ROW if name not in rows]:
-            raise UserError(f"test rows {path} lack the columns {', '.join(missing)}; delete the file and call again")
-        if len(rows) != len(kept["score"]) or scores.rows_hash(rows) != rows_hash:
-            raise UserError(f"test rows {path} are not what their name says; delete the file and call again")
-        return scores.join(rows, kept)
-
-    def _scores(self, identity: Identity) -> tuple[str, dict[str, np.ndarray]]:
-        path = self.scores_path(identity)
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                kept = {name: file[name] for name in file.files if scores.is_score(name)}
-                if "score" in kept:
-                    return str(file["rows"]), kept
-                reason = "there is no score in it"
-        except FileNotFoundError:
-            raise UserError(f"scores {path} are missing; run {identity.model} again to make them") from None
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            reason = str(error).partition("\n")[0]
-        raise UserError(f"scores {path} cannot be read ({reason}); delete them and run again")
 
     def finished(self, identity: Identity) -> RunRecord | None:
         """The record of a cell that need not run again: status ok, the same identity, of this schema, scores there.

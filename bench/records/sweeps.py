@@ -52,6 +52,12 @@ class Place:
     def tuned_path(self, root: Path, model: str) -> Path:
         return root / "tuned" / self.folder / f"{safe_name(model)}.yaml"
 
+    def of_other_data(self, root: Path, model: str) -> list[Path]:
+        """Searches of the model's settings here on what the data were before."""
+        own = self.sweep_path(root, model)
+        alike = dataclasses.replace(self, data_hash="").folder
+        return sorted(path for path in (root / "sweeps").glob(f"{alike}~*/{own.name}") if path != own)
+
     def checkpoint_path(self, root: Path, model: str, config_hash: str, trial: int) -> Path:
         return root / "checkpoints" / "sweeps" / self.folder / safe_name(model) / f"{config_hash}-trial-{trial}.pt"
 

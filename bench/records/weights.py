@@ -42,8 +42,8 @@ class Header:
     @classmethod
     def of(cls, experiment: Experiment, seed: int, data: RankingData) -> Header:
         """The header of a model that was trained on `data`."""
-        meta, settings = data.log.meta, json.loads(json.dumps(experiment.as_dict()))  # as it will be read back: no tuples
-        return cls(SCHEMA_VERSION, settings, seed, meta.name, meta.content_hash, data.split.hash, data.logit_correction)
+        meta, correction = data.log.meta, data.logit_correction
+        return cls(SCHEMA_VERSION, experiment.as_dict(), seed, meta.name, meta.content_hash, data.split.hash, correction)
 
 
 def to_bytes(model: nn.Module, header: Header) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..errors import UserError
 from ..records.schema import RunRecord
 from ..records.store import Store
+from ..records.view import View
 from . import tables
 from .leaderboard import Board
 
@@ -101,7 +102,8 @@ def _found(root: Path, pattern: str, read: Callable[[Path, str], T]) -> Iterator
 def _board(path: Path, store: str) -> BoardFiles:
     board = tables.from_json(_text(path), str(path))
     rows = {(row.model, row.config_hash) for row in board.rows}
-    records = Store(path.parents[2]).records(board.dataset, board.split)
+    groups = View.of(Store(path.parents[2]), board.dataset, board.split).groups()
+    records = [record for group in groups if group.variant == board.variant for record in group.records]
     own = tuple(record for record in records if (record.identity.model, record.identity.config_hash) in rows)
     return BoardFiles(store, board, own, _figures(path.parent))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..evaluation.reliability import Reliability, reliability
 from ..records.schema import Point, RunRecord
-from ..records.store import Store
+from ..records.view import View
 from .leaderboard import Board
 
 Curve = tuple[Point, ...]
@@ -23,10 +23,10 @@ class Details:
     reliability: dict[str, Reliability]
 
 
-def details(store: Store, board: Board) -> Details:
+def details(view: View, board: Board) -> Details:
     """Of the records behind a board and, where they are here, their scores."""
     records: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in store.records(board.dataset, board.split):
+    for record in view.records:
         if record.status == "ok" and not record.simulated:
             records.setdefault((record.identity.model, record.identity.config_hash), []).append(record)
     groups = {
@@ -37,14 +37,14 @@ def details(store: Store, board: Board) -> Details:
     return Details(
         curves={label: found for label, found in curves.items() if found},
         reliability={
-            label: _reliability(store, group)
+            label: _reliability(view, group)
             for label, group in groups.items()
-            if group and all(store.has_scores(record.identity) for record in group)
+            if group and all(view.has_scores(record.identity) for record in group)
         },
     )
 
 
-def _reliability(store: Store, group: list[RunRecord]) -> Reliability:
-    tables = [store.predictions(record.identity) for record in group]
+def _reliability(view: View, group: list[RunRecord]) -> Reliability:
+    tables = [view.predictions(record.identity) for record in group]
     scores = [table["score"].to_numpy(np.float64) for table in tables]
     return reliability(tables[0]["label"].to_numpy(), tables[0]["user"].to_numpy(), scores)

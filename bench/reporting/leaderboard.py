@@ -11,11 +11,10 @@ from ..errors import UserError
 from ..evaluation.cards import shown
 from ..evaluation.stats import ModelInterval, Resolution
 from ..records.schema import DataFacts, RunRecord
-from ..records.store import Store
+from ..records.view import SHARED, View, shared_settings
 from .measured import HEADLINES, Headline, Measured, Row, measure, sampled, test_slices
 
-SHARED = ("dataset", "split", "history_length", "time", "feedback_delay", "test_history", "test_negatives", "test_negative_rate")
-"""Data settings that decide what a model may see and what it is asked; all rows of a board have the same."""
+_SHARED_KEYS = {f"data.{key}" for key in ("dataset", "split", *SHARED)}
 
 TUNED = " (tuned)"
 """What the label of a row with settings that a sweep found has after the model's name."""
@@ -27,6 +26,8 @@ class Board:
 
     dataset: str
     split: str
+    variant: str
+    """Its group's, see View.groups; empty for the data set's own settings."""
     facts: DataFacts
     settings: dict[str, Any]
     """The shared data settings."""
@@ -44,29 +45,30 @@ class Board:
     """Metric -> the smallest differences that the board can show."""
 
 
-def build(store: Store, dataset: str, split: str) -> Board:
-    """The board of all real (not simulated) records of a data set and split.
+def build(view: View) -> Board:
+    """The board of all real (not simulated) records of a group, see View.groups.
 
     Raises:
         UserError: there are none, their splits or data settings differ, or scores or test rows are missing.
     """
-    records = [record for record in store.records(dataset, split) if not record.simulated]
+    records = [record for record in view.records if not record.simulated]
     every = [record for record in records if record.status == "ok"]
-    finished = [record for record in every if store.has_scores(record.identity)]
+    finished = [record for record in every if view.has_scores(record.identity)]
     if not finished:
         what = "finished run" if not every else "run with scores"
-        raise UserError(f"no {what} of {dataset}@{split} in {store.root}; start with: rankbench run --dataset {dataset}")
+        raise UserError(f"no {what} in {view.store.root}; start with: rankbench run")
     _refuse_mixture(finished)
     groups = _groups(finished)
-    found = measure(store, groups)
+    found = measure(view, groups)
     headline = found.headline
     rows = sorted(found.rows, key=lambda row: (-getattr(row, headline).point, row.label))
     whole = test_slices(finished[0])["all"]
     return Board(
-        dataset=dataset,
-        split=split,
+        dataset=finished[0].identity.dataset,
+        split=finished[0].identity.split,
+        variant=view.variant,
         facts=finished[0].data,
-        settings=_shared(finished[0]) | _common(finished),
+        settings=shared_settings(finished[0]) | _common(finished),
         headline=headline,
         rows=tuple(rows),
         statements=(
@@ -108,25 +110,20 @@ def _groups(records: list[RunRecord]) -> dict[str, list[RunRecord]]:
     }
 
 
-def _shared(record: RunRecord) -> dict[str, object]:
-    """The settings SHARED of a run, beyond data set and split. Sampled test negatives are named only where there are any."""
-    named = SHARED[2:] if sampled(record) else SHARED[2:-2]
-    return {key: record.config["data"][key] for key in named}
-
-
 def _common(records: list[RunRecord]) -> dict[str, object]:
     """Changed training and data settings that all runs have in common, beyond those that a board always names."""
-    named = {f"data.{key}" for key in SHARED}
     return {
         key: value
         for key, value in records[0].changed.items()
-        if key not in named and not key.startswith("params.") and all(record.changed.get(key) == value for record in records)
+        if key not in _SHARED_KEYS
+        and not key.startswith("params.")
+        and all(record.changed.get(key) == value for record in records)
     }
 
 
 def _label(record: RunRecord, common: dict[str, object]) -> str:
     """The model and what sets this row apart: settings that all rows share, or that a sweep found, do not name a row."""
-    shared = {f"data.{key}" for key in SHARED} | common.keys()
+    shared = _SHARED_KEYS | common.keys()
     shown = [key for key in record.changed if key not in shared and (record.tuning is None or key.startswith("data."))]
     changed = [f"{key.removeprefix('params.')}={record.changed[key]}" for key in shown]
     tuned = TUNED if record.tuning is not None else ""
@@ -134,15 +131,15 @@ def _label(record: RunRecord, common: dict[str, object]) -> str:
 
 
 def _refuse_mixture(records: list[RunRecord]) -> None:
-    first = records[0]
+    first, mine = records[0], shared_settings(records[0])
     for other in records[1:]:
-        what = None
-        if other.data.split_hash != first.data.split_hash:
-            what = f"split hash {first.data.split_hash[:12]} and {other.data.split_hash[:12]}"
-        mine, theirs = _shared(first), _shared(other)
-        for key in SHARED[2:]:
+        what, theirs = None, shared_settings(other)
+        for name in ("content_hash", "split_hash"):
+            if getattr(other.identity, name) != getattr(first.identity, name):
+                what = f"{name} {getattr(first.identity, name)[:12]} and {getattr(other.identity, name)[:12]}"
+        for key in sorted(mine.keys() | theirs.keys()):
             if mine.get(key) != theirs.get(key):
-                what = f"data.{key} {mine.get(key, 'exposed')} and {theirs.get(key, 'exposed')}"
+                what = f"data.{key} {mine.get(key)} and {theirs.get(key)}"
         if what is not None:
             raise UserError(
                 f"runs of {first.identity.dataset}@{first.identity.split} cannot share a board: {what} "

@@ -29,7 +29,7 @@ from ..evaluation.stats import (
     compare,
 )
 from ..records.schema import RunRecord, Slices
-from ..records.store import Store
+from ..records.view import View
 from ..typed import OrNaN
 
 Headline = Literal["request_gauc", "auc"]
@@ -112,13 +112,13 @@ class Measured:
         return self.comparisons[metric].differences(pairs)
 
 
-def measure(store: Store, groups: Mapping[str, list[RunRecord]]) -> Measured:
+def measure(view: View, groups: Mapping[str, list[RunRecord]]) -> Measured:
     """Compare groups of runs, label -> the seeds of one model under one configuration.
 
     Raises:
         UserError: scores or test rows are missing, are not about the same rows, or are not those of the records.
     """
-    frames = {name: [store.predictions(record.identity) for record in group] for name, group in groups.items()}
+    frames = {name: [view.predictions(record.identity) for record in group] for name, group in groups.items()}
     predictions = align(frames)
     comparisons: dict[Metric, Comparison] = {metric: compare(predictions, metric) for metric in METRICS}
     _confirm(groups, comparisons)

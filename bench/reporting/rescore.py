@@ -7,26 +7,26 @@ import pandas as pd
 from ..errors import UserError
 from ..evaluation import metrics
 from ..records.schema import RunRecord, Slices
-from ..records.store import Store
+from ..records.view import View
 
 
-def rescore(store: Store, dataset: str | None = None) -> list[str]:
+def rescore(view: View) -> list[str]:
     """One line per finished run whose stored metrics equal those of its predictions; runs without scores are passed over.
 
     Raises:
         UserError: a stored metric differs from the recomputed one, or there is nothing to recompute.
     """
     lines = []
-    for record in store.records(dataset):
-        if record.status != "ok" or record.metrics is None or not store.has_scores(record.identity):
+    for record in view.records:
+        if record.status != "ok" or record.metrics is None or not view.has_scores(record.identity):
             continue
-        where = f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
-        if said := mismatch(record, store.predictions(record.identity)):
+        where = f"{record.identity.model}/{record.identity.cell}/seed-{record.identity.seed}"
+        if said := mismatch(record, view.predictions(record.identity)):
             raise UserError(f"{where}: {said}; run it again")
         test = record.metrics.test["all"]
         lines.append(f"{where}: request_gauc {test['request_gauc']}, auc {test['auc']}, logloss {test['logloss']}: as recorded")
     if not lines:
-        raise UserError(f"no run with scores in {store.root}; start with: rankbench run")
+        raise UserError(f"no run with scores in {view.store.root}; start with: rankbench run")
     return lines
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from .. import experiment, registry, rows
 from ..config import DataConfig, Settings, TrainConfig
 from ..data.dataset import open_dataset
+from ..data.sources import DATASETS
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..evaluation.cards import merit
@@ -21,6 +22,7 @@ from ..evaluation.stats import Estimate
 from ..experiment import Cell
 from ..records.schema import RunRecord
 from ..records.store import Store
+from ..records.view import View
 from ..reporting.measured import Headline, Measured, Row, measure
 from ..typed import from_dict
 
@@ -125,7 +127,7 @@ class Finding:
     comparisons: tuple[Comparison, ...]
     """The study's pairs; their intervals hold for all of them at once."""
     measured: Measured
-    store: Store
+    view: View
 
     @property
     def headline(self) -> Headline:
@@ -262,11 +264,9 @@ def run(
     planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points}
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
-    for source, split in {
-        (cell.experiment.data.dataset, group[0].identity.split) for label, group in groups.items() for cell in planned[label]
-    }:
-        rows.restore(store, roots, source, split)
-    return read(study, points, chosen, groups, store)
+    view = View(store, tuple(records.values()))
+    rows.restore(view, roots, dataset if dataset not in DATASETS else None)
+    return read(study, points, chosen, groups, view)
 
 
 def read(
@@ -274,18 +274,18 @@ def read(
     points: Sequence[Point],
     chosen: Mapping[str, tuple[str, ...]],
     groups: Mapping[str, list[RunRecord]],
-    store: Store,
+    view: View,
 ) -> Finding:
     """Measure and compare finished runs.
 
     Args:
         chosen: label of a point -> its candidate.
-        groups: label of a point -> its records, one a seed, whose scores are in `store`.
+        groups: label of a point -> its records, one a seed, that are in `view`.
 
     Raises:
         UserError: scores or test rows are missing or differ, see measure.
     """
-    measured = measure(store, groups)
+    measured = measure(view, groups)
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
@@ -296,7 +296,7 @@ def read(
         Comparison(measured.headline, made[one], made[other], difference)
         for (one, other), difference in zip(pairs, differences, strict=True)
     )
-    return Finding(tuple(made.values()), tuple(comparisons), measured, store)
+    return Finding(tuple(made.values()), tuple(comparisons), measured, view)
 
 
 Finished = Callable[[Sequence[Cell], bool], Mapping[tuple[str, int], RunRecord]]

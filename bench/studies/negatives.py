@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..evaluation import metrics
 from ..evaluation.cards import shown
 from ..records.schema import Identity
-from ..records.store import Store
+from ..records.view import View
 from ..reporting.lines import Line, Mark, curves
 from .figures import mark, place
 from .grid import Finding, Measurement, Point, Scope, Study, retuned
@@ -80,9 +80,9 @@ def correction(one: Measurement) -> float:
 
 
 @functools.cache
-def _uncorrected(store: Store, identity: Identity, shift: float) -> tuple[float, float]:
+def _uncorrected(view: View, identity: Identity, shift: float) -> tuple[float, float]:
     """Logloss and ECE of a run's scores as the model gave them."""
-    frame = store.predictions(identity)
+    frame = view.predictions(identity)
     label, score = frame["label"].to_numpy(), frame["score"].to_numpy(np.float64)
     with np.errstate(divide="ignore"):
         logit = np.log(score) - np.log1p(-score) - shift
@@ -95,7 +95,7 @@ def before(at: int) -> Callable[[Measurement, Finding], float]:
 
     def value(one: Measurement, finding: Finding) -> float:
         shift = correction(one)
-        return statistics.fmean(_uncorrected(finding.store, record.identity, shift)[at] for record in one.records)
+        return statistics.fmean(_uncorrected(finding.view, record.identity, shift)[at] for record in one.records)
 
     return value
 

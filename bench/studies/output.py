@@ -64,7 +64,7 @@ class Report:
     def place(self) -> Path:
         """The folder of its files."""
         identity = self.finding.measurements[0].records[0].identity
-        return self.finding.store.study_folder(identity.dataset, identity.split)
+        return self.finding.view.store.study_folder(identity.dataset, identity.split)
 
 
 def header(report: Report) -> list[str]:

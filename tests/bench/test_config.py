@@ -8,13 +8,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.bench.config import DataConfig, Experiment, Settings, TrainConfig, Tuning, read_settings, resolve
+from rankbench.bench import identity, registry
+from rankbench.bench.config import DataConfig, Experiment, LogDefaults, Settings, TrainConfig, Tuning, read_settings, resolve
 from rankbench.bench.errors import UserError
 from rankbench.bench.typed import from_dict
 
@@ -42,7 +43,6 @@ def test_absent_keys_keep_their_defaults() -> None:
     ("values", "expected"),
     [
         ({"dropout": 1}, Config(dropout=1.0)),
-        ({"dropout": "1e-3"}, Config(dropout=0.001)),
         ({"hidden": [8, 4]}, Config(hidden=(8, 4))),
         ({"hidden": []}, Config(hidden=())),
         ({"name": None}, Config()),
@@ -62,15 +62,15 @@ def test_plain_values_become_the_declared_types(values: dict[str, object], expec
     ("values", "message"),
     [
         ({"widht": 8}, r"unknown key in din 'widht'; did you mean 'width'\?"),
-        ({"width": 8.0}, "din.width must be int, not 8.0"),
-        ({"width": True}, "din.width must be int, not True"),
-        ({"dropout": True}, "din.dropout must be float, not True"),
-        ({"dropout": "much"}, "din.dropout must be float, not 'much'"),
+        ({"width": 8.0}, "din.width must be a whole number, not 8.0"),
+        ({"width": True}, "din.width must be a whole number, not True"),
+        ({"dropout": True}, "din.dropout must be a number, not True"),
+        ({"dropout": "much"}, "din.dropout must be a number, not 'much'"),
         ({"hidden": 8}, r"din.hidden must be a list such as \[200, 80\], not 8"),
-        ({"hidden": [8, "x"]}, "din.hidden must be int, not 'x'"),
+        ({"hidden": [8, "x"]}, r"din.hidden\[1\] must be a whole number, not 'x'"),
         ({"kind": "bth"}, r"unknown value of din.kind 'bth'; did you mean 'both'\?"),
-        ({"name": 3}, "din.name must be str, not 3"),
-        ({"bias": 1}, "din.bias must be bool, not 1"),
+        ({"name": 3}, "din.name must be text, not 3"),
+        ({"bias": 1}, "din.bias must be true or false, not 1"),
     ],
 )
 def test_wrong_values_are_named_with_their_place(values: dict[str, object], message: str) -> None:
@@ -81,14 +81,17 @@ def test_wrong_values_are_named_with_their_place(values: dict[str, object], mess
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        (TrainConfig, {"lr": 0}, "train.lr must be above 0"),
-        (TrainConfig, {"lr": float("nan")}, "train.lr must be above 0"),
-        (TrainConfig, {"epochs": 0}, "train.epochs must be at least 1"),
-        (TrainConfig, {"clip_norm": -1.0}, "train.clip_norm must be at least 0"),
-        (DataConfig, {"history_length": 0}, "data.history_length must be at least 1"),
-        (DataConfig, {"unknown_rate": 1.0}, r"data.unknown_rate must be in \[0, 1\)"),
-        (DataConfig, {"train_share": 0.0}, r"data.train_share must be in \(0, 1\]"),
-        (DataConfig, {"train_share": 1.5}, r"data.train_share must be in \(0, 1\]"),
+        (TrainConfig, {"lr": 0}, "here.lr must be above 0"),
+        (TrainConfig, {"lr": float("nan")}, "here.lr must be a finite number, not nan"),
+        (TrainConfig, {"lr": float("inf")}, "here.lr must be a finite number, not inf"),
+        (TrainConfig, {"epochs": 0}, "here.epochs must be at least 1"),
+        (TrainConfig, {"clip_norm": -1.0}, "here.clip_norm must be at least 0"),
+        (DataConfig, {"history_length": 0}, "here.history_length must be at least 1"),
+        (DataConfig, {"unknown_rate": 1.0}, "here.unknown_rate must be below 1"),
+        (DataConfig, {"train_share": 0.0}, "here.train_share must be above 0"),
+        (DataConfig, {"train_share": 1.5}, "here.train_share must be at most 1"),
+        (DataConfig, {"feedback_delay": float("inf")}, "here.feedback_delay must be a finite number"),
+        (DataConfig, {"request_window": -1}, "here.request_window must be at least 0"),
     ],
 )
 def test_values_out_of_range_are_refused(section: type, values: dict[str, object], message: str) -> None:
@@ -99,7 +102,7 @@ def test_values_out_of_range_are_refused(section: type, values: dict[str, object
 def test_assignments_go_on_top_and_leave_the_original_alone() -> None:
     settings = Settings(train={"lr": 0.1}, models={"din": {"dropout": 0.3}})
     changed = settings.changed(["train.lr=1e-3", "data.time=none", "din.hidden=[8, 4]", "hstu.train.epochs=2"], MODELS)
-    assert changed.train == {"lr": "1e-3"} and changed.data == {"time": "none"}
+    assert changed.train == {"lr": 1e-3} and changed.data == {"time": "none"}
     assert changed.models == {"din": {"dropout": 0.3, "hidden": [8, 4]}, "hstu": {"train.epochs": 2}}
     assert settings == Settings(train={"lr": 0.1}, models={"din": {"dropout": 0.3}})
 
@@ -135,13 +138,15 @@ def test_a_wrong_assignment_is_refused(assignment: str, message: str) -> None:
 def test_settings_come_from_yaml(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     path.write_text("data: {dataset: simulator}\ntrain:\n  lr: 1e-3\ndin: {dropout: 0.2}\n")
-    assert read_settings(path, MODELS) == Settings({"dataset": "simulator"}, {"lr": "1e-3"}, {"din": {"dropout": 0.2}})
+    assert read_settings(path, MODELS) == Settings({"dataset": "simulator"}, {"lr": 1e-3}, {"din": {"dropout": 0.2}})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("train: [", "cannot be read"),
+        ("train: {lr: 1, lr: 2}", "the key 'lr' stands there twice"),
+        ("train: {lr: 1}\ntrain: {}", "the key 'train' stands there twice"),
         ("- train", "must hold sections"),
         ("train: 3", "must hold sections"),
         ("", "must hold sections"),
@@ -173,8 +178,8 @@ def test_settings_that_a_sweep_found_know_the_sweep(tmp_path: Path) -> None:
         (TUNED, "the section of one model, which the sweep tuned, alone"),
         (TUNED + "din: {}\nhstu: {}", "the section of one model, which the sweep tuned, alone"),
         (TUNED + "din: {}\ntrain: {lr: 1}", "the section of one model, which the sweep tuned, alone"),
-        ("tuning: {study: x, trials: 3}\ndin: {}", "'tuning' lacks metric, seconds, value"),
-        (TUNED.replace("20", "many") + "din: {}", "tuning.trials must be int, not 'many'"),
+        ("tuning: {study: x, trials: 3}\ndin: {}", "tuning lacks seconds, metric, value"),
+        (TUNED.replace("20", "many") + "din: {}", "tuning.trials must be a whole number, not 'many'"),
     ],
 )
 def test_a_broken_tuned_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -215,11 +220,48 @@ def test_the_hash_is_that_of_every_setting() -> None:
     assert len({one.hash for one in (base, *others)}) == 1 + len(others)
 
 
-def test_what_is_not_asked_for_is_no_part_of_an_experiment() -> None:
-    """Records of before a setting existed keep their place."""
-    whole, share = experiment(), dataclasses.replace(experiment(), data=DataConfig(train_share=0.5))
-    assert not whole.as_dict()["data"].keys() & {"labels", "negatives", "train_share"}
-    assert share.as_dict()["data"]["train_share"] == 0.5 and share.hash != whole.hash
+LOG = LogDefaults("leave-one-out", 3600.0, positive_only=False)
+
+
+def hashed(**data: object) -> str:
+    return dataclasses.replace(experiment(), data=DataConfig(**data).resolved(LOG)).hash  # type: ignore[arg-type]
+
+
+def test_a_resolved_experiment_holds_every_setting_and_no_default() -> None:
+    data = DataConfig().resolved(LOG)
+    held = dataclasses.replace(experiment(), data=data).as_dict()
+    assert {section: held[section].keys() for section in ("data", "train", "params")} == {
+        "data": {f.name for f in dataclasses.fields(DataConfig)},
+        "train": {f.name for f in dataclasses.fields(TrainConfig)},
+        "params": {f.name for f in dataclasses.fields(Config)},
+    }
+    assert "default" not in held["data"].values()
+    assert {key: held["data"][key] for key in ("split", "request_window", "negatives", "negative_rate")} == {
+        "split": "leave-one-out", "request_window": 3600.0, "negatives": "exposed", "negative_rate": 1.0,
+    }  # fmt: skip
+    assert data.resolved(LOG) == data
+
+
+def test_what_is_inert_makes_no_other_experiment_and_no_change() -> None:
+    assert hashed() == hashed(repeats=True) == hashed(exclude_future_positives=True) == hashed(test_negative_rate=5)
+    assert hashed() == hashed(split="leave-one-out") == hashed(negatives="exposed", negative_rate=1.0)
+    assert len({hashed(negatives="uniform"), hashed(negatives="uniform", repeats=True), hashed(train_share=0.5), hashed()}) == 4
+    assert len({hashed(test_negatives="uniform", test_negative_rate=rate) for rate in (5, 20)}) == 2
+    usual = experiment()
+    often = dataclasses.replace(usual, train=TrainConfig(checkpoint_seconds=1.0))
+    assert identity.config_hash(resolved(usual)) == identity.config_hash(resolved(often))
+    assert identity.difference(resolved(usual), resolved(often)) == {}
+
+
+def resolved(one: Experiment) -> dict[str, Any]:
+    return dataclasses.replace(one, data=one.data.resolved(LOG)).as_dict()
+
+
+def test_every_inert_setting_exists() -> None:
+    """A setting that was renamed would come back into every hash."""
+    params = {f.name for name in registry.MODELS for f in dataclasses.fields(registry.info(name).config)}
+    known = {"data": {f.name for f in dataclasses.fields(DataConfig)}, "train": {f.name for f in dataclasses.fields(TrainConfig)}}
+    assert all(key in (known | {"params": params})[section] for section, key in identity.INERT)
 
 
 def test_the_hash_does_not_depend_on_the_process() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rankbench.bench import cli
-from rankbench.bench.config import config_hash
+from rankbench.bench.identity import config_hash
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from support.records import predictions, record
@@ -63,14 +63,14 @@ def _environment(**changes: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda raw: raw.update(extra=1), "has missing or unknown keys (extra)"),
+        (lambda raw: raw.update(extra=1), "unknown key 'extra'"),
         (lambda raw: raw["identity"].update(seed=7), "by its content it belongs at runs/toy@global-time/din/"),
         (lambda raw: raw["config"]["data"].update(history_length=3), "its config has the hash "),
         (lambda raw: raw["identity"].update(family="floor"), "din is classical, not floor"),
         (lambda raw: raw.update(simulated=True), "it was made on a simulated device"),
         (_environment(git_dirty=True), "the code differed from commit abababababab; commit first, then run"),
         (_environment(git_commit=None), "no commit is given; run from a checkout"),
-        (lambda raw: raw["data"].update(split_hash="e" * 64), "runs of different splits (eeeeeeeeeeee, ffffffffffff)"),
+        (lambda raw: raw["data"].update(split_hash="e" * 64), "has one split_hash in its identity and another in its data"),
     ],
 )
 def test_what_is_wrong_in_a_record_is_named(
@@ -164,7 +164,7 @@ def test_split_and_metrics_are_recomputed_where_the_data_is(tmp_path: Path, caps
     said = {line.split(": ")[1]: line for line in lines if line.startswith("wrong: runs/")}
     names = [path.relative_to(tmp_path / "theirs").as_posix() for path in paths]
     assert said.keys() == set(names[:3])
-    assert "auc of warm_user is " in said[names[0]] and "split hash eeeeeeeeeeee; here it is " in said[names[1]]
+    assert "auc of warm_user is " in said[names[0]] and "has one split_hash in its identity and another" in said[names[1]]
     assert " in the record and " in said[names[2]]
 
 

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from rankbench.bench.config import DataConfig
+from rankbench.bench.data.dataset import open_dataset, prepare_log
+from rankbench.bench.data.sources.schema import DataRoots
+from rankbench.bench.typed import from_dict
 from support.cache import own_cache
 from support.tables import click_table
 
@@ -63,3 +67,21 @@ def test_killed_in_mid_training_and_resumed_gives_identical_metrics(tmp_path: Pa
     assert len(found) == 2 and found[0] != found[1]
     assert found == outcome(tmp_path / "straight")
     assert not list((tmp_path / "killed").rglob("*.pt")), "a finished cell needs no checkpoint"
+
+
+def test_a_record_holds_the_correction_of_its_logits(tmp_path: Path) -> None:
+    """From the odds that training showed to those that scores are judged by: whoever reads scores need not work it out."""
+    click_table(tmp_path, rows=400)
+    settings = ("--models", "ctr", "--set", "data.negatives=uniform", "--set", "data.negative_rate=3")
+    ended(
+        subprocess.Popen(
+            [sys.executable, "-m", "rankbench", "run", "--dataset", "clicks.yaml", "--seeds", "1", "--device", "cpu", "--quiet",
+             "--results", "out", *settings],
+            cwd=tmp_path, env={**os.environ, "RANKBENCH_CACHE": str(tmp_path / "cache")},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+    )  # fmt: skip
+    record = json.loads(next((tmp_path / "out").rglob("seed-0.json")).read_text())
+    roots = DataRoots(root=None, cache=tmp_path / "cache")
+    data = prepare_log(open_dataset(str(tmp_path / "clicks.yaml"), roots), from_dict(DataConfig, record["config"]["data"], "it"))
+    assert data.logit_correction != 0 and record["logit_correction"] == data.logit_correction

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from rankbench.bench.reporting import leaderboard, plots, tables
 from rankbench.bench.reporting.plots import quality, slices
 from support.records import predictions, record
@@ -29,7 +30,7 @@ def results(root: Path) -> Path:
             for seed in (0, 1):
                 frame = predictions(skill, seed)
                 store.write(record(model, frame, seed, family), frame)
-        board = leaderboard.build(store, "toy", "global-time")
+        board = leaderboard.build(View.of(store, "toy", "global-time"))
         folder = store.board_folder("toy", "global-time")
         tables.write(board, folder)
         plots.save(quality.intervals(board), folder / "gauc")

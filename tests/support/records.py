@@ -22,6 +22,7 @@ from rankbench.bench.records.schema import (
     Point,
     RunRecord,
 )
+from rankbench.bench.typed import finite
 
 MISMATCH = RoleFacts(600, {"0": 0.5, "1-19": 0.1, "20-49": 0.1, "50+": 0.3}, 16.0, 0.5, 0.02, 0.0)
 
@@ -50,7 +51,12 @@ def predictions(skill: float, seed: int = 0, users: int = 80, rows: int = 30, ce
     )
 
 
-DATA = DataConfig("toy", "global-time", test_history="frozen").resolved(LogDefaults("global-time", 0.0, positive_only=False))
+LOG = LogDefaults("global-time", 0.0, positive_only=False)
+DATA = DataConfig("toy", test_history="frozen").resolved(LOG)
+
+ENVIRONMENT = Environment(
+    "3.11", "Linux", "cpu", 2, 2, 1, 24.0, None, {"torch": "2", "torch-npu": None}, "e" * 64, None, None, ()
+)
 
 
 def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = "classical", **changes: object) -> RunRecord:
@@ -63,7 +69,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         error=None if slices else "ValueError: it broke",
         config={
             "model": model,
-            "data": dataclasses.asdict(DATA),
+            "data": finite(dataclasses.asdict(DATA)),
             "train": dataclasses.asdict(TrainConfig()),
             "params": {},
         },
@@ -90,9 +96,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         metrics=Metrics(slices, slices, metrics.evaluate_labels(frame)) if slices else None,
         cost=Cost(10_000, 500, 3.5 + len(model), 6.0, 20_000.0, 0.2, 1.5, 400.0, 5, 3, 100, 9e4, 0.5) if slices else None,
         curve=(Point(1, 0.6, 0.7, 0.69, 0.61, 1.0),) if slices else None,
-        environment=Environment(
-            "3.11", "Linux", "cpu", 2, 2, 1, 24.0, None, {"torch": "2", "torch-npu": None}, "e" * 64, None, None, ()
-        ),
+        environment=ENVIRONMENT,
         device="cpu",
         precision="fp32",
         kernels={},

@@ -8,6 +8,7 @@ from pathlib import Path
 from rankbench.bench import registry
 from rankbench.bench.config import Settings
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
 from rankbench.bench.studies.grid import Finding, Scope, Study
 from support.records import predictions, record
@@ -28,7 +29,7 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int
                 runs[key] = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=key[0]))
                 store.write(runs[key], frame)
             groups[point.label].append(runs[key])
-    return grid.read(study, points, chosen, groups, store)
+    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())))
 
 
 def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.Report:

@@ -12,6 +12,7 @@ from rankbench.bench.errors import UserError
 from rankbench.bench.records import provenance
 from rankbench.bench.records.schema import from_json, to_json
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from support.records import predictions, record
 
 
@@ -31,11 +32,11 @@ def test_undefined_numbers_become_null() -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda raw: raw.pop("device"), "missing or unknown keys .device."),
-        (lambda raw: raw.update(extra=1), "missing or unknown keys .extra."),
-        (lambda raw: raw["cost"].pop("steps"), "cost has missing or unknown keys .steps."),
-        (lambda raw: raw["identity"].update(seed="0"), "identity.seed has the wrong type"),
-        (lambda raw: raw.update(status="maybe"), "status has the wrong type"),
+        (lambda raw: raw.pop("device"), "it lacks device"),
+        (lambda raw: raw.update(extra=1), "unknown key 'extra'"),
+        (lambda raw: raw["cost"].pop("steps"), "cost lacks steps"),
+        (lambda raw: raw["identity"].update(seed="0"), "identity.seed must be a whole number, not '0'"),
+        (lambda raw: raw.update(status="maybe"), "unknown value of status 'maybe'"),
         (lambda raw: raw.update(schema_version=0), "schema version 0"),
     ],
 )
@@ -54,24 +55,23 @@ def test_a_torn_file_is_one_clear_line() -> None:
 
 def test_finished_means_record_and_predictions_of_the_same_cell(tmp_path: Path) -> None:
     store, made = Store(tmp_path), record("din", predictions(1.0))
-    assert store.finished(made.identity, made.data.split_hash) is None
+    assert store.finished(made.identity) is None
     store.write(made, predictions(1.0))
-    assert store.finished(made.identity, made.data.split_hash) == made
-    assert store.finished(made.identity, "another split") is None
-    assert store.finished(dataclasses.replace(made.identity, seed=1), made.data.split_hash) is None
-    assert store.finished(dataclasses.replace(made.identity, config_hash="ba" * 6), made.data.split_hash) is None
-    pd.testing.assert_frame_equal(store.predictions(made.identity), predictions(1.0))
+    assert store.finished(made.identity) == made
+    for other in ({"split_hash": "0" * 64}, {"content_hash": "0" * 64}, {"seed": 1}, {"config_hash": "ba" * 6}):
+        assert store.finished(dataclasses.replace(made.identity, **other)) is None, other
+    pd.testing.assert_frame_equal(View(store, ()).predictions(made.identity), predictions(1.0))
     store.scores_path(made.identity).unlink()
-    assert store.finished(made.identity, made.data.split_hash) is None
+    assert store.finished(made.identity) is None
     with pytest.raises(UserError, match="are missing"):
-        store.predictions(made.identity)
+        View(store, ()).predictions(made.identity)
 
 
 def test_a_failed_run_is_a_record_but_not_finished(tmp_path: Path) -> None:
     store, made = Store(tmp_path), record("din", None)
     store.write(made, None)
     assert store.records() == [made]
-    assert store.finished(made.identity, made.data.split_hash) is None
+    assert store.finished(made.identity) is None
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
@@ -93,7 +93,7 @@ def test_a_broken_record_in_the_store_is_named(tmp_path: Path) -> None:
     store.write(made, predictions(1.0))
     store.record_path(made.identity).write_text("{")
     with pytest.raises(UserError, match=r"seed-0\.json is not JSON"):
-        store.finished(made.identity, made.data.split_hash)
+        store.finished(made.identity)
 
 
 def test_names_chosen_by_users_stay_below_the_folder(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_names_chosen_by_users_stay_below_the_folder(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write(odd, None)
     assert tmp_path in store.record_path(odd.identity).resolve().parents
-    assert store.boards() == [("../../my data/Ünique", "global-time")]
+    assert [found.identity.dataset for found in store.records()] == ["../../my data/Ünique"]
 
 
 def test_environment_names_versions_but_no_place(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from support.records import predictions, record
 
 
@@ -34,7 +35,7 @@ def test_a_full_disk_keeps_the_earlier_run(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(UserError, match=r"0123456789ab cannot be written \(No space left on device\)"):
+    with pytest.raises(UserError, match=r"0123456789ab-[0-9a-f]{8} cannot be written \(No space left on device\)"):
         store.write(made, predictions(0.5))
     assert {path: path.read_bytes() for path in _files(tmp_path)} == before
 
@@ -53,7 +54,7 @@ def test_a_kill_between_the_two_files_leaves_no_record(tmp_path: Path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         store.write(made, predictions(0.5))
     assert _files(tmp_path) == [store.scores_path(made.identity)]
-    assert store.finished(made.identity, made.data.split_hash) is None
+    assert store.finished(made.identity) is None
 
 
 def test_a_failure_takes_the_earlier_predictions_away(tmp_path: Path) -> None:
@@ -77,7 +78,6 @@ def test_records_are_chosen_by_name_and_ordered_by_number(tmp_path: Path) -> Non
     assert [found.identity.seed for found in store.records("toy", "global-time")] == [0, 2, 10]
     assert {found.identity.dataset for found in store.records(dataset="other")} == {"other"}
     assert {found.identity.split for found in store.records(split="global-time")} == {"global-time"}
-    assert store.boards() == [("other", "leave-one-out"), ("toy", "global-time")]
 
 
 def test_a_broken_record_of_another_data_set_is_not_in_the_way(tmp_path: Path) -> None:
@@ -107,14 +107,14 @@ def test_a_copied_record_is_not_another_seed(tmp_path: Path) -> None:
         store.records()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema_version": 3}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema_version": 4}'])
 def test_a_corrupted_record_is_named_with_or_without_predictions(tmp_path: Path, content: bytes) -> None:
     store, made = Store(tmp_path), record("din", predictions(1.0))
     store.write(made, predictions(1.0))
     store.record_path(made.identity).write_bytes(content)
     for _ in range(2):
         with pytest.raises(UserError, match=r"record .*seed-0\.json .*; delete it and run the cell again"):
-            store.finished(made.identity, made.data.split_hash)
+            store.finished(made.identity)
         store.scores_path(made.identity).unlink(missing_ok=True)
 
 
@@ -122,8 +122,8 @@ def test_a_record_of_another_version_is_run_again(tmp_path: Path) -> None:
     store, made = Store(tmp_path), record("din", predictions(1.0))
     store.write(made, predictions(1.0))
     path = store.record_path(made.identity)
-    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 0'))
-    assert store.finished(made.identity, made.data.split_hash) is None
+    path.write_text(path.read_text().replace('"schema_version": 4', '"schema_version": 0'))
+    assert store.finished(made.identity) is None
 
 
 def test_test_rows_are_kept_once_for_all_runs(tmp_path: Path) -> None:
@@ -146,16 +146,16 @@ def test_scores_or_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     ):
         table.to_parquet(path)
         with pytest.raises(UserError, match=message):
-            store.predictions(made.identity)
+            View(store, ()).predictions(made.identity)
     path.write_bytes(b"PAR1 torn")
     with pytest.raises(UserError, match=r"test rows .*\.parquet cannot be read"):
-        store.predictions(made.identity)
-    assert store.missing_rows(made.identity) is None
+        View(store, ()).predictions(made.identity)
+    assert View(store, ()).missing_rows(made.identity) is None
     path.unlink()
-    assert store.missing_rows(made.identity) == path.stem
+    assert View(store, ()).missing_rows(made.identity) == path.stem
     with pytest.raises(UserError, match=r"test rows .* are missing .*; rankbench board makes them again"):
-        store.predictions(made.identity)
+        View(store, ()).predictions(made.identity)
     for content in (b"", b"PK torn", b"no zip"):
         store.scores_path(made.identity).write_bytes(content)
         with pytest.raises(UserError, match=r"scores .*seed-0\.scores\.npz cannot be read"):
-            store.predictions(made.identity)
+            View(store, ()).predictions(made.identity)

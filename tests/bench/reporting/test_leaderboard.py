@@ -10,6 +10,7 @@ from rankbench.bench.config import Tuning
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from rankbench.bench.reporting import leaderboard, tables
 from rankbench.bench.reporting.leaderboard import Board
 from rankbench.bench.reporting.plots.quality import intervals
@@ -30,7 +31,7 @@ def _put(store: Store, model: str, frame: pd.DataFrame, seed: int = 0, family: s
 
 
 def _build(store: Store, draws: int = 200) -> Board:
-    return leaderboard.build(store, "toy", "global-time", draws)
+    return leaderboard.build(View.of(store, "toy", "global-time"))
 
 
 def _one_per_user(skill: float) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from rankbench.bench.evaluation import ranks
 from rankbench.bench.evaluation.reliability import Reliability
 from rankbench.bench.records.schema import Point
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from rankbench.bench.reporting import leaderboard, plots
 from rankbench.bench.reporting.details import Details, details
 from rankbench.bench.reporting.leaderboard import Board
@@ -67,12 +68,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def board(store: Store) -> Board:
-    return leaderboard.build(store, "toy", "global-time")
+    return leaderboard.build(View.of(store, "toy", "global-time"))
 
 
 @pytest.fixture(scope="module")
 def found(store: Store, board: Board) -> Details:
-    return details(store, board)
+    return details(View.of(store, "toy", "global-time"), board)
 
 
 def _texts(figure: Figure) -> list[tuple[str, Bbox]]:

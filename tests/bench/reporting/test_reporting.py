@@ -10,6 +10,7 @@ from rich.console import Console
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from rankbench.bench.reporting import leaderboard, rescore, tables
 from support.records import predictions, record
 
@@ -31,7 +32,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_order_ties_and_statements(store: Store) -> None:
-    board = leaderboard.build(store, "toy", "global-time")
+    board = leaderboard.build(View.of(store, "toy", "global-time"))
     rows = {row.label: row for row in board.rows}
     assert [row.label for row in board.rows][2:] == ["dnn", "ctr"]
     assert rows["din"].tied and rows["hstu"].tied and not rows["dnn"].tied and not rows["ctr"].tied
@@ -46,7 +47,7 @@ def test_order_ties_and_statements(store: Store) -> None:
 def test_a_model_below_the_floor_is_named(store: Store) -> None:
     frame = predictions(0.1)
     store.write(record("dcnv2", frame), frame)
-    board = leaderboard.build(store, "toy", "global-time")
+    board = leaderboard.build(View.of(store, "toy", "global-time"))
     assert any(line.startswith("dcnv2 is NOT above the best floor, ctr") for line in board.statements)
     assert any("Rows differ in their number of seeds (1 to 2)" in line for line in board.statements)
 
@@ -54,7 +55,7 @@ def test_a_model_below_the_floor_is_named(store: Store) -> None:
 def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "two"):
-        board = leaderboard.build(store, "toy", "global-time")
+        board = leaderboard.build(View.of(store, "toy", "global-time"))
         paths = tables.write(board, tmp_path / name)
         assert len(paths) == 4 and all(path.stat().st_size > 500 for path in paths)
         contents.append([path.read_bytes() for path in paths])
@@ -64,7 +65,7 @@ def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
 def test_tables_hold_every_row_and_the_facts(store: Store) -> None:
     failed = record("deepfm", None)
     store.write(failed, None)
-    board = leaderboard.build(store, "toy", "global-time")
+    board = leaderboard.build(View.of(store, "toy", "global-time"))
     markdown = tables.to_markdown(board)
     for word in (
         "| hstu",
@@ -92,13 +93,18 @@ def test_tables_hold_every_row_and_the_facts(store: Store) -> None:
 def test_other_splits_and_other_information_do_not_mix(store: Store) -> None:
     frame = predictions(1.0)
     other = record("lr", frame)
-    store.write(dataclasses.replace(other, data=dataclasses.replace(other.data, split_hash="e" * 64)), frame)
-    with pytest.raises(UserError, match=r"cannot share a board: split hash .*lr/0123456789ab/seed-0"):
-        leaderboard.build(store, "toy", "global-time")
+    for name in ("split_hash", "content_hash"):
+        data, identity = (dataclasses.replace(part, **{name: "e" * 64}) for part in (other.data, other.identity))
+        changed = dataclasses.replace(other, data=data, identity=identity)
+        store.write(changed, frame)
+        with pytest.raises(UserError, match=rf"cannot share a board: {name} .*lr/0123456789ab/seed-0"):
+            leaderboard.build(View.of(store, "toy", "global-time"))
+        assert [len(group.records) for group in View.of(store).groups()] == [8, 1], "each has a board of its own"
+        store.record_path(changed.identity).unlink()
     config = {**other.config, "data": {**other.config["data"], "time": "none"}}
     store.write(dataclasses.replace(other, config=config), frame)
     with pytest.raises(UserError, match=r"cannot share a board: data\.time"):
-        leaderboard.build(store, "toy", "global-time")
+        leaderboard.build(View.of(store, "toy", "global-time"))
 
 
 def test_predictions_about_other_rows_do_not_mix(store: Store) -> None:
@@ -106,13 +112,13 @@ def test_predictions_about_other_rows_do_not_mix(store: Store) -> None:
     frame.loc[3, "item"] += 1
     store.write(record("lr", frame), frame)
     with pytest.raises(UserError, match="not about the same rows"):
-        leaderboard.build(store, "toy", "global-time")
+        leaderboard.build(View.of(store, "toy", "global-time"))
 
 
 def test_simulated_devices_never_enter(store: Store) -> None:
     frame = predictions(3.0)
     store.write(record("lr", frame, simulated=True), frame)
-    board = leaderboard.build(store, "toy", "global-time")
+    board = leaderboard.build(View.of(store, "toy", "global-time"))
     assert "lr" not in {row.label for row in board.rows}
 
 
@@ -120,20 +126,20 @@ def test_a_changed_setting_names_its_row(store: Store) -> None:
     frame = predictions(0.9)
     made = record("din", frame, changed={"params.dropout": 0.5, "data.dataset": "toy"})
     store.write(dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash="ab" * 6)), frame)
-    board = leaderboard.build(store, "toy", "global-time")
+    board = leaderboard.build(View.of(store, "toy", "global-time"))
     assert {"din", "din [dropout=0.5]"} <= {row.label for row in board.rows}
 
 
 def test_no_runs_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="start with: rankbench run --dataset toy"):
-        leaderboard.build(Store(tmp_path), "toy", "global-time")
+    with pytest.raises(UserError, match="start with: rankbench run"):
+        leaderboard.build(View.of(Store(tmp_path), "toy", "global-time"))
 
 
 def test_rescore_confirms_and_catches(store: Store) -> None:
-    assert len(rescore.rescore(store)) == 8
+    assert len(rescore.rescore(View.of(store))) == 8
     frame = predictions(0.6, 0)
     made = record("dnn", frame)
     frame["score"] = scores.rounded(frame["score"] ** 2)
     store.write(made, frame)
     with pytest.raises(UserError, match=r"logloss of all is .* in the record and .* from its predictions"):
-        rescore.rescore(store)
+        rescore.rescore(View.of(store))

@@ -25,6 +25,7 @@ from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.records import sweeps
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.sweeps import SweepRecord
+from rankbench.bench.records.view import View
 from rankbench.bench.registry import MODELS
 from rankbench.bench.reporting import leaderboard
 from rankbench.bench.studies import ledger, proposals, sweep
@@ -86,7 +87,7 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
     tuned_run = ("run", *SMALL[:5], "--seeds", "1", "--results", "out")
     assert cli.main((*tuned_run, "--models", "din,random", "--config", "tuned")) == 0
     assert cli.main((*tuned_run, "--models", "din,random", "--set", "train.epochs=1")) == 0
-    board = leaderboard.build(Store(Path("out")), "clicks", "global-time")
+    board = leaderboard.build(View.of(Store(Path("out")), "clicks", "global-time"))
     labels = {row.label for row in board.rows}
     assert "din (tuned)" in labels and any(label.startswith("din [") or label == "din" for label in labels), labels
     capsys.readouterr()
