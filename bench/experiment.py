@@ -267,7 +267,8 @@ def _summary(name: str, record: RunRecord) -> str:
     return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"
 
 
-def _facts(data: RankingData) -> DataFacts:
+def facts_of(data: RankingData) -> DataFacts:
+    """What a record says of its data."""
     log, split = data.log, data.split
     examples = {role: data.examples(role) for role in ROLES}
     test = examples["test"]
@@ -310,7 +311,7 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
         changed=cell.changed,
         logit_correction=data.logit_correction,
         tuning=cell.tuning,
-        data=_facts(data),
+        data=facts_of(data),
         metrics=None,
         cost=None,
         curve=None,
