@@ -57,8 +57,8 @@ def _about_validation(run: Run, made: Slices) -> Iterator[Said]:
     for part, values in made.items():
         for name, value in values.items():
             stored = run.results[0].valid[part][name]
-            none = stored is None or value is None
-            if (stored is not value) if none else abs(value - stored) > SAME_VALID * max(1, abs(value)):
+            apart = abs(value - stored) if value is not None and stored is not None else float(value is not stored)
+            if apart > SAME_VALID * max(1, abs(value or 0)):
                 yield "wrong", f"{name} of {part} in metrics.valid is {shown(stored)}; made again it is {shown(value)}"
                 return
 

@@ -18,7 +18,7 @@ from ..evaluation.flops import flops_per_example
 from ..experiment import facts_of
 from ..records.changes import what_changed
 from ..reporting.rescore import mismatch
-from .finding import Kind, Said, shown
+from .finding import Said, shown
 from .runs import Run, plain
 
 SAME_FLOPS = 0.01
@@ -87,8 +87,8 @@ class Facts:
         for files in (theirs, ours):  # the same file may have come from elsewhere
             files["files"] = {file["name"]: f"{file['bytes']} bytes, sha256 {file['sha256'][:12]}" for file in files["files"]}
         for key, value in ours.items():
-            kind: Kind = "wrong"
-            yield from ((kind, what) for what in _apart(f"data.{key}", theirs[key], value))
+            for what in _apart(f"data.{key}", theirs[key], value):
+                yield "wrong", what
 
     def _about_validation(self, run: Run) -> Iterator[Said]:
         """What does not depend on scores: how many examples, users and requests."""

@@ -57,11 +57,8 @@ def _about_seeds(name: str, runs: list[Run], store: Store) -> Iterator[Finding]:
     every = set().union(*seeds.values()) if seeds else set()
     for row, own in sorted(seeds.items()):
         if lacking := sorted(set(range(max(own) + 1)) - own):
-            yield Finding(
-                "wrong",
-                name,
-                f"{row} has the seeds {_listed(own)}; seeds are counted from 0, and {_listed(lacking)} are not there",
-            )
+            gaps = f"seeds are counted from 0, and {_listed(lacking)} are not there"
+            yield Finding("wrong", name, f"{row} has the seeds {_listed(own)}; {gaps}")
         elif own != every:
             yield Finding("wrong", name, f"{row} lacks the seeds {_listed(every - own)}, which other rows have")
         if len(own) < SEEDS:
@@ -95,9 +92,8 @@ def _about_copies(name: str, runs: list[Run]) -> Iterator[Finding]:
         # Two settings of one model may train alike, for example where early stopping comes before either's limit.
         alike = a.record.identity.model == b.record.identity.model and a.record.identity.seed == b.record.identity.seed
         if apart[one, other] < NEAR and not alike:
-            yield Finding(
-                "wrong", a.where, f"its scores are those of {b.where} (distance {apart[one, other]:.4f} of their spread)"
-            )
+            near = f"{apart[one, other]:.4f} of their spread apart"
+            yield Finding("wrong", a.where, f"its scores are those of {b.where} ({near})")
     yield from _about_exchanges(found, apart)
 
 

@@ -36,10 +36,8 @@ def _about_sweep(record: SweepRecord) -> Iterator[Said]:
         yield "wrong", "two of its trials have one number"
     for trial in record.trials:
         if trial.seconds < 0 or not 0 <= trial.best_epoch <= trial.epochs:
-            yield (
-                "wrong",
-                f"trial {trial.number} has {shown(trial.seconds)} s and the best epoch {trial.best_epoch} of {trial.epochs}",
-            )
+            ends = f"{shown(trial.seconds)} s and the best epoch {trial.best_epoch} of {trial.epochs}"
+            yield "wrong", f"trial {trial.number} has {ends}"
         if trial.state == "complete" and trial.curve:
             best = min(trial.curve) if record.lower_is_better else max(trial.curve)
             if trial.value is None or abs(trial.value - best) > 1e-9:
@@ -75,17 +73,13 @@ def about_tuning(run: Run, found: list[SweepRecord]) -> Iterator[Said]:
         if sweep.settings.get(name) != getattr(identity, name):
             yield "wrong", f"its sweep has another {name.replace('_', ' ')}: it searched on other data"
             return
-    wanted = {
-        _place(key, sweep.model): value for key, value in {**sweep.settings, **sweep.best.params}.items() if _is_setting(key)
-    }
+    settings = {**sweep.settings, **sweep.best.params}
+    wanted = {_place(key, sweep.model): value for key, value in settings.items() if _is_setting(key)}
     for (section, key), value in wanted.items():
         own = plain(config[section]).get(key)
         # A limit of time is the search's own.
         if own != value and (section, key) != ("train", "max_seconds"):
-            yield (
-                "wrong",
-                f"it is called tuned, but {section}.{key} is {shown(own)}; the best trial of its sweep has {shown(value)}",
-            )
+            yield "wrong", f"it is called tuned, but {section}.{key} is {shown(own)}, that of its sweep {shown(value)}"
 
 
 def _is_setting(key: str) -> bool:
