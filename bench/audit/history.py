@@ -41,6 +41,10 @@ class History:
         """Whether all commits are here, not only the latest ones."""
         return _git(self.root, "rev-parse", "--is-shallow-repository").strip() == b"false"
 
+    def head(self) -> str:
+        """The full name of the commit that is checked out."""
+        return _git(self.root, "rev-parse", "HEAD").decode().strip()
+
     def commit(self, name: str) -> Commit | None:
         """The commit with this full name; None if it is not in the repository."""
         return _commit(self.root, name)

@@ -44,12 +44,8 @@ def _about_sweep(record: SweepRecord) -> Iterator[Said]:
                 yield "wrong", f"trial {trial.number} has the value {shown(trial.value)}, its curve the best {shown(best)}"
             if len(trial.curve) != trial.epochs:
                 yield "wrong", f"trial {trial.number} has {trial.epochs} epochs and {len(trial.curve)} points in its curve"
-    best, train = record.best, record.settings
-    if best is None or not best.curve:
-        return
-    planned, patience = train.get("train.epochs"), train.get("train.patience")
-    if planned is not None and patience is not None and best.epochs < planned and best.epochs - best.best_epoch < patience:
-        yield "note", f"its best trial, {best.number}, was cut by a limit of time at epoch {best.epochs}; a run trains on"
+    if record.best is not None and record.best.cut:
+        yield "note", f"a limit of time ended its best trial, {record.best.number}; what is tuned by it has the same limit"
 
 
 def about_tuning(run: Run, found: list[SweepRecord]) -> Iterator[Said]:
@@ -64,10 +60,10 @@ def about_tuning(run: Run, found: list[SweepRecord]) -> Iterator[Said]:
     if sweep.best is None:
         yield "wrong", f"it is called tuned, but no trial of the sweep {sweep.study} succeeded"
         return
-    of_sweep = (len(sweep.counted), sweep.metric, sweep.best.value)
-    if (tuning.trials, tuning.metric, tuning.value) != of_sweep or abs(tuning.seconds - sweep.seconds) > SECONDS:
-        said = f"{tuning.trials} trials in {shown(tuning.seconds)} s, {tuning.metric} {shown(tuning.value)}"
-        there = f"{of_sweep[0]} in {shown(sweep.seconds)} s, {of_sweep[1]} {shown(of_sweep[2])}"
+    of_sweep = (len(sweep.counted), sweep.metric, sweep.best.value, sweep.best.cut)
+    own = (tuning.trials, tuning.metric, tuning.value, tuning.cut)
+    if own != of_sweep or abs(tuning.seconds - sweep.seconds) > SECONDS:
+        said, there = _told(own, tuning.seconds), _told(of_sweep, sweep.seconds)
         yield "wrong", f"its tuning says {said}; its sweep has {there}"
     for name in ("content_hash", "split_hash"):
         if sweep.settings.get(name) != getattr(identity, name):
@@ -75,11 +71,18 @@ def about_tuning(run: Run, found: list[SweepRecord]) -> Iterator[Said]:
             return
     settings = {**sweep.settings, **sweep.best.params}
     wanted = {_place(key, sweep.model): value for key, value in settings.items() if _is_setting(key)}
+    if sweep.best.cut and not config["train"]["max_seconds"]:
+        yield "wrong", "a limit of time ended the best trial of its sweep, but config.train.max_seconds is 0"
     for (section, key), value in wanted.items():
         own = plain(config[section]).get(key)
-        # A limit of time is the search's own.
+        # A limit of time is the search's own, unless its best trial was ended by one.
         if own != value and (section, key) != ("train", "max_seconds"):
             yield "wrong", f"it is called tuned, but {section}.{key} is {shown(own)}, that of its sweep {shown(value)}"
+
+
+def _told(found: tuple[int, str, float | None, bool], seconds: float) -> str:
+    trials, metric, value, cut = found
+    return f"{trials} trials in {shown(seconds)} s, {metric} {shown(value)}{', cut' if cut else ''}"
 
 
 def _is_setting(key: str) -> bool:

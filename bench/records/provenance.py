@@ -37,7 +37,7 @@ def environment(device: torch.device) -> Environment:
         processes=int(os.environ.get("WORLD_SIZE", "1")),
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         accelerator=devices.accelerator_name(device),
-        code_hash=_code_hash(),
+        code_hash=code_hash(),
         versions={package: packages.version(package) for package in PACKAGES},
         git_commit=commit,
         git_dirty=dirty,
@@ -57,7 +57,8 @@ def load_average() -> float:
 
 
 @functools.cache
-def _code_hash() -> str:
+def code_hash() -> str:
+    """Of this program, see Environment.code_hash."""
     root = Path(__file__).parents[2]
     paths = (path for folder in CODE for path in (root / folder).rglob("*") if path.suffix in SOURCES)
     return digest((path.relative_to(root).as_posix(), path.read_bytes()) for path in paths)
