@@ -67,12 +67,13 @@ class Folder:
             rows = file["rows"]
         np.savez_compressed(path, allow_pickle=False, rows=rows, score=codes.astype(np.int16))
 
-    def findings(self, data: bool = False, **options: int) -> list[Finding]:
-        return check(self.root, Means(self.roots, str(self.table) if data else None, **options))
+    def findings(self, data: bool = False, retrain: int = 0, seed: int = 0) -> list[Finding]:
+        """Of a check that has the data, or has not."""
+        return check(self.root, Means(self.roots, str(self.table) if data else None, retrain, seed))
 
-    def wrong(self, data: bool = False, **options: int) -> list[str]:
-        """What is wrong, without what a forgery of one record makes wrong with the seeds of its row."""
-        return [str(one) for one in self.findings(data, **options) if one.kind == "wrong"]
+    def wrong(self, data: bool = False) -> list[str]:
+        """The lines about what is wrong."""
+        return [str(one) for one in self.findings(data) if one.kind == "wrong"]
 
 
 @pytest.fixture(scope="session")
