@@ -69,8 +69,8 @@ class Cell:
         """With the settings of the data that were prepared for it: as it is hashed and recorded."""
         return dataclasses.replace(
             self,
-            experiment=_resolved(self.experiment, data.config, data),
-            default=_resolved(self.default, resolved(self.default.data, data.log), data),
+            experiment=resolved_for(self.experiment, data.config, data),
+            default=resolved_for(self.default, resolved(self.default.data, data.log), data),
             content_hash=data.log.meta.content_hash,
             split_hash=data.split.hash,
         )
@@ -90,7 +90,8 @@ class Cell:
         )
 
 
-def _resolved(experiment: Experiment, config: DataConfig, data: RankingData) -> Experiment:
+def resolved_for(experiment: Experiment, config: DataConfig, data: RankingData) -> Experiment:
+    """With resolved data settings, and the monitor that its default means for these data."""
     train = dataclasses.replace(experiment.train, monitor=evaluator.monitor(experiment.train, data))
     return dataclasses.replace(experiment, data=config, train=train)
 

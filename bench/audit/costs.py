@@ -98,7 +98,7 @@ def _about_curve(run: Run, info: ModelInfo, cost: Cost, curve: tuple[Point, ...]
         yield "wrong", f"it trained {late} epochs after the best one, but config.train.patience is {train['patience']}"
     if cost.epochs < train["epochs"] and late < train["patience"] and not train["max_seconds"]:
         yield "wrong", f"it ended after {cost.epochs} epochs, which neither its patience nor a limit of time explains"
-    best = _best(curve, train["monitor"])
+    best = cost.best_epoch if train["monitor"] == "default" else _best(curve, train["monitor"])
     if best != cost.best_epoch:
         yield "wrong", f"its best epoch is {cost.best_epoch}; by {train['monitor']} its curve has the best at epoch {best}"
     seconds = [point.seconds for point in curve]

@@ -170,7 +170,7 @@ def _with_facts(group: list[Run], facts: Facts, store: Store, means: Means, chos
     same: list[Run] = []
     for at, run in enumerate(group):
         means.told(f"{run.where} ({at + 1} of {len(group)})")
-        yield from about(run.where, about_data_settings(run, facts.data.log.defaults))
+        yield from about(run.where, about_data_settings(run, facts.data))
         found = list(about(run.where, facts.about(run, rows)))
         yield from found
         try:

@@ -7,15 +7,16 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..config import Experiment, LogDefaults, Settings, resolve
+from ..config import Experiment, Settings, resolve
+from ..data.dataset import RankingData, resolved
 from ..errors import UserError
+from ..experiment import resolved_for
 from ..identity import config_hash, difference
 from .finding import Said, shown
 from .runs import Run, plain
 
-_OF_LOG = ("split", "request_window", "negatives", "negative_rate", "test_negatives")
-"""Data settings whose default is the data set's own."""
-_OF_LOG_KEYS = {f"data.{key}" for key in _OF_LOG}
+_OF_DATA = ("split", "request_window", "negatives", "negative_rate", "test_negatives")
+"""Data settings whose default is the data set's own. Of training it is the monitor alone."""
 
 
 def about_settings(run: Run) -> Iterator[Said]:
@@ -37,12 +38,15 @@ def about_settings(run: Run) -> Iterator[Said]:
     except UserError as error:
         yield "wrong", str(error)
         return
-    resolved = plain(experiment.as_dict())
-    if lacking := sorted(resolved["params"].keys() - config["params"].keys()):
+    itself = plain(experiment.as_dict())
+    if lacking := sorted(itself["params"].keys() - config["params"].keys()):
         yield "wrong", f"its config lacks {', '.join(f'params.{key}' for key in lacking)}"
         return
-    for key, value in _apart(plain(config), resolved).items():
+    for key, value in _apart(plain(config), itself).items():
         yield "wrong", f"its config does not resolve to itself: {key} is read as {shown(value)}"
+    for section, key, value in (("data", "split", experiment.data.split), ("train", "monitor", experiment.train.monitor)):
+        if value == "default":
+            yield "wrong", f"config.{section}.{key} is still `default`; a record has what that means for its data"
     if (computed := config_hash(config)) != identity.config_hash:
         yield "wrong", f"its config has the hash {computed}, not {identity.config_hash}"
     if record.precision != experiment.train.precision:
@@ -61,25 +65,29 @@ def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def about_data_settings(run: Run, log: LogDefaults) -> Iterator[Said]:
-    """What `changed` says of the settings whose default is the data set's own."""
+def about_data_settings(run: Run, data: RankingData) -> Iterator[Said]:
+    """What `changed` says of the settings whose default the data decide."""
     if run.info is not None:
         with contextlib.suppress(UserError):  # said by about_settings
-            yield from _about_changed(run, run.experiment(), log)
+            yield from _about_changed(run, run.experiment(), data)
 
 
-def _about_changed(run: Run, experiment: Experiment, log: LogDefaults | None = None) -> Iterator[Said]:
+def _about_changed(run: Run, experiment: Experiment, data: RankingData | None = None) -> Iterator[Said]:
     """Whether `changed` is the difference from the model's defaults."""
     info = run.info
     assert info is not None, "asked of known models alone"
     default = resolve(info.name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
-    own = {key: getattr(experiment.data, key) for key in _OF_LOG}
-    usual = dataclasses.replace(default.data, **own) if log is None else default.data.resolved(log)
-    default = dataclasses.replace(default, data=dataclasses.replace(usual, dataset=experiment.data.dataset))
+    if data is not None:
+        default = resolved_for(default, resolved(default.data, data.log), data)
+    else:
+        own = {key: getattr(experiment.data, key) for key in _OF_DATA}
+        train = dataclasses.replace(default.train, monitor=experiment.train.monitor)
+        default = dataclasses.replace(default, data=dataclasses.replace(default.data, **own), train=train)
     expected = plain(difference(default.as_dict(), experiment.as_dict()))
     said = plain(run.record.changed)
+    decided = {"train.monitor", *(f"data.{key}" for key in _OF_DATA)}
     for key in sorted(expected.keys() | said.keys()):
-        if (log is not None) != (key in _OF_LOG_KEYS):
+        if (data is not None) != (key in decided):
             continue
         if key not in said:
             yield "wrong", f"{key} is {shown(expected[key])}, which is not the default, but `changed` does not name it"

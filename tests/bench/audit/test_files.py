@@ -96,6 +96,7 @@ SETTINGS: dict[str, tuple[Change, str]] = {
     "another rate": (part("config.train", lr=0.123), "`changed` says train.lr is 0.01, its config 0.123"),
     "less data": (part("config.data", train_share=0.05), "data.train_share is 0.05, which is not the default, but `changed`"),
     "a change that is none": (part("changed", **{"params.embedding_dim": 16}), "`changed` names params.embedding_dim, which"),
+    "a default left open": (part("config.train", monitor="default"), "config.train.monitor is still `default`"),
     "another type": (part("config.params", embedding_dim="wide"), "config.params.embedding_dim must be a whole number"),
     "another split": (part("config.data", split="leave-one-out"), "its config has the split leave-one-out"),
 }
