@@ -69,8 +69,8 @@ class Cell:
         """With the settings of the data that were prepared for it: as it is hashed and recorded."""
         return dataclasses.replace(
             self,
-            experiment=_resolved(self.experiment, data.config, data),
-            default=_resolved(self.default, resolved(self.default.data, data.log), data),
+            experiment=resolved_for(self.experiment, data.config, data),
+            default=resolved_for(self.default, resolved(self.default.data, data.log), data),
             content_hash=data.log.meta.content_hash,
             split_hash=data.split.hash,
         )
@@ -90,7 +90,8 @@ class Cell:
         )
 
 
-def _resolved(experiment: Experiment, config: DataConfig, data: RankingData) -> Experiment:
+def resolved_for(experiment: Experiment, config: DataConfig, data: RankingData) -> Experiment:
+    """With resolved data settings, and the monitor that its default means for these data."""
     train = dataclasses.replace(experiment.train, monitor=evaluator.monitor(experiment.train, data))
     return dataclasses.replace(experiment, data=config, train=train)
 
@@ -286,7 +287,8 @@ def _summary(name: str, record: RunRecord) -> str:
     return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"
 
 
-def _facts(data: RankingData) -> DataFacts:
+def facts_of(data: RankingData) -> DataFacts:
+    """What a record says of its data."""
     log, split = data.log, data.split
     examples = {role: data.examples(role) for role in ROLES}
     test = examples["test"]
@@ -329,7 +331,7 @@ def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Repo
         changed=cell.changed,
         logit_correction=data.logit_correction,
         tuning=cell.tuning,
-        data=_facts(data),
+        data=facts_of(data),
         metrics=None,
         cost=None,
         curve=None,

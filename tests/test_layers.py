@@ -31,7 +31,7 @@ ROOMS = (
         "records",
         "reporting",
     ),
-    *("rows", "contribution", "workers", "experiment", "serving", "studies", "benchmarks", "doctor", "commands", "cli"),
+    *("rows", "workers", "experiment", "audit", "serving", "studies", "benchmarks", "doctor", "commands", "cli"),
 )
 """Of bench/, in the order of the data: a room imports from earlier rooms alone, so that there is no circle."""
 

@@ -36,7 +36,7 @@ def about_change(store: Store, identities: list[Identity], facts: ContentFacts) 
     if any(record.identity.content_hash == now.content_hash for record in earlier):
         return []
     if earlier:
-        what = _what(max(earlier, key=lambda record: record.finished).data.content, facts)
+        what = what_changed(max(earlier, key=lambda record: record.finished).data.content, facts)
         runs = store.root / "runs" / place_name(now.dataset, now.split)
         changed = f"the data changed since the last run ({what})"
         return [f"{now.dataset}: {changed}: its cells start over; the earlier runs stay in {runs}"]
@@ -52,7 +52,8 @@ def _left(store: Store, identity: Identity) -> list[Path]:
     return sorted(path for path in found if path != own)
 
 
-def _what(before: ContentFacts, now: ContentFacts) -> str:
+def what_changed(before: ContentFacts, now: ContentFacts) -> str:
+    """In one line, what makes the content of data another one."""
     changes = []
     for field in dataclasses.fields(ContentFacts):
         old, new = _shown(getattr(before, field.name)), _shown(getattr(now, field.name))

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,10 @@ from .. import packages
 from .schema import Environment
 
 PACKAGES = ("rankbench", "torch", "torch-npu", "deepctr-torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "optuna")
+
+CODE = ("baselines", "bench", "generative", "kernels")
+"""Folders whose source files are this program."""
+SOURCES = (".py", ".cpp", ".h")
 
 
 def environment(device: torch.device) -> Environment:
@@ -32,7 +37,7 @@ def environment(device: torch.device) -> Environment:
         processes=int(os.environ.get("WORLD_SIZE", "1")),
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         accelerator=devices.accelerator_name(device),
-        code_hash=_code_hash(),
+        code_hash=code_hash(),
         versions={package: packages.version(package) for package in PACKAGES},
         git_commit=commit,
         git_dirty=dirty,
@@ -52,14 +57,19 @@ def load_average() -> float:
 
 
 @functools.cache
-def _code_hash() -> str:
-    digest = hashlib.sha256()
+def code_hash() -> str:
+    """Of this program, see Environment.code_hash."""
     root = Path(__file__).parents[2]
-    for folder in ("baselines", "bench", "generative", "kernels"):
-        for path in sorted((root / folder).rglob("*")):
-            if path.suffix in (".py", ".cpp", ".h"):
-                digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
+    paths = (path for folder in CODE for path in (root / folder).rglob("*") if path.suffix in SOURCES)
+    return digest((path.relative_to(root).as_posix(), path.read_bytes()) for path in paths)
+
+
+def digest(files: Iterable[tuple[str, bytes]]) -> str:
+    """The code hash of source files: paths from the root of a checkout, and contents, in any order."""
+    found = hashlib.sha256()
+    for name, content in sorted(files, key=lambda file: file[0].split("/")):
+        found.update(f"{name}\0".encode() + content)
+    return found.hexdigest()
 
 
 def _cpu() -> str:

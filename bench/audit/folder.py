@@ -1,0 +1,201 @@
+"""The audit of a results folder: every file alone, runs side by side, and all of it against the data where they are here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..data import sources
+from ..data.sources.schema import DataRoots
+from ..errors import UserError
+from ..identity import active, short_hash
+from ..records.schema import from_json
+from ..records.store import Store
+from ..records.sweeps import SweepRecord
+from ..rows import data_of
+from .again import about_floor, about_retrained
+from .costs import about_costs
+from .facts import Facts
+from .finding import Finding, about
+from .groups import about_groups
+from .history import History
+from .origin import about_origin
+from .plausible import about_scores
+from .runs import Run
+from .searches import about_tuning, read_sweeps
+from .settings import about_data_settings, about_settings
+
+
+@dataclass(frozen=True)
+class Means:
+    """What an audit may use."""
+
+    roots: DataRoots
+    source: str | None = None
+    """The YAML file of one's own table, where runs are of one."""
+    retrain: int = 0
+    """Runs to train again, of all."""
+    seed: int = 0
+    """Of the choice among them."""
+    told: Callable[[str], None] = lambda line: None
+    """Hears what takes long."""
+
+
+def check(root: Path, means: Means) -> list[Finding]:
+    """Everything found of a results folder and its studies, in the order of the files. Missing test rows are made again in it.
+
+    Raises:
+        UserError: there is no run in `root`.
+    """
+    stores = [Store(folder) for folder in (root, *sorted((root / "studies").glob("*"))) if (folder / "runs").is_dir()]
+    paths = {store.root: sorted((store.root / "runs").rglob("*.json")) for store in stores}
+    count = sum(map(len, paths.values()))
+    if not count:
+        raise UserError(f"no run in {root}; it must hold runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json")
+    history = History.here()
+    searches, findings = read_sweeps(root)
+    runs: dict[Path, list[Run]] = {}
+    for store in stores:
+        runs[store.root], found = _read(store, paths[store.root], history, searches)
+        findings += _below(root, store, found)
+        findings += _below(root, store, about_groups(_groups(runs[store.root]), store))
+    chosen = _chosen([run for found in runs.values() for run in found], means)
+    for store in stores:
+        findings += _below(root, store, _against_data(runs[store.root], store, means, chosen))
+    if all(finding.kind != "wrong" for finding in findings):
+        findings.append(Finding("ok", str(root), f"{count} runs; nothing wrong was found"))
+    return findings
+
+
+def _below(root: Path, store: Store, findings: Iterable[Finding]) -> list[Finding]:
+    below = store.root.relative_to(root).as_posix()
+    return [one if store.root == root else replace(one, where=f"{below}/{one.where}") for one in findings]
+
+
+def _read(
+    store: Store, paths: Iterable[Path], history: History | None, searches: list[SweepRecord]
+) -> tuple[list[Run], list[Finding]]:
+    """The finished runs that lie whole in their places, and what each file alone shows."""
+    runs, findings = [], []
+    for path in paths:
+        where = path.relative_to(store.root).as_posix()
+        try:
+            record = from_json(path.read_text(encoding="utf-8"), where)
+        except (UserError, UnicodeDecodeError) as error:
+            findings.append(Finding("wrong", where, str(error)))
+            continue
+        run, home = Run(record, store), store.record_path(record.identity)
+        findings += about(where, about_settings(run))
+        findings += about(where, about_origin(record, history))
+        if home != path:
+            findings.append(Finding("wrong", where, f"by its content it belongs at {home.relative_to(store.root).as_posix()}"))
+        if record.status == "failed":
+            findings.append(Finding("note", where, f"a failed run ({record.error})"))
+            continue
+        findings += about(where, about_costs(run))
+        findings += about(where, about_tuning(run, searches))
+        if home == path and store.has_scores(record.identity):
+            runs.append(run)
+        elif home == path:
+            findings.append(Finding("wrong", where, f"its scores are not beside it ({store.scores_path(record.identity).name})"))
+    return runs, findings
+
+
+_SHARED = (
+    *("history_length", "time", "request_window", "feedback_delay", "test_history", "test_negatives", "test_negative_rate"),
+    *("repeats", "exclude_future_positives"),
+)
+
+
+def _groups(runs: Iterable[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs that can stand on one board, by a name of what sets them apart."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        identity, data = run.record.identity, active(run.record.config)["data"]
+        shared = [data.get(key) for key in _SHARED]
+        groups.setdefault(short_hash([identity.dataset, identity.split, identity.data_hash, shared]), []).append(run)
+    named = []
+    for group in groups.values():
+        identity, changed = group[0].record.identity, group[0].record.changed
+        own = "+".join(f"{key}={changed[f'data.{key}']}" for key in _SHARED if f"data.{key}" in changed)
+        named.append((f"{identity.dataset}@{identity.split}{f'+{own}' if own else ''}", group))
+    names = [name for name, _ in named]
+    return [
+        (f"{name} (data {group[0].record.identity.data_hash})" if names.count(name) > 1 else name, group) for name, group in named
+    ]
+
+
+def _chosen(runs: list[Run], means: Means) -> set[Run]:
+    """Trained runs to train again, at random, of data that are here."""
+    if not means.retrain:
+        return set()
+    able = [run for run in runs if not run.counted and run.info is not None and _at_hand(run, means)]
+    if not able:
+        raise UserError("--retrain: there is no finished run of a trained model whose data are here")
+    order = np.random.default_rng(means.seed).permutation(len(able))
+    return {able[at] for at in order[: means.retrain]}
+
+
+def _against_data(runs: Iterable[Run], store: Store, means: Means, chosen: set[Run]) -> Iterator[Finding]:
+    """Everything that follows from the data, for each way of making them."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(json.dumps(run.record.config["data"], sort_keys=True), []).append(run)
+    missing: set[str] = set()
+    for group in groups.values():
+        identity = group[0].record.identity
+        name = f"{identity.dataset}@{identity.split}"
+        if not _at_hand(group[0], means):
+            if name not in missing:
+                how = f"rankbench data get {identity.dataset}" if identity.dataset in sources.DATASETS else "--dataset FILE.yaml"
+                what = "facts, floors, metrics, sizes and steps were not recomputed: the data set is not here"
+                yield Finding("note", name, f"{what} ({how})")
+            missing.add(name)
+            continue
+        own = means.source if means.source is not None and sources.name_of(means.source) == identity.dataset else None
+        try:
+            facts = Facts(data_of(group[0].record.config["data"], means.roots, f"the records of {name}", own))
+        except UserError as error:
+            yield Finding("wrong", name, f"its data cannot be made again: {error}")
+            continue
+        yield from _with_facts(group, facts, store, means, chosen)
+
+
+def _with_facts(group: list[Run], facts: Facts, store: Store, means: Means, chosen: set[Run]) -> Iterator[Finding]:
+    rows = store.keep_rows(group[0].record.identity, facts.test)
+    same: list[Run] = []
+    for at, run in enumerate(group):
+        means.told(f"{run.where} ({at + 1} of {len(group)})")
+        yield from about(run.where, about_data_settings(run, facts.data))
+        found = list(about(run.where, facts.about(run, rows)))
+        yield from found
+        try:
+            whole = len(run.codes) == len(facts.test) and run.record.identity.content_hash == facts.data.log.meta.content_hash
+        except UserError:
+            continue
+        if not whole or run.record.identity.split_hash != facts.data.split.hash:
+            continue
+        same.append(run)
+        if run.counted:
+            yield from about(run.where, about_floor(run, facts.data))
+    yield from about_scores(same, facts.test["label"].to_numpy(), facts.ours.bayes_auc)
+    for run in same:
+        if run in chosen:
+            means.told(f"training again: {run.where}")
+            siblings = [other for other in same if other.row == run.row and other is not run]
+            yield from about(run.where, about_retrained(run, siblings, facts.data))
+
+
+def _at_hand(run: Run, means: Means) -> bool:
+    """Whether a run's data set is here, so that nothing is fetched for a check."""
+    dataset, roots = run.record.identity.dataset, means.roots
+    if means.source is not None and sources.name_of(means.source) == dataset:
+        return True
+    if dataset not in sources.DATASETS:
+        return False
+    in_root = roots.root is not None and (roots.root / dataset).is_dir()
+    return in_root or any((roots.cache / "logs").glob(f"{dataset}-*.pointer"))
