@@ -59,9 +59,9 @@ class Facts:
             ours = shown(self.data.logit_correction)
             yield "wrong", f"logit_correction is {shown(run.record.logit_correction)}; its sampling of negatives gives {ours}"
         try:
-            if run.store.rows_hash(run.record.identity) != rows:
+            if run.view.rows_hash(run.record.identity) != rows:
                 yield "wrong", "its scores are of other test rows than the data set has here"
-            elif said := mismatch(run.record, run.store.predictions(run.record.identity)):
+            elif said := mismatch(run.record, run.view.predictions(run.record.identity)):
                 yield "wrong", said
         except UserError as error:
             yield "wrong", str(error)

@@ -12,10 +12,10 @@ import numpy as np
 from ..data import sources
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
-from ..identity import active, short_hash
 from ..records.schema import from_json
 from ..records.store import Store
 from ..records.sweeps import SweepRecord
+from ..records.view import View
 from ..rows import data_of
 from .again import about_floor, about_retrained
 from .costs import about_costs
@@ -62,7 +62,7 @@ def check(root: Path, means: Means) -> list[Finding]:
     for store in stores:
         runs[store.root], found = _read(store, paths[store.root], history, searches)
         findings += _below(root, store, found)
-        findings += _below(root, store, about_groups(_groups(runs[store.root]), store))
+        findings += _below(root, store, about_groups(_groups(store, runs[store.root]), store))
     chosen = _chosen([run for found in runs.values() for run in found], means)
     for store in stores:
         findings += _below(root, store, _against_data(runs[store.root], store, means, chosen))
@@ -80,7 +80,7 @@ def _read(
     store: Store, paths: Iterable[Path], history: History | None, searches: list[SweepRecord]
 ) -> tuple[list[Run], list[Finding]]:
     """The finished runs that lie whole in their places, and what each file alone shows."""
-    runs, findings = [], []
+    runs, findings, view = [], [], View(store, ())
     for path in paths:
         where = path.relative_to(store.root).as_posix()
         try:
@@ -88,7 +88,7 @@ def _read(
         except (UserError, UnicodeDecodeError) as error:
             findings.append(Finding("wrong", where, str(error)))
             continue
-        run, home = Run(record, store), store.record_path(record.identity)
+        run, home = Run(record, view), store.record_path(record.identity)
         findings += about(where, about_settings(run))
         findings += about(where, about_origin(record, history))
         if home != path:
@@ -105,28 +105,11 @@ def _read(
     return runs, findings
 
 
-_SHARED = (
-    *("history_length", "time", "request_window", "feedback_delay", "test_history", "test_negatives", "test_negative_rate"),
-    *("repeats", "exclude_future_positives"),
-)
-
-
-def _groups(runs: Iterable[Run]) -> list[tuple[str, list[Run]]]:
-    """Runs that can stand on one board, by a name of what sets them apart."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        identity, data = run.record.identity, active(run.record.config)["data"]
-        shared = [data.get(key) for key in _SHARED]
-        groups.setdefault(short_hash([identity.dataset, identity.split, identity.data_hash, shared]), []).append(run)
-    named = []
-    for group in groups.values():
-        identity, changed = group[0].record.identity, group[0].record.changed
-        own = "+".join(f"{key}={changed[f'data.{key}']}" for key in _SHARED if f"data.{key}" in changed)
-        named.append((f"{identity.dataset}@{identity.split}{f'+{own}' if own else ''}", group))
-    names = [name for name, _ in named]
-    return [
-        (f"{name} (data {group[0].record.identity.data_hash})" if names.count(name) > 1 else name, group) for name, group in named
-    ]
+def _groups(store: Store, runs: Iterable[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs that can stand on one board, by its name."""
+    own = {run.record.identity: run for run in runs}
+    groups = View(store, tuple(run.record for run in own.values())).groups()
+    return [(group.place, [own[record.identity] for record in group.records]) for group in groups]
 
 
 def _chosen(runs: list[Run], means: Means) -> set[Run]:

@@ -14,20 +14,21 @@ from ..config import DataConfig, Experiment, TrainConfig
 from ..contract import ModelInfo
 from ..errors import UserError
 from ..records.schema import Cost, Metrics, Point, RunRecord
-from ..records.store import Store
+from ..records.view import View
 from ..typed import finite, from_dict
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A record that was read, in its store."""
+    """A record that was read."""
 
     record: RunRecord
-    store: Store
+    view: View
+    """Of its store, through which scores and test rows are read once."""
 
     @property
     def where(self) -> str:
-        return self.store.record_path(self.record.identity).relative_to(self.store.root).as_posix()
+        return self.view.store.record_path(self.record.identity).relative_to(self.view.store.root).as_posix()
 
     @property
     def row(self) -> str:
@@ -61,7 +62,7 @@ class Run:
         Raises:
             UserError: they cannot be read.
         """
-        return self.store._scores(self.record.identity)[1]["score"]
+        return self.view.codes(self.record.identity)
 
     def experiment(self) -> Experiment:
         """What its config describes, read as settings are.

@@ -92,6 +92,14 @@ class View:
         """Of the test rows that the scores of a run are about."""
         return self._kept(identity)[0]
 
+    def codes(self, identity: Identity) -> np.ndarray:
+        """int16 [test rows]: the scores of a run as they are kept, see evaluation/scores.py; its rows need not be here.
+
+        Raises:
+            UserError: they are not there or cannot be read.
+        """
+        return self._kept(identity)[1]["score"]
+
     def missing_rows(self, identity: Identity) -> str | None:
         """The hash of the test rows that the scores of a run are about, where these rows are not here."""
         rows_hash = self.rows_hash(identity)
