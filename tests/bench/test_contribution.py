@@ -154,7 +154,7 @@ def test_split_and_metrics_are_recomputed_where_the_data_is(tmp_path: Path, caps
     assert checked(capsys, "--dataset", str(table)) == (0, ["ok: theirs: 4 runs; nothing wrong was found"])
 
     def worse(raw: dict[str, Any]) -> None:
-        raw["metrics"]["test"]["warm_user"]["auc"] += 1e-6
+        raw["metrics"]["test"]["all"]["auc"] += 1e-6
 
     _change(paths[0], worse)
     _change(paths[1], lambda raw: raw["data"].update(split_hash="e" * 64))
@@ -164,7 +164,7 @@ def test_split_and_metrics_are_recomputed_where_the_data_is(tmp_path: Path, caps
     said = {line.split(": ")[1]: line for line in lines if line.startswith("wrong: runs/")}
     names = [path.relative_to(tmp_path / "theirs").as_posix() for path in paths]
     assert said.keys() == set(names[:3])
-    assert "auc of warm_user is " in said[names[0]] and "has one split_hash in its identity and another" in said[names[1]]
+    assert "auc of all is " in said[names[0]] and "has one split_hash in its identity and another" in said[names[1]]
     assert " in the record and " in said[names[2]]
 
 
