@@ -145,8 +145,8 @@ def test_settings_come_from_yaml(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("train: [", "cannot be read"),
-        ("train: {lr: 1, lr: 2}", "the key 'lr' stands there twice"),
-        ("train: {lr: 1}\ntrain: {}", "the key 'train' stands there twice"),
+        ("train: {lr: 1, lr: 2}", "the key 'lr' is there twice"),
+        ("train: {lr: 1}\ntrain: {}", "the key 'train' is there twice"),
         ("- train", "must hold sections"),
         ("train: 3", "must hold sections"),
         ("", "must hold sections"),
@@ -161,7 +161,7 @@ def test_a_wrong_config_file_is_refused(tmp_path: Path, text: str, message: str)
     assert "\n" not in str(caught.value)
 
 
-TUNED = "tuning: {study: a@b/din, trials: 20, seconds: 9.5, metric: auc, value: 0.7}\n"
+TUNED = "tuning: {study: a@b/din, trials: 20, seconds: 9.5, metric: auc, value: 0.7, cut: false}\n"
 
 
 def test_settings_that_a_sweep_found_know_the_sweep(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_settings_that_a_sweep_found_know_the_sweep(tmp_path: Path) -> None:
         (TUNED, "the section of one model, which the sweep tuned, alone"),
         (TUNED + "din: {}\nhstu: {}", "the section of one model, which the sweep tuned, alone"),
         (TUNED + "din: {}\ntrain: {lr: 1}", "the section of one model, which the sweep tuned, alone"),
-        ("tuning: {study: x, trials: 3}\ndin: {}", "tuning lacks seconds, metric, value"),
+        ("tuning: {study: x, trials: 3}\ndin: {}", "tuning lacks seconds, metric, value, cut"),
         (TUNED.replace("20", "many") + "din: {}", "tuning.trials must be a whole number, not 'many'"),
     ],
 )

@@ -25,7 +25,7 @@ def test_undefined_metrics_are_none() -> None:
     one_label = predictions(1.0).query("label == 1")
     read = from_json(to_json(record("din", one_label)), "x")
     assert read.metrics is not None
-    assert read.metrics.test["all"]["auc"] is None and read.metrics.test["all"]["gauc_users"] == 0
+    assert read.metrics.test["all"]["auc"] is None and read.metrics.test["all"]["request_groups"] == 0
 
 
 def test_documented_metrics_are_those_that_evaluate_gives() -> None:
@@ -51,8 +51,8 @@ def test_floats_read_back_exactly(value: float) -> None:
         (lambda raw: raw["data"].update(bayes_auc=True), "data.bayes_auc must be a number, not True"),
         (lambda raw: raw["metrics"]["test"]["all"].update(auc="0.7"), r"metrics.test.all.auc must be a number, not '0.7'"),
         (lambda raw: raw["data"]["files"][0].pop("sha256"), r"data.files\[0\] lacks sha256"),
-        (lambda raw: raw["metrics"]["valid"].pop("cold_item"), r"metrics.valid \(cold_item\)"),
-        (lambda raw: raw["metrics"]["test"]["all"].pop("gauc"), r"metrics.test \(gauc\)"),
+        (lambda raw: raw["metrics"]["valid"].pop("item_events: 0"), r"metrics.valid \(item_events: 0\)"),
+        (lambda raw: raw["metrics"]["test"]["all"].pop("request_gauc"), r"metrics.test \(request_gauc\)"),
         (lambda raw: raw["config"]["data"].pop("repeats"), r"config.data \(repeats\)"),
         (lambda raw: raw["config"]["train"].update(nonsense=1), r"config.train \(nonsense\)"),
         (lambda raw: raw["config"]["train"].update(lr=-1), "config.train.lr must be above 0"),
