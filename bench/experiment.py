@@ -312,7 +312,7 @@ def facts_of(data: RankingData) -> DataFacts:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _run_cell(job: _Job, data: RankingData, device: torch.device, progress: Reporter) -> RunRecord:

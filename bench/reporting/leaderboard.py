@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..evaluation.cards import shown
-from ..evaluation.stats import ModelInterval, Resolution
+from ..evaluation.stats import LEAST_USERS, ModelInterval, Resolution
 from ..records.schema import DataFacts, RunRecord
 from ..records.view import SHARED, View, shared_settings
 from .measured import HEADLINES, Headline, Measured, Row, measure, sampled, test_slices
@@ -165,7 +165,7 @@ def about_sampling(record: RunRecord) -> Iterable[str]:
 
 def _about_headline(rows: list[Row], headline: Headline) -> Iterable[str]:
     if headline == "auc":
-        yield "Fewer than two test users have a request with both labels: rows are ordered and compared by AUC."
+        yield f"Fewer than {LEAST_USERS} test users have a request with both labels: rows are ordered and compared by AUC."
     elif max(rows, key=lambda row: row.auc.point).label != rows[0].label:
         best = max(rows, key=lambda row: row.auc.point)
         yield f"Within a request {rows[0].label} is first, over all pairs of examples (AUC) {best.label}."

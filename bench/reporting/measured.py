@@ -103,7 +103,7 @@ class Measured:
 
     rows: tuple[Row, ...]
     headline: Headline
-    """What orders rows and decides ties: ranking within a request, where two users at least have one with both labels."""
+    """What orders rows and decides ties: ranking within a request, where it can be judged: see influence.Rows.headline."""
     comparisons: Mapping[Metric, Comparison]
     """All rows together: differences of any pairs follow from them."""
 
@@ -122,7 +122,7 @@ def measure(view: View, groups: Mapping[str, list[RunRecord]]) -> Measured:
     predictions = align(frames)
     comparisons: dict[Metric, Comparison] = {metric: compare(predictions, metric) for metric in METRICS}
     _confirm(groups, comparisons)
-    headline: Headline = "request_gauc" if comparisons["request_gauc"].users >= 2 else "auc"
+    headline: Headline = "request_gauc" if comparisons["request_gauc"].trusted else "auc"
     standings: dict[Metric, Standing] = {metric: found.standing() for metric, found in comparisons.items()}
     first = next(iter(frames.values()))[0]
     parts = {name: _slices(predictions, mask) for name, mask in slices.masks(first).items() if name != slices.ALL}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..evaluation.cards import shown
+from ..evaluation.stats import LEAST_USERS
 from .grid import EXTENSIONS, STEP, Comparison, Finding
 
 
@@ -73,7 +74,7 @@ def about_intervals(finding: Finding) -> Iterable[str]:
 def about_headline(finding: Finding) -> Iterable[str]:
     """Which metric compares, where that is not ranking within a request."""
     if finding.headline == "auc":
-        yield "Fewer than two test users have a request with both labels: points are compared by AUC."
+        yield f"Fewer than {LEAST_USERS} test users have a request with both labels: points are compared by AUC."
 
 
 def about_choice(finding: Finding) -> Iterable[str]:

@@ -33,9 +33,9 @@ def results(root: Path) -> Path:
         board = leaderboard.build(View.of(store, "toy", "global-time"))
         folder = store.board_folder("toy", "global-time")
         tables.write(board, folder)
-        plots.save(quality.intervals(board), folder / "gauc")
+        plots.save(quality.intervals(board), folder / "request_gauc")
         plots.save(slices.slices(board), folder / "slices")
-    figure = (store.board_folder("toy", "global-time") / "gauc.svg").read_text()
+    figure = (store.board_folder("toy", "global-time") / "request_gauc.svg").read_text()
     study = root / "studies/heads/toy@global-time"
     study.mkdir(parents=True)
     (study / "study.json").write_text(json.dumps(STUDY))

@@ -24,7 +24,7 @@ def compared(ours: float, theirs: float, arm: Arm = SAME) -> Difference:
 
 def test_a_difference_is_ours_minus_theirs_whoever_is_better() -> None:
     ahead, behind = compared(1.0, 0.6), compared(0.6, 1.0)
-    for metric, sign in (("auc", 1), ("gauc", 1), ("logloss", -1)):
+    for metric, sign in (("auc", 1), ("request_gauc", 1), ("logloss", -1)):
         point, low, high = ahead.intervals[metric]
         assert low < point < high and sign * point > 0
         point, low, high = behind.intervals[metric]

@@ -151,8 +151,8 @@ def test_broken_files_and_empty_folders_say_what_to_do(root: Path, tmp_path: Pat
     with pytest.raises(UserError, match=r"figure .*svg cannot be read .*; make it again"):
         report.to_html(contents.collect(copied), "results")
     (board,) = (copied / "boards").rglob("board.json")
-    board.write_text(board.read_text().replace('"draws"', '"drawn"'))
-    with pytest.raises(UserError, match=r"unknown keys \(drawn, draws\); make it again with rankbench board"):
+    board.write_text(board.read_text().replace('"request_groups"', '"groups"'))
+    with pytest.raises(UserError, match=r"unknown key 'groups'.*make it again with rankbench board"):
         contents.collect(copied)
 
 
@@ -179,15 +179,15 @@ def _with(board: Board, best: str, tied: tuple[str, ...]) -> Board:
         half = 0.02 if label in tied else 0.002
         low, high = (0.0, 0.0) if label == best else (-0.01 - half, -0.01 + half)
         found = dataclasses.replace(
-            row.gauc, difference=0.0 if label == best else -0.01, difference_low=low, difference_high=high
+            row.request_gauc, difference=0.0 if label == best else -0.01, difference_low=low, difference_high=high
         )
-        return dataclasses.replace(row, gauc=found, tied=label == best or label in tied)
+        return dataclasses.replace(row, request_gauc=found, tied=label == best or label in tied)
 
     names = [best, *(row.label for row in board.rows if row.label != best)]
     return dataclasses.replace(board, rows=tuple(map(changed, names)))
 
 
-ABOVE, BELOW = "GAUC of hstu minus din is +0.0100, ", "GAUC of hstu minus din is -0.0100, "
+ABOVE, BELOW = "request GAUC of hstu minus din is +0.0100, ", "request GAUC of hstu minus din is -0.0100, "
 AT_ONCE = " at 95% for all rows at once"
 
 
@@ -196,12 +196,12 @@ AT_ONCE = " at 95% for all rows at once"
     [
         ("hstu", (), "Yes: hstu is above every classical ranker; ", f"{ABOVE}[+0.0080, +0.0120]{AT_ONCE}."),
         (
-            *("hstu", ("din",), "Not shown: hstu has the highest GAUC, but cannot be told from din; "),
-            f"{ABOVE}[-0.0100, +0.0300]{AT_ONCE}, which holds zero.",
+            *("hstu", ("din",), "Not shown: hstu has the highest request GAUC, but cannot be told from din; "),
+            f"{ABOVE}[-0.0100, +0.0300]{AT_ONCE}, which includes zero.",
         ),
         (
             *("din", ("hstu",), "No: no generative ranker is shown to be above din; "),
-            f"{BELOW}[-0.0300, +0.0100]{AT_ONCE}, which holds zero.",
+            f"{BELOW}[-0.0300, +0.0100]{AT_ONCE}, which includes zero.",
         ),
         ("din", (), "No: din is above every generative ranker; ", f"{BELOW}[-0.0120, -0.0080]{AT_ONCE}."),
     ],

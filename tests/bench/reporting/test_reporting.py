@@ -36,11 +36,11 @@ def test_order_ties_and_statements(store: Store) -> None:
     rows = {row.label: row for row in board.rows}
     assert [row.label for row in board.rows][2:] == ["dnn", "ctr"]
     assert rows["din"].tied and rows["hstu"].tied and not rows["dnn"].tied and not rows["ctr"].tied
-    assert rows["dnn"].gauc.difference_high < 0
-    assert rows["din"].seeds == (0, 1) and len(rows["din"].gauc_seeds) == 2
+    assert rows["dnn"].request_gauc.difference_high < 0
+    assert rows["din"].seeds == (0, 1) and len(rows["din"].request_gauc_seeds) == 2
     text = " ".join(board.statements)
     assert "Not distinguishable from the best" in text
-    assert "holds zero: no difference is shown" in text
+    assert "includes zero: no difference is shown" in text
     assert "NOT above the best floor" not in text
 
 
