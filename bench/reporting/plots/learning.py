@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from ...analysis.details import Curve
+from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
 from ...records.schema import Point
-from ..details import Curve
-from ..leaderboard import Board
 from . import style
 from .style import COLOURS, STYLE
 
@@ -61,7 +61,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
             panels[0].xaxis.set_major_locator(LogLocator(numticks=4))
             panels[0].xaxis.set_major_formatter(lambda second, _: f"{second:g}")
             panels[0].xaxis.set_minor_locator(NullLocator())
-        figure.supylabel(f"validation {shown(metric)}", fontsize=8)
+        figure.supylabel(shown(metric), fontsize=8)
         others = [
             Line2D([], [], color="black", linewidth=1.8, label="median seed"),
             Line2D([], [], color="black", linewidth=0.7, alpha=0.7, label="one seed"),
