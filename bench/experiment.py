@@ -21,6 +21,7 @@ from . import device as devices
 from . import implementations, registry, workers
 from .config import DataConfig, Experiment, Settings, resolve
 from .contract import ModelInfo
+from .data import sources
 from .data.dataset import RankingData, open_dataset, prepare, prepare_log, resolved
 from .data.sources.schema import DataRoots
 from .data.splits import ROLES
@@ -308,6 +309,7 @@ def facts_of(data: RankingData) -> DataFacts:
         cleaning=log.meta.cleaning.counts(),
         bayes_auc=log.meta.bayes_auc,
         mismatch=data.mismatch,
+        margin=sources.margin_of(data.config.dataset),
     )
 
 
@@ -387,7 +389,13 @@ def _measure(
 
 
 def _cost(
-    model: torch.nn.Module, state: TrainState, eval_seconds: float, latency: float, memory: float, load: float, flops: float
+    model: torch.nn.Module,
+    state: TrainState,
+    eval_seconds: float,
+    latency: tuple[float, float],
+    memory: float,
+    load: float,
+    flops: float,
 ) -> Cost:
     embedding, dense = evaluator.parameter_counts(model)
     return Cost(
@@ -397,7 +405,8 @@ def _cost(
         train_cpu_seconds=state.cpu_seconds,
         examples_per_second=state.trained / max(state.seconds, 1e-9),
         eval_seconds=eval_seconds,
-        latency_ms_100_candidates=latency,
+        latency_ms_100_candidates=latency[0],
+        latency_cpu_ms_100_candidates=latency[1],
         peak_memory_mb=memory,
         epochs=state.epoch,
         best_epoch=state.best_epoch,

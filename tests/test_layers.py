@@ -29,6 +29,7 @@ ROOMS = (
         "evaluation",
         "training",
         "records",
+        "analysis",
         "reporting",
     ),
     *("rows", "workers", "experiment", "audit", "serving", "studies", "benchmarks", "doctor", "commands", "cli"),

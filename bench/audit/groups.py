@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ..analysis import study
 from ..errors import UserError
 from ..records.store import Store
 from .finding import Finding
@@ -48,9 +48,9 @@ def _about_seeds(name: str, runs: list[Run], store: Store) -> Iterator[Finding]:
     table = store.study_folder(identity.dataset, identity.split) / "study.json"
     if table.exists():
         try:
-            points = {f"{row['model']}/{row['config_hash']}" for row in json.loads(table.read_text(encoding="utf-8"))["rows"]}
-        except (ValueError, KeyError, TypeError):
-            yield Finding("wrong", name, "study.json has no rows with model and config_hash; run the study again")
+            points = {f"{point.row.model}/{point.row.config_hash}" for point in study.load(table).points}
+        except UserError as error:
+            yield Finding("wrong", name, str(error))
             return
         # Beside its points a study has runs of one seed, among which a point's settings were chosen.
         seeds = {row: own for row, own in seeds.items() if row in points}

@@ -63,9 +63,10 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     from rich.console import Console
 
     from .. import rows
+    from ..analysis import leaderboard
+    from ..analysis.details import details
     from ..data.sources import DATASETS
-    from ..reporting import leaderboard, plots, tables
-    from ..reporting.details import details
+    from ..reporting import plots, tables
 
     rows.restore(group, roots, None if source in DATASETS else source)
     board = leaderboard.build(group)

@@ -112,8 +112,9 @@ def rows(data: RankingData, role: str) -> pd.DataFrame:
 
 def candidate_latency_ms(
     model: Ranker, info: ModelInfo, data: RankingData, device: torch.device, precision: str, candidates: int = 100
-) -> float:
-    """Median milliseconds to score `candidates` random items for one user: batch assembly, transfer and forward.
+) -> tuple[float, float]:
+    """Median milliseconds to score `candidates` random items for one user, of wall time and of CPU time of all threads: batch
+    assembly, transfer and forward.
 
     The users are those of ten test examples spread over the history lengths; a first, unmeasured request warms up.
     """
@@ -127,12 +128,13 @@ def candidate_latency_ms(
         for event in [chosen[-1], *chosen]:
             items = rng.integers(0, data.log.meta.items, candidates)
             devices.synchronize(device)
-            begin = time.perf_counter()
+            begin, begin_cpu = time.perf_counter(), time.process_time()
             batch = to_device(request_batch(data, info.view, request_of(data, int(event)), items), device)
             with devices.autocast(device, precision):
                 model(batch).float().cpu()
-            times.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(times[1:])
+            times.append((time.perf_counter() - begin, time.process_time() - begin_cpu))
+    wall, cpu = (statistics.median(of) * 1000 for of in zip(*times[1:], strict=True))
+    return wall, cpu
 
 
 def parameter_counts(model: torch.nn.Module) -> tuple[int, int]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from ..config import DataConfig, TrainConfig, Tuning
 from ..data.content import ContentFacts
@@ -129,6 +131,8 @@ class DataFacts:
     """Best reachable AUC; known for simulated data only."""
     mismatch: ValidationMismatch
     """How far validation, by which epochs and settings are chosen, is from the test."""
+    margin: Annotated[float, Ge(0)]
+    """Differences of a metric of at most this matter to nobody, by the data set's card."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ class Cost:
     """Wall time to score all test examples."""
     latency_ms_100_candidates: float
     """Median wall time in milliseconds to score 100 candidates for one user, batch assembly included."""
+    latency_cpu_ms_100_candidates: float
+    """The same in CPU time of all threads: what to compare on a CPU, where other work changes wall time."""
     peak_memory_mb: float
     """MiB. Accelerator: most memory allocated. CPU: largest resident size of the process, which holds the data set and
     whatever ran before in it."""

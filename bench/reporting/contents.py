@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..analysis import study
+from ..analysis.leaderboard import Board
+from ..analysis.study import StudyRecord
 from ..errors import UserError
 from ..records.schema import RunRecord
 from ..records.store import Store
 from ..records.view import View
 from . import tables
-from .leaderboard import Board
 
 LEFT_OUT = {"local", "checkpoints"}
 """Folders below a results folder that are no part of its report: runs of one's own, and what is not finished."""
 
 SWEEP_KEYS = ("model", "metric", "trials")
-STUDY_KEYS = ("study", "dataset", "split", "title", "question", "statements", "command")
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ class BoardFiles:
     records: tuple[RunRecord, ...]
     """Of its rows; empty where only the board is here."""
     figures: tuple[Path, ...]
+    place: str
+    """Name of its folder."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,7 @@ class StudyFiles:
     """A study: a grid of experiments that answers one question."""
 
     store: str
-    dataset: str
-    split: str
-    name: str
-    title: str
-    question: str
-    statements: tuple[str, ...]
-    command: str
+    record: StudyRecord
     table: str
     """Markdown; empty where there is none."""
     figures: tuple[Path, ...]
@@ -83,8 +79,11 @@ def collect(root: Path) -> Contents:
     Raises:
         UserError: there is nothing to report, or a file is broken.
     """
-    boards = sorted(_found(root, "boards/*/board.json", _board), key=lambda at: (at.board.dataset, at.board.split, at.store))
-    studies = sorted(_found(root, "studies/*/*/study.json", _study), key=lambda at: (at.name, at.dataset, at.split, at.store))
+    boards = sorted(_found(root, "boards/*/board.json", _board), key=lambda at: (at.place, at.store))
+    studies = sorted(
+        _found(root, "studies/*/*/study.json", _study),
+        key=lambda at: (at.record.study, at.record.dataset, at.record.split, at.store),
+    )
     sweeps = sorted(_found(root, "sweeps/*@*", _sweep), key=lambda at: (at.dataset, at.split, at.store))
     if not (boards or studies or sweeps):
         raise UserError(f"no board, study or sweep in {root}; make one with rankbench run or rankbench board")
@@ -105,25 +104,12 @@ def _board(path: Path, store: str) -> BoardFiles:
     groups = View.of(Store(path.parents[2]), board.dataset, board.split).groups()
     records = [record for group in groups if group.variant == board.variant for record in group.records]
     own = tuple(record for record in records if (record.identity.model, record.identity.config_hash) in rows)
-    return BoardFiles(store, board, own, _figures(path.parent))
+    return BoardFiles(store, board, own, _figures(path.parent), path.parent.name)
 
 
 def _study(path: Path, store: str) -> StudyFiles:
-    raw = _keys(path, STUDY_KEYS, "study")
-    command = raw["command"]
     table = path.with_name("table.md")
-    return StudyFiles(
-        store=store,
-        dataset=str(raw["dataset"]),
-        split=str(raw["split"]),
-        name=str(raw["study"]),
-        title=str(raw["title"]),
-        question=str(raw["question"]),
-        statements=tuple(map(str, raw["statements"])),
-        command=command if isinstance(command, str) else shlex.join(command),
-        table=_text(table) if table.exists() else "",
-        figures=_figures(path.parent),
-    )
+    return StudyFiles(store, study.load(path), _text(table) if table.exists() else "", _figures(path.parent))
 
 
 def _sweep(folder: Path, store: str) -> SweepFiles:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..evaluation.stats import Estimate
+from ..evaluation.stats import Estimate, Verdict
 from .lines import Mark, figure
 from .plots import COLOURS, MARKERS, STYLE
 
@@ -30,6 +30,8 @@ class Rung:
     """Its `x` is not looked at."""
     difference: Estimate | None = None
     """None for what others are compared with."""
+    verdict: Verdict | None = None
+    """On the difference."""
 
 
 def ladder(
@@ -40,7 +42,7 @@ def ladder(
     lines: Mapping[str, float] | None = None,
     joined: bool = False,
 ) -> Figure:
-    """Two columns of marks, one row a variant, from top to bottom.
+    """Two columns of marks, one row per variant, from top to bottom.
 
     Args:
         metric: its name, as axes show it.
@@ -103,7 +105,7 @@ def _difference(axes: Axes, rung: Rung, found: Estimate, y: float) -> None:
         return
     colour = COLOURS[rung.family]
     axes.plot([found.low, found.high], [y, y], color=colour, linewidth=1.2)
-    face = colour if found.shown else "white"
+    face = "white" if rung.verdict in (None, "not settled") else colour
     axes.plot([found.value], [y], MARKERS[rung.family], color=colour, markerfacecolor=face, markersize=5, zorder=3)
 
 
@@ -114,7 +116,7 @@ def _key(groups: Mapping[str, Sequence[Rung]]) -> list[Line2D]:
         *(Line2D([], [], color=COLOURS[one], marker=MARKERS[one], linestyle="", label=one) for one in families),
         Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users and seeds"),
         Line2D([], [], color="black", linewidth=1.2, label="95% of the paired difference"),
-        Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle="", label="hollow: no difference shown"),
+        Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle="", label="hollow: not settled"),
     ]
     if any(len(rung.level.seeds) > 1 for rung in rungs):
         parts.insert(len(families), Line2D([], [], color="black", marker="|", linestyle="", label="one seed"))

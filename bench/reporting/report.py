@@ -17,14 +17,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from ..analysis.leaderboard import Board, over_datasets
+from ..analysis.statements import Disagreement, Families, MissingFamily
 from ..errors import UserError
 from ..evaluation import ranks
+from ..evaluation.cards import shown
 from ..records.schema import RunRecord
-from . import answers, plots, svg, tables
+from . import plots, svg, tables
 from .contents import BoardFiles, Contents, StudyFiles, SweepFiles
-from .leaderboard import Board
 from .plots import style
 from .plots.ranks import critical_difference
+from .study_words import sentence
+from .words import sentences
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_TABLE = 60
@@ -57,15 +61,17 @@ class BoardView:
     store: str
     board: Board
     question: str
-    answer: str
+    headline: str
     answers: tuple[str, ...]
-    """Further sentences beside the answer."""
+    """Where the headlines disagree that is said first."""
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
     families: tuple[str, ...]
     facts: tuple[str, ...]
     statements: tuple[str, ...]
-    slices: list[list[str]]
+    """Further ones beside the answers."""
+    slices: tuple[tuple[str, list[list[str]]], ...]
+    """Name of a metric, table."""
     labels: list[list[str]]
     figures: tuple[Figure, ...]
     machines: tuple[str, ...]
@@ -109,6 +115,7 @@ def to_html(contents: Contents, name: str) -> str:
         studies=[_study(files) for files in contents.studies],
         sweeps=[_sweep(files) for files in contents.sweeps],
         ranks=_ranks(contents),
+        labels=tables.LABELS,
         intervals=tables.INTERVALS.replace("`", ""),
         legend=tables.LEGEND.removeprefix(tables.INTERVALS).replace("`", "").strip(),
         style=Markup((TEMPLATES / "report.css").read_text()),
@@ -119,7 +126,7 @@ def to_html(contents: Contents, name: str) -> str:
 def _ranks(contents: Contents) -> tuple[str, Figure | None]:
     """What is shown over several data sets, in words and, from enough of them on, as a figure."""
     try:
-        ranking = ranks.rank(answers.over_datasets(files.board for files in contents.boards))
+        ranking = ranks.rank(over_datasets(files.board for files in contents.boards))
     except UserError as error:
         return f"No ranking over data sets: {error}.", None
     order = ", ".join(f"{model} {mean:.2f}" for model, mean in zip(ranking.models, ranking.mean_rank, strict=True))
@@ -136,26 +143,37 @@ def _key(cell: tables.Cell) -> str:
     return cell.key if isinstance(cell.key, str) else "" if math.isnan(cell.key) else repr(float(cell.key))
 
 
+ANSWERS = (Disagreement, Families, MissingFamily)
+"""Kinds of statements that answer a board's question."""
+
+
 def _board(files: BoardFiles, root: str) -> BoardView:
     board = files.board
-    anchor = _anchor("board", files.store, f"{board.dataset}@{board.split}")
-    further = (answers.best_rows(board), *answers.pairs(board), answers.cost(board), answers.untuned(board))
+    anchor = _anchor("board", files.store, files.place)
+    answers = [one for one in board.statements if isinstance(one, ANSWERS)]
+    lines = [tables.cells(row, board) for row in board.rows]
     return BoardView(
         anchor=anchor,
-        name=f"{board.dataset} @ {board.split}",
+        name=tables.name(board),
         store=files.store,
         board=board,
-        question=answers.question(board),
-        answer=answers.answer(board),
-        answers=tuple(sentence for sentence in further if sentence),
-        columns=tables.columns(board.headline),
-        lines=tuple(Line(row.family, row.tied, tables.cells(row, at == 0, board.headline)) for at, row in enumerate(board.rows)),
+        question=f"Does a generative ranker beat a classical one on {tables.name(board)}, and at what cost?",
+        headline=shown(board.headline),
+        answers=tuple(sentences(answers)),
+        columns=tuple(cell.column for cell in lines[0].values()),
+        lines=tuple(
+            Line(row.family, row.quality[board.headline].among_best, tuple(cells.values()))
+            for row, cells in zip(board.rows, lines, strict=True)
+        ),
         families=tuple(family for family in plots.COLOURS if any(row.family == family for row in board.rows)),
         facts=tuple(tables.facts(board)),
-        statements=(*board.statements, *(f"Failed or left out: {line}" for line in board.failures)),
-        slices=tables.slices(board),
+        statements=(
+            *sentences(one for one in board.statements if not isinstance(one, ANSWERS)),
+            *(f"Not on the board: {tables.failure(one)}" for one in board.failures),
+        ),
+        slices=tuple((shown(metric), tables.parts(board, metric)) for metric in board.headlines),
         labels=tables.labels(board),
-        figures=_figures(files.figures, anchor, f"{board.dataset}@{board.split}"),
+        figures=_figures(files.figures, anchor, files.place),
         machines=_counted(files.records, _machine),
         commits=_counted(files.records, _commit),
         kernels=_kernels(files.records),
@@ -164,18 +182,19 @@ def _board(files: BoardFiles, root: str) -> BoardView:
 
 
 def _study(files: StudyFiles) -> StudyView:
-    anchor = _anchor("study", files.store, f"{files.name}-{files.dataset}@{files.split}")
+    record = files.record
+    anchor = _anchor("study", files.store, f"{record.study}-{record.dataset}@{record.split}")
     return StudyView(
         anchor=anchor,
-        name=f"{files.name} on {files.dataset} @ {files.split}",
+        name=f"{record.study} on {record.dataset} @ {record.split}",
         store=files.store,
-        title=files.title,
-        question=files.question,
-        statements=files.statements,
-        figures=_figures(files.figures, anchor, files.title),
+        title=record.title,
+        question=record.question,
+        statements=tuple(map(sentence, record.statements)),
+        figures=_figures(files.figures, anchor, record.title),
         table=_markdown_tables(files.table),
         sheets=(),
-        commands=(files.command,),
+        commands=(record.command,),
     )
 
 

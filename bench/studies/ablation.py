@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from ..analysis.statements import Statement
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..reporting.ladder import ladder
 from .figures import place, rung
 from .grid import Finding, Point, Scope, Study, retuned
-from .words import against, by_step
+from .said import against
 
 SIZES = {"small": ((64, 2),), "full": ((64, 2), (128, 4))}
 """Width and layers."""
@@ -59,17 +60,17 @@ def points(scope: Scope) -> Iterable[Point]:
         size = (f"width={width}", f"layers={layers}")
         if "hstu" in scope.models:
             for name, changes in SWITCHES.items():
-                yield _point(f"hstu {width} x {layers}", name, "hstu", (*size, *changes), scope)
+                yield _point(f"hstu {width} x {layers}", name, "hstu", (*size, *changes), scope, "switch")
         if "sasrec" in scope.models:
             series, taken = f"sasrec to hstu {width} x {layers}", size
             for name, changes in STEPS.items():
                 taken = (*taken, *changes)
-                yield _point(series, name, "sasrec", taken, scope)
-            yield _point(series, LAST, "hstu", size, scope)
+                yield _point(series, name, "sasrec", taken, scope, "step")
+            yield _point(series, LAST, "hstu", size, scope, "step")
 
 
-def _point(series: str, name: str, model: str, changes: Iterable[str], scope: Scope) -> Point:
-    return Point(series, name, model, tuple(f"{model}.{change}" for change in changes), retuned(model, scope.size))
+def _point(series: str, name: str, model: str, changes: Iterable[str], scope: Scope, factor: str) -> Point:
+    return Point(series, name, model, tuple(f"{model}.{change}" for change in changes), retuned(model, scope.size), factor)
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
@@ -78,21 +79,24 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     for point in points:
         if point.series in before:
             yield point, before[point.series]
-        if point.at not in SWITCHES or point.at == DEFAULT:
+        if point.factor == "step" or point.at == DEFAULT:
             before[point.series] = point
 
 
-def statements(finding: Finding) -> Iterable[str]:
-    for series, group in finding.series.items():
-        own = [one for one in finding.comparisons if one.one.point.series == series]
-        yield against(series, finding, own) if group[0].point.at == DEFAULT else by_step(series, finding, own)
+def statements(finding: Finding) -> Iterable[Statement]:
+    for comparisons in finding.pairs.values():
+        for series, group in finding.series.items():
+            own = [one for one in comparisons if one.one.point.series == series]
+            yield against(series, own, steps=group[0].point.factor == "step")
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:
     metric, where, result = shown(finding.headline), place(finding), {}
     groups = {name: [rung(finding, one) for one in group] for name, group in finding.series.items()}
-    switched = {name: group for name, group in groups.items() if group[0].name == DEFAULT}
-    steps = {name: group for name, group in groups.items() if group[0].name != DEFAULT}
+    switched, steps = (
+        {name: groups[name] for name, group in finding.series.items() if group[0].point.factor == factor}
+        for factor in ("switch", "step")
+    )
     if switched:
         result["switches"] = ladder(f"{where}: HSTU, one switch at a time", metric, "to HSTU's default", switched)
     if steps:

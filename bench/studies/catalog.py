@@ -27,6 +27,7 @@ STUDIES: dict[str, Entry] = {
     "negatives": Entry("negatives:STUDY", "sources and rates of negatives: quality, calibration, cost; the test is frozen"),
     "embedding": Entry("embedding:STUDY", "quality by the size of embedding tables"),
     "history": Entry("history:STUDY", "quality by the length of the history"),
+    "identity": Entry("identity:STUDY", "what the user's id brings, by model and by how often training saw the user"),
     "time": Entry("time:STUDY", "what time information is worth to each model"),
     "scaling": Entry("scaling:STUDY", "loss by depth, width, embeddings and data, with fits and their intervals"),
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from .. import registry
 from .figures import quality
 from .grid import Point, Scope, Study, against, retuned
-from .words import by_series
+from .said import by_series
 
 SIZES = {"small": (4, 8, 16, 32, 64), "full": (4, 8, 16, 32, 64, 128)}
 

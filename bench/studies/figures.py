@@ -6,17 +6,18 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from ..analysis.comparison import HeadlineMetric
 from ..evaluation.cards import shown
 from ..reporting.ladder import Rung
 from ..reporting.lines import Line, Mark, curves
 from .grid import Finding, Measurement
 
 
-def mark(finding: Finding, one: Measurement, x: float | str | None = None) -> Mark:
-    """The headline metric of a point, at its own place unless another is given."""
-    found = getattr(one.row, finding.headline)
-    seeds = getattr(one.row, f"{finding.headline}_seeds")
-    return Mark(one.point.at if x is None else x, found.point, found.low, found.high, seeds)
+def mark(finding: Finding, one: Measurement, x: float | str | None = None, metric: HeadlineMetric | None = None) -> Mark:
+    """A metric of a point, the headline unless another is given; at its own place unless another is given."""
+    of = metric or finding.headline
+    found = one.row.quality[of]
+    return Mark(one.point.at if x is None else x, found.point, found.low, found.high, one.row.by_seed[of])
 
 
 def lines(finding: Finding, x: Callable[[Measurement], float | str] | None = None) -> list[Line]:
@@ -39,7 +40,10 @@ def quality(finding: Finding, by: str, axis: str, log: bool = True) -> Figure:
     return curves(f"{place(finding)}: {metric} {by}", axis, f"test {metric} (higher is better)", {"": lines(finding)}, log_x=log)
 
 
-def rung(finding: Finding, one: Measurement, name: str | None = None) -> Rung:
+def rung(finding: Finding, one: Measurement, name: str | None = None, metric: HeadlineMetric | None = None) -> Rung:
     """A point as a row, with its difference if it has one to another point; its place is its name unless another is given."""
-    found = next((pair.difference for pair in finding.comparisons if pair.one is one), None)
-    return Rung(str(one.point.at) if name is None else name, one.row.family, mark(finding, one), found)
+    pairs = finding.pairs[metric or finding.headline]
+    found = next((pair for pair in pairs if pair.one is one), None)
+    level = mark(finding, one, metric=metric)
+    text = str(one.point.at) if name is None else name
+    return Rung(text, one.row.family, level, found and found.difference, found and found.verdict)

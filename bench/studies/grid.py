@@ -12,18 +12,19 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from .. import experiment, registry, rows
+from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
+from ..analysis.statements import Statement
 from ..config import DataConfig, Settings, TrainConfig
 from ..data.dataset import open_dataset
 from ..data.sources import DATASETS
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..evaluation.cards import merit
-from ..evaluation.stats import Estimate
+from ..evaluation.stats import Estimate, Verdict
 from ..experiment import Cell
 from ..records.schema import RunRecord
 from ..records.store import Store
 from ..records.view import View
-from ..reporting.measured import Headline, Measured, Row, measure
 from ..typed import from_dict
 
 Size = Literal["small", "full"]
@@ -66,6 +67,8 @@ class Point:
     rates: tuple[float, ...] = ()
     """Learning rates, ascending, of which the best by validation is kept, because another setting may want another one; they are
     extended while the best lies at their edge. Empty: the model's own."""
+    factor: str = ""
+    """What its series varies, in a study whose series vary several things: a source of negatives, what grows."""
 
     @property
     def label(self) -> str:
@@ -111,12 +114,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The headline metric of one point minus that of another, on the same users; its interval carries the noise of seeds too."""
+    """A metric of one point minus that of another, on the same users."""
 
-    metric: Headline
+    metric: HeadlineMetric
     one: Measurement
     other: Measurement
     difference: Estimate
+    verdict: Verdict
+    at_once: int
+    """How many comparisons the interval holds for together."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +130,20 @@ class Finding:
     """A study's points with what compares them."""
 
     measurements: tuple[Measurement, ...]
-    comparisons: tuple[Comparison, ...]
-    """The study's pairs; their intervals hold for all of them at once."""
+    pairs: Mapping[HeadlineMetric, tuple[Comparison, ...]]
+    """The study's pairs by each metric that verdicts are given by, the headline first; the intervals of one metric hold for all
+    of its pairs together."""
     measured: Measured
     view: View
 
     @property
-    def headline(self) -> Headline:
+    def headline(self) -> HeadlineMetric:
         return self.measured.headline
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """By the headline."""
+        return self.pairs[self.headline]
 
     @property
     def series(self) -> dict[str, list[Measurement]]:
@@ -141,9 +153,13 @@ class Finding:
             lines.setdefault(one.point.series, []).append(one)
         return lines
 
-    def difference(self, one: Measurement, other: Measurement) -> Estimate:
-        """Headline metric of `one` minus that of `other`, with the interval of this comparison alone."""
-        return self.measured.comparisons[self.headline].difference(one.row.label, other.row.label)
+    def compare(self, metric: HeadlineMetric, pairs: Sequence[tuple[Measurement, Measurement]]) -> tuple[Comparison, ...]:
+        """Other pairs than the study's own; their intervals hold for all of these together."""
+        found = self.measured.comparisons[metric].differences([(one.row.label, other.row.label) for one, other in pairs])
+        return tuple(
+            Comparison(metric, one, other, apart, self.measured.verdict(metric, apart), len(pairs))
+            for (one, other), apart in zip(pairs, found, strict=True)
+        )
 
 
 def retuned(model: str, size: Size) -> tuple[float, ...]:
@@ -188,7 +204,7 @@ class Study:
     """Unless others are asked for."""
     points: Callable[[Scope], Iterable[Point]]
     """The grid. Raises a UserError for models that it cannot ask about."""
-    statements: Callable[[Finding], Iterable[str]]
+    statements: Callable[[Finding], Iterable[Statement]]
     """The answer in words, beside what every study says of its runs."""
     figures: Callable[[Finding], Mapping[str, Figure]]
     """File names without suffix -> figures."""
@@ -290,13 +306,9 @@ def read(
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
     }
-    pairs = [(one.label, other.label) for one, other in study.pairs(points)]
-    differences = measured.differences(measured.headline, pairs)
-    comparisons = (
-        Comparison(measured.headline, made[one], made[other], difference)
-        for (one, other), difference in zip(pairs, differences, strict=True)
-    )
-    return Finding(tuple(made.values()), tuple(comparisons), measured, view)
+    asked = [(made[one.label], made[other.label]) for one, other in study.pairs(points)]
+    finding = Finding(tuple(made.values()), {}, measured, view)
+    return dataclasses.replace(finding, pairs={metric: finding.compare(metric, asked) for metric in measured.headlines})
 
 
 Finished = Callable[[Sequence[Cell], bool], Mapping[tuple[str, int], RunRecord]]

@@ -9,12 +9,13 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from .. import registry
+from ..analysis.statements import Statement
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..reporting.ladder import Rung, ladder
 from .figures import place, rung
 from .grid import Finding, Measurement, Point, Scope, Study, retuned
-from .words import against, difference
+from .said import against
 
 LAYOUTS = ("interleaved", "late")
 REFERENCE = "mlp"
@@ -49,21 +50,21 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
             yield point, classical if point is reference[point.model] else reference[point.model]
 
 
-def statements(finding: Finding) -> Iterable[str]:
-    for series in finding.series:
-        own = [one for one in finding.comparisons if one.one.point.series == series and one.other.point.model != CLASSICAL]
-        if own:
-            yield against(series, finding, own, f"an {REFERENCE} head over interleaved tokens")
-    for one in finding.comparisons:
-        if one.other.point.model == CLASSICAL:
-            name = f"{one.one.point.model} with head {REFERENCE}"
-            yield f"{name}: {shown(finding.headline)} against {CLASSICAL}: {difference(one)}."
+def statements(finding: Finding) -> Iterable[Statement]:
+    for comparisons in finding.pairs.values():
+        for series in finding.series:
+            own = [one for one in comparisons if one.one.point.series == series and one.other.point.model != CLASSICAL]
+            if own:
+                yield against(series, own, f"an {REFERENCE} head over interleaved tokens")
+        for one in comparisons:
+            if one.other.point.model == CLASSICAL:
+                yield against(f"{one.one.point.model} with head {REFERENCE}", [one], CLASSICAL)
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:
     classical = finding.measurements[0]
     metric = shown(finding.headline)
-    level = getattr(classical.row, finding.headline).point
+    level = classical.row.quality[finding.headline].point
     result = {}
     for model in dict.fromkeys(one.point.model for one in finding.measurements[1:]):
         groups = {
@@ -79,7 +80,7 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
 def _rung(finding: Finding, one: Measurement) -> Rung:
     """Without the reference's own difference, which is to the classical ranker."""
     row = rung(finding, one)
-    return replace(row, difference=None) if one.point.at == REFERENCE else row
+    return replace(row, difference=None, verdict=None) if one.point.at == REFERENCE else row
 
 
 STUDY = Study(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..analysis.statements import Statement
+from ..analysis.study_statements import Remark
 from ..config import DataConfig
 from .figures import quality
 from .grid import Finding, Point, Scope, Study, against, retuned
-from .words import by_series
+from .said import by_series
 
 LENGTHS = {"small": (5, 10, 20, 50, 100, 200), "full": (5, 10, 20, 50, 100, 200)}
 
@@ -23,13 +25,10 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     return against(points, lambda point: point.at == DataConfig.history_length)
 
 
-def statements(finding: Finding) -> Iterable[str]:
+def statements(finding: Finding) -> Iterable[Statement]:
     yield from by_series(finding)
     if finding.measurements[0].records[0].config["data"]["supervision"] == "dense":
-        yield (
-            "A length is what an example sees directly. Generative rankers train on long segments, and each of their layers "
-            "looks one length further back; --set data.supervision=impression keeps them to the length itself."
-        )
+        yield Remark("dense reach")
 
 
 STUDY = Study(

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..analysis.statements import Statement
+from ..analysis.study_statements import Calibrated, Calibration, Remark
 from ..errors import UserError
 from ..evaluation import metrics
 from ..evaluation.cards import shown
@@ -22,15 +24,15 @@ from ..records.view import View
 from ..reporting.lines import Line, Mark, curves
 from .figures import mark, place
 from .grid import Finding, Measurement, Point, Scope, Study, retuned
-from .words import against
+from .said import against
 
 SHARES = {"small": (0.1, 0.25, 0.5, 1.0), "full": (0.05, 0.1, 0.25, 0.5, 1.0)}
 """Of the exposed negatives, that training keeps."""
 RATES = {"small": (1, 2, 4), "full": (1, 2, 4, 8, 16)}
-"""Sampled negatives a positive."""
+"""Sampled negatives per positive."""
 SAMPLED = ("uniform", "popularity", "in-batch")
 
-AXIS = "negatives a positive in training (log scale)"
+AXIS = "negatives per positive in training (log scale)"
 
 
 def points(scope: Scope) -> Iterable[Point]:
@@ -40,34 +42,28 @@ def points(scope: Scope) -> Iterable[Point]:
         for source, rates in grid.items():
             for rate in rates:
                 settings = (f"data.negatives={source}", f"data.negative_rate={rate}")
-                yield Point(f"{model}, {source}", rate, model, settings, retuned(model, scope.size))
+                yield Point(f"{model}, {source}", rate, model, settings, retuned(model, scope.size), source)
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     """All against every exposed negative; where there are none, against the default, four uniform ones."""
     reference: dict[str, Point] = {}
     for point in points:
-        source = point.series.removeprefix(f"{point.model}, ")
-        if (source, point.at) in (("exposed", 1.0), ("uniform", 4)):
+        if (point.factor, point.at) in (("exposed", 1.0), ("uniform", 4)):
             reference.setdefault(point.model, point)
     return [(point, reference[point.model]) for point in points if point is not reference[point.model]]
 
 
-def source(one: Measurement) -> str:
-    """Where a point's negatives come from."""
-    return one.point.series.removeprefix(f"{one.point.model}, ")
-
-
 def per_positive(one: Measurement, finding: Finding) -> float:
-    """Negatives a positive in training; where negatives are sampled, what was asked for."""
-    if source(one) != "exposed":
+    """Negatives per positive in training; where negatives are sampled, what was asked for."""
+    if one.point.factor != "exposed":
         return float(one.point.at)
     return _exposed(finding) * float(one.point.at)
 
 
 def _exposed(finding: Finding) -> float:
-    """Exposed negatives a positive among the training events, by a run that trained on all of them."""
-    whole = next((one for one in finding.measurements if (source(one), one.point.at) == ("exposed", 1.0)), None)
+    """Exposed negatives per positive among the training events, by a run that trained on all of them."""
+    whole = next((one for one in finding.measurements if (one.point.factor, one.point.at) == ("exposed", 1.0)), None)
     if whole is None:
         raise UserError("a test of exposed negatives needs a log that has some")
     data = whole.records[0].data
@@ -100,28 +96,22 @@ def before(at: int) -> Callable[[Measurement, Finding], float]:
     return value
 
 
-def statements(finding: Finding) -> Iterable[str]:
+def statements(finding: Finding) -> Iterable[Statement]:
     data = finding.measurements[0].records[0].config["data"]
     if data["test_negatives"] == "exposed":
-        yield (
-            "One test for all rows: logged impressions, wanted or not. A test of sampled negatives is another task with other "
-            "numbers: --set data.test_negatives=uniform, with another --results."
-        )
+        yield Remark("exposed test")
+    for comparisons in finding.pairs.values():
+        for series in finding.series:
+            own = [one for one in comparisons if one.one.point.series == series]
+            if own:  # the reference itself may be all there is of a series
+                reference = own[0].other.point
+                exposed = reference.factor == "exposed"
+                yield against(series, own, "all exposed negatives" if exposed else f"{reference.at:g} {reference.factor}")
     for series, group in finding.series.items():
-        own = [one for one in finding.comparisons if one.one.point.series == series]
-        if own:  # the reference itself may be all there is of a series
-            reference = own[0].other
-            name = f"{reference.point.at:g} {source(reference)}" if source(reference) != "exposed" else "all exposed negatives"
-            yield against(series, finding, own, name)
-        ece = [(before(1)(one, finding), one.row.means["ece"] or 0.0) for one in group]
-        listed = "; ".join(
-            f"{one.point.at:g} {raw:.4f} and {corrected:.4f}" for one, (raw, corrected) in zip(group, ece, strict=True)
+        yield Calibration(
+            series, tuple(Calibrated(one.point.at, before(1)(one, finding), one.row.means["ece"] or 0.0) for one in group)
         )
-        yield f"{series}: ECE before and after correction of the odds: {listed}. No interval: a description of these runs."
-    yield (
-        "The correction is exact for thinned exposed negatives. For sampled ones it puts the mean right at best: a sampled item "
-        "is not an exposed one (docs/negatives.md). It changes no order, so neither AUC nor GAUC."
-    )
+    yield Remark("odds")
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:
@@ -147,7 +137,7 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
             f"{where}: training time by source and rate of training negatives",
             AXIS,
             f"training time ({clock}, lower is better)",
-            _panels(finding, lambda one: _plain(finding, one, one.row.training_cost)),
+            _panels(finding, lambda one: _plain(finding, one, one.row.train_seconds)),
             from_zero=True,
         ),
     }
@@ -164,9 +154,9 @@ def _panels(
     panels: dict[str, list[Line]] = {}
     for group in finding.series.values():
         lines = panels.setdefault(group[0].point.model, [])
-        lines.append(Line(source(group[0]), None, tuple(after(one) for one in group)))
+        lines.append(Line(group[0].point.factor, None, tuple(after(one) for one in group)))
         if first is not None:
-            lines.append(Line(source(group[0]), None, tuple(first(one) for one in group), dashed=True))
+            lines.append(Line(group[0].point.factor, None, tuple(first(one) for one in group), dashed=True))
     return panels
 
 
@@ -181,7 +171,7 @@ STUDY = Study(
     statements=statements,
     figures=figures,
     columns={
-        "negatives a positive": per_positive,
+        "negatives per positive": per_positive,
         "logloss before correction": before(0),
         "ECE before correction": before(1),
     },

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import json
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +11,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ..analysis.run_facts import about_runs, about_sampling
+from ..analysis.statements import Statement
+from ..analysis.study import Compared, PointOf, StudyRecord, to_json
 from ..evaluation.cards import shown
-from ..evaluation.stats import METRICS
 from ..records.rounded import rounded
 from ..records.store import write_text
-from ..reporting.leaderboard import about_runs, about_sampling
-from ..reporting.measured import Headline
 from ..reporting.plots import save
-from ..reporting.tables import count, interval, markdown_table, number, spread
+from ..reporting.study_words import place
+from ..reporting.tables import LOADED, as_csv, count, flat, interval, markdown_table, number, other_headline, spread
+from ..reporting.words import sentences
 from ..typed import finite
 from .grid import Finding, Measurement, Scope, Study
-from .words import about_choice, about_headline, about_intervals, about_part
+from .said import about_part, about_reading
 
 
 @dataclass(frozen=True)
@@ -36,24 +35,20 @@ class Report:
     finding: Finding
     command: str
     """The canonical command that makes it, without paths of a machine."""
-    statements: tuple[str, ...]
-    """The answer in words, then what must be known to read it."""
+    statements: tuple[Statement, ...]
+    """The answer, then what must be known to read it."""
     columns: dict[str, dict[str, float | str]]
     """By label of a point: the study's own columns."""
 
     @staticmethod
     def of(study: Study, scope: Scope, finding: Finding, command: str) -> Report:
         """The report of a finding."""
-        # Two points may be one experiment.
-        records = list({record.identity: record for one in finding.measurements for record in one.records}.values())
         statements = (
-            *about_sampling(records[0]),
+            *about_sampling(finding.measurements[0].records[0]),
             *about_part(scope.series),
             *study.statements(finding),
-            *about_headline(finding),
-            *about_intervals(finding),
-            *about_choice(finding),
-            *about_runs([one.row for one in finding.measurements], records),
+            *about_reading(finding),
+            *about_runs({one.point.label: one.records for one in finding.measurements}),
         )
         columns = {
             one.point.label: {name: value(one, finding) for name, value in study.columns.items()} for one in finding.measurements
@@ -69,40 +64,42 @@ class Report:
 
 def header(report: Report) -> list[str]:
     """Names of the table's columns: the headline metric first."""
-    main, other = _metrics(report)
+    main = report.finding.headline
     chosen = ["chosen by validation"] if _has_candidates(report) else []
     return [
-        "series", report.study.axis, "seeds", shown(main), f"95% of {shown(main)}", shown(other), "logloss", "ECE",
+        "series", report.study.axis, "seeds", shown(main), f"95% of {shown(main)}", shown(other_headline(main)), "logloss", "ECE",
         "parameters", "FLOPs", "train s", *report.study.columns, *chosen,
     ]  # fmt: skip
 
 
 def cells(report: Report, one: Measurement) -> list[str]:
     """A point in the table."""
-    main, other = (getattr(one.row, name) for name in _metrics(report))
+    headline = report.finding.headline
+    main, other = (one.row.quality[metric] for metric in (headline, other_headline(headline)))
     extra = report.columns[one.point.label].values()
     return [
         one.point.series,
-        _place(one),
+        place(one.point.at),
         str(len(one.row.seeds)),
         spread(main.point, main.seed_sd),
         interval(main),
         spread(other.point, other.seed_sd),
-        number(one.row.logloss.point),
+        number(one.row.quality["logloss"].point),
         number(one.row.means["ece"]),
         f"{count(one.row.parameters_embedding)} + {count(one.row.parameters_dense)}",
         count(round(one.row.flops_per_example)),
-        f"{one.row.training_cost:.1f}",
+        f"{one.row.train_seconds:.1f}" + ("" if one.row.comparable else f" {LOADED}"),
         *(value if isinstance(value, str) else number(value) for value in extra),
         *([_chosen(one)] if _has_candidates(report) else []),
     ]
 
 
 LEGEND = (
-    "± is the standard deviation over seeds. Brackets are 95% intervals over test users and seeds, of each row alone: whether "
-    "two rows differ is said by the paired differences above, which are narrower. "
-    "Parameters are embedding + dense. FLOPs are of a forward pass, a training example. `train s` is CPU time of all threads on "
-    "a CPU, wall time on an accelerator."
+    "± is the standard deviation over seeds. Brackets are 95% intervals over test users and seeds together, of each row alone: "
+    "whether two rows differ is said by the paired differences above, which are narrower. Parameters are embedding + dense. "
+    "FLOPs are of a forward pass, per training example. `train s` is CPU time of all threads on a CPU, wall time on an "
+    f"accelerator; {LOADED} marks runs that began on a machine with more work than cores, whose times may be compared "
+    "with nothing."
 )
 
 
@@ -115,7 +112,7 @@ def to_markdown(report: Report) -> str:
         f"# {report.study.title}: {identity.dataset} @ {identity.split}",
         report.study.question,
         f"{facts.examples['test']:,} test examples, the same for every row. Split hash {facts.split_hash[:12]}.",
-        "\n".join(f"- {line}" for line in report.statements),
+        "\n".join(f"- {line}" for line in sentences(report.statements)),
         "\n".join(markdown_table(rows)),
         LEGEND,
         f"Made by `{report.command}`.",
@@ -123,39 +120,7 @@ def to_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def entry(report: Report, one: Measurement) -> dict[str, Any]:
-    """Everything about a point as plain values."""
-    row = one.row
-    interval = ("point", "low", "high", "seed_sd")
-    return {
-        "series": one.point.series,
-        "at": one.point.at,
-        "model": one.point.model,
-        "family": row.family,
-        "settings": list(one.point.settings),
-        "chosen": list(one.chosen),
-        "rates": list(one.point.rates),
-        "at_edge": one.at_edge,
-        "config_hash": row.config_hash,
-        "seeds": list(row.seeds),
-        **{metric: {key: getattr(getattr(row, metric), key) for key in interval} for metric in METRICS},
-        "request_gauc_seeds": list(row.request_gauc_seeds),
-        "auc_seeds": list(row.auc_seeds),
-        **row.means,
-        "parameters_embedding": row.parameters_embedding,
-        "parameters_dense": row.parameters_dense,
-        "flops_per_example": row.flops_per_example,
-        "train_seconds": row.train_seconds,
-        "train_cpu_seconds": row.train_cpu_seconds,
-        "examples_per_second": row.examples_per_second,
-        "latency_ms": row.latency_ms,
-        "peak_memory_mb": row.peak_memory_mb,
-        "best_epochs": list(row.best_epochs),
-        "columns": report.columns[one.point.label],
-    }
-
-
-def to_json(report: Report, figures: list[str]) -> str:
+def to_record(report: Report, figures: tuple[str, ...]) -> StudyRecord:
     """The whole finding.
 
     Args:
@@ -163,51 +128,47 @@ def to_json(report: Report, figures: list[str]) -> str:
     """
     study, finding = report.study, report.finding
     identity = finding.measurements[0].records[0].identity
-    content = {
-        "study": study.name,
-        "title": study.title,
-        "question": study.question,
-        "axis": study.axis,
-        "dataset": identity.dataset,
-        "split": identity.split,
-        "size": report.scope.size,
-        "models": list(report.scope.models),
-        "seeds": len(finding.measurements[0].row.seeds),
-        "command": report.command,
-        "headline": finding.headline,
-        "statements": list(report.statements),
-        "figures": figures,
-        "rows": [entry(report, one) for one in finding.measurements],
-        "comparisons": [
-            {
-                "one": c.one.point.label,
-                "other": c.other.point.label,
-                **dataclasses.asdict(c.difference),
-            }
-            for c in finding.comparisons
-        ],
+    return StudyRecord(
+        study=study.name,
+        title=study.title,
+        question=study.question,
+        axis=study.axis,
+        dataset=identity.dataset,
+        split=identity.split,
+        size=report.scope.size,
+        models=report.scope.models,
+        seeds=len(finding.measurements[0].row.seeds),
+        command=report.command,
+        headline=finding.headline,
+        margin=finding.measured.margin,
+        statements=report.statements,
+        figures=figures,
+        points=tuple(_point(report, one) for one in finding.measurements),
+        comparisons=tuple(
+            Compared(one.one.point.label, one.other.point.label, metric, one.difference, one.verdict, one.at_once)
+            for metric, comparisons in finding.pairs.items()
+            for one in comparisons
+        ),
+    )
+
+
+def _point(report: Report, one: Measurement) -> PointOf:
+    columns: dict[str, str | float | None] = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in report.columns[one.point.label].items()
     }
-    return json.dumps(finite(rounded(content)), indent=1, allow_nan=False) + "\n"
+    point = one.point
+    return PointOf(point.series, point.at, point.factor, point.settings, one.chosen, point.rates, one.at_edge, one.row, columns)
 
 
 def to_csv(report: Report) -> str:
-    """One line a point, every number as it is kept."""
-    flat = [_flat(rounded(entry(report, one))) for one in report.finding.measurements]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return text.getvalue()
+    """One line a point, every number in full."""
+    return as_csv([flat(finite(_plain(rounded(_point(report, one))))) for one in report.finding.measurements])
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            result |= _flat(value, f"{prefix}{key}.")
-        else:
-            result[prefix + key] = " ".join(map(str, value)) if isinstance(value, list) else value
-    return result
+def _plain(point: PointOf) -> dict[str, Any]:
+    values = dataclasses.asdict(point)
+    return {name: value for name, value in values.items() if name != "row"} | values["row"]
 
 
 def write(report: Report) -> Path:
@@ -222,7 +183,7 @@ def write(report: Report) -> Path:
     texts = {
         "table.md": to_markdown(report),
         "table.csv": to_csv(report),
-        "study.json": to_json(report, [f"{name}.svg" for name in figures]),
+        "study.json": to_json(to_record(report, tuple(f"{name}.svg" for name in figures))),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -241,16 +202,8 @@ def show(report: Report, console: Console) -> None:
         values = cells(report, one)
         table.add_row(*(values[at] for at in kept))
     console.print(table)
-    for line in report.statements:
+    for line in sentences(report.statements):
         console.print(f"- {line}", highlight=False, markup=False)
-
-
-def _metrics(report: Report) -> tuple[Headline, Headline]:
-    return ("request_gauc", "auc") if report.finding.headline == "request_gauc" else ("auc", "request_gauc")
-
-
-def _place(one: Measurement) -> str:
-    return one.point.at if isinstance(one.point.at, str) else f"{one.point.at:g}"
 
 
 def _chosen(one: Measurement) -> str:

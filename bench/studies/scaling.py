@@ -7,8 +7,8 @@ the curve through the others would show how wrong it is for them.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,28 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import registry
+from ..analysis.comparison import HeadlineMetric
+from ..analysis.statements import Statement
+from ..analysis.study_statements import (
+    AtEqualFlops,
+    FewUsers,
+    HeldOut,
+    Loss,
+    NoMatch,
+    Otherwise,
+    Remark,
+    Trend,
+    Turn,
+)
 from ..errors import UserError
 from ..evaluation.cards import shown
-from ..evaluation.scaling import Means, Scaling, means, study
-from ..evaluation.stats import LEAST_USERS, Metric
+from ..evaluation.scaling import CLOSE, Fit, Means, Scaling, means, study
+from ..evaluation.stats import LEAST_USERS, Estimate, Metric
 from ..reporting.fits import Band, Curve, Panel, fits
+from ..reporting.study_words import brief
 from .figures import place
-from .grid import Comparison, Finding, Measurement, Point, Scope, Size, Study, rates
-from .scaling_words import brief, sentence
-from .words import against, by_series
+from .grid import Finding, Measurement, Point, Scope, Size, Study, rates
+from .said import against, by_series
 
 Grows = Literal["depth", "width", "embedding", "data"]
 
@@ -50,7 +63,7 @@ def points(scope: Scope) -> Iterable[Point]:
     for model in scope.models:
         for grows, sizes in _sizes(model, registry.info(model).config(), scope.size).items():
             for at, setting in sizes.items():
-                yield Point(f"{model} {grows}", at, model, (setting,), rates(model))
+                yield Point(f"{model} {grows}", at, model, (setting,), rates(model), grows)
 
 
 def _sizes(model: str, usual: Any, size: Size) -> dict[Grows, dict[float, str]]:
@@ -111,38 +124,39 @@ SIZE: Mapping[str, Axis] = {
 
 COSTS = (
     Axis("flops", training_flops, "FLOPs of training"),
-    Axis("seconds", lambda one: one.row.training_cost, "seconds of training"),
+    Axis("seconds", lambda one: one.row.train_seconds, "seconds of training"),
 )
 
 
 @dataclass(frozen=True)
-class Loss:
-    """Smaller is better."""
+class Measured:
+    """A loss, smaller is better."""
 
-    name: str
+    name: Loss
+    metric: Metric
     means: Means
     """By label of a point."""
     users: int
     """That it depends on."""
 
+    @property
+    def shown(self) -> str:
+        """As figures name it."""
+        return self.metric if self.metric == "logloss" else f"1 - {shown(self.metric)}"
 
-def losses(finding: Finding) -> list[Loss]:
+
+def losses(finding: Finding) -> list[Measured]:
     """Logloss, and what the headline metric leaves to 1."""
-    return [_loss(finding, "logloss"), _loss(finding, finding.headline)]
+    of_headline: Loss = "1 - auc" if finding.headline == "auc" else "1 - request_gauc"
+    named: tuple[tuple[Loss, Metric], ...] = (("logloss", "logloss"), (of_headline, finding.headline))
+    return [
+        Measured(name, metric, means(comparison), comparison.users)
+        for name, metric in named
+        for comparison in (finding.measured.comparisons[metric],)
+    ]
 
 
-def _loss(finding: Finding, metric: Metric) -> Loss:
-    comparison = finding.measured.comparisons[metric]
-    name = metric if metric == "logloss" else f"1 - {shown(metric)}"
-    return Loss(name, means(comparison), comparison.users)
-
-
-def grows(one: Measurement) -> str:
-    """depth, width, embedding or data."""
-    return one.point.series.removeprefix(f"{one.point.model} ")
-
-
-def scaling(group: Sequence[Measurement], loss: Loss, axis: Axis) -> Scaling | None:
+def scaling(group: Sequence[Measurement], loss: Measured, axis: Axis) -> Scaling | None:
     """Of a series along an axis; None if it hardly moves along it."""
     x = [float(axis.value(one)) for one in group]
     if min(x) <= 0 or max(x) / min(x) < LEAST_SPAN:
@@ -150,35 +164,63 @@ def scaling(group: Sequence[Measurement], loss: Loss, axis: Axis) -> Scaling | N
     return study(x, loss.means.part([one.row.label for one in group]))
 
 
-def statements(finding: Finding) -> Iterable[str]:
+def statements(finding: Finding) -> Iterable[Statement]:
     every = losses(finding)
     if every[0].users < LEAST_USERS:
-        yield f"Fewer than {LEAST_USERS} test users: no interval can be trusted, and nothing is said of scaling."
+        yield FewUsers(LEAST_USERS)
         return
     for series, group in finding.series.items():
-        axis = SIZE[grows(group[0])]
-        found = scaling(group, every[0], axis)
-        yield sentence(series, every[0].name, axis.label, found)
-        others: dict[str, list[str]] = {}
-        for loss, other in itertools.product(every, (axis, *COSTS)):
-            if (loss, other) != (every[0], axis):
-                others.setdefault(brief(scaling(group, loss, other)), []).append(f"{loss.name} over {other.label}")
-        said = "; ".join(f"{outcome} ({', '.join(where)})" for outcome, where in others.items())
-        yield f"{series}, otherwise: {said}."
+        axis = SIZE[group[0].point.factor]
+        yield trend(series, every[0].name, axis.label, scaling(group, every[0], axis))
+        others = [pair for pair in itertools.product(every, (axis, *COSTS)) if pair != (every[0], axis)]
+        yield Otherwise(
+            series, tuple(trend(series, loss.name, other.label, scaling(group, loss, other)) for loss, other in others)
+        )
     yield from by_series(finding)
-    yield from _at_equal_data(finding)
-    yield from _at_equal_flops(finding)
-    yield (
-        "Intervals of scaling are over seeds and test users together; slopes are for a tenfold size. FLOPs of training are three "
-        "times those of a forward pass, for every example of every epoch; epochs differ, because training stops by validation."
+    for metric in finding.pairs:
+        yield from _at_equal_data(finding, metric)
+        yield from _at_equal_flops(finding, metric)
+    yield Remark("training flops")
+
+
+def trend(series: str, loss: Loss, axis: str, found: Scaling | None) -> Trend:
+    """What a fit shows of one series along an axis; None: it hardly moves along it."""
+    if found is None:
+        return Trend(series, loss, axis, "still", "", math.nan, math.nan, None, "constant", (), None, None, (), None)
+    best = found.fits[found.shape] if found.outcome == "law" else None
+    rivals = [fit.shape for fit in found.fits.values() if best and fit is not best and fit.aicc <= best.aicc + CLOSE]
+    held = found.held_out
+    return Trend(
+        series=series,
+        loss=loss,
+        axis=axis,
+        outcome=found.outcome,
+        reason=found.reason,
+        first=float(found.x[0]),
+        last=float(found.x[-1]),
+        slope=found.slope,
+        shape=found.shape,
+        parameters=best.parameters if best else (),
+        exponent=found.exponent if best and found.shape == "power law" else None,
+        turn=_turn(best, found.x) if best and found.shape == "parabola" else None,
+        rivals=tuple(rivals),
+        held_out=HeldOut(held.predicted, held.observed, held.error) if held is not None else None,
     )
 
 
-def _at_equal_data(finding: Finding) -> Iterable[str]:
+def _turn(fit: Fit, x: np.ndarray) -> Turn:
+    """Where a parabola over sizes x turns."""
+    _, b, c = (one.value for one in fit.parameters)
+    ends = np.quantile(-fit.drawn[:, 1] / (2 * fit.drawn[:, 2]), [0.025, 0.975])
+    at, low, high = np.exp(np.clip([-b / (2 * c), *ends], -100, 100)).tolist()
+    return Turn(c > 0, Estimate(at, low, high), bool(x[0] < at < x[-1]))
+
+
+def _at_equal_data(finding: Finding, metric: HeadlineMetric) -> Iterable[Statement]:
     """Every generative ranker against the first classical one, on each share of the training examples that both have."""
     by_model: dict[str, dict[str | float, Measurement]] = {}
     for one in finding.measurements:
-        if grows(one) == "data":
+        if one.point.factor == "data":
             by_model.setdefault(one.point.model, {})[one.point.at] = one
     families = {model: next(iter(group.values())).row.family for model, group in by_model.items()}
     classical = next((model for model, family in families.items() if family == "classical"), None)
@@ -186,43 +228,35 @@ def _at_equal_data(finding: Finding) -> Iterable[str]:
         if classical is None or family != "generative":
             continue
         pairs = [(one, by_model[classical][at]) for at, one in by_model[model].items() if at in by_model[classical]]
-        found = finding.measured.differences(finding.headline, [(one.row.label, other.row.label) for one, other in pairs])
-        compared = [Comparison(finding.headline, one, other, value) for (one, other), value in zip(pairs, found, strict=True)]
-        if compared:
-            line = against(model, finding, compared, f"{classical} with the same share of the training examples")
-            yield f"{line} These intervals hold for all of this line at once."
+        if pairs:
+            reference = f"{classical} with the same share of the training examples"
+            yield against(model, finding.compare(metric, pairs), reference)
 
 
-def _at_equal_flops(finding: Finding) -> Iterable[str]:
+def _at_equal_flops(finding: Finding, metric: HeadlineMetric) -> Iterable[Statement]:
     """Who is ahead where two models cost the same: of points on all data, the most expensive pair."""
     by_model: dict[str, list[Measurement]] = {}
     for one in finding.measurements:
-        if grows(one) != "data":
+        if one.point.factor != "data":
             by_model.setdefault(one.point.model, []).append(one)
-    flops = functools.cache(lambda label: training_flops(next(m for m in finding.measurements if m.row.label == label)))
+    flops = {one.row.label: training_flops(one) for one in finding.measurements}
     matched: list[tuple[Measurement, Measurement]] = []
     for (first, ours), (second, theirs) in itertools.combinations(by_model.items(), 2):
-        costs = [[flops(one.row.label) for one in group] for group in (ours, theirs)]
+        costs = [[flops[one.row.label] for one in group] for group in (ours, theirs)]
         if max(map(min, costs)) > min(map(max, costs)):
             continue
         near = [
             (one, other)
             for one, other in itertools.product(ours, theirs)
-            if 1 / NEAR <= flops(one.row.label) / flops(other.row.label) <= NEAR
+            if 1 / NEAR <= flops[one.row.label] / flops[other.row.label] <= NEAR
         ]
-        if not near:
-            yield f"{first} and {second} overlap in FLOPs of training, but no two points are within 10%: nothing is claimed."
-            continue
-        matched.append(max(near, key=lambda pair: flops(pair[0].row.label)))
-    found = finding.measured.differences(finding.headline, [(one.row.label, other.row.label) for one, other in matched])
-    for (one, other), apart in zip(matched, found, strict=True):
-        verdict = f"{(one if apart.low > 0 else other).point.model} is ahead" if apart.shown else "no difference is shown"
-        yield (
-            f"At equal FLOPs of training ({flops(one.row.label):.2g} and {flops(other.row.label):.2g}), "
-            f"{shown(finding.headline)} of {one.point.label} minus {other.point.label}: {apart.value:+.4f} [{apart.low:+.4f}, "
-            f"{apart.high:+.4f}], "
-            f"paired{' and for all such pairs at once' if len(matched) > 1 else ''}; {verdict}."
-        )
+        if near:
+            matched.append(max(near, key=lambda pair: flops[pair[0].row.label]))
+        elif metric == finding.headline:
+            yield NoMatch(first, second)
+    for found in finding.compare(metric, matched):
+        one, other = found.one.row.label, found.other.row.label
+        yield AtEqualFlops(one, other, metric, (flops[one], flops[other]), found.difference, found.verdict, found.at_once)
 
 
 def figures(finding: Finding) -> Mapping[str, Figure]:
@@ -232,18 +266,18 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
             panels = [
                 _panel(what, group, loss, axis or SIZE[what])
                 for what, group in itertools.groupby(
-                    sorted(finding.series.values(), key=lambda group: list(SIZE).index(grows(group[0]))),
-                    key=lambda group: grows(group[0]),
+                    sorted(finding.series.values(), key=lambda group: list(SIZE).index(group[0].point.factor)),
+                    key=lambda group: group[0].point.factor,
                 )
             ]
-            name = f"{loss.name.removeprefix('1 - ').lower()}-by-{axis.name if axis else 'size'}"
-            title = f"{place(finding)}: {loss.name} by {axis.label if axis else 'what grows'}"
-            intervals = "95%, seeds and users; what moves a panel alike is taken out"
-            drawn[name] = fits(title, f"test {loss.name} (lower is better)", panels, intervals)
+            name = f"{loss.metric}-by-{axis.name if axis else 'size'}"
+            title = f"{place(finding)}: {loss.shown} by {axis.label if axis else 'size'}"
+            intervals = "95%, seeds and users, without what moves all points of a panel together"
+            drawn[name] = fits(title, f"test {loss.shown} (lower is better)", panels, intervals)
     return drawn
 
 
-def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: Loss, axis: Axis) -> Panel:
+def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: Measured, axis: Axis) -> Panel:
     groups = [sorted(group, key=axis.value) for group in series]
     every = loss.means.part([one.row.label for group in groups for one in group])
     # Other users would move all points of a panel together, far more than they would change its shape.
@@ -251,7 +285,7 @@ def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: Loss, axis:
     return Panel(what, axis.label, tuple(_curve(group, loss, axis, shift) for group in groups))
 
 
-def _curve(group: Sequence[Measurement], loss: Loss, axis: Axis, shift: np.ndarray) -> Curve:
+def _curve(group: Sequence[Measurement], loss: Measured, axis: Axis, shift: np.ndarray) -> Curve:
     found = scaling(group, loss, axis)
     x = np.array([float(axis.value(one)) for one in group])
     own = loss.means.part([one.row.label for one in group])
@@ -260,7 +294,16 @@ def _curve(group: Sequence[Measurement], loss: Loss, axis: Axis, shift: np.ndarr
     if found is not None and found.slope is not None:
         at, shown = np.geomspace(found.x[0], found.x[-1], 60), found.outcome != "no scaling shown"
         band = Band(at, *found.band(found.shape if shown else "constant", at, shift), shown)
-    return Curve(group[0].point.model, group[0].row.family, x, own.y, low, high, brief(found), band)
+    return Curve(
+        group[0].point.model,
+        group[0].row.family,
+        x,
+        own.y,
+        low,
+        high,
+        brief(trend(group[0].point.series, loss.name, axis.label, found)),
+        band,
+    )
 
 
 STUDY = Study(

@@ -11,7 +11,7 @@ from ..evaluation.cards import shown
 from ..reporting.ladder import ladder
 from .figures import place, rung
 from .grid import Finding, Point, Scope, Study, against, retuned
-from .words import by_series
+from .said import by_series
 
 KINDS = ("none", "history", "request")
 

@@ -5,22 +5,34 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rankbench.bench.analysis import leaderboard, study
+from rankbench.bench.analysis.study import StudyRecord
+from rankbench.bench.analysis.study_statements import PartOfStudy, Remark
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import leaderboard, plots, tables
+from rankbench.bench.reporting import plots, tables
 from rankbench.bench.reporting.plots import quality, slices
 from support.records import predictions, record
 
 MODELS = (("hstu", "generative", 1.0), ("din", "classical", 1.02), ("dnn", "classical", 0.6), ("ctr", "floor", 0.2))
-STUDY = {
-    "study": "heads",
-    "dataset": "toy",
-    "split": "global-time",
-    "title": "Scoring heads",
-    "question": "Which head is best?",
-    "statements": ["No head is told from <dot>."],
-    "command": "rankbench study heads --dataset toy",
-}
+STUDY = StudyRecord(
+    study="heads",
+    title="Scoring heads",
+    question="Which head is best, and is it <dot>?",
+    axis="head",
+    dataset="toy",
+    split="global-time",
+    size="small",
+    models=("hstu",),
+    seeds=2,
+    command="rankbench study heads --dataset toy",
+    headline="request_gauc",
+    margin=0.002,
+    statements=(PartOfStudy(("hstu, late",)), Remark("odds")),
+    figures=("heads.svg",),
+    points=(),
+    comparisons=(),
+)
 
 
 def results(root: Path) -> Path:
@@ -30,17 +42,20 @@ def results(root: Path) -> Path:
             for seed in (0, 1):
                 frame = predictions(skill, seed)
                 store.write(record(model, frame, seed, family), frame)
-        board = leaderboard.build(View.of(store, "toy", "global-time"))
-        folder = store.board_folder("toy", "global-time")
+        (group,) = View.of(store).groups()
+        board = leaderboard.build(group)
+        folder = store.board_folder(group.place)
         tables.write(board, folder)
         plots.save(quality.intervals(board), folder / "request_gauc")
-        plots.save(slices.slices(board), folder / "slices")
-    figure = (store.board_folder("toy", "global-time") / "request_gauc.svg").read_text()
-    study = root / "studies/heads/toy@global-time"
-    study.mkdir(parents=True)
-    (study / "study.json").write_text(json.dumps(STUDY))
-    (study / "table.md").write_text("# Heads\n\nSaid above.\n\n| head | AUC |\n|---|---|\n| <script> | 0.7 |\n\nEnd.\n")
-    (study / "heads.svg").write_text(figure)
+        drawn = slices.slices(board, "request_gauc")
+        assert drawn is not None
+        plots.save(drawn, folder / "slices-request_gauc")
+    figure = (folder / "request_gauc.svg").read_text()
+    made = root / "studies/heads/toy@global-time"
+    made.mkdir(parents=True)
+    (made / "study.json").write_text(study.to_json(STUDY))
+    (made / "table.md").write_text("# Heads\n\nSaid above.\n\n| head | AUC |\n|---|---|\n| <script> | 0.7 |\n\nEnd.\n")
+    (made / "heads.svg").write_text(figure)
     sweep = root / "sweeps/toy@global-time"
     sweep.mkdir(parents=True)
     (sweep / "trials.csv").write_text("trial,value\n0,0.7\n1,0.71\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,10 @@ from .names import name_in, read_keys
 
 if TYPE_CHECKING:
     from .schema import DataRoots, RawLog
+
+
+MARGIN = 0.002
+"""Differences of a metric of at most this matter to nobody, unless a data set's card says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class DatasetCard:
     default_split: str
     loader: str
     """`module:function` within this package; the function takes DataRoots and returns a RawLog."""
+    margin: float = MARGIN
+    """Up to which difference of a metric two models count as equivalent."""
 
 
 DATASETS: dict[str, DatasetCard] = {
@@ -90,7 +97,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
             return _function("table:load_table")(path, keys)
         if keys["source"] != "simulator":
             raise unknown_name(f"source in {path}", str(keys["source"]), ["simulator"])
-        settings = {key: value for key, value in keys.items() if key not in ("source", "name")}
+        settings = {key: value for key, value in keys.items() if key not in ("source", "name", "margin")}
         return _function("simulator:load_yaml")(settings, name_in(path, keys))
     from .files import is_file
 
@@ -130,6 +137,21 @@ def files_behind(dataset: str) -> list[Path]:
         return [path, *(file for key, names in entries for file in files_of(path.parent, names, key) if is_file(file))]
     except UserError:
         return [path]  # a simulator, or the loader will say what is wrong
+
+
+def margin_of(dataset: str) -> float:
+    """Up to which difference of a metric two models count as equivalent: by the card of a registered data set, or the key
+    `margin` of a YAML file.
+
+    Raises:
+        UserError: the YAML file cannot be read, or its margin is no number of at least 0.
+    """
+    if not is_description(dataset):
+        return DATASETS[dataset].margin if dataset in DATASETS else MARGIN
+    margin = read_keys(Path(dataset)).get("margin", MARGIN)
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf:
+        raise UserError(f"data set file {dataset}: margin must be a number of at least 0, not {margin!r}")
+    return float(margin)
 
 
 def _function(reference: str) -> Any:

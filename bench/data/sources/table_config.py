@@ -62,6 +62,8 @@ class TableConfig:
     item_features: list = field(default_factory=list)
     context_features: list = field(default_factory=list)
     default_split: str = "global-time"
+    margin: float = 0.002
+    """Up to which difference of a metric two models count as equivalent; read by sources.margin_of."""
     licence: str = "not stated"
     citation: str = "none"
 

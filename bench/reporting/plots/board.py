@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
-from ..details import Details
-from ..leaderboard import Board, by_metric
-from ..measured import HEADLINES
+from ...analysis.details import Details
+from ...analysis.leaderboard import Board
 from .calibration import calibration
 from .cost import FLOPS, PARAMETERS, TIME, against
 from .learning import learning
@@ -16,39 +14,42 @@ from .slices import slices
 from .style import save
 
 CAPTIONS = {
-    "request_gauc": "Request GAUC on the test examples: 95% intervals over users and seeds",
-    "auc": "AUC on the test examples: 95% intervals over users and seeds",
-    "request_gauc-against-time": "Request GAUC against training time",
-    "auc-against-time": "AUC against training time",
+    "request_gauc": "Ranking within a request: intervals over users and seeds, and paired differences to the best",
+    "auc": "AUC: intervals over users and seeds, and paired differences to the best",
+    "slices-request_gauc": "Ranking within a request, by what training knew of user and item",
+    "slices-auc": "AUC, by what training knew of user and item",
+    "against-time": "Quality against training time, of runs whose times may be compared",
     "against-flops": "Quality against the arithmetic of a forward pass",
     "against-parameters": "Quality against size",
-    "slices": "Parts of the test examples by what training knew of the user and the item, with 95% intervals",
     "calibration": "Whether probabilities are what they say",
     "learning-epochs": "Validation by epoch",
     "learning-seconds": "Validation by training time",
 }
 """Figure of a board -> what it shows, in the order of a report."""
 
-COSTS = {"against-flops": FLOPS, "against-parameters": PARAMETERS}
+COSTS = {"against-time": TIME, "against-flops": FLOPS, "against-parameters": PARAMETERS}
 
 
 def write(board: Board, details: Details, folder: Path) -> list[Path]:
-    """All figures of a board in `folder`: of request GAUC, where it is defined, and of AUC; further ones of the headline alone.
+    """All figures of a board in `folder`: quality and slices by each metric of the verdicts, the others by the headline.
 
-    What there is nothing to draw for is left out.
+    What there is nothing to draw for is left out, and goes if it is there from an earlier board.
     """
     paths = []
-    for metric in HEADLINES:
-        if not any(math.isnan(getattr(row, metric).point) for row in board.rows):
-            seen = by_metric(board, metric)
-            paths += save(intervals(seen), folder / metric) + save(against(seen, TIME), folder / f"{metric}-against-time")
+    for metric in board.headlines:
+        paths += save(intervals(board.by(metric)), folder / metric)
+        drawn = slices(board, metric)
+        if drawn is not None:
+            paths += save(drawn, folder / f"slices-{metric}")
     for name, cost in COSTS.items():
         if len(cost.drawn(board)) > 1:
             paths += save(against(board, cost), folder / name)
-    paths += save(slices(board), folder / "slices")
     if details.reliability:
         paths += save(calibration(board, details.reliability), folder / "calibration")
     if any(row.label in details.curves and row.family != "floor" for row in board.rows):
         paths += save(learning(board, details.curves, "epoch"), folder / "learning-epochs")
         paths += save(learning(board, details.curves, "seconds"), folder / "learning-seconds")
+    for path in [*folder.glob("*.svg"), *folder.glob("*.png")]:
+        if path not in paths:
+            path.unlink()
     return paths

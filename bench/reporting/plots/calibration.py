@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ...analysis.leaderboard import Board
 from ...evaluation.reliability import Reliability
-from ..leaderboard import Board
 from . import style
 from .style import COLOURS, STYLE
 

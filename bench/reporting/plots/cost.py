@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+from ...analysis.comparison import Row
+from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
-from ..leaderboard import Board
-from ..measured import Row
 from . import style
 from .naming import name_points
 from .style import COLOURS, MARKERS, STYLE
@@ -32,10 +32,13 @@ class Cost:
     of: Callable[[Row], float]
     floors: bool
     """Whether floors are drawn too."""
+    timed: bool = False
+    """It is a time: only rows whose times may be compared are drawn."""
 
     def drawn(self, board: Board) -> list[Row]:
         """The rows that have a place on a log axis, best first."""
-        return [row for row in board.rows if self.of(row) > 0 and (self.floors or row.family != "floor")]
+        rows = [row for row in board.rows if row.comparable or not self.timed]
+        return [row for row in rows if self.of(row) > 0 and (self.floors or row.family != "floor")]
 
 
 def _clock(board: Board) -> str:
@@ -43,8 +46,8 @@ def _clock(board: Board) -> str:
     return f"training time in seconds{clock}, mean over seeds"
 
 
-TIME = Cost("training time", _clock, lambda row: max(row.training_cost, SECONDS_FLOOR), True)
-FLOPS = Cost("arithmetic", lambda _: "FLOPs of a forward pass, a training example", lambda row: row.flops_per_example, False)
+TIME = Cost("training time", _clock, lambda row: max(row.train_seconds, SECONDS_FLOOR), True, True)
+FLOPS = Cost("arithmetic", lambda _: "FLOPs of a forward pass, per training example", lambda row: row.flops_per_example, False)
 PARAMETERS = Cost(
     "size",
     lambda _: "trained numbers, embedding tables included",
@@ -71,8 +74,9 @@ def against(board: Board, cost: Cost) -> Figure:
             if found.point < edge:
                 axes.plot([paid], [edge], "v", color=colour, markersize=5, clip_on=False)
                 continue
-            axes.plot([paid, paid], [found.low, found.high], color=colour, linewidth=1, alpha=0.6)
-            face = colour if row.tied else "white"
+            if style.known(found):
+                axes.plot([paid, paid], [found.low, found.high], color=colour, linewidth=1, alpha=0.6)
+            face = colour if style.tied(board, row) else "white"
             axes.plot([paid], [found.point], MARKERS[row.family], color=colour, markerfacecolor=face, markersize=6, zorder=3)
         corners = _corners([(cost.of(row), style.interval(board, row).point) for row in front(board, rows, cost)])
         axes.plot(*zip(*corners, strict=True), color="black", linewidth=0.9, alpha=0.45, zorder=1)
@@ -86,13 +90,13 @@ def against(board: Board, cost: Cost) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         handles = [
             Line2D([], [], color="black", linewidth=1, alpha=0.6, label="95% interval over users and seeds"),
-            Line2D([], [], color="black", linewidth=0.9, alpha=0.45, label="no row is better in both"),
-            Line2D([], [], color="black", marker="o", linestyle="", label="filled: tied with the best"),
+            Line2D([], [], color="black", linewidth=0.9, alpha=0.45, label="rows that no other row beats in both"),
+            Line2D([], [], color="black", marker="o", linestyle="", label="filled: may be the best"),
         ]
         if others:
             axes.axhline(style.interval(board, others[0]).point, color=COLOURS["floor"], linestyle=":", linewidth=1, zorder=0.9)
             handles.append(Line2D([], [], color=COLOURS["floor"], linestyle=":", label=f"best of the others: {others[0].label}"))
-        style.legend(figure, rows, handles)
+        style.legend(figure, rows, handles, columns=3)
         name_points(figure, axes, board, points, corners)
         return figure
 

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from ...analysis.details import Curve
+from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
 from ...records.schema import Point
-from ..details import Curve
-from ..leaderboard import Board
 from . import style
 from .style import COLOURS, STYLE
 

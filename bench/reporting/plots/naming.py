@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 
-from ..leaderboard import Board
-from ..measured import Row
-from .style import COLOURS, DPI, interval
+from ...analysis.comparison import Row
+from ...analysis.leaderboard import Board
+from .style import COLOURS, DPI, interval, known
 
 LEADER = 9
 """Points between a marker and its name from which on a line joins them."""
@@ -40,9 +40,8 @@ def name_points(
     markers: list[Bbox] = []
     for row, seconds, height in points:
         found = interval(board, row)
-        (x, low), (_, middle), (_, high) = axes.transData.transform(
-            [(seconds, found.low), (seconds, height), (seconds, found.high)]
-        )
+        ends = (found.low, found.high) if known(found) else (height, height)
+        (x, low), (_, middle), (_, high) = axes.transData.transform([(seconds, ends[0]), (seconds, height), (seconds, ends[1])])
         markers.append(Bbox([[x - size, middle - size], [x + size, middle + size]]))
         taken.append(Bbox([[x - pixels, low], [x + pixels, max(low, high)]]))
     names: list[Bbox] = []

@@ -1,8 +1,10 @@
-"""Where a model is good: for users and items that training knew, and for those that it did not."""
+"""Where models differ: by what training knew of the user and of the item."""
 
 from __future__ import annotations
 
 import math
+from itertools import groupby
+from textwrap import fill
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -10,63 +12,85 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ...analysis.comparison import HeadlineMetric, Row
+from ...analysis.leaderboard import Board
+from ...analysis.parts import Part
 from ...evaluation.cards import shown
-from ...evaluation.stats import Estimate
-from ..leaderboard import Board
-from ..measured import Row
+from ...evaluation.slices import PARTS
+from ...evaluation.stats import LEAST_USERS
 from . import style
 from .style import COLOURS, MARKERS, STYLE
 
+KINDS = {
+    "user_events": "events of the user in training",
+    "user_gap_days": "days since the user's last event in training",
+    "item_events": "events of the item in training",
+}
+"""Column that a slice is made by -> what it is about."""
 
-def slices(board: Board) -> Figure:
-    """The headline metric of every row with its interval on parts of the test examples, a panel each, without empty parts."""
+APART = 0.22
+"""Between the marks of one slice."""
+
+
+def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
+    """The best row of each family on each slice with its interval, and beside it the paired difference of the best generative and
+    the best classical row. None where no slice has enough users."""
+    found = [part for part in board.parts if part.metric == metric and part.n]
+    rows = [row for family in ("generative", "classical", "floor") if (row := board.best(family, metric)) is not None]
+    if not any(part.trusted for part in found):
+        return None
     with matplotlib.rc_context(STYLE):
-        rows = board.rows[::-1]
-        names = [name for name, part in board.rows[0].slices.items() if part.n]
-        lines = max(1, -(-len(names) // style.PANELS))
-        title = f"{shown(board.headline)} on parts of the test, mean over seeds"
-        figure = style.titled(board, title, 0.9 + lines * (0.7 + 0.17 * len(rows)))
-        grid = figure.subplots(lines, style.PANELS, sharey=True, squeeze=False)
-        for panel, name in zip(grid.flat, names, strict=False):
-            _panel(panel, board, rows, name)
-        for panel in list(grid.flat)[len(names) :]:
-            panel.remove()
-        grid[0, 0].set_yticks(range(len(rows)), [_short(row.label) for row in rows])
-        grid[0, 0].set_ylim(-0.7, len(rows) - 0.3)
-        others = [
-            Line2D([], [], color="black", marker="<", linestyle="", label="left of the axis"),
-            Line2D([], [], color="black", linewidth=1.5, alpha=0.45, label="95% interval over users and seeds"),
-            Line2D([], [], color="black", linestyle=":", linewidth=1, label="best row of the whole test (right is better)"),
+        groups = [(kind, list(group)) for kind, group in groupby(found, key=lambda part: PARTS[part.name].column)]
+        lines = sum(len(group) + 1 for _, group in groups)
+        figure = style.titled(board, f"{shown(metric)} by slice of the test examples", 1.6 + 0.36 * lines)
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+        y, ticks = 0.0, []
+        for kind, group in groups:
+            left.annotate(KINDS[kind], (0, y + 0.5), (4, 0), left.get_yaxis_transform(), "offset points", va="center").set(
+                fontsize=8, fontweight="bold", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}
+            )
+            y += 1
+            for part in group:
+                ticks.append((y + 0.5, f"{part.name}\nn = {part.n:,}"))
+                _part(left, right, part, rows, y + 0.5)
+                y += 1
+        left.set_yticks([place for place, _ in ticks], [name for _, name in ticks], fontsize=7)
+        left.set_ylim(y + 0.1, -0.1)
+        right.tick_params(axis="y", left=False, labelleft=False)
+        right.axvspan(-board.margin, board.margin, color="#DDDDDD", zorder=0.5, linewidth=0)
+        right.axvline(0, color="black", linewidth=0.8, zorder=0.9)
+        for axes in (left, right):
+            axes.grid(axis="y", visible=False)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        left.set_xlabel(f"test {shown(metric)} (higher is better)")
+        right.set_xlabel("best generative minus classical")
+        handles = [
+            Line2D([], [], color=COLOURS[row.family], marker=MARKERS[row.family], linestyle="", label=fill(row.label, 44))
+            for row in rows
         ]
-        style.legend(figure, rows, others)
+        handles += [
+            Line2D([], [], color="black", linewidth=2, alpha=0.45, label="95% over users and seeds"),
+            Line2D([], [], color="black", marker="D", markerfacecolor="white", linestyle="", label="hollow: not settled"),
+            Line2D([], [], color="#DDDDDD", linewidth=6, label=f"equivalent: within ±{board.margin:g}"),
+        ]
+        figure.legend(handles=handles, loc="outside lower left", ncols=2, columnspacing=1.2, handletextpad=0.4)
         return figure
 
 
-def _panel(panel: Axes, board: Board, rows: tuple[Row, ...], name: str) -> None:
-    found: dict[str, Estimate] = {row.label: getattr(row.slices[name], board.headline) for row in rows}
-    panel.set_title(f"{name}\nn = {rows[0].slices[name].n:,}", fontsize=8)
-    panel.tick_params(labelsize=7)
-    known = [
-        (row, found[row.label].value, found[row.label].value) for row in board.rows if not math.isnan(found[row.label].value)
-    ]
-    if not known:
-        panel.text(0.5, 0.5, "not defined", transform=panel.transAxes, ha="center", va="center", fontsize=8)
-        panel.set_xticks([])
+def _part(left: Axes, right: Axes, part: Part, rows: list[Row], y: float) -> None:
+    """Of too few users, nothing is drawn: a value without an interval says nothing."""
+    if not part.trusted:
+        text = left.annotate(f"fewer than {LEAST_USERS} users", (0.02, y), xycoords=left.get_yaxis_transform(), va="center")
+        text.set(fontsize=7, color=COLOURS["floor"])
         return
-    edge, end = style.quality_limits(known)
-    panel.set_xlim(edge, end)
-    panel.xaxis.set_major_locator(MaxNLocator(3))
-    best = found[board.rows[0].label].value
-    if not math.isnan(best):
-        panel.axvline(best, color="black", linestyle=":", linewidth=1, zorder=0.9)
-    for y, row in enumerate(rows):
-        one, colour = found[row.label], COLOURS[row.family]
-        if one.value < edge:
-            panel.plot([edge], [y], "<", color=colour, markersize=4, clip_on=False)
-        elif not math.isnan(one.value):
-            panel.plot([one.low, one.high], [y, y], color=colour, linewidth=1.5, alpha=0.45, solid_capstyle="butt")
-            panel.plot([one.value], [y], MARKERS[row.family], color=colour, markersize=5)
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 30 else f"{label[:27]}..."
+    for at, row in enumerate(rows):
+        place, found, colour = y + APART * (at - (len(rows) - 1) / 2), part.values[row.label], COLOURS[row.family]
+        if not math.isnan(found.value):
+            left.plot([found.low, found.high], [place, place], color=colour, linewidth=2, alpha=0.45, solid_capstyle="butt")
+            left.plot([found.value], [place], MARKERS[row.family], color=colour, markersize=4, zorder=3)
+    for pair in part.pairs[:1]:
+        apart = pair.difference
+        if not math.isnan(apart.value):
+            right.plot([apart.low, apart.high], [y, y], color="black", linewidth=1.2)
+            face = "white" if pair.verdict == "not settled" else "black"
+            right.plot([apart.value], [y], "D", color="black", markerfacecolor=face, markersize=4.5, zorder=3)

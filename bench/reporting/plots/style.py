@@ -14,9 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ...analysis.comparison import Row
+from ...analysis.leaderboard import Board
 from ...evaluation.stats import ModelInterval
-from ..leaderboard import Board
-from ..measured import Row
 
 COLOURS = {"floor": "#595959", "classical": "#0072B2", "generative": "#D55E00"}
 MARKERS = {"floor": "s", "classical": "o", "generative": "^"}
@@ -46,7 +46,8 @@ def titled(board: Board, what: str, height: float) -> Figure:
     """An empty figure, `height` inches high, under the name of the board and what it shows."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    title = textwrap.fill(f"{board.dataset}@{board.split}: {what}", 86)
+    variant = f"+{board.variant}" if board.variant else ""
+    title = textwrap.fill(f"{board.dataset}@{board.split}{variant}: {what}", 86)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return figure
 
@@ -69,21 +70,31 @@ def panels(board: Board, what: str, rows: Sequence[Row], height: float, axis: st
     return figure, axes[: len(rows)]
 
 
-def legend(figure: Figure, rows: Sequence[Row], others: list[Line2D]) -> None:
+def legend(figure: Figure, rows: Sequence[Row], others: list[Line2D], columns: int = 4) -> None:
     """Below the axes, where it hides nothing."""
     families = [family for family in COLOURS if any(row.family == family for row in rows)]
     handles = [Line2D([], [], color=COLOURS[f], marker=MARKERS[f], linestyle="", label=f) for f in families]
-    figure.legend(handles=handles + others, loc="outside lower left", ncols=4, columnspacing=1.2, handletextpad=0.4)
+    figure.legend(handles=handles + others, loc="outside lower left", ncols=columns, columnspacing=1.2, handletextpad=0.4)
 
 
 def interval(board: Board, row: Row) -> ModelInterval:
     """Of the headline metric."""
-    return getattr(row, board.headline)
+    return row.quality[board.headline]
 
 
 def seeds(board: Board, row: Row) -> tuple[float, ...]:
     """Values of the headline metric."""
-    return getattr(row, f"{board.headline}_seeds")
+    return row.by_seed[board.headline]
+
+
+def known(found: ModelInterval) -> bool:
+    """Whether there is an interval: of one seed without others to borrow from, or of too few users, there is the whole range."""
+    return found.low > 0 or found.high < 1
+
+
+def tied(board: Board, row: Row) -> bool:
+    """Whether it may be the best by the headline metric."""
+    return row.quality[board.headline].among_best
 
 
 def quality_limits(spans: Sequence[tuple[Row, float, float]]) -> tuple[float, float]:
@@ -102,7 +113,8 @@ def headline_limits(board: Board, rows: Sequence[Row]) -> tuple[float, float]:
     spans = []
     for row in rows:
         found, values = interval(board, row), seeds(board, row)
-        spans.append((row, min(found.low, *values), max(found.high, *values)))
+        ends = (found.low, found.high) if known(found) else (found.point, found.point)
+        spans.append((row, min(*ends, *values), max(*ends, *values)))
     return quality_limits(spans)
 
 

@@ -1,9 +1,8 @@
 """Figures hide nothing: every name is there, inside the picture, and on no other name."""
 
 import dataclasses
-import math
 from collections.abc import Callable
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib
@@ -14,16 +13,16 @@ from matplotlib.path import Path as MplPath
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from rankbench.bench.analysis import leaderboard
+from rankbench.bench.analysis.details import Details, details
+from rankbench.bench.analysis.leaderboard import Board
 from rankbench.bench.evaluation import ranks
 from rankbench.bench.evaluation.reliability import Reliability
-from rankbench.bench.evaluation.stats import Estimate
 from rankbench.bench.records.schema import Point
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import leaderboard, plots
-from rankbench.bench.reporting.details import Details, details
-from rankbench.bench.reporting.leaderboard import Board
-from rankbench.bench.reporting.plots import cost, naming
+from rankbench.bench.reporting import plots
+from rankbench.bench.reporting.plots import cost, naming, style
 from rankbench.bench.reporting.plots.calibration import calibration
 from rankbench.bench.reporting.plots.learning import learning
 from rankbench.bench.reporting.plots.quality import intervals
@@ -51,20 +50,20 @@ LONG = {"params.dropout": 0.2, "params.units": [200, 80], "train.lr": 0.003, "tr
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Eleven models, four of them nearly on one spot, and one with a long list of changes."""
     store = Store(tmp_path_factory.mktemp("results"))
-    for (model, family, skill, seconds), seed in product((*MODELS, ("din", "classical", 0.65, 21.0)), (0, 1)):
-        frame = predictions(skill, seed)
-        made = record(model, frame, seed, family)
-        assert made.cost is not None
-        made = dataclasses.replace(made, cost=dataclasses.replace(made.cost, train_seconds=seconds))
-        if skill == 0.65:
-            identity = dataclasses.replace(made.identity, config_hash="ab" * 6)
-            made = dataclasses.replace(made, identity=identity, changed=LONG)
-        flops = 0.0 if family == "floor" else 1e4 * seconds
-        curve = tuple(
-            Point(epoch, 0.6, 0.5 + skill * epoch / 20, 0.5 + skill * epoch / 20, 0.6, epoch * seconds) for epoch in (1, 2, 3)
-        )
-        made = dataclasses.replace(made, cost=dataclasses.replace(made.cost, flops_per_example=flops), curve=curve)
-        store.write(made, frame)
+    for model, family, skill, seconds in (*MODELS, ("din", "classical", 0.65, 21.0)):
+        for seed in (0, 1):
+            frame = predictions(skill, seed)
+            made = record(model, frame, seed, family)
+            assert made.cost is not None
+            flops = 0.0 if family == "floor" else 1e4 * seconds
+            cost = dataclasses.replace(made.cost, train_seconds=seconds, train_cpu_seconds=seconds, flops_per_example=flops)
+            if skill == 0.65:
+                identity = dataclasses.replace(made.identity, config_hash="ab" * 6)
+                made = dataclasses.replace(made, identity=identity, changed=LONG)
+            curve = tuple(
+                Point(epoch, 0.6, 0.5 + skill * epoch / 20, 0.5 + skill * epoch / 20, 0.6, epoch * seconds) for epoch in (1, 2, 3)
+            )
+            store.write(dataclasses.replace(made, cost=cost, curve=curve), frame)
     return store
 
 
@@ -129,12 +128,12 @@ def test_no_name_hides_a_marker(board: Board) -> None:
     shared = [(text, box) for text, box in found if text.startswith("below the axis:")]
     # Two floors below the axis, of the same cost: their markers are one.
     assert [text.replace("\n", " ") for text, _ in shared] == [
-        "below the axis: " + " ".join(f"{row.label} ({row.request_gauc.point:.3f})" for row in board.rows[-2:])
+        "below the axis: " + " ".join(f"{row.label} ({row.quality['request_gauc'].point:.3f})" for row in board.rows[-2:])
     ]
     names += [box for _, box in shared]
     assert len(names) == len(board.rows) - 1
     for row in board.rows:
-        x, y = axes.transData.transform((row.train_seconds, row.request_gauc.point))
+        x, y = axes.transData.transform((row.train_seconds, row.quality["request_gauc"].point))
         assert not any(box.contains(x, y) for box in names), row.label
 
 
@@ -153,10 +152,10 @@ def test_the_front_is_what_no_row_beats_in_both(board: Board) -> None:
     rows = cost.FLOPS.drawn(board)
     kept = {row.label for row in cost.front(board, rows, cost.FLOPS)}
     for row in rows:
-        own = (-row.request_gauc.point, row.flops_per_example)
+        own = (-row.quality["request_gauc"].point, row.flops_per_example)
         beaten = any(
             other != own and all(one <= two for one, two in zip(other, own, strict=True))
-            for other in ((-row.request_gauc.point, row.flops_per_example) for row in rows)
+            for other in ((-row.quality["request_gauc"].point, row.flops_per_example) for row in rows)
         )
         assert (row.label not in kept) == beaten, row.label
 
@@ -180,37 +179,49 @@ def test_every_learnt_row_has_a_panel_of_learning(board: Board, found: Details) 
     assert learnt <= {text.replace(" ", "") for text in joined}
 
 
-def test_slices_have_a_dot_and_an_interval_for_each_row_and_part(board: Board) -> None:
-    figure = slices(board)
+def test_slices_have_a_mark_with_its_interval_for_each_family_and_part(board: Board) -> None:
+    figure = slices(board, "request_gauc")
+    assert figure is not None
     joined = _check_texts(figure)
-    names = [name for name, part in board.rows[0].slices.items() if part.n]
-    assert "user_events: 0 n = 1,200" in joined and len(figure.axes) == len(names)
-    for panel, name in zip(figure.axes, names, strict=True):
-        edge, _ = panel.get_xlim()
-        dots = {line.get_ydata()[0]: line.get_xdata()[0] for line in panel.lines if len(line.get_xdata()) == 1}
-        bars = {line.get_ydata()[0]: tuple(line.get_xdata()) for line in panel.lines if line.get_alpha() == 0.45}
-        for y, row in enumerate(board.rows[::-1]):
-            found = row.slices[name].request_gauc
-            assert dots[y] == max(found.value, edge), (name, row.label)
-            assert bars.get(y, (found.low, found.high)) == (found.low, found.high)
+    left, right = figure.axes
+    shown = [part for part in board.parts if part.metric == "request_gauc" and part.trusted]
+    assert "user_events: 0 n = 1,200" in joined and "fewer than 10 users" in joined
+    best = [row for family in ("generative", "classical", "floor") if (row := board.best(family, "request_gauc")) is not None]
+    marks = {line.get_xdata()[0] for line in left.lines if len(line.get_xdata()) == 1}
+    spans = {tuple(line.get_xdata()) for line in left.lines if len(line.get_xdata()) == 2}
+    for part in shown:
+        for row in best:
+            found = part.values[row.label]
+            assert found.value in marks and (found.low, found.high) in spans, (part.name, row.label)
+    differences = [line for line in right.lines if len(line.get_xdata()) == 1]
+    assert [line.get_xdata()[0] for line in differences] == [part.pairs[0].difference.value for part in shown]
+    hollow = [line.get_markerfacecolor() == "white" for line in differences]
+    assert hollow == [part.pairs[0].verdict == "not settled" for part in shown]
 
 
-def test_a_part_without_a_value_says_so(board: Board) -> None:
-    nothing = Estimate(math.nan, math.nan, math.nan)
-    name = "item_events: 0"
-    rows = tuple(
-        dataclasses.replace(row, slices=row.slices | {name: dataclasses.replace(row.slices[name], request_gauc=nothing)})
-        for row in board.rows
-    )
-    assert "not defined" in _check_texts(slices(dataclasses.replace(board, rows=rows)))
+def test_no_slice_with_enough_users_is_no_figure(board: Board) -> None:
+    few = tuple(dataclasses.replace(part, users=9) for part in board.parts)
+    assert slices(dataclasses.replace(board, parts=few), "auc") is None
+
+
+def test_the_main_figure_draws_the_paired_difference_beside_the_level(board: Board) -> None:
+    left, right = intervals(board).axes
+    spans = {tuple(line.get_xdata()) for line in right.lines if len(line.get_xdata()) == 2}
+    edge, end = right.get_xlim()
+    for row in board.rows[1:]:
+        found = row.quality["request_gauc"]
+        if found.difference >= edge:
+            assert (max(found.difference_low, edge), min(found.difference_high, end)) in spans, row.label
+    (band,) = right.patches
+    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((-board.margin, board.margin))
+    assert "difference" in right.get_xlabel() and "higher is better" in left.get_xlabel()
 
 
 def test_calibration_draws_what_was_found(board: Board, found: Details) -> None:
     figure = calibration(board, found.reliability)
     joined = _check_texts(figure)
-    assert (
-        len(figure.axes) == len(board.rows)
-        and f"ECE {board.rows[0].means['ece']:.3f} (floor {board.rows[0].means['ece_floor']:.3f})" in joined
+    assert len(figure.axes) == len(board.rows) and any(
+        text.startswith(f"ECE {board.rows[0].means['ece']:.3f} (floor") for text in joined
     )
     one = {"din": Reliability((0.2, 0.7), (0.3, 0.6), (0.2, 0.5), (0.4, 0.9), (100.0, 50.0))}
     (panel,) = calibration(board, one).axes
@@ -221,9 +232,9 @@ def test_calibration_draws_what_was_found(board: Board, found: Details) -> None:
 def test_far_floors_are_named_with_their_value_and_do_not_press_the_others(board: Board) -> None:
     low, _ = intervals(board).axes[0].get_xlim()
     rows = {row.label: row for row in board.rows}
-    assert rows["random"].request_gauc.point < low < rows["ctr"].request_gauc.point
+    assert rows["random"].quality["request_gauc"].point < low < rows["ctr"].quality["request_gauc"].point
     shown = [text.get_text() for text in intervals(board).axes[0].texts]
-    assert f"{rows['random'].request_gauc.point:.3f}, left of the axis" in shown
+    assert f"{rows['random'].quality['request_gauc'].point:.3f}, left of the axis" in shown
 
 
 def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: Board, found: Details, tmp_path: Path) -> None:
@@ -236,16 +247,40 @@ def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: 
 
 
 def test_a_row_without_measurable_time_has_a_place(board: Board) -> None:
-    first = dataclasses.replace(board.rows[0], train_seconds=0.0, train_cpu_seconds=0.0)
+    first = dataclasses.replace(board.rows[0], train_seconds=0.0)
     instant = dataclasses.replace(board, rows=(first, *board.rows[1:]))
     low, _ = cost.against(instant, cost.TIME).axes[0].get_xlim()
     assert 0 < low < cost.SECONDS_FLOOR
 
 
+def test_an_interval_that_is_the_whole_range_is_not_drawn(board: Board) -> None:
+    """One seed and no other row to borrow training noise from: the levels would be pressed together by lines that say nothing."""
+    nothing = {"low": 0.0, "high": 1.0, "difference_low": -1.3, "difference_high": 0.7}
+    rows = tuple(
+        dataclasses.replace(row, quality={metric: dataclasses.replace(found, **nothing) for metric, found in row.quality.items()})
+        for row in board.rows
+    )
+    left, right = intervals(dataclasses.replace(board, rows=rows)).axes
+    assert left.get_xlim()[1] < 0.9 and right.get_xlim()[1] < 0.3
+    assert not any(tuple(line.get_xdata()) == (0.0, 1.0) for line in left.lines if line.get_ydata()[0] == line.get_ydata()[-1])
+
+
 def test_a_single_row_can_be_drawn(board: Board, tmp_path: Path) -> None:
     alone = dataclasses.replace(board, rows=board.rows[:1])
     names = {path.stem for path in plots.write(alone, Details({}, {}), tmp_path)}
-    assert names == {"auc", "request_gauc", "auc-against-time", "request_gauc-against-time", "slices"}
+    assert names == {"request_gauc", "auc", "slices-request_gauc", "slices-auc"}
+
+
+def test_rows_whose_times_may_be_compared_with_nothing_are_not_drawn_against_time(board: Board) -> None:
+    loaded = dataclasses.replace(board.rows[0], comparable=False)
+    other = dataclasses.replace(board, rows=(loaded, *board.rows[1:]))
+    assert loaded.label not in {row.label for row in cost.TIME.drawn(other)}
+    assert loaded.label in {row.label for row in cost.FLOPS.drawn(other)}
+
+
+def test_a_variant_is_named(board: Board) -> None:
+    figure = style.titled(dataclasses.replace(board, variant="time=none"), "AUC", 3)
+    assert figure.get_suptitle() == "toy@global-time+time=none: AUC"
 
 
 def test_ranks_are_named_and_groups_are_bars() -> None:

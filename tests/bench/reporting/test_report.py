@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench import cli
+from rankbench.bench.analysis.leaderboard import Board
+from rankbench.bench.analysis.statements import Costs, Families, of_kind
+from rankbench.bench.analysis.study import to_json
 from rankbench.bench.errors import UserError
-from rankbench.bench.reporting import answers, contents, report, svg, tables
-from rankbench.bench.reporting.leaderboard import Board
+from rankbench.bench.reporting import contents, report, summary, svg, tables
+from rankbench.bench.reporting.words import difference, sentences
 from support.pages import MODELS, STUDY, results
 
 VOID = {"meta", "link", "input", "br"}
@@ -90,14 +93,15 @@ def test_the_page_holds_what_the_files_hold(page: str, root: Path) -> None:
     found = contents.collect(root)
     assert [files.store for files in found.boards] == ["", "more"]
     for files in found.boards:
-        for part in (answers.answer(files.board), *files.board.statements, files.board.facts.split_hash):
+        for part in (*sentences(files.board.statements), files.board.facts.split_hash):
             assert part in page.replace("&#39;", "'")
         for file in files.board.facts.files:
             assert file.sha256 in page
         assert all(row.config_hash in page for row in files.board.rows)
     assert "rankbench board --results results/more --dataset toy --split global-time" in page
-    assert STUDY["title"] in page and STUDY["question"] in page and "No head is told from &lt;dot&gt;." in page
-    assert STUDY["command"] in page and "<td>0.71</td>" in page
+    assert STUDY.title in page and "and is it &lt;dot&gt;?" in page
+    assert all(line in page for line in sentences(STUDY.statements))
+    assert STUDY.command in page and "<td>0.71</td>" in page
     assert "<td>&lt;script&gt;</td>" in page, "what a file says is text, never markup"
     assert "Said above." not in page, "of a study's page, the table alone: its sentences stand there already"
     assert "".join(f"<td>{cell}</td>" for cell in ("3", "1", "0", "7", "auc 0.7200", "train.lr=0.02")) in page
@@ -111,17 +115,36 @@ def test_the_same_files_give_the_same_page(page: str, root: Path, tmp_path: Path
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work)/", page)
 
 
-def test_the_markdown_page_has_every_board_and_finds_it(root: Path, tmp_path: Path) -> None:
+def test_the_markdown_page_begins_with_a_short_table_and_says_nothing_twice(root: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(root, tmp_path / "results")
     for out in (tmp_path / "LEADERBOARD.md", copied / "LEADERBOARD.md"):
         assert cli.main(["report", "--results", str(copied), "--markdown", "--out", str(out)]) == 0
         text = out.read_text()
-        for files in contents.collect(root).boards:
-            assert text.count(answers.answer(files.board)) >= 2 and tables.brief(files.board) in text
+        found = contents.collect(copied)
+        for files in found.boards:
+            assert tables.brief(files.board) in text
         links = re.findall(r"\[board\]\((.*?)\)", text)
         assert len(links) == 2 and all((out.parent / link).is_file() for link in links)
+        headings = {summary.anchor(line.removeprefix("## ")) for line in text.splitlines() if line.startswith("## ")}
+        assert set(re.findall(r"\]\(#(.*?)\)", text)) == headings and len(headings) == 2
+        body = text.partition("## toy @ global-time\n")[2].partition("## ")[0]
+        lines = [line for line in body.splitlines() if line.startswith("- ")]
+        assert len(lines) == len(set(lines)) > 5
     assert cli.main(["report", "--results", str(copied), "--markdown"]) == 0
     assert (copied / "LEADERBOARD.md").read_text() == text, "that is where it lies by default"
+
+
+def test_the_short_table_gives_both_verdicts(root: Path) -> None:
+    found = contents.collect(root)
+    header, whole, partial = summary.short(found.boards)
+    assert header == ["data set", "tuned", "best generative", "best classical", "request GAUC", "AUC", "train s"]
+    board = found.boards[0].board
+    said = {one.pair.metric: one.pair for one in of_kind(board.statements, Families)}
+    assert whole[1:4] == ["no", "hstu", "din"]
+    pairs = [said["request_gauc"], said["auc"]]
+    assert whole[4:6] == [f"**{pair.verdict}** {difference(pair.difference)}" for pair in pairs]
+    assert whole[6] == "6 / 6" and of_kind(board.statements, Costs)
+    assert partial[1:] == ["no", "-", "din", "-", "-", "-"], "without a generative ranker"
 
 
 def test_trials_of_ones_own_stay_out_of_the_report_of_a_folder_above(root: Path, tmp_path: Path) -> None:
@@ -139,7 +162,8 @@ def test_broken_files_and_empty_folders_say_what_to_do(root: Path, tmp_path: Pat
     assert cli.main(["report", "--results", str(copied), "--out", str(tmp_path / "file" / "report.html")]) == 2
     assert "report.html cannot be written (" in capsys.readouterr().err
     (study,) = copied.rglob("study.json")
-    study.write_text(json.dumps({key: STUDY[key] for key in STUDY if key != "title"}))
+    content = json.loads(to_json(STUDY))
+    study.write_text(json.dumps({key: content[key] for key in content if key != "title"}))
     with pytest.raises(UserError, match="lacks title; run the study again"):
         contents.collect(copied)
     study.write_text("{")
@@ -151,8 +175,8 @@ def test_broken_files_and_empty_folders_say_what_to_do(root: Path, tmp_path: Pat
     with pytest.raises(UserError, match=r"figure .*svg cannot be read .*; make it again"):
         report.to_html(contents.collect(copied), "results")
     (board,) = (copied / "boards").rglob("board.json")
-    board.write_text(board.read_text().replace('"request_groups"', '"groups"'))
-    with pytest.raises(UserError, match=r"unknown key 'groups'.*make it again with rankbench board"):
+    board.write_text(board.read_text().replace('"headlines"', '"headliness"'))
+    with pytest.raises(UserError, match=r"board .*board.json .*headliness.*; make it again with rankbench board"):
         contents.collect(copied)
 
 
@@ -169,61 +193,6 @@ def test_what_could_act_is_left_out_of_a_figure() -> None:
     assert made == (
         '<svg role="img" aria-label="a &amp; b"><g id="p-a" clip-path="url(#p-b)"><use href="#p-a" /><use /></g></svg>'
     )
-
-
-def _with(board: Board, best: str, tied: tuple[str, ...]) -> Board:
-    """The board's rows with another best one; differences of the others are -0.01, +-0.002 or, tied, +-0.02."""
-
-    def changed(label: str):
-        row = next(row for row in board.rows if row.label == label)
-        half = 0.02 if label in tied else 0.002
-        low, high = (0.0, 0.0) if label == best else (-0.01 - half, -0.01 + half)
-        found = dataclasses.replace(
-            row.request_gauc, difference=0.0 if label == best else -0.01, difference_low=low, difference_high=high
-        )
-        return dataclasses.replace(row, request_gauc=found, tied=label == best or label in tied)
-
-    names = [best, *(row.label for row in board.rows if row.label != best)]
-    return dataclasses.replace(board, rows=tuple(map(changed, names)))
-
-
-ABOVE, BELOW = "request GAUC of hstu minus din is +0.0100, ", "request GAUC of hstu minus din is -0.0100, "
-AT_ONCE = " at 95% for all rows at once"
-
-
-@pytest.mark.parametrize(
-    ("best", "tied", "verdict", "pair"),
-    [
-        ("hstu", (), "Yes: hstu is above every classical ranker; ", f"{ABOVE}[+0.0080, +0.0120]{AT_ONCE}."),
-        (
-            *("hstu", ("din",), "Not shown: hstu has the highest request GAUC, but cannot be told from din; "),
-            f"{ABOVE}[-0.0100, +0.0300]{AT_ONCE}, which includes zero.",
-        ),
-        (
-            *("din", ("hstu",), "No: no generative ranker is shown to be above din; "),
-            f"{BELOW}[-0.0300, +0.0100]{AT_ONCE}, which includes zero.",
-        ),
-        ("din", (), "No: din is above every generative ranker; ", f"{BELOW}[-0.0120, -0.0080]{AT_ONCE}."),
-    ],
-)
-def test_the_answer_follows_from_the_rows(board: Board, best: str, tied: tuple[str, ...], verdict: str, pair: str) -> None:
-    assert answers.answer(_with(board, best, tied)) == verdict + pair
-
-
-def test_the_answer_names_a_floor_and_what_was_not_run(board: Board) -> None:
-    assert answers.answer(_with(board, "ctr", ())).startswith(
-        "No: the best row is a floor, ctr. Of the best rows of both families"
-    )
-    assert "a floor, ctr: nothing is shown to have been learnt" in answers.best_rows(_with(board, "din", ("ctr",)))
-    one = dataclasses.replace(board, rows=tuple(row for row in board.rows if row.family != "generative"))
-    assert answers.answer(one) == "Not asked: no generative ranker was run."
-    assert answers.cost(one) is None
-
-
-def test_it_is_said_that_nothing_is_tuned(board: Board) -> None:
-    assert "No row is tuned" in (answers.untuned(board) or "")
-    tuned = dataclasses.replace(board, rows=(dataclasses.replace(board.rows[0], label="din (tuned)"), *board.rows[1:]))
-    assert answers.untuned(tuned) is None
 
 
 def test_ranks_over_data_sets_are_shown_from_six_on(page: str, root: Path) -> None:

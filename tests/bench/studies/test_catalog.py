@@ -11,9 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from rankbench.bench.analysis import study as study_file
+from rankbench.bench.analysis.statements import Headline, of_kind
+from rankbench.bench.analysis.study_statements import Held, PartOfStudy
 from rankbench.bench.config import LogDefaults, Settings
 from rankbench.bench.errors import UserError
-from rankbench.bench.studies import catalog
+from rankbench.bench.records.rounded import rounded
+from rankbench.bench.reporting.words import sentences
+from rankbench.bench.studies import catalog, output
 from rankbench.bench.studies.grid import Point, Scope, Size, cells
 from support.studies import report
 
@@ -108,7 +113,7 @@ def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
         if (name, series) == ("heads", "din"):
             continue  # the reference alone: there is no head
         made = report(study, Scope(models, series=(series,)), tmp_path / str(at), seeds=1, users=12)
-        assert made.statements[0] == f"A part of the study: {series}, with what these are compared with."
+        assert made.statements[0] == PartOfStudy((series,))
         own = {one.point.label for one in made.finding.measurements if one.point.series == series}
         assert own == {point.label for point in study.grid(Scope(models)) if point.series == series}
         figures = study.figures(made.finding)
@@ -121,10 +126,14 @@ def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
 def test_a_finding_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = catalog.find(name)
     made = report(study, Scope(study.models["small"]), tmp_path, seeds=2, users=12)
-    told = " ".join(made.statements)
+    told = " ".join(sentences(made.statements))
     for series in made.finding.series:
         assert series in told or len(made.finding.series[series]) == 1, series
-    assert "hold for all" in told and "GAUC" in told
+    assert of_kind(made.statements, Held) and of_kind(made.statements, Headline)
+    content = study_file.to_json(output.to_record(made, ()))
+    (tmp_path / "study.json").write_text(content)
+    again = study_file.load(tmp_path / "study.json")
+    assert study_file.to_json(again) == content and again.statements == rounded(made.statements)
     figures = study.figures(made.finding)
     assert figures
     for title, figure in figures.items():

@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench import cli, experiment
+from rankbench.bench.analysis import study as study_file
+from rankbench.bench.analysis.study_statements import Candidates
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.experiment import Cell
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
+from rankbench.bench.reporting.words import sentences
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Point, RunsFailed, Scope, Study
-from rankbench.bench.studies.words import about_choice
+from rankbench.bench.studies.said import about_reading
 from support.cache import own_cache
 from support.records import predictions, record
 from support.studies import made_up
@@ -103,15 +106,16 @@ def test_rates_are_extended_until_the_best_lies_inside(calls: list[list[Cell]], 
     assert (low.point.rates, low.chosen, low.at_edge) == ((0.01, 0.03, 0.09, 0.27, 0.81), ("din.train.lr=0.27",), False)
     assert (high.point.rates, high.chosen, high.at_edge) == ((0.133, 0.4, 1.2), ("din.train.lr=0.4",), False)
     assert rates_of(calls)[1:3] == [[(0.27, 0), (0.133, 0)], [(0.81, 0)]]
-    lines = list(about_choice(finding))
-    assert "the best of 3 to 5 learning rates" in lines[0] and "lies inside" in lines[1]
+    (choice,) = [one for one in about_reading(finding) if isinstance(one, Candidates)]
+    assert (choice.fewest, choice.most, choice.some_single, choice.at_edge) == (3, 5, False, ())
 
 
 def test_a_best_rate_that_stays_at_the_edge_is_said(calls: list[list[Cell]], tmp_path: Path) -> None:
     finding = run(tmp_path, study(point(0.3, 1e-6, 3e-6), point(0.5, 0.1, 0.3, 0.9)), seeds=1)
     stuck = finding.measurements[0]
     assert len(stuck.point.rates) == 2 + grid.EXTENSIONS and stuck.chosen == ("din.train.lr=0.000243",) and stuck.at_edge
-    assert "at 1 of 2 points" in (line := list(about_choice(finding))[1]) and line.endswith(": din @ 0.3.")
+    (choice,) = [one for one in about_reading(finding) if isinstance(one, Candidates)]
+    assert choice.at_edge == ("din @ 0.3",) and choice.points == 2
 
 
 def test_a_monitor_of_loss_is_the_better_the_lower() -> None:
@@ -146,8 +150,9 @@ def test_comparisons_hold_at_once_and_are_wider_than_single_ones(tmp_path: Path)
     finding = made_up(study(*(point(at / 10) for at in range(1, 7))), Scope(("din",)), tmp_path)
     assert len(finding.comparisons) == 5
     for pair in finding.comparisons:
-        alone = finding.difference(pair.one, pair.other)
-        assert alone.value == pair.difference.value
+        (single,) = finding.compare(pair.metric, [(pair.one, pair.other)])
+        alone = single.difference
+        assert (pair.at_once, single.at_once) == (5, 1) and alone.value == pair.difference.value
         assert pair.difference.low < alone.low < alone.value < alone.high < pair.difference.high
 
 
@@ -177,13 +182,18 @@ def test_a_whole_study_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "--set train.epochs=1 --set hstu.width=8 --set hstu.layers=1"
     )
     assert str(tmp_path) not in "".join(text.decode() for name, text in before.items() if not name.endswith(".png"))
-    assert [(row["series"], row["at"]) for row in content["rows"]] == [
+    assert [(point["series"], point["at"]) for point in content["points"]] == [
         (model, at) for model in ("lr", "hstu") for at in ("none", "history", "request")
     ]
     assert content["models"] == ["lr", "hstu"] and content["figures"] == ["differences.svg"]
-    assert [pair["other"] for pair in content["comparisons"]] == ["lr @ none", "lr @ none", "hstu @ none", "hstu @ none"]
+    assert [pair["other"] for pair in content["comparisons"] if pair["metric"] == "auc"] == [
+        "lr @ none",
+        "lr @ none",
+        "hstu @ none",
+        "hstu @ none",
+    ]
     markdown = before["table.md"].decode()
-    assert all(f"- {line}" in markdown for line in content["statements"])
+    assert all(f"- {line}" in markdown for line in sentences(study_file.load(folder / "study.json").statements))
     assert len(before["table.csv"].decode().splitlines()) == 7
 
 

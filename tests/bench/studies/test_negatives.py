@@ -25,10 +25,12 @@ def test_calibration_before_correction_is_of_the_shifted_logits(tmp_path: Path) 
     raw = score / (score + (1 - score) * 0.1)
     assert negatives.before(0)(one, finding) == pytest.approx(metrics.logloss(label, raw))
     assert negatives.before(1)(one, finding) == pytest.approx(metrics.expected_calibration_error(label, raw))
-    assert negatives.before(0)(whole, finding) == pytest.approx(np.mean(whole.row.logloss.point)), "nothing was sampled"
+    assert negatives.before(0)(whole, finding) == pytest.approx(np.mean(whole.row.quality["logloss"].point)), (
+        "nothing was sampled"
+    )
 
 
 def test_without_exposed_negatives_all_is_compared_with_four_uniform_ones(tmp_path: Path) -> None:
     finding = made_up(negatives.STUDY, Scope(("din",), positive_only=True), tmp_path, seeds=1, users=12)
-    assert {negatives.source(one) for one in finding.measurements} == set(negatives.SAMPLED)
+    assert {one.point.factor for one in finding.measurements} == set(negatives.SAMPLED)
     assert all((pair.other.point.series, pair.other.point.at) == ("din, uniform", 4) for pair in finding.comparisons)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from rankbench.bench.analysis.statements import Statement, of_kind
+from rankbench.bench.analysis.study_statements import AtEqualFlops, Differences, FewUsers, NoMatch, Otherwise, Remark, Trend
 from rankbench.bench.config import Settings
 from rankbench.bench.errors import UserError
-from rankbench.bench.evaluation.scaling import study
+from rankbench.bench.evaluation.scaling import Means, study
 from rankbench.bench.experiment import plan
 from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
 from rankbench.bench.registry import MODELS
 from rankbench.bench.reporting.plots import save
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Finding, Point, Scope, Size
-from rankbench.bench.studies.scaling import STUDY, training_examples, training_flops
-from rankbench.bench.studies.scaling_words import brief, sentence
+from rankbench.bench.studies.scaling import STUDY, training_examples, training_flops, trend
 from support.records import predictions, record
 
 SIZES = (1_000, 4_000, 16_000, 64_000, 256_000, 1_024_000)
@@ -33,7 +34,7 @@ def finding(folder: Path, models: dict[str, tuple[list[float], float]], grows: s
     for model, (skills, flops) in models.items():
         family = "generative" if model == "hstu" else "classical"
         for at, (size, skill) in enumerate(zip(SIZES, skills, strict=False)):
-            point = Point(f"{model} {grows}", size, model)
+            point = Point(f"{model} {grows}", size, model, factor=grows)
             points.append(point)
             for seed in range(2):
                 frame = predictions(skill, seed, users=users)
@@ -49,7 +50,13 @@ def finding(folder: Path, models: dict[str, tuple[list[float], float]], grows: s
                 )
                 store.write(made, frame)
                 groups.setdefault(point.label, []).append(made)
-    return grid.read(STUDY, points, {point.label: () for point in points}, groups, store, 200)
+    return grid.read(
+        STUDY,
+        points,
+        {point.label: () for point in points},
+        groups,
+        View(store, tuple(record for group in groups.values() for record in group)),
+    )
 
 
 GROWING = [0.4, 0.7, 1.0, 1.3, 1.6, 1.9]
@@ -95,57 +102,57 @@ def test_a_model_with_nothing_to_grow_is_refused() -> None:
         STUDY.grid(Scope(("lr",)))
 
 
+def said(finding: Finding) -> tuple[Statement, ...]:
+    return tuple(STUDY.statements(finding))
+
+
 def test_a_trend_in_the_scores_is_said_and_none_where_there_is_none(growing: Finding) -> None:
-    lines = list(STUDY.statements(growing))
-    hstu = next(line for line in lines if line.startswith("hstu width, 1k to 1.02M parameters without embeddings:"))
-    din = next(line for line in lines if line.startswith("din width, 1k"))
-    assert "no scaling shown" not in hstu and "Slope -" in hstu and "predicts" in hstu
-    assert "no scaling shown" in din
-    other = next(line for line in lines if line.startswith("hstu width, otherwise: "))
-    assert "hardly moves (logloss over seconds of training, 1 - GAUC over seconds of training)" in other, (
-        "every made-up run took as long"
-    )
-    assert "three times those of a forward pass" in lines[-1]
+    hstu, din = of_kind(said(growing), Trend)
+    assert (hstu.series, hstu.axis, hstu.first, hstu.last) == ("hstu width", "parameters without embeddings", 1000, 1_024_000)
+    assert hstu.outcome != "no scaling shown" and hstu.slope is not None and hstu.slope.high < 0 and hstu.held_out is not None
+    assert (din.series, din.outcome) == ("din width", "no scaling shown")
+    other = next(one for one in of_kind(said(growing), Otherwise) if one.series == "hstu width")
+    still = {(one.loss, one.axis) for one in other.trends if one.outcome == "still"}
+    assert still == {("logloss", "seconds of training"), ("1 - request_gauc", "seconds of training")}, "every run took as long"
+    assert said(growing)[-1] == Remark("training flops")
 
 
 def test_at_equal_flops_the_dearest_pair_is_compared(growing: Finding) -> None:
-    (line,) = (line for line in STUDY.statements(growing) if "equal FLOPs" in line)
-    assert "GAUC of hstu width @ 1024000 minus din width @ 1024000: +0." in line and line.endswith("hstu is ahead.")
+    found = of_kind(said(growing), AtEqualFlops)
+    assert [one.metric for one in found] == ["request_gauc", "auc"]
+    for one in found:
+        assert (one.one, one.other, one.verdict) == ("hstu width @ 1024000", "din width @ 1024000", "better")
+        assert one.flops[0] == pytest.approx(one.flops[1], rel=0.11)
 
 
-@pytest.mark.parametrize(("flops", "said"), [(2e4, "nothing is claimed"), (1e12, None)])
-def test_what_does_not_match_is_not_compared(tmp_path: Path, flops: float, said: str | None) -> None:
-    found = finding(tmp_path, {"hstu": (GROWING[:3], 1e4), "din": (GROWING[:3], flops)})
-    lines = [line for line in STUDY.statements(found) if "hstu and din" in line or "equal FLOPs" in line]
-    assert (said is None and not lines) or (said is not None and said in lines[0])
+@pytest.mark.parametrize(("flops", "claimed"), [(2e4, [NoMatch("hstu", "din")]), (1e12, [])])
+def test_what_does_not_match_is_not_compared(tmp_path: Path, flops: float, claimed: list[NoMatch]) -> None:
+    found = said(finding(tmp_path, {"hstu": (GROWING[:3], 1e4), "din": (GROWING[:3], flops)}))
+    assert of_kind(found, NoMatch) == claimed and not of_kind(found, AtEqualFlops)
 
 
 def test_points_on_less_data_take_no_part_in_the_comparison(tmp_path: Path) -> None:
-    found = finding(tmp_path, {"hstu": (GROWING[:3], 1e4), "din": (GROWING[:3], 1e4)}, grows="data")
-    lines = list(STUDY.statements(found))
-    assert not any("equal FLOPs" in line for line in lines)
-    assert any(line.startswith("hstu data, 1k to 16k training examples") for line in lines)
+    found = said(finding(tmp_path, {"hstu": (GROWING[:3], 1e4), "din": (GROWING[:3], 1e4)}, grows="data"))
+    assert not of_kind(found, AtEqualFlops)
+    first = of_kind(found, Trend)[0]
+    assert (first.series, first.axis) == ("hstu data", "training examples")
 
 
 def test_generative_rankers_are_compared_with_the_classical_one_at_equal_data(tmp_path: Path) -> None:
     """Better than it on little data, worse on much: every share has its own difference."""
     rising, flat = [0.4, 0.8, 1.2], [1.0, 0.8, 0.6]
-    found = finding(tmp_path, {"hstu": (flat, 1e4), "din": (rising, 1e4)}, grows="data")
-    start = "hstu: GAUC against din with the same share of the training examples: "
-    (line,) = (line for line in STUDY.statements(found) if line.startswith(start))
-    first, second, third = line.removeprefix(start).split("; ")
-    assert first.startswith(f"{found.series['din data'][0].point.at:g} +0.") and first.endswith(", above")
-    assert "above" not in second and "below" not in second
-    assert ", below. 2 of 3 shown. These intervals hold for all of this line at once." in third
-    lone = finding(tmp_path / "lone", {"hstu": (rising, 1e4)}, grows="data")
-    assert not any("same share" in line for line in STUDY.statements(lone))
+    found = said(finding(tmp_path, {"hstu": (flat, 1e4), "din": (rising, 1e4)}, grows="data"))
+    own = [one for one in of_kind(found, Differences) if one.series == "hstu"]
+    assert [one.metric for one in own] == ["request_gauc", "auc"]
+    for one in own:
+        assert one.reference == "din with the same share of the training examples" and one.at_once == 3
+        assert [item.verdict for item in one.differences] == ["better", "not settled", "worse"]
+    lone = said(finding(tmp_path / "lone", {"hstu": (rising, 1e4)}, grows="data"))
+    assert not [one for one in of_kind(lone, Differences) if one.series == "hstu"]
 
 
 def test_few_users_allow_no_word(tmp_path: Path) -> None:
-    found = finding(tmp_path, {"hstu": (GROWING, 1e4)}, users=8)
-    assert list(STUDY.statements(found)) == [
-        "Fewer than 10 test users: no interval can be trusted, and nothing is said of scaling."
-    ]
+    assert said(finding(tmp_path, {"hstu": (GROWING, 1e4)}, users=8)) == (FewUsers(10),)
 
 
 def test_costs_of_training(growing: Finding) -> None:
@@ -156,7 +163,7 @@ def test_costs_of_training(growing: Finding) -> None:
 
 def test_figures_show_every_series_and_come_out_the_same(growing: Finding, tmp_path: Path) -> None:
     figures = STUDY.figures(growing)
-    assert [*figures] == [f"{loss}-by-{axis}" for loss in ("logloss", "gauc") for axis in ("size", "flops", "seconds")]
+    assert [*figures] == [f"{loss}-by-{axis}" for loss in ("logloss", "request_gauc") for axis in ("size", "flops", "seconds")]
     for name, figure in figures.items():
         assert isinstance(figure, Figure)
         (axes,) = (axes for axes in figure.axes if axes.get_visible())
@@ -173,7 +180,8 @@ def test_figures_show_every_series_and_come_out_the_same(growing: Finding, tmp_p
         assert (tmp_path / "one" / f"figure.{suffix}").read_bytes() == (tmp_path / "two" / f"figure.{suffix}").read_bytes()
 
 
-def noisy(law: str, sizes: int = 6) -> list[np.ndarray]:
+def noisy(law: str, sizes: int = 6) -> Means:
+    """Three seeds per size, whose users move all sizes together."""
     rng = np.random.default_rng(0)
     shapes = {
         "power law": lambda x: 0.5 + 6 * x**-0.5,
@@ -182,35 +190,46 @@ def noisy(law: str, sizes: int = 6) -> list[np.ndarray]:
         "parabola": lambda x: 0.6 + 0.003 * math.log(x / 3e5) ** 2,
         "constant": lambda x: 0.6,
     }
-    user = rng.normal(0, 0.02, 101)
-    return [shapes[law](x) + user[:, None] + rng.normal(0, 2e-4, 3) for x in np.geomspace(1e4, 1e6, sizes)]
+    truth = np.array([shapes[law](x) for x in np.geomspace(1e4, 1e6, sizes)])
+    error = 2e-4 / math.sqrt(3)
+    y = truth + error * rng.normal(size=sizes)
+    user = 0.02 * rng.normal(size=(200, 1))
+    drawn = y + user + error * rng.normal(size=(200, sizes))
+    influence = np.repeat(0.02 * rng.normal(size=(100, 1)) * 10, sizes, axis=1)
+    influence -= influence.mean(axis=0)
+    names = tuple(map(str, range(sizes)))
+    return Means(names, y, drawn, influence, np.full(sizes, error**2), np.full(sizes, 3))
 
 
 @pytest.mark.parametrize(
-    ("law", "said"),
+    ("law", "outcome", "shape"),
     [
-        ("power law", r"logloss = E \+ A x\^-a with E 0\.50\d\d \[0\.\d{4}, 0\.\d{4}\], A .*, a 0\.\d\d \[.*\], profile \["),
-        ("log-linear", r"logloss = a \+ b ln x, which falls"),
-        ("rising", r"which rises: larger is worse"),
-        ("parabola", r"logloss is a parabola in ln x, lowest at \d+k \[\d+k, \d+k\]"),
-        ("constant", r"no scaling shown, the interval of the slope holds zero"),
+        ("power law", "law", "power law"),
+        ("log-linear", "law", "log-linear"),
+        ("rising", "law", "log-linear"),
+        ("parabola", "law", "parabola"),
+        ("constant", "no scaling shown", "constant"),
     ],
 )
-def test_an_outcome_in_words(law: str, said: str) -> None:
-    found = study(np.geomspace(1e4, 1e6, 6), noisy(law))
-    text = sentence("hstu width", "logloss", "parameters", found)
-    assert text.startswith("hstu width, 10k to 1M parameters: ")
-    assert re.search(said, text), text
-    assert "Slope " in text and "predicts" in text
-    assert brief(found) == "no scaling shown" if law == "constant" else brief(found).endswith(f"for tenfold, {found.shape}")
+def test_an_outcome_as_a_statement(law: str, outcome: str, shape: str) -> None:
+    found = trend("hstu width", "logloss", "parameters", study(np.geomspace(1e4, 1e6, 6), noisy(law)))
+    assert (found.outcome, found.first, found.last) == (outcome, pytest.approx(1e4), pytest.approx(1e6))
+    assert found.slope is not None and found.held_out is not None
+    if outcome == "law":
+        assert found.shape == shape and found.shape not in found.rivals and len(found.parameters) in (2, 3)
+    assert (found.slope.low > 0) == (law in ("rising", "parabola")) or law == "parabola"
+    assert (found.exponent is not None) == (law == "power law")
+    if law == "parabola":
+        assert found.turn is not None and found.turn.lowest and found.turn.inside
+        assert found.turn.at.low < 3e5 < found.turn.at.high or found.turn.at.value == pytest.approx(3e5, rel=0.1)
+    else:
+        assert found.turn is None
 
 
-def test_too_few_sizes_in_words() -> None:
-    three = study(np.geomspace(1e4, 1e6, 3), noisy("log-linear", 3))
-    assert "falls, by a law that is not identified: 3 sizes, and a law needs 6." in sentence("a", "logloss", "x", three)
-    assert brief(three).endswith("for tenfold, law not identified")
-    two = study([1e4, 1e6], noisy("log-linear", 2))
-    assert "not identified: 2 different sizes, and a trend needs 3, a law 6." in sentence("a", "logloss", "x", two)
-    assert brief(two) == "too few sizes"
-    assert sentence("a", "logloss", "seconds", None) == "a: seconds hardly change, so that nothing is fitted."
-    assert brief(None) == "hardly moves"
+def test_too_few_sizes_as_a_statement() -> None:
+    three = trend("a", "logloss", "x", study(np.geomspace(1e4, 1e6, 3), noisy("log-linear", 3)))
+    assert (three.outcome, three.reason, three.parameters) == ("not identified", "3 sizes, and a law needs 6", ())
+    assert three.slope is not None and three.slope.high < 0
+    two = trend("a", "logloss", "x", study([1e4, 1e6], noisy("log-linear", 2)))
+    assert (two.outcome, two.slope, two.reason) == ("not identified", None, "2 different sizes, and a trend needs 3, a law 6")
+    assert trend("a", "logloss", "seconds", None).outcome == "still"

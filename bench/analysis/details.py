@@ -1,4 +1,4 @@
-"""What the figures of a board show beyond its rows: learning curves and reliability."""
+"""What stands behind the rows of a board: learning curves and reliability."""
 
 from __future__ import annotations
 

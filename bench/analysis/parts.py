@@ -1,0 +1,55 @@
+"""Parts of the test examples in which models differ, each with its intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..evaluation.slices import ALL
+from ..evaluation.stats import LEAST_USERS, LOWER_IS_BETTER, Estimate, Metric, compare, verdict
+from .comparison import HeadlineMetric, Measured
+from .statements import Pair
+
+
+@dataclass(frozen=True)
+class Part:
+    """A slice of the test examples by one metric."""
+
+    name: str
+    """Of evaluation/slices.py."""
+    metric: Metric
+    n: int
+    """Test examples."""
+    users: int
+    """Users that the metric depends on there."""
+    values: dict[str, Estimate]
+    """Label of a row -> its value; empty where the slice is."""
+    pairs: tuple[Pair, ...]
+    """Of the rows that stand for their families, and others that were asked for. Each interval is of this slice alone."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether enough users are in it for an interval."""
+        return self.users >= LEAST_USERS
+
+
+def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str]]) -> tuple[Part, ...]:
+    """Every slice but the whole, in the order of evaluation/slices.py.
+
+    Args:
+        pairs: of labels, first minus second; chosen by the whole test, not by the slice.
+    """
+    return tuple(_part(measured, metric, name, pairs) for name in measured.parts if name != ALL)
+
+
+def _part(measured: Measured, metric: HeadlineMetric, name: str, pairs: list[tuple[str, str]]) -> Part:
+    mask = measured.parts[name]
+    count = int(mask.sum())
+    if not count:
+        return Part(name, metric, 0, 0, {}, ())
+    found = compare(measured.predictions.part(mask), metric)
+    made = []
+    for one, other in pairs:
+        apart = found.difference(one, other)
+        word = verdict(apart.low, apart.high, measured.margin, metric in LOWER_IS_BETTER)
+        made.append(Pair(one, other, metric, apart, word, "post hoc", 1))
+    return Part(name, metric, count, found.users, {label: found.value(label) for label in found.names}, tuple(made))

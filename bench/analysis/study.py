@@ -1,0 +1,86 @@
+"""A study's finding as a file: study.json, typed and read back strictly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UserError
+from ..evaluation.stats import Estimate, Metric, Verdict
+from ..records.rounded import rounded
+from ..typed import as_json, read
+from .comparison import HeadlineMetric, Row
+from .statements import Statement
+
+
+@dataclass(frozen=True)
+class PointOf:
+    """One experiment of a study, measured."""
+
+    series: str
+    at: str | float
+    """Its place along the axis."""
+    factor: str
+    """What its series varies, in a study whose series vary several things."""
+    settings: tuple[str, ...]
+    chosen: tuple[str, ...]
+    """The candidate that validation chose."""
+    rates: tuple[float, ...]
+    """Learning rates that were tried, ascending; none where the model's own was taken."""
+    at_edge: bool
+    """The best of them is the smallest or the largest."""
+    row: Row
+    columns: dict[str, str | float | None]
+    """The study's own; null where a number does not exist."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One point minus another, by label of their rows."""
+
+    one: str
+    other: str
+    metric: Metric
+    difference: Estimate
+    verdict: Verdict
+    at_once: int
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """Everything that a study found."""
+
+    study: str
+    title: str
+    question: str
+    axis: str
+    dataset: str
+    split: str
+    size: str
+    models: tuple[str, ...]
+    seeds: int
+    command: str
+    """Makes it again, files by their name alone."""
+    headline: HeadlineMetric
+    margin: float
+    statements: tuple[Statement, ...]
+    """The answer, then what must be known to read it."""
+    figures: tuple[str, ...]
+    """Names of their files."""
+    points: tuple[PointOf, ...]
+    comparisons: tuple[Compared, ...]
+    """Of every metric that verdicts are given by."""
+
+
+def to_json(record: StudyRecord) -> str:
+    """study.json."""
+    return as_json(rounded(record))
+
+
+def load(path: Path) -> StudyRecord:
+    """Raises UserError: the file cannot be read, or is no whole study of this program."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); make it again") from None
+    return read(StudyRecord, text, lambda what: UserError(f"study {path} {what}; run the study again"))

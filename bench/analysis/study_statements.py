@@ -1,0 +1,194 @@
+"""What studies say beside what boards say; see statements.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..evaluation.stats import Estimate, Metric, Verdict
+from ..typed import OrNaN
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A point of a study minus what it is compared with."""
+
+    at: str | float
+    """Its place along the axis."""
+    difference: Estimate
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Points of one series against one reference, or each against the point before it."""
+
+    series: str
+    metric: Metric
+    reference: str | float
+    """What all are compared with or, of steps, where the way begins."""
+    differences: tuple[Difference, ...]
+    steps: bool
+    at_once: int
+    """How many comparisons the intervals hold for together."""
+    part: str = ""
+    """A slice of the test examples; empty for all of them."""
+    users: int | None = None
+    """Of a slice: the users that the metric depends on there."""
+    kind: Literal["differences"] = "differences"
+
+
+@dataclass(frozen=True)
+class PartOfStudy:
+    """The study was asked about some of its series alone."""
+
+    series: tuple[str, ...]
+    """Patterns."""
+    kind: Literal["part of study"] = "part of study"
+
+
+@dataclass(frozen=True)
+class Held:
+    """How the intervals of a study are to be read."""
+
+    comparisons: int
+    margin: float
+    kind: Literal["held"] = "held"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Where the settings of points come from."""
+
+    fewest: int
+    most: int
+    """Learning rates that points with several of them chose from; 1 if none has several."""
+    some_single: bool
+    """Whether some points have a single one."""
+    monitor: str
+    """Which metric of validation chose."""
+    step: float
+    """Between neighbouring rates."""
+    extensions: int
+    """How often they were extended at the most, because the best lay at their edge."""
+    at_edge: tuple[str, ...]
+    """Points whose best rate still lies at the edge."""
+    points: int
+    kind: Literal["candidates"] = "candidates"
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Calibration error of a point, mean over seeds, before and after the correction of the odds."""
+
+    at: str | float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Of a series; a description of these runs, without an interval."""
+
+    series: str
+    points: tuple[Calibrated, ...]
+    kind: Literal["calibration"] = "calibration"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that is to be known of every such study."""
+
+    topic: Literal["dense reach", "exposed test", "odds", "training flops", "ids"]
+    kind: Literal["remark"] = "remark"
+
+
+Loss = Literal["logloss", "1 - request_gauc", "1 - auc"]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the best shape says of the largest size when it is fitted without the largest ones."""
+
+    predicted: float
+    observed: float
+    error: Estimate
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where a parabola turns."""
+
+    lowest: bool
+    at: Estimate
+    inside: bool
+    """Whether it is among the sizes."""
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A loss of one series along an axis."""
+
+    series: str
+    loss: Loss
+    axis: str
+    outcome: Literal["still", "no scaling shown", "not identified", "law"]
+    """still: the axis hardly moves."""
+    reason: str
+    """Why it is no law."""
+    first: OrNaN
+    last: OrNaN
+    """Ends of the axis."""
+    slope: Estimate | None
+    """For a tenfold size."""
+    shape: Literal["constant", "log-linear", "power law", "parabola"]
+    parameters: tuple[Estimate, ...]
+    """Of the shape, where it is a law."""
+    exponent: tuple[float, float] | None
+    """95% profile interval of the power law's exponent."""
+    turn: Turn | None
+    rivals: tuple[str, ...]
+    """Shapes that would do as well, by AICc."""
+    held_out: HeldOut | None
+    kind: Literal["trend"] = "trend"
+
+
+@dataclass(frozen=True)
+class Otherwise:
+    """The same series by other losses and axes, in brief."""
+
+    series: str
+    trends: tuple[Trend, ...]
+    kind: Literal["otherwise"] = "otherwise"
+
+
+@dataclass(frozen=True)
+class AtEqualFlops:
+    """Two points of two models whose training costs the same."""
+
+    one: str
+    other: str
+    metric: Metric
+    flops: tuple[float, float]
+    """Of training."""
+    difference: Estimate
+    verdict: Verdict
+    at_once: int
+    kind: Literal["at equal flops"] = "at equal flops"
+
+
+@dataclass(frozen=True)
+class NoMatch:
+    """Two models overlap in FLOPs of training, but no two of their points are near."""
+
+    one: str
+    other: str
+    kind: Literal["no match"] = "no match"
+
+
+@dataclass(frozen=True)
+class FewUsers:
+    """Too few test users for anything."""
+
+    least: int
+    kind: Literal["few users"] = "few users"

@@ -1,0 +1,218 @@
+"""Words of the statements that studies make; see words.py, which these are a part of once this module is imported."""
+
+from __future__ import annotations
+
+from ..analysis.study_statements import (
+    AtEqualFlops,
+    Calibration,
+    Candidates,
+    Difference,
+    Differences,
+    FewUsers,
+    Held,
+    NoMatch,
+    Otherwise,
+    PartOfStudy,
+    Remark,
+    Trend,
+)
+from ..evaluation.cards import shown
+from ..evaluation.stats import Verdict
+from .words import difference, how_sure, listed, sentence
+
+VERDICTS: tuple[Verdict, ...] = ("better", "worse", "equivalent", "not settled")
+
+REMARKS = {
+    "dense reach": (
+        "A length is what an example sees directly. Generative rankers train on long segments, and each of their layers looks "
+        "one length further back; --set data.supervision=impression keeps them to the length itself."
+    ),
+    "exposed test": (
+        "One test for all rows: logged impressions, wanted or not. A test of sampled negatives is another task with other "
+        "numbers: --set data.test_negatives=uniform."
+    ),
+    "odds": (
+        "The correction is exact for thinned exposed negatives. For sampled ones it puts the mean right at best: a sampled item "
+        "is not an exposed one (docs/negatives.md). It changes no order, so no metric of ranking."
+    ),
+    "training flops": (
+        "Intervals of scaling are over seeds and test users together; slopes are for a tenfold size. FLOPs of training are three "
+        "times those of a forward pass, for every example of every epoch; epochs differ, because training stops by validation."
+    ),
+    "ids": (
+        "A user without training events has no id that training knows: what the id brings to such users is what it takes from "
+        "the rest of the model. Slices are single comparisons, each of its own examples alone."
+    ),
+}
+"""Topic of a Remark -> its words."""
+
+
+def place(value: str | float) -> str:
+    """A place along an axis as text."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def counted(differences: tuple[Difference, ...]) -> str:
+    """2 better, 1 not settled"""
+    words = [one.verdict for one in differences]
+    return ", ".join(f"{words.count(word)} {word}" for word in VERDICTS if word in words)
+
+
+@sentence.register
+def _(one: Differences) -> str:
+    items = "; ".join(f"{place(item.at)} {difference(item.difference)}, {item.verdict}" for item in one.differences)
+    where = f", {one.part}" if one.part else ""
+    users = f" ({one.users:,} users)" if one.users is not None else ""
+    reference = place(one.reference)
+    what = f"of each step against the one before, from {reference} on" if one.steps else f"against {reference}"
+    total = f" ({counted(one.differences)})" if len(one.differences) > 1 else ""
+    return f"{one.series}{where}{users}: {shown(one.metric)} {what}: {items}.{total}"
+
+
+@sentence.register
+def _(one: PartOfStudy) -> str:
+    return f"A part of the study: {', '.join(one.series)}, with what these are compared with."
+
+
+@sentence.register
+def _(one: Held) -> str:
+    return (
+        f"Brackets after differences are paired 95% intervals over test users and seeds, {how_sure(one.comparisons)} by one "
+        f"metric. better and worse: the interval excludes zero; equivalent: it lies within ±{one.margin:g}; not settled: "
+        "anything else."
+    )
+
+
+@sentence.register
+def _(one: Candidates) -> str:
+    if one.most == 1:
+        return (
+            "Every other setting is the model's default or what the command says, the same at every point: a point that would "
+            "need another learning rate is shown below what it can do."
+        )
+    fixed = " Points with a single learning rate keep the model's own." if one.some_single else ""
+    count = f"{one.fewest} to {one.most}" if one.fewest < one.most else f"{one.most}"
+    edge = " At every point with several learning rates the best lies inside those tried."
+    if one.at_edge:
+        edge = (
+            f" The best learning rate still lies at the edge of those tried at {len(one.at_edge)} of {one.points} points, "
+            f"which may be shown below what they can do: {'; '.join(one.at_edge)}."
+        )
+    return (
+        f"Each point keeps the best of {count} learning rates by validation {shown(one.monitor)}, chosen on a single training of "
+        "the first seed each: between neighbouring rates the choice may be noise. While the best lay at the edge, the rates were "
+        f"extended by a factor of {one.step:g}, {one.extensions} times at most.{fixed}{edge}"
+    )
+
+
+@sentence.register
+def _(one: Calibration) -> str:
+    items = "; ".join(f"{place(point.at)} {point.before:.4f} and {point.after:.4f}" for point in one.points)
+    return f"{one.series}: ECE before and after correction of the odds: {items}. No interval: a description of these runs."
+
+
+@sentence.register
+def _(one: Remark) -> str:
+    return REMARKS[one.topic]
+
+
+@sentence.register
+def _(one: AtEqualFlops) -> str:
+    return (
+        f"At equal FLOPs of training ({one.flops[0]:.2g} and {one.flops[1]:.2g}), {shown(one.metric)} of {one.one} minus "
+        f"{one.other}: {difference(one.difference)}, {how_sure(one.at_once)}: {one.verdict}."
+    )
+
+
+@sentence.register
+def _(one: NoMatch) -> str:
+    return f"{one.one} and {one.other} overlap in FLOPs of training, but no two points are within 10%: nothing is claimed."
+
+
+@sentence.register
+def _(one: FewUsers) -> str:
+    return f"Fewer than {one.least} test users: no interval can be trusted, and nothing is said of scaling."
+
+
+@sentence.register
+def _(one: Otherwise) -> str:
+    outcomes: dict[str, list[str]] = {}
+    for trend in one.trends:
+        outcomes.setdefault(brief(trend), []).append(f"{loss_name(trend)} over {trend.axis}")
+    said = "; ".join(f"{outcome} ({', '.join(where)})" for outcome, where in outcomes.items())
+    return f"{one.series}, otherwise: {said}."
+
+
+@sentence.register
+def _(one: Trend) -> str:
+    if one.outcome == "still":
+        return f"{one.series}: {one.axis} hardly change, so that nothing is fitted."
+    span = f"{one.series}, {short(one.first)} to {short(one.last)} {one.axis}"
+    slope = f" Slope {difference(one.slope)}." if one.slope is not None else ""
+    held = ""
+    if one.held_out is not None:
+        numbers = f"{one.held_out.predicted:.4f} for the largest, observed {one.held_out.observed:.4f}"
+        held = f" Fitted without the largest sizes, {one.shape} predicts {numbers}, error {difference(one.held_out.error)}."
+    return f"{span}: {_outcome(one)}.{slope}{held}"
+
+
+def brief(one: Trend) -> str:
+    """The outcome in a few words."""
+    if one.outcome == "still":
+        return "hardly moves"
+    if one.outcome == "no scaling shown":
+        return one.outcome
+    if one.slope is None:
+        return "too few sizes"
+    slope = f"{one.slope.value:+.4f} for tenfold"
+    return f"{slope}, {one.shape}" if one.outcome == "law" else f"{slope}, law not identified"
+
+
+def loss_name(one: Trend) -> str:
+    """As figures and sentences name a loss."""
+    return {"logloss": "logloss", "1 - request_gauc": f"1 - {shown('request_gauc')}", "1 - auc": f"1 - {shown('auc')}"}[one.loss]
+
+
+def short(value: float) -> str:
+    """43.2k"""
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _outcome(one: Trend) -> str:
+    loss = loss_name(one)
+    if one.outcome == "law":
+        return _law(one, loss)
+    if one.outcome == "no scaling shown":
+        return f"no scaling shown, {one.reason}"
+    if one.slope is not None and one.slope.shown:
+        return f"{loss} {_way(one.slope.value)}, by a law that is not identified: {one.reason}"
+    return f"not identified: {one.reason}"
+
+
+def _way(slope: float) -> str:
+    return "falls" if slope < 0 else "rises: larger is worse"
+
+
+def _law(one: Trend, loss: str) -> str:
+    if one.shape == "power law":
+        floor, scale, exponent = one.parameters
+        profile = f", profile [{one.exponent[0]:.2f}, {one.exponent[1]:.2f}]" if one.exponent else ""
+        text = (
+            f"{loss} = E + A x^-a with E {floor.value:.4f} [{floor.low:.4f}, {floor.high:.4f}], A {scale.value:.3g}, "
+            f"a {exponent.value:.2f} [{exponent.low:.2f}, {exponent.high:.2f}]{profile}"
+        )
+    elif one.shape == "log-linear":
+        text = f"{loss} = a + b ln x, which {_way(one.parameters[1].value)}"
+    else:
+        text = f"{loss} is a parabola in ln x, {_turn(one)}"
+    return text + (f" (by AICc, {listed(one.rivals)} would do as well)" if one.rivals else "")
+
+
+def _turn(one: Trend) -> str:
+    if one.turn is None or not one.turn.inside:
+        return "which turns at none of these sizes"
+    at = one.turn.at
+    return f"{'lowest' if one.turn.lowest else 'highest'} at {short(at.value)} [{short(at.low)}, {short(at.high)}]"
