@@ -147,7 +147,8 @@ def _said(cls: type, error: ValidationError, where: str) -> str:
     name, value = _path(where, place), first["input"]
     if kind == "literal_error":
         return str(unknown_name(f"value of {name}", str(value)[:60], map(str, _choices(cls, place))))
-    wanted = _WANTED.get(kind, first["msg"].lower()).format(**first.get("ctx", {}))
+    bounds = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in first.get("ctx", {}).items()}
+    wanted = _WANTED.get(kind, first["msg"].lower()).format(**bounds)
     shown = str(value) if isinstance(value, int | float) else repr(value)
     return f"{name or 'it'} must be {wanted}, not {shown[:60]}"
 
