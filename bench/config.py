@@ -48,7 +48,7 @@ class DataConfig:
     """Seconds before an event's outcome becomes visible."""
     test_history: Literal["live", "frozen"] = "live"
     """What a validation or test example sees of its own period: live, all strictly earlier events of its user; frozen, none,
-    so that no score depends on a test label. GAUC compares use of the history fairly only if frozen, see docs/gauc.md."""
+    so that no score depends on a test label."""
     supervision: Literal["dense", "impression"] = "dense"
     """How sequences are cut for generative rankers. dense: a user's sequence in long segments, every example of it in one pass;
     deeper layers then reach further back than one history length. impression: a segment for each example with its history alone,
