@@ -11,6 +11,7 @@ from ..records.rounded import rounded
 from ..typed import as_json, read
 from .comparison import HeadlineMetric, Row
 from .statements import Statement
+from .study_statements import Place
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class PointOf:
     """One experiment of a study, measured."""
 
     series: str
-    at: str | float
+    at: Place
     """Its place along the axis."""
     factor: str
     """What its series varies, in a study whose series vary several things."""
@@ -30,7 +31,7 @@ class PointOf:
     at_edge: bool
     """The best of them is the smallest or the largest."""
     row: Row
-    columns: dict[str, str | float | None]
+    columns: dict[str, str | int | float | None]
     """The study's own; null where a number does not exist."""
 
 

@@ -8,12 +8,15 @@ from typing import Literal
 from ..evaluation.stats import Estimate, Metric, Verdict
 from ..typed import OrNaN
 
+Place = str | int | float
+"""Along the axis of a study."""
+
 
 @dataclass(frozen=True)
 class Difference:
     """A point of a study minus what it is compared with."""
 
-    at: str | float
+    at: Place
     """Its place along the axis."""
     difference: Estimate
     verdict: Verdict
@@ -25,7 +28,7 @@ class Differences:
 
     series: str
     metric: Metric
-    reference: str | float
+    reference: Place
     """What all are compared with or, of steps, where the way begins."""
     differences: tuple[Difference, ...]
     steps: bool
@@ -81,7 +84,7 @@ class Candidates:
 class Calibrated:
     """Calibration error of a point, mean over seeds, before and after the correction of the odds."""
 
-    at: str | float
+    at: Place
     before: float
     after: float
 

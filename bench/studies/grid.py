@@ -335,7 +335,7 @@ def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> 
             break
         records = finished(list(trials.values()), True)
         for key, cell in trials.items():
-            values[key] = _validation(records[cell.experiment.hash, cell.seed], cell.experiment.train.monitor)
+            values[key] = _validation(records[cell.experiment.hash, cell.seed])
         for label, point in grown.items():
             if len(point.candidates) > 1:
                 chosen[label] = max(point.candidates, key=lambda candidate: values[label, candidate])
@@ -344,8 +344,9 @@ def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> 
     return list(grown.values()), chosen
 
 
-def _validation(record: RunRecord, monitor: str) -> float:
+def _validation(record: RunRecord) -> float:
     """What training watches, the more the better; of a run that failed, less than anything."""
+    monitor = record.config["train"]["monitor"]
     value = None if record.metrics is None else record.metrics.valid["all"][monitor]
     return -math.inf if value is None else merit(monitor, float(value))
 

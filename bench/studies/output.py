@@ -153,7 +153,7 @@ def to_record(report: Report, figures: tuple[str, ...]) -> StudyRecord:
 
 
 def _point(report: Report, one: Measurement) -> PointOf:
-    columns: dict[str, str | float | None] = {
+    columns: dict[str, str | int | float | None] = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in report.columns[one.point.label].items()
     }

@@ -70,7 +70,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         config={
             "model": model,
             "data": finite(dataclasses.asdict(DATA)),
-            "train": dataclasses.asdict(TrainConfig()),
+            "train": dataclasses.asdict(TrainConfig(monitor="auc")),
             "params": {},
         },
         changed={},

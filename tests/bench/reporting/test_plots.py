@@ -85,7 +85,7 @@ def _texts(figure: Figure) -> list[tuple[str, Bbox]]:
     texts = [*figure.findobj(Text, include_self=False)]
     # Matplotlib keeps tick labels beyond the ends of an axis without drawing them.
     for axes in figure.axes:
-        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        for axis, (low, high) in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
             ticks = (*axis.get_major_ticks(), *axis.get_minor_ticks())
             beyond = [tick for tick in ticks if not low <= tick.get_loc() <= high]
             texts = [text for text in texts if not any(text in (tick.label1, tick.label2) for tick in beyond)]

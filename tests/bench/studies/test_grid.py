@@ -121,8 +121,9 @@ def test_a_best_rate_that_stays_at_the_edge_is_said(calls: list[list[Cell]], tmp
 def test_a_monitor_of_loss_is_the_better_the_lower() -> None:
     made = record("din", predictions(0.5))
     assert made.metrics is not None
-    assert grid._validation(made, "logloss") == -float(made.metrics.valid["all"]["logloss"] or math.nan)
-    assert grid._validation(made, "auc") == made.metrics.valid["all"]["auc"]
+    assert grid._validation(made) == made.metrics.valid["all"]["auc"]
+    config = {**made.config, "train": {**made.config["train"], "monitor": "logloss"}}
+    assert grid._validation(dataclasses.replace(made, config=config)) == -float(made.metrics.valid["all"]["logloss"] or math.nan)
 
 
 def test_one_experiment_of_two_points_runs_once(calls: list[list[Cell]], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rankbench.baselines.din import DIN
 from rankbench.bench import cli
+from rankbench.bench.analysis import leaderboard
 from rankbench.bench.config import Settings, read_settings
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.sources.schema import DataRoots
@@ -27,7 +28,6 @@ from rankbench.bench.records.store import Store
 from rankbench.bench.records.sweeps import SweepRecord
 from rankbench.bench.records.view import View
 from rankbench.bench.registry import MODELS
-from rankbench.bench.reporting import leaderboard
 from rankbench.bench.studies import ledger, proposals, sweep
 from rankbench.bench.studies.ledger import Budget
 from rankbench.bench.studies.storage import open_storage
