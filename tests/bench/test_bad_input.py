@@ -177,8 +177,8 @@ def test_a_device_that_is_not_there(table: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_monitor_that_can_choose_nothing(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = refused(capsys, *LEAVE_ONE_OUT, "--set", "train.monitor=gauc", models="dnn")
-    assert "train.monitor=gauc cannot choose an epoch" in line and "train.monitor=auc" in line
+    line = refused(capsys, *LEAVE_ONE_OUT, "--set", "train.monitor=request_gauc", models="dnn")
+    assert "train.monitor=request_gauc cannot choose an epoch" in line and "train.monitor=auc" in line
 
 
 def test_results_that_cannot_be_written_are_found_before_training(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

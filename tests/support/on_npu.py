@@ -79,7 +79,7 @@ def resume(folder: Path, name: str) -> object:
     return {
         "straight": straight,
         "resumed": fit(folder / "broken.pt", Quiet()),
-        "devices": sorted({value.device.type for value in saved["model"].values()}),
+        "devices": sorted({value.device.type for value in saved["state"]["model"].values()}),
     }
 
 

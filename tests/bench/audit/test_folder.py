@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,9 @@ def test_rows_need_three_seeds_from_0_on_and_all_the_same(folder: Folder) -> Non
     assert f"wrong: clicks@global-time: dnn/{row} has 1 seed(s); every row needs 3 at least" in said
 
 
-def test_points_of_a_study_need_the_seeds_and_what_was_tried_for_them_does_not(folder: Folder) -> None:
+def test_points_of_a_study_need_the_seeds_and_what_was_tried_for_them_does_not(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = Store(folder.root).of_study("heads")
     shutil.copytree(folder.root / "runs", study.root / "runs")
     for seed in (1, 2):
@@ -110,19 +113,19 @@ def test_points_of_a_study_need_the_seeds_and_what_was_tried_for_them_does_not(f
         path.unlink()
     table = study.study_folder("clicks", "global-time") / "study.json"
     table.parent.mkdir()
-
-    def points(*models: str) -> str:
-        hashes = {model: json.loads(folder.path(model, 0).read_text())["identity"]["config_hash"] for model in models}
-        return json.dumps({"rows": [{"model": model, "config_hash": found} for model, found in hashes.items()]})
-
-    table.write_text(points("dnn"))
-    assert folder.wrong() == []
-    table.write_text(points("dnn", "lr"))
-    assert {line.split("lr/")[0] for line in folder.wrong()} == {"wrong: studies/heads/clicks@global-time: "}
     table.write_text("[1]")
-    assert folder.wrong() == [
-        "wrong: studies/heads/clicks@global-time: study.json has no rows with model and config_hash; run the study again"
-    ]
+    assert {line.split(" is ")[0] for line in folder.wrong()} == {f"wrong: studies/heads/clicks@global-time: study {table}"}
+
+    def found(*models: str) -> SimpleNamespace:
+        """A study of these points alone."""
+        hashes = {model: json.loads(folder.path(model, 0).read_text())["identity"]["config_hash"] for model in models}
+        rows = [SimpleNamespace(row=SimpleNamespace(model=model, config_hash=key)) for model, key in hashes.items()]
+        return SimpleNamespace(points=rows)
+
+    monkeypatch.setattr("rankbench.bench.audit.groups.study.load", lambda path: found("dnn"))
+    assert folder.wrong() == []
+    monkeypatch.setattr("rankbench.bench.audit.groups.study.load", lambda path: found("dnn", "lr"))
+    assert {line.split("lr/")[0] for line in folder.wrong()} == {"wrong: studies/heads/clicks@global-time: "}
 
 
 def test_other_data_settings_are_another_group_and_no_error(folder: Folder) -> None:

@@ -83,5 +83,9 @@ def test_the_table_has_a_line_a_row_and_differences_for_the_peer_alone() -> None
 def test_the_page_shows_the_committed_record() -> None:
     page = (ROOT / "docs" / "peers.md").read_text()
     begin, end = "<!-- peers: fuxictr-ml-100k@chrono-rank -->\n", "\n<!-- peers: end -->"
-    record = json.loads((ROOT / "results" / "peers" / "fuxictr-ml-100k@chrono-rank.json").read_text())
+    path = ROOT / "results" / "peers" / "fuxictr-ml-100k@chrono-rank.json"
+    if not path.exists():
+        assert begin not in page, "a table without its record"
+        pytest.skip(f"{path.name} is not committed at the moment")
+    record = json.loads(path.read_text())
     assert page.partition(begin)[2].partition(end)[0] == "\n".join(lines(record))

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rankbench.bench.reporting.details import details
 
+from rankbench.bench.analysis import leaderboard
+from rankbench.bench.analysis.details import details
 from rankbench.bench.records import store as stores
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View, shared_settings
-from rankbench.bench.reporting import leaderboard
 from support.records import predictions, record
 
 

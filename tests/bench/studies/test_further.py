@@ -75,7 +75,7 @@ def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: py
     common = ("--dataset", "clicks.yaml", "--models", "dnn", "--device", "cpu", "--quiet")
     search = ("--search", "data.negative_rate=0.2..1.0:log", "--search", "dnn.activation=relu,prelu", "--set", "train.epochs=1")
     assert cli.main(("sweep", *common, *search, "--trials", "4", "--results", "out")) == 0
-    record = sweeps.load(Path("out/sweeps/clicks@global-time/dnn.json"))
+    record = sweeps.load(next(Path("out/sweeps").glob("clicks@global-time*/dnn.json")))
     rates = [trial.params["data.negative_rate"] for trial in record.trials]
     assert rates[0] == 1.0 and len(set(rates)) == 4 and all(0.2 <= rate <= 1 for rate in rates)
     assert all(trial.state in ("complete", "pruned") for trial in record.trials)
