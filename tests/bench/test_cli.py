@@ -17,6 +17,7 @@ from rankbench.bench import cli, experiment
 from rankbench.bench.config import read_settings
 from rankbench.bench.data.sources import DATASETS
 from rankbench.bench.data.splits import SPLITS
+from rankbench.bench.evaluation.cards import METRICS
 from rankbench.bench.registry import MODELS
 from rankbench.bench.studies.catalog import STUDIES
 from support.shell import refused
