@@ -26,6 +26,7 @@ COMMANDS = {
     "board": "make leaderboards and figures from stored runs",
     "report": "write one HTML page of all boards, studies and sweeps",
     "check": "say whether a folder of runs can stand beside ours",
+    "audit": "measure how often intervals hold what they promise",
     "bench": "measure speed, or quality beside other projects on the same rows",
 }
 """Name, which is that of a file in commands/, and summary."""

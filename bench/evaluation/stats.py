@@ -3,9 +3,9 @@
 A model's value is the mean over its seeds. Its error has two parts. *Users*: other test users would change it; whole users count,
 because the examples of one depend on each other, and all models are asked the same ones, so that what is hard for all cancels in
 a difference (influence.py, the jackknife). *Training*: other seeds would change it (training_noise.py). Values of seeds also
-scatter because each seed errs on other users; that part is already in the first, and is taken off the second. The variances add
-up, and the half-width is their root times a quantile of Student's t: few users or few seeds make it wider (two_noises.py). Users
-of very different size count as fewer: as many as their squared influences are worth.
+scatter because each seed errs on other users; that part is already in the first; half of it is taken off the second (TAKEN_OFF).
+The variances add up, and the half-width is their root times a quantile of Student's t: few users or few seeds make it wider
+(two_noises.py). Users of very different size count as fewer: as many as their squared influences are worth.
 
 A row of one seed says nothing of its training noise. It borrows that of the other rows where these have several seeds and are
 alike; else its intervals are the metric's whole range, and nothing is told apart from it. A model that scores alike with every
@@ -43,6 +43,11 @@ IDENTITY = ("example", "user", "request", "item", "time", "label")
 
 LARGEST: dict[Metric, float] = {"request_gauc": 1.0, "auc": 1.0, "user_gauc": 1.0, "logloss": -math.log(EPSILON)}
 """Every metric lies between 0 and this."""
+
+TAKEN_OFF = 0.5
+"""Share of what users do to the spread over seeds that is taken off it. All of it is counted with the users; but the spread of a
+few seeds is often smaller than it should be, and with all taken off, too often nothing is left. Half keeps to 95% best
+(proof.py)."""
 
 Verdict = Literal["better", "worse", "equivalent", "not settled"]
 
@@ -248,7 +253,7 @@ class Comparison:
     def training(self) -> np.ndarray:
         """[M]: variance of a model's mean over seeds that training gives; NaN where it is unknown."""
         seeds = np.array([len(of) for of in self.values])
-        return np.maximum(0.0, self.noise.variance - self.beside) / seeds
+        return np.maximum(0.0, self.noise.variance - TAKEN_OFF * self.beside) / seeds
 
     def place(self, name: str) -> int:
         return self.names.index(name)

@@ -3,8 +3,8 @@
 Three seeds hardly tell a variance: it is off by a factor of two and more in half of the cases. The other models of the same table
 help as far as they are alike: each variance is drawn towards a common one, by as much as the spread of the variances over models
 is no larger than chance would make it (moderated variances, Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3). Where models differ
-much in their noise, each keeps its own; where they do not, all share one. The common variance is itself measured, by all seeds
-together, and what is borrowed from it is as unsure as that: two models that share it err together.
+much in their noise, each keeps nearly its own; where they do not, it leans on all. The common variance is itself measured, by all
+seeds together, and what is borrowed from it is as unsure as that: two models that share it err together.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ Known = Literal["measured", "none", "of others", "unknown"]
 """measured: from several seeds. none: all seeds agree to the last digit, training has no chance in it. of others: one seed, so
 that its noise is taken to be that of the other models. unknown: one seed, and no other model has several."""
 
+MOST_WORTH = 4.0
+"""Degrees of freedom that the common variance is worth at most. Few seeds hardly show how unlike models are in their noise, and
+real ones are: without a bound, those of much noise are called different from themselves in twice as many cases as they should
+be."""
+
 SAME = 1e-12
 """Values of a metric that lie closer are one."""
 
@@ -32,7 +37,7 @@ class TrainingNoise:
     variance: np.ndarray
     """[M], of a single seed's value; NaN where it is unknown."""
     freedom: np.ndarray
-    """[M], degrees of freedom of the variance if the common one were certain; inf where nothing is left to chance."""
+    """[M], degrees of freedom of the variance if the common one were certain; inf where there is no noise."""
     borrowed: np.ndarray
     """[M], what the common variance contributes to each."""
     pooled: float
@@ -59,7 +64,7 @@ def training_noise(values: Sequence[np.ndarray]) -> TrainingNoise:
             variance[at] = freedom[at] = borrowed[at] = math.nan
             known.append("unknown")
         else:
-            pull = 1.0 if math.isinf(worth) else worth / (worth + len(of) - 1)
+            pull = worth / (worth + len(of) - 1)
             borrowed[at] = pull * common
             variance[at] = borrowed[at] + ((1 - pull) * float(of.var(ddof=1)) if pull < 1 else 0.0)
             freedom[at] = worth + len(of) - 1
@@ -74,7 +79,8 @@ def prior(variance: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:
         variance: [m], above zero. freedom: [m], of each.
 
     Returns:
-        The variance and its worth: inf where the variances are no more unlike than chance makes them, and 0 with fewer than two.
+        The variance and its worth: MOST_WORTH where the variances are hardly more unlike than chance makes them, and 0 with fewer
+        than two.
     """
     if len(variance) < 2:
         return (float(variance[0]) if len(variance) else math.nan), 0.0
@@ -83,9 +89,9 @@ def prior(variance: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:
     level = np.log(np.maximum(variance, floor)) - digamma(freedom / 2) + np.log(freedom / 2)
     beyond = float(level.var(ddof=1) - polygamma(1, freedom / 2).mean())
     if beyond <= 0:
-        return float((variance * freedom).sum() / freedom.sum()), math.inf
+        return float((variance * freedom).sum() / freedom.sum()), MOST_WORTH
     worth = 2 * _inverse_trigamma(beyond)
-    return float(np.exp(level.mean() + digamma(worth / 2) - math.log(worth / 2))), worth
+    return float(np.exp(level.mean() + digamma(worth / 2) - math.log(worth / 2))), min(worth, MOST_WORTH)
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -17,6 +17,7 @@ from rankbench.bench.evaluation.influence import influence, rows
 from rankbench.bench.evaluation.stats import (
     LARGEST,
     METRICS,
+    TAKEN_OFF,
     Comparison,
     Metric,
     Predictions,
@@ -26,6 +27,7 @@ from rankbench.bench.evaluation.stats import (
     seed_spread,
     verdict,
 )
+from rankbench.bench.evaluation.training_noise import training_noise
 
 
 def world(users: int = 60, size: int = 20, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,11 +63,9 @@ def test_variances_of_both_noises_are_those_of_the_written_definition(metric: Me
         assert found.point[at] == pytest.approx(values.mean(), abs=1e-15)
         influences = np.array([of for _, of in each[name]])
         apart = ((influences - influences.mean(0)) ** 2).sum() / 2 / (users * (users - 1))
-        whole = np.concatenate([[value - np.mean([v for v, _ in each[other]]) for value, _ in each[other]] for other in "ab"])
         assert found.beside[at] == pytest.approx(apart)
-        if math.isinf(found.noise.freedom[at]):
-            assert found.noise.variance[at] == pytest.approx((whole**2).sum() / 4)
-        assert found.training[at] == pytest.approx(max(0.0, found.noise.variance[at] - apart) / 3)
+        variance = training_noise([np.array([value for value, _ in each[other]]) for other in "ab"]).variance[at]
+        assert found.training[at] == pytest.approx(max(0.0, variance - TAKEN_OFF * apart) / 3)
     gap = np.mean([of for _, of in each["a"]], 0) - np.mean([of for _, of in each["b"]], 0)
     noise = found.noise_of(0, 1)
     assert noise.users == pytest.approx((gap**2).sum() / (users * (users - 1)))

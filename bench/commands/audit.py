@@ -1,0 +1,46 @@
+"""`rankbench audit`: whether the intervals hold what they promise."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .options import add_results, add_roots
+from .parser import Parser
+from .roots import data_roots
+
+HELP = """\
+Measure how often 95% intervals hold the truth: by simulation, with users of real sizes and two, three and five seeds; and on the
+runs of a results folder, where every model with five seeds is compared with itself. Takes minutes; prints two tables and writes
+them, with all numbers, into the folder audit/ of the results."""
+
+EXAMPLES = ("rankbench audit statistics", "rankbench audit statistics --tests 0 --results my/results")
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument("what", choices=("statistics",), help="what to audit")
+    parser.add_argument(
+        "--tests", type=int, default=400, metavar="N", help="simulated tests of each kind; 0: none (default: 400)"
+    )
+    parser.add_argument("--dataset", metavar="NAME", help="the YAML file of your own table, if the folder has runs on one")
+    add_roots(parser)
+    add_results(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..errors import UserError
+
+    if args.tests < 0:
+        raise UserError(f"--tests {args.tests} must be 0 or more")
+    roots = data_roots(args.data_root)
+    from .. import rows
+    from ..records.store import Store
+    from ..reporting import audit
+
+    store = Store(args.results)
+    rows.restore(store, roots, args.dataset)
+    found = audit.audit(store, args.tests, lambda line: print(line, file=sys.stderr))
+    paths = audit.write(found, store.root / "audit")
+    print(audit.to_markdown(found), end="")
+    print(f"written: {', '.join(map(str, paths))}")
+    return 0
