@@ -81,7 +81,7 @@ def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: py
     assert all(trial.state in ("complete", "pruned") for trial in record.trials)
     best = record.best
     assert best is not None
-    tuned = read_settings(Path("out/tuned/clicks@global-time/dnn.yaml"), tuple(MODELS))
+    tuned = read_settings(next(Path("out/tuned").glob("clicks@global-time*/dnn.yaml")), tuple(MODELS))
     assert tuned.models["dnn"].get("data.negative_rate", 1.0) == best.params["data.negative_rate"]
     assert cli.main(("run", *common, "--results", "out", "--config", "tuned", "--seeds", "1", *history)) == 0
     (run,) = Path("out/runs").rglob("seed-0.json")

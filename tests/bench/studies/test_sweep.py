@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -20,8 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 from rankbench.baselines.din import DIN
 from rankbench.bench import cli
 from rankbench.bench.analysis import leaderboard
-from rankbench.bench.config import Settings, read_settings
-from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.config import DataConfig, Settings, read_settings
+from rankbench.bench.data.dataset import RankingData, open_dataset, prepare_log
+from rankbench.bench.data.eventlog import EventLog
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.records import sweeps
 from rankbench.bench.records.store import Store
@@ -54,9 +54,14 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> Path
     return tmp_path
 
 
+def home(folder: str | Path) -> Path:
+    """The one place below a folder; its name ends with a hash of the data."""
+    (path,) = Path(folder).glob("clicks@global-time*")
+    return path
+
+
 def found(results: str | Path, model: str) -> SweepRecord:
-    (path,) = (Path(results) / "sweeps").glob(f"clicks@global-time*/{model}.json")
-    return sweeps.load(path)
+    return sweeps.load(home(Path(results) / "sweeps") / f"{model}.json")
 
 
 def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,18 +75,18 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
         assert [trial.state for trial in record.trials] == ["complete"] * 3
         assert record.trials[0].params == record.defaults and record.default_value == record.trials[0].value
         assert all(trial.params.keys() == record.space.keys() and trial.seconds > 0 for trial in record.trials)
-        tuned = Path("out/tuned/clicks@global-time") / f"{model}.yaml"
+        tuned = home("out/tuned") / f"{model}.yaml"
         assert tuned.read_text().startswith(f"# Trial {record.best.number} of: rankbench sweep --models {model} ")  # type: ignore[union-attr]
         settings = read_settings(tuned, tuple(MODELS))
-        assert settings.tuning[model].study == f"clicks@global-time/{model}" and settings.tuning[model].trials == 3
+        assert settings.tuning[model].study == record.study and settings.tuning[model].trials == 3
         assert settings.tuning[model].value == record.best.value  # type: ignore[union-attr]
         assert settings.models[model]["train.epochs"] == 2 and "train.max_seconds" not in settings.models[model]
-    pictures = {path.name: path.read_bytes() for path in Path("out/sweeps/clicks@global-time").iterdir()}
+    pictures = {path.name: path.read_bytes() for path in home("out/sweeps").iterdir()}
     assert {"best-so-far.svg", "din-trials.png", "gbdt-trials.svg"} <= pictures.keys()
 
     # Once more: nothing is left to do, and everything is written again as it was.
     assert cli.main(command) == 0 and cli.main(("sweep", "--redraw", "--results", "out")) == 0
-    assert pictures == {path.name: path.read_bytes() for path in Path("out/sweeps/clicks@global-time").iterdir()}
+    assert pictures == {path.name: path.read_bytes() for path in home("out/sweeps").iterdir()}
 
     # Tuned settings and defaults on one board; a floor runs as it is.
     tuned_run = ("run", *SMALL[:5], "--seeds", "1", "--results", "out")
@@ -94,7 +99,7 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
     assert cli.main((*tuned_run, "--models", "din,hstu,bst", "--config", "tuned")) == 2
     assert "no tuned settings of bst, hstu" in (line := capsys.readouterr().err) and "--models bst,hstu" in line
     assert cli.main((*tuned_run, "--models", "din", "--config", "tuned", "--set", "data.time=none")) == 2
-    assert "clicks@global-time+" in (line := capsys.readouterr().err) and "--set data.time=" in line
+    assert "clicks@global-time" in (line := capsys.readouterr().err) and "--set data.time=" in line
 
     # A study is never gone on with under other settings.
     assert cli.main(["train.epochs=3" if word == "train.epochs=2" else word for word in command]) == 2
@@ -126,7 +131,7 @@ def test_a_search_goes_on_from_its_record_as_if_its_storage_were_still_there(
 
     # Trials that only the record has are not overwritten, nor is a search of another kind.
     Path("halves/sweeps/journal.log").unlink()
-    kept = Path("halves/sweeps/clicks@global-time/lr.json")
+    kept = home("halves/sweeps") / "lr.json"
     record = kept.read_bytes()
     kept.unlink()
     searched("halves", 1)
@@ -140,7 +145,9 @@ def test_a_search_goes_on_from_its_record_as_if_its_storage_were_still_there(
 
 def test_what_was_left_of_a_beginning_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "BEGINNING", 0.1)
-    left = optuna.create_study(study_name="clicks@global-time/lr", storage=open_storage("j.log"), direction="maximize")
+    assert cli.main(("sweep", *SMALL, "--models", "lr", "--trials", "1", "--results", "named", "--storage", "named.log")) == 0
+    name = found("named", "lr").study
+    left = optuna.create_study(study_name=name, storage=open_storage("j.log"), direction="maximize")
     left.add_trial(optuna.trial.create_trial(value=1.0))
     assert cli.main(("sweep", *SMALL, "--models", "lr", "--trials", "1", "--results", "out", "--storage", "j.log")) == 0
     assert [trial.params for trial in found("out", "lr").trials] == [found("out", "lr").defaults]
@@ -215,7 +222,7 @@ def test_each_trials_limit_goes_with_the_winner_that_it_cut(folder: Path, capsys
 def test_no_trial_reads_a_test_example(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Test labels turned round change nothing, and nobody asks for examples of the test."""
     asked = set()
-    examples, prepare = RankingData.examples, sweep.prepare
+    examples, prepare_log = RankingData.examples, sweep.prepare_log
 
     def watched(self: RankingData, role: str, seed: int = 0, epoch: int = 0) -> object:
         asked.add(role)
@@ -229,15 +236,15 @@ def test_no_trial_reads_a_test_example(folder: Path, monkeypatch: pytest.MonkeyP
         records = [found(results, model) for model in ("din", "hstu")]
         return [(trial.params, trial.value, trial.best_epoch) for record in records for trial in record.trials]
 
-    def poisoned(config: object, roots: DataRoots) -> RankingData:
-        data = prepare(config, roots)  # type: ignore[arg-type]
+    def poisoned(log: EventLog, config: DataConfig) -> RankingData:
+        data = prepare_log(log, config)
         label = np.array(data.log.label)
         test = data.split.examples("test")
         label[test] = 1 - label[test]
         return changed(data, tmp_path / "other log", label=label)
 
     clean = searched("clean")
-    monkeypatch.setattr(sweep, "prepare", poisoned)
+    monkeypatch.setattr(sweep, "prepare_log", poisoned)
     assert searched("poisoned") == clean
     assert asked == {"train", "valid"}
 
@@ -249,7 +256,8 @@ def test_pruning_ends_trials_that_are_worse_than_most(folder: Path, cache: Path)
         folder / "out", {},
     )  # fmt: skip
     storage = open_storage("j.log")
-    data = sweep.prepare(target.targets[0].cell.experiment.data, target.roots)
+    cell = target.targets[0].cell
+    data = prepare_log(open_dataset(cell.source, target.roots), cell.experiment.data)
     worker = sweep.Worker(target.targets[0], target, data, sweep.devices.resolve("cpu"), storage, lambda *event: None)
     for number in range(sweep.WARM_UP_TRIALS + 1):
         trial, ends = worker.study.ask(), []
@@ -276,8 +284,9 @@ def start(folder: Path, storage: str, jobs: int) -> subprocess.Popen[str]:
 
 def in_mid_trial(storage: str) -> FrozenTrial | None:
     """A trial that a process trains, of which there is a checkpoint and much left to do."""
-    with contextlib.suppress(KeyError):
-        study = optuna.load_study(study_name="clicks@global-time/hstu", storage=open_storage(storage))
+    opened = open_storage(storage)
+    for name in optuna.get_all_study_names(opened):
+        study = optuna.load_study(study_name=name, storage=opened)
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             kept = list(Path("out/checkpoints").rglob(f"*-trial-{trial.number}.pt"))
             if kept and ledger.LEASE in trial.user_attrs and len(trial.intermediate_values) < 5:
@@ -309,7 +318,7 @@ def check_complete(victim: FrozenTrial, output: str) -> None:
     epochs = [line.split()[4] for line in output.splitlines() if line.startswith(name)]  # those of the survivor may stand first
     assert max(epochs) == "8/8" and len(epochs) == len(set(epochs)), "epochs of the checkpoint are not trained again"
     assert not list(Path("out/checkpoints").rglob("*.pt"))
-    assert Path("out/tuned/clicks@global-time/hstu.yaml").exists()
+    assert (home("out/tuned") / "hstu.yaml").exists()
 
 
 @pytest.fixture(params=["journal", pytest.param("postgresql", marks=pytest.mark.slow)])
