@@ -21,17 +21,16 @@ from . import device as devices
 from . import implementations, registry, workers
 from .config import DataConfig, Experiment, Settings, resolve
 from .contract import ModelInfo
-from .data import sources
 from .data.dataset import RankingData, open_dataset, prepare, prepare_log, resolved
 from .data.sources.schema import DataRoots
-from .data.splits import ROLES
 from .errors import UserError, in_one_line
 from .evaluation import evaluator, metrics
 from .evaluation.flops import flops_per_example
 from .identity import difference, ignored
 from .records import provenance, weights
 from .records.changes import about_change
-from .records.schema import SCHEMA_VERSION, Cost, DataFacts, File, Identity, Metrics, Point, RunRecord, Tuning
+from .records.facts import facts_of
+from .records.schema import SCHEMA_VERSION, Cost, Identity, Metrics, Point, RunRecord, Tuning
 from .records.store import Store
 from .training.checkpoint import Checkpoint
 from .training.fitting import Fitted, fit, forget
@@ -286,31 +285,6 @@ def _summary(name: str, record: RunRecord) -> str:
     test = record.metrics.test["all"]
     shown = "  ".join(f"{key} {value:.4f}" for key in ("request_gauc", "auc", "logloss") if (value := test[key]) is not None)
     return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"
-
-
-def facts_of(data: RankingData) -> DataFacts:
-    """What a record says of its data."""
-    log, split = data.log, data.split
-    examples = {role: data.examples(role) for role in ROLES}
-    test = examples["test"]
-    return DataFacts(
-        files=tuple(File(**dataclasses.asdict(file)) for file in log.meta.files),
-        content=log.meta.content,
-        content_hash=log.meta.content_hash,
-        split_hash=split.hash,
-        events=log.meta.events,
-        users=log.meta.users,
-        items=log.meta.items,
-        examples={role: len(examples[role]) for role in ROLES},
-        positives={role: int(examples[role].label.sum()) for role in ROLES},
-        share_train_after_test=split.share_train_after_test,
-        test_rows_warm_user=float((split.user_events[log.user_of(test.event)] > 0).mean()),
-        test_rows_warm_item=float((split.item_events[test.item] > 0).mean()),
-        cleaning=log.meta.cleaning.counts(),
-        bayes_auc=log.meta.bayes_auc,
-        mismatch=data.mismatch,
-        margin=sources.margin_of(data.config.dataset),
-    )
 
 
 def _now() -> str:

@@ -15,8 +15,8 @@ from ..data.dataset import RankingData
 from ..errors import UserError
 from ..evaluation import evaluator, metrics
 from ..evaluation.flops import flops_per_example
-from ..experiment import facts_of
 from ..records.changes import what_changed
+from ..records.facts import facts_of
 from ..reporting.rescore import mismatch
 from .finding import Said, shown
 from .runs import Run, plain

@@ -55,6 +55,8 @@ class LogMeta:
     """IANA name of the zone in which dates are shown."""
     calendar: bool
     """False: times count from a start of the log's own."""
+    margin: float
+    """Up to which difference of a metric two models count as equivalent on these data."""
     files: tuple[SourceFile, ...]
     cleaning: CleaningReport
     licence: str
@@ -202,6 +204,7 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
         content=facts,
         content_hash=content_hash(facts, columns, dictionaries),
         request_window=clean.schema.request_window,
+        margin=clean.schema.margin,
         time_zone=clean.schema.time_zone,
         calendar=clean.schema.calendar,
         default_split=clean.default_split,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
         UserError: an unknown name, or whatever is wrong with the files.
     """
     if name in DATASETS:
-        return _function(DATASETS[name].loader)(roots)
+        return _with_margin(_function(DATASETS[name].loader)(roots), DATASETS[name].margin)
     path = Path(name)
     if is_description(name):
         keys = read_keys(path)
@@ -98,7 +99,10 @@ def load(name: str, roots: DataRoots) -> RawLog:
         if keys["source"] != "simulator":
             raise unknown_name(f"source in {path}", str(keys["source"]), ["simulator"])
         settings = {key: value for key, value in keys.items() if key not in ("source", "name", "margin")}
-        return _function("simulator:load_yaml")(settings, name_in(path, keys))
+        margin = keys.get("margin", MARGIN)
+        if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf:
+            raise UserError(f"data set file {path}: margin must be a number of at least 0, not {margin!r}")
+        return _with_margin(_function("simulator:load_yaml")(settings, name_in(path, keys)), float(margin))
     from .files import is_file
 
     if is_file(path):
@@ -139,19 +143,8 @@ def files_behind(dataset: str) -> list[Path]:
         return [path]  # a simulator, or the loader will say what is wrong
 
 
-def margin_of(dataset: str) -> float:
-    """Up to which difference of a metric two models count as equivalent: by the card of a registered data set, or the key
-    `margin` of a YAML file.
-
-    Raises:
-        UserError: the YAML file cannot be read, or its margin is no number of at least 0.
-    """
-    if not is_description(dataset):
-        return DATASETS[dataset].margin if dataset in DATASETS else MARGIN
-    margin = read_keys(Path(dataset)).get("margin", MARGIN)
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf:
-        raise UserError(f"data set file {dataset}: margin must be a number of at least 0, not {margin!r}")
-    return float(margin)
+def _with_margin(raw: RawLog, margin: float) -> RawLog:
+    return dataclasses.replace(raw, schema=dataclasses.replace(raw.schema, margin=margin))
 
 
 def _function(reference: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from . import MARGIN
 from .values import Decimal
 
 TimeUnit = Literal["s", "ms", "us", "ns", "day", "datetime"]
@@ -65,6 +66,8 @@ class Schema:
     """The event table has a column `request`: rows of one user with the same value were shown together."""
     request_window: float = 0.0
     """Seconds within which a user's events count as one request unless settings say otherwise; 0: equal timestamps alone."""
+    margin: float = MARGIN
+    """Up to which difference of a metric two models count as equivalent on these data."""
 
 
 @dataclass(frozen=True)

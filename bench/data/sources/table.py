@@ -80,6 +80,7 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
             labels=described.labels,
             request_ids=bool(columns.request),
             request_window=config.request_window,
+            margin=config.margin,
         ),
         files=tuple(source_file(file, "own table") for file in files),
         licence=config.licence,

@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from ...errors import UserError
 from ...typed import from_dict
+from . import MARGIN
 from .labels import parse_label
 from .names import name_in
 from .schema import ALL_POSITIVE, Feature, Label, TimeUnit
@@ -62,8 +65,8 @@ class TableConfig:
     item_features: list = field(default_factory=list)
     context_features: list = field(default_factory=list)
     default_split: str = "global-time"
-    margin: float = 0.002
-    """Up to which difference of a metric two models count as equivalent; read by sources.margin_of."""
+    margin: Annotated[float, Ge(0)] = MARGIN
+    """Up to which difference of a metric two models count as equivalent."""
     licence: str = "not stated"
     citation: str = "none"
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench.data import sources
+from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.errors import UserError
+from support.tables import click_table
 
 
 def test_listing_imports_neither_pandas_nor_torch() -> None:
@@ -50,3 +52,15 @@ def test_bad_names_and_files(name: str, message: str, tmp_path: Path, monkeypatc
     with pytest.raises(UserError, match=message) as caught:
         sources.load(name, DataRoots(None, tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_the_margin_of_a_table_reaches_its_log_and_is_no_part_of_its_content(tmp_path: Path) -> None:
+    path = click_table(tmp_path)
+    roots = DataRoots(None, tmp_path / "cache")
+    usual = open_dataset(str(path), roots).meta
+    path.write_text(path.read_text() + "margin: 0.01\n")
+    wider = open_dataset(str(path), roots).meta
+    assert (usual.margin, wider.margin) == (sources.MARGIN, 0.01) and usual.content_hash == wider.content_hash
+    path.write_text(path.read_text().replace("0.01", "-1"))
+    with pytest.raises(UserError, match="margin"):
+        open_dataset(str(path), roots)
