@@ -35,11 +35,13 @@ def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
     from .. import rows
     from ..records.store import Store
+    from ..records.view import View
     from ..reporting import audit
 
     store = Store(args.results)
-    rows.restore(store, roots, args.dataset)
-    found = audit.audit(store, args.tests, lambda line: print(line, file=sys.stderr))
+    view = View.of(store)
+    rows.restore(view, roots, args.dataset)
+    found = audit.audit(view, args.tests, lambda line: print(line, file=sys.stderr))
     paths = audit.write(found, store.root / "audit")
     print(audit.to_markdown(found), end="")
     print(f"written: {', '.join(map(str, paths))}")

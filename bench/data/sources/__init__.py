@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError, unknown_name
+from .equivalence import MARGIN
 from .names import name_in, read_keys
 
 if TYPE_CHECKING:
     from .schema import DataRoots, RawLog
-
-
-MARGIN = 0.002
-"""Differences of a metric of at most this matter to nobody, unless a data set's card says otherwise."""
 
 
 @dataclass(frozen=True)

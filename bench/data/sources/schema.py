@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from . import MARGIN
+from .equivalence import MARGIN
 from .values import Decimal
 
 TimeUnit = Literal["s", "ms", "us", "ns", "day", "datetime"]

@@ -12,7 +12,7 @@ from annotated_types import Ge
 
 from ...errors import UserError
 from ...typed import from_dict
-from . import MARGIN
+from .equivalence import MARGIN
 from .labels import parse_label
 from .names import name_in
 from .schema import ALL_POSITIVE, Feature, Label, TimeUnit

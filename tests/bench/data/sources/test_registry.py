@@ -60,7 +60,7 @@ def test_the_margin_of_a_table_reaches_its_log_and_is_no_part_of_its_content(tmp
     usual = open_dataset(str(path), roots).meta
     path.write_text(path.read_text() + "margin: 0.01\n")
     wider = open_dataset(str(path), roots).meta
-    assert (usual.margin, wider.margin) == (sources.MARGIN, 0.01) and usual.content_hash == wider.content_hash
+    assert (usual.margin, wider.margin) == (0.002, 0.01) and usual.content_hash == wider.content_hash
     path.write_text(path.read_text().replace("0.01", "-1"))
     with pytest.raises(UserError, match="margin"):
         open_dataset(str(path), roots)
