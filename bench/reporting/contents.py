@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..analysis import study
 from ..analysis.leaderboard import Board
 from ..analysis.study import StudyRecord
 from ..errors import UserError
+from ..records import sweeps
 from ..records.schema import RunRecord
 from ..records.store import Store
+from ..records.sweeps import SweepRecord
 from ..records.view import View
 from . import tables
 
 LEFT_OUT = {"local", "checkpoints"}
 """Folders below a results folder that are no part of its report: runs of one's own, and what is not finished."""
-
-SWEEP_KEYS = ("model", "metric", "trials")
 
 T = TypeVar("T")
 
@@ -52,13 +51,13 @@ class StudyFiles:
 
 @dataclass(frozen=True)
 class SweepFiles:
-    """The sweeps of a data set and split: trials, tables and figures."""
+    """The sweeps of a place: trials, tables and figures."""
 
     store: str
-    dataset: str
-    split: str
-    trials: tuple[dict[str, Any], ...]
-    """Of each model: what its json file holds."""
+    place: str
+    """As records/sweeps.Place calls its folder."""
+    records: tuple[SweepRecord, ...]
+    """One per model."""
     tables: tuple[Path, ...]
     """csv files."""
     figures: tuple[Path, ...]
@@ -84,10 +83,10 @@ def collect(root: Path) -> Contents:
         _found(root, "studies/*/*/study.json", _study),
         key=lambda at: (at.record.study, at.record.dataset, at.record.split, at.store),
     )
-    sweeps = sorted(_found(root, "sweeps/*@*", _sweep), key=lambda at: (at.dataset, at.split, at.store))
-    if not (boards or studies or sweeps):
+    searches = sorted(_found(root, "sweeps/*@*", _sweep), key=lambda at: (at.place, at.store))
+    if not (boards or studies or searches):
         raise UserError(f"no board, study or sweep in {root}; make one with rankbench run or rankbench board")
-    return Contents(tuple(boards), tuple(studies), tuple(sweeps))
+    return Contents(tuple(boards), tuple(studies), tuple(searches))
 
 
 def _found(root: Path, pattern: str, read: Callable[[Path, str], T]) -> Iterator[T]:
@@ -113,21 +112,8 @@ def _study(path: Path, store: str) -> StudyFiles:
 
 
 def _sweep(folder: Path, store: str) -> SweepFiles:
-    dataset, _, split = folder.name.partition("@")
-    trials = tuple(_keys(path, SWEEP_KEYS, "sweep") for path in sorted(folder.glob("*.json")))
-    return SweepFiles(store, dataset, split, trials, tuple(sorted(folder.glob("*.csv"))), _figures(folder))
-
-
-def _keys(path: Path, keys: Collection[str], what: str) -> dict[str, Any]:
-    """An object of a JSON file that has these keys at least."""
-    try:
-        raw = json.loads(_text(path))
-    except ValueError as error:
-        raise UserError(f"{what} {path} is not JSON ({error}); run the {what} again") from None
-    missing = [key for key in keys if not isinstance(raw, dict) or key not in raw]
-    if missing:
-        raise UserError(f"{what} {path} lacks {', '.join(missing)}; run the {what} again")
-    return raw
+    records = tuple(sweeps.load(path) for path in sorted(folder.glob("*.json")))
+    return SweepFiles(store, folder.name, records, tuple(sorted(folder.glob("*.csv"))), _figures(folder))
 
 
 def _figures(folder: Path) -> tuple[Path, ...]:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,6 +22,7 @@ from ..errors import UserError
 from ..evaluation import ranks
 from ..evaluation.cards import shown
 from ..records.schema import RunRecord
+from ..records.sweeps import SweepRecord
 from . import plots, svg, tables
 from .contents import BoardFiles, Contents, StudyFiles, SweepFiles
 from .plots import style
@@ -199,12 +199,12 @@ def _study(files: StudyFiles) -> StudyView:
 
 
 def _sweep(files: SweepFiles) -> StudyView:
-    anchor = _anchor("sweep", files.store, f"{files.dataset}@{files.split}")
-    title = f"Sweeps on {files.dataset} @ {files.split}"
+    anchor = _anchor("sweep", files.store, files.place)
+    title = f"Sweeps on {files.place}"
     found = {path.stem: _rows(path) for path in files.tables}
     return StudyView(
         anchor=anchor,
-        name=f"{files.dataset} @ {files.split}",
+        name=files.place,
         store=files.store,
         title=title,
         question="Which settings are best by validation, and which of them matter?",
@@ -235,23 +235,18 @@ def _markdown_tables(text: str) -> Markup:
 
 def _trials(files: SweepFiles) -> Iterator[tuple[str, list[list[str]]]]:
     """How many trials each model had, and its best."""
-    if files.trials:
+    if files.records:
         header = ["model", "trials", "pruned", "failed", "seconds", "best on validation", "settings"]
-        yield "Trials", [header, *map(_sweep_row, files.trials)]
+        yield "Trials", [header, *map(_sweep_row, files.records)]
 
 
-def _sweep_row(sweep: dict[str, Any]) -> list[str]:
-    trials = sweep["trials"]
-    states = Counter(trial["state"] for trial in trials)
-    counted = [trial for trial in trials if trial["state"] in ("complete", "pruned", "failed")]
-    complete = [trial for trial in trials if trial["state"] == "complete" and trial["value"] is not None]
-    sign = -1 if sweep["metric"] == "logloss" else 1
-    best = max(complete, key=lambda trial: sign * trial["value"], default=None)
-    said = ["-", "-"]
+def _sweep_row(sweep: SweepRecord) -> list[str]:
+    states = Counter(trial.state for trial in sweep.trials)
+    best, said = sweep.best, ["-", "-"]
     if best is not None:
-        said = [f"{sweep['metric']} {best['value']:.4f}", ", ".join(f"{key}={value}" for key, value in best["params"].items())]
-    seconds = f"{sum(trial['seconds'] for trial in counted):.0f}"
-    return [str(sweep["model"]), str(len(counted)), str(states["pruned"]), str(states["failed"]), seconds, *said]
+        said = [f"{sweep.metric} {best.value:.4f}", ", ".join(f"{key}={value}" for key, value in best.params.items())]
+    counts = (len(sweep.counted), states["pruned"], states["failed"])
+    return [sweep.model, *map(str, counts), f"{sweep.seconds:.0f}", *said]
 
 
 def _rows(path: Path) -> list[list[str]]:

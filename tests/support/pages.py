@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rankbench.bench.analysis import leaderboard, study
 from rankbench.bench.analysis.study import StudyRecord
 from rankbench.bench.analysis.study_statements import PartOfStudy, Remark
+from rankbench.bench.records import sweeps
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.reporting import plots, tables
 from rankbench.bench.reporting.plots import quality, slices
 from support.records import predictions, record
+from support.sweeps import record as made_sweep
 
 MODELS = (("hstu", "generative", 1.0), ("din", "classical", 1.02), ("dnn", "classical", 0.6), ("ctr", "floor", 0.2))
 STUDY = StudyRecord(
@@ -56,14 +57,9 @@ def results(root: Path) -> Path:
     (made / "study.json").write_text(study.to_json(STUDY))
     (made / "table.md").write_text("# Heads\n\nSaid above.\n\n| head | AUC |\n|---|---|\n| <script> | 0.7 |\n\nEnd.\n")
     (made / "heads.svg").write_text(figure)
-    sweep = root / "sweeps/toy@global-time"
+    sweep = root / "sweeps/toy@global-time~1a2b3c4d"
     sweep.mkdir(parents=True)
     (sweep / "trials.csv").write_text("trial,value\n0,0.7\n1,0.71\n")
-    trials = [
-        {"state": "complete", "value": 0.71, "seconds": 3.0, "params": {"train.lr": 0.01}},
-        {"state": "complete", "value": 0.72, "seconds": 3.0, "params": {"train.lr": 0.02}},
-        {"state": "pruned", "value": None, "seconds": 1.0, "params": {"train.lr": 9.0}},
-    ]
-    (sweep / "din.json").write_text(json.dumps({"model": "din", "metric": "auc", "trials": trials}))
+    sweeps.write(made_sweep("din", 3), sweep / "din.json")
     (sweep / "importance.svg").write_text(figure)
     return root

@@ -18,6 +18,7 @@ from rankbench.bench.errors import UserError
 from rankbench.bench.reporting import contents, report, summary, svg, tables
 from rankbench.bench.reporting.words import difference, sentences
 from support.pages import MODELS, STUDY, results
+from support.sweeps import record as made_sweep
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -104,7 +105,10 @@ def test_the_page_holds_what_the_files_hold(page: str, root: Path) -> None:
     assert STUDY.command in page and "<td>0.71</td>" in page
     assert "<td>&lt;script&gt;</td>" in page, "what a file says is text, never markup"
     assert "Said above." not in page, "of a study's page, the table alone: its sentences stand there already"
-    assert "".join(f"<td>{cell}</td>" for cell in ("3", "1", "0", "7", "auc 0.7200", "train.lr=0.02")) in page
+    search = made_sweep("din", 3)
+    assert search.best is not None
+    numbers = ("3", "0", "0", f"{search.seconds:.0f}", f"auc {search.best.value:.4f}")
+    assert "".join(f"<td>{cell}</td>" for cell in numbers) in page and f"train.lr={search.best.params['train.lr']}" in page
 
 
 def test_the_same_files_give_the_same_page(page: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
