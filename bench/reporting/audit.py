@@ -14,7 +14,8 @@ from ..evaluation.proof import Coverage, SelfComparison
 from ..evaluation.stats import METRICS, align
 from ..records.rounded import rounded
 from ..records.schema import Identity
-from ..records.store import Store, write_text
+from ..records.store import write_text
+from ..records.view import View
 from ..typed import as_json
 from .tables import markdown_table
 
@@ -41,38 +42,36 @@ class Audit:
     against_themselves: tuple[OfBoard, ...]
 
 
-def audit(store: Store | None, times: int, say: Callable[[str], None]) -> Audit:
+def audit(view: View, tests: int, say: Callable[[str], None]) -> Audit:
     """Count.
 
     Args:
-        store: of real runs, whose test rows are there; None for the simulation alone.
-        times: tests drawn from each world; 0 for none.
+        view: real runs, whose test rows are there; perhaps none.
+        tests: drawn from each world; 0 for none.
         say: told what comes next.
     """
     boards = []
-    for name, groups in _tables(store).items() if store is not None else ():
-        say(f"models against themselves: {name}")
-        assert store is not None
-        predictions = align({label: [store.predictions(one) for one in seeds] for label, seeds in groups.items()})
-        found = (proof.self_comparison(predictions, metric) for metric in METRICS)
-        boards.append(OfBoard(name, tuple(one for one in found if one is not None)))
+    for group in view.groups():
+        if five := _five_seeds(group):
+            say(f"models against themselves: {group.place}")
+            predictions = align({name: [group.predictions(one) for one in seeds] for name, seeds in five.items()})
+            found = (proof.self_comparison(predictions, metric) for metric in METRICS)
+            boards.append(OfBoard(group.place, tuple(one for one in found if one is not None)))
     covered: list[Coverage] = []
-    for world in proof.WORLDS if times else ():
-        say(f"coverage: {world.users} users, training noise {world.training:g}, {times} tests")
-        covered += proof.coverage(world, times)
+    for world in proof.WORLDS if tests else ():
+        say(f"coverage: {world.users} users, training noise {world.training:g}, {tests} tests")
+        covered += proof.coverage(world, tests)
     return Audit(tuple(covered), tuple(board for board in boards if board.found))
 
 
-def _tables(store: Store) -> dict[str, dict[str, list[Identity]]]:
-    """Data set, split and what its test rows are -> model and settings -> seeds; those with five seeds and more."""
-    tables: dict[str, dict[str, list[Identity]]] = {}
-    for record in store.records():
+def _five_seeds(group: View) -> dict[str, list[Identity]]:
+    """Model and settings -> its seeds, where there are five or more."""
+    table: dict[str, list[Identity]] = {}
+    for record in group.records:
         one = record.identity
-        if record.status == "ok" and not record.simulated and store.has_scores(one):
-            table = tables.setdefault(f"{one.dataset}@{one.split} ({store.rows_hash(one)[:6]})", {})
+        if record.status == "ok" and not record.simulated and group.has_scores(one):
             table.setdefault(f"{one.model} {one.config_hash[:6]}", []).append(one)
-    five = {name: {label: of for label, of in table.items() if len(of) >= 5} for name, table in tables.items()}
-    return {name: table for name, table in five.items() if table}
+    return {name: seeds for name, seeds in table.items() if len(seeds) >= 5}
 
 
 def to_markdown(found: Audit) -> str:
