@@ -22,7 +22,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--tests", type=int, default=400, metavar="N", help="simulated tests of each kind; 0: none (default: 400)"
     )
-    parser.add_argument("--dataset", metavar="NAME", help="the YAML file of your own table, if the folder has runs on one")
+    parser.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or the YAML file of your own table")
     add_roots(parser)
     add_results(parser)
 
@@ -34,13 +34,14 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--tests {args.tests} must be 0 or more")
     roots = data_roots(args.data_root)
     from .. import rows
+    from ..data.sources import DATASETS, name_of
     from ..records.store import Store
     from ..records.view import View
     from ..reporting import audit
 
     store = Store(args.results)
-    view = View.of(store)
-    rows.restore(view, roots, args.dataset)
+    view = View.of(store, args.dataset and name_of(args.dataset))
+    rows.restore(view, roots, None if args.dataset in DATASETS else args.dataset)
     found = audit.audit(view, args.tests, lambda line: print(line, file=sys.stderr))
     paths = audit.write(found, store.root / "audit")
     print(audit.to_markdown(found), end="")

@@ -42,38 +42,36 @@ class Audit:
     against_themselves: tuple[OfBoard, ...]
 
 
-def audit(view: View | None, times: int, say: Callable[[str], None]) -> Audit:
+def audit(view: View, tests: int, say: Callable[[str], None]) -> Audit:
     """Count.
 
     Args:
-        view: of real runs, whose test rows are there; None for the simulation alone.
-        times: tests drawn from each world; 0 for none.
+        view: real runs, whose test rows are there; perhaps none.
+        tests: drawn from each world; 0 for none.
         say: told what comes next.
     """
     boards = []
-    for group in view.groups() if view is not None else ():
-        seeds = _five_seeds(group)
-        if not seeds:
-            continue
-        say(f"models against themselves: {group.place}")
-        predictions = align({label: [group.predictions(one) for one in of] for label, of in seeds.items()})
-        found = (proof.self_comparison(predictions, metric) for metric in METRICS)
-        boards.append(OfBoard(group.place, tuple(one for one in found if one is not None)))
+    for group in view.groups():
+        if five := _five_seeds(group):
+            say(f"models against themselves: {group.place}")
+            predictions = align({name: [group.predictions(one) for one in seeds] for name, seeds in five.items()})
+            found = (proof.self_comparison(predictions, metric) for metric in METRICS)
+            boards.append(OfBoard(group.place, tuple(one for one in found if one is not None)))
     covered: list[Coverage] = []
-    for world in proof.WORLDS if times else ():
-        say(f"coverage: {world.users} users, training noise {world.training:g}, {times} tests")
-        covered += proof.coverage(world, times)
+    for world in proof.WORLDS if tests else ():
+        say(f"coverage: {world.users} users, training noise {world.training:g}, {tests} tests")
+        covered += proof.coverage(world, tests)
     return Audit(tuple(covered), tuple(board for board in boards if board.found))
 
 
 def _five_seeds(group: View) -> dict[str, list[Identity]]:
-    """Model and settings -> its seeds, of those with five and more."""
-    found: dict[str, list[Identity]] = {}
+    """Model and settings -> its seeds, where there are five or more."""
+    table: dict[str, list[Identity]] = {}
     for record in group.records:
         one = record.identity
         if record.status == "ok" and not record.simulated and group.has_scores(one):
-            found.setdefault(f"{one.model} {one.config_hash[:6]}", []).append(one)
-    return {label: of for label, of in found.items() if len(of) >= 5}
+            table.setdefault(f"{one.model} {one.config_hash[:6]}", []).append(one)
+    return {name: seeds for name, seeds in table.items() if len(seeds) >= 5}
 
 
 def to_markdown(found: Audit) -> str:
