@@ -27,6 +27,9 @@ SINGLE = float(special.ndtri(0.975))
 ONE_SIDED = float(special.ndtri(0.95))
 """Of a single comparison whose sign is known."""
 
+POWER = float(special.ndtri(0.8))
+"""80% quantile of a normal variable."""
+
 
 def root(covariance: np.ndarray) -> np.ndarray:
     """Lower triangular L with L L' = covariance [M, M], which may be singular: Cholesky's method without a library's sums."""

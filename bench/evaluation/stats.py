@@ -380,7 +380,9 @@ class Comparison:
         for noise in found:
             half = self._half_width(noise)
             widths.append(half)
-            powers.append(half + noise.error * family.t_quantile(_POWER, noise.freedom) if half < LARGEST[self.metric] else half)
+            powers.append(
+                half + noise.error * family.t_quantile(family.POWER, noise.freedom) if half < LARGEST[self.metric] else half
+            )
         return Resolution(statistics.median(widths), statistics.median(powers))
 
     def _difference(self, one: int, other: int, critical: float) -> Estimate:
@@ -392,10 +394,6 @@ class Comparison:
         if not self.trusted:
             return LARGEST[self.metric]
         return min(LARGEST[self.metric], max(noise.half_width(critical), ROUNDING))
-
-
-_POWER = 0.8416212335729143
-"""80% quantile of a normal variable."""
 
 
 def _pairs_of(users: int) -> int:
