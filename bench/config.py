@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -13,6 +13,9 @@ from .errors import UserError, unknown_name
 from .identity import config_hash
 from .typed import finite, from_dict
 from .yaml_text import load_yaml, read_yaml
+
+if TYPE_CHECKING:
+    from .contract import ModelInfo
 
 Decay = Literal["none", "linear", "cosine"]
 
@@ -247,15 +250,25 @@ OWN_DATA = ("negatives", "negative_rate")
 and is asked."""
 
 
-def resolve(model: str, config: type, card_train: dict[str, Any], settings: Settings) -> Experiment:
-    """The experiment of one model: defaults, then the model card, then what the user asked for."""
+def resolve(info: ModelInfo, settings: Settings) -> Experiment:
+    """The experiment of one model: defaults, then the model card, then what the user asked for.
+
+    A setting of training for all models reaches those alone that read it: one that changed nothing would make a cell of its own,
+    with the numbers of another.
+    """
+    model = info.name
     own = settings.models.get(model, {})
     own_train = {key.removeprefix("train."): value for key, value in own.items() if key.startswith("train.")}
     own_data = {key.removeprefix("data."): value for key, value in own.items() if key.startswith("data.")}
     own_params = {key: value for key, value in own.items() if not key.startswith(("train.", "data."))}
     if shared := sorted(own_data.keys() - set(OWN_DATA)):
         raise UserError(f"{model}.data.{shared[0]} cannot be one model's own; write --set data.{shared[0]} for all of them")
-    train = from_dict(TrainConfig, card_train, f"the card of {model}")
-    train = from_dict(TrainConfig, {**settings.train, **own_train}, "train", train)
+    for key in own_train:
+        if reason := info.ignores(key):
+            raise UserError(f"{model}.train.{key} does nothing: {reason}")
+    train = from_dict(TrainConfig, dict(info.train), f"the card of {model}")
+    from_dict(TrainConfig, settings.train, "train", train)
+    heard = {key: value for key, value in settings.train.items() if not info.ignores(key)}
+    train = from_dict(TrainConfig, {**heard, **own_train}, "train", train)
     data = from_dict(DataConfig, {**settings.data, **own_data}, "data")
-    return Experiment(model, data, train, from_dict(config, own_params, model))
+    return Experiment(model, data, train, from_dict(info.config, own_params, model))

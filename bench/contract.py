@@ -322,3 +322,12 @@ class ModelInfo:
     def __post_init__(self) -> None:
         if self.space and self.fit == "gradient":
             object.__setattr__(self, "space", {**self.space, BATCH_SETTINGS[self.view]: BATCHES})
+
+    def ignores(self, key: str) -> str:
+        """Why a setting of training changes nothing for this model; empty if it does."""
+        if self.fit != "gradient" and key != "refit":
+            return f"{self.name} learns by counting, not by gradients"
+        for view, setting in BATCH_SETTINGS.items():
+            if view != self.view and setting == f"train.{key}":
+                return f"{self.name} is trained on {self.view} batches; their size is {BATCH_SETTINGS[self.view]}"
+        return ""

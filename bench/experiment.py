@@ -104,19 +104,14 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
     """
     cells = []
     infos = {name: registry.info(name) for name in models}
-    counting = [name for name, info in infos.items() if info.fit != "gradient"]
-    if settings.train and len(counting) == len(models):
-        raise UserError(
-            f"train.{next(iter(settings.train))} does nothing: {', '.join(models)} learn by counting, not by gradients"
-        )
-    for name in counting:
-        if useless := [key for key in settings.models.get(name, {}) if key.startswith("train.")]:
-            raise UserError(f"{name}.{useless[0]} does nothing: {name} learns by counting, not by gradients")
     for name, info in infos.items():
-        experiment = resolve(name, info.config, dict(info.train), settings)
-        default = resolve(name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
+        experiment = resolve(info, settings)
+        default = resolve(info, Settings(data={"dataset": experiment.data.dataset}))
         source, tuning = experiment.data.dataset, settings.tuning.get(name)
         cells += [Cell(experiment, default, info, seed, source, tuning) for seed in range(seeds)]
+    for key in settings.train:
+        if all(reasons := [info.ignores(key) for info in infos.values()]):
+            raise UserError(f"train.{key} does nothing: {reasons[0]}")
     return cells
 
 

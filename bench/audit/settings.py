@@ -76,7 +76,7 @@ def _about_changed(run: Run, experiment: Experiment, data: RankingData | None = 
     """Whether `changed` is the difference from the model's defaults."""
     info = run.info
     assert info is not None, "asked of known models alone"
-    default = resolve(info.name, info.config, dict(info.train), Settings(data={"dataset": experiment.data.dataset}))
+    default = resolve(info, Settings(data={"dataset": experiment.data.dataset}))
     if data is not None:
         default = resolved_for(default, resolved(default.data, data.log), data)
     else:

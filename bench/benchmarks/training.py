@@ -52,7 +52,7 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
     info = registry.info(model)
     if info.fit != "gradient":
         raise UserError(f"bench train measures models that are trained by gradients, not {model}")
-    experiment = resolve(model, info.config, dict(info.train), Settings(data={"dataset": data.config.dataset}))
+    experiment = resolve(info, Settings(data={"dataset": data.config.dataset}))
     plain = {operation: "torch" for operation in dispatch.OPERATIONS}
     choices = {"chosen": {}, "torch": plain}
     wall: dict[str, list[float]] = {name: [] for name in choices}

@@ -64,7 +64,7 @@ def training_noise(values: Sequence[np.ndarray]) -> TrainingNoise:
             variance[at] = freedom[at] = borrowed[at] = math.nan
             known.append("unknown")
         else:
-            pull = worth / (worth + len(of) - 1)
+            pull = worth / (worth + (len(of) - 1))
             borrowed[at] = pull * common
             variance[at] = borrowed[at] + ((1 - pull) * float(of.var(ddof=1)) if pull < 1 else 0.0)
             freedom[at] = worth + len(of) - 1

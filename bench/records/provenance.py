@@ -87,9 +87,10 @@ def _git() -> tuple[str | None, bool | None]:
     try:
         # An installed package may lie inside somebody else's repository: only one that tracks this file counts.
         _ask_git(file.parent, "ls-files", "--error-unmatch", file.name)
-        # Records and boards are what runs write: they make no checkout dirty.
-        changes = _ask_git(file.parent, "status", "--porcelain", "--", ":/", ":(exclude,top)results")
-        return _ask_git(file.parent, "rev-parse", "HEAD"), bool(changes)
+        # What runs write makes no checkout dirty: results/, and files that are new outside of the program.
+        changed = _ask_git(file.parent, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)results")
+        added = _ask_git(file.parent, "ls-files", "--others", "--exclude-standard", "--", *(f":(top){folder}" for folder in CODE))
+        return _ask_git(file.parent, "rev-parse", "HEAD"), bool(changed or added)
     except (OSError, subprocess.SubprocessError):
         return None, None
 

@@ -30,8 +30,10 @@ SWITCHES: dict[str, tuple[str, ...]] = {
     "divided by the tokens seen": ("divisor=own",),
     "no gate": ("gate=false",),
     "normalised residual": ("residual=normalised",),
+    "tokens times sqrt(D)": ("token_start=scaled",),
+    "own gap to the latest event": ("own_time=recency",),
     "past actions unknown": ("actions=false",),
-    "user and context unknown": ("user_context=false",),
+    "side information and context unknown": ("user_context=false",),
     "items by their id alone": ("item_fields=none",),
     "item fields summed": ("item_fields=sum",),
 }

@@ -80,7 +80,7 @@ class Target:
         """
         own = {**self.settings.models.get(self.info.name, {}), **drawn}
         settings = dataclasses.replace(self.settings, models={self.info.name: own})
-        found = resolve(self.info.name, self.info.config, dict(self.info.train), settings)
+        found = resolve(self.info, settings)
         searched = {key: getattr(found.data, key) for key in OWN_DATA if f"data.{key}" in drawn}
         return dataclasses.replace(found, data=dataclasses.replace(self.cell.experiment.data, **searched))
 

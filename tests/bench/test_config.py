@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from rankbench.bench import identity, registry
 from rankbench.bench.config import DataConfig, Experiment, LogDefaults, Settings, TrainConfig, Tuning, read_settings, resolve
+from rankbench.bench.contract import ModelInfo
 from rankbench.bench.errors import UserError
 from rankbench.bench.typed import from_dict
 
@@ -198,9 +199,22 @@ def test_a_config_file_must_exist_and_be_text(tmp_path: Path) -> None:
 
 def test_the_user_goes_before_the_card_and_the_card_before_the_defaults() -> None:
     settings = Settings({"time": "none"}, {"epochs": 3, "lr": 0.5}, {"din": {"width": 8, "train.lr": 0.25}, "hstu": {"width": 9}})
-    experiment = resolve("din", Config, {"lr": 0.1, "patience": 7}, settings)
+    experiment = resolve(card("din", {"lr": 0.1, "patience": 7}), settings)
     assert experiment.train == TrainConfig(lr=0.25, epochs=3, patience=7)
     assert experiment.params == Config(width=8) and experiment.data == DataConfig(time="none")
+
+
+def card(name: str, train: dict[str, float], view: str = "pointwise") -> ModelInfo:
+    return dataclasses.replace(registry.info(name), config=Config, train=train, view=view, space={})  # type: ignore[arg-type]
+
+
+def test_a_shared_setting_reaches_those_models_that_read_it() -> None:
+    settings = Settings(train={"batch_size": 7, "batch_events": 9})
+    assert resolve(card("din", {}), settings).train == TrainConfig(batch_size=7)
+    assert resolve(card("hstu", {}, "sequence"), settings).train == TrainConfig(batch_events=9)
+    assert resolve(registry.info("ctr"), Settings(train={"lr": 0.5, "refit": True})).train == TrainConfig(refit=True)
+    with pytest.raises(UserError, match="unknown key in train"):
+        resolve(registry.info("ctr"), Settings(train={"rate": 0.5}))
 
 
 def experiment(**train: float) -> Experiment:

@@ -37,7 +37,7 @@ def values(searched: Range) -> st.SearchStrategy[Any]:
 
 
 def resolved(card: ModelInfo, drawn: Mapping[str, Any]) -> Any:
-    return resolve(card.name, card.config, dict(card.train), Settings(models={card.name: dict(drawn)}))
+    return resolve(card, Settings(models={card.name: dict(drawn)}))
 
 
 def test_every_model_but_the_plain_floors_can_be_tuned() -> None:

@@ -26,7 +26,7 @@ def test_impossible_combinations_are_refused(changes: dict, reason: str) -> None
     with pytest.raises(ValueError, match=reason):
         SequenceConfig(**changes)
     with pytest.raises(UserError, match=f"^hstu: .*{reason}"):
-        resolve("hstu", registry.info("hstu").config, {}, Settings(models={"hstu": changes}))
+        resolve(registry.info("hstu"), Settings(models={"hstu": changes}))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -134,7 +135,8 @@ def test_the_command_compares_prints_and_records(zoo: Path, tmp_path: Path, caps
     assert record["settings"]["ours din, no time"]["data"]["time"] == "none"
     assert cli.main([*asked, "--results", "kept", "--python", stand_in(tmp_path, broken=True)]) == 0, "nothing is left to train"
     assert cli.main([*asked, "--python", stand_in(tmp_path, broken=True), "--results", "other"]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("failed: FuxiCTR failed at din seed 0")
+    # Seeds run side by side: which of them breaks first is chance.
+    assert re.match(r"failed: FuxiCTR failed at din seed [01] ", capsys.readouterr().err.splitlines()[-1])
 
 
 def installed(models: Iterable[str]) -> Peer:

@@ -52,6 +52,13 @@ def test_only_a_repository_that_tracks_the_code_counts(tmp_path: Path, monkeypat
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "board.md").write_text("written by a run")
     assert _found() == (commit, False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "record.json").write_text("written by a run with --results mine")
+    assert _found() == (commit, False)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "new.py").write_text("a module that no commit holds")
+    assert _found() == (commit, True)
+    (tmp_path / "bench" / "new.py").unlink()
     code.write_text("changed")
     assert _found() == (commit, True)
 

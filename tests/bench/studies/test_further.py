@@ -61,10 +61,10 @@ def test_a_default_lies_inside() -> None:
 
 def test_a_model_may_have_negatives_of_its_own_and_no_other_data() -> None:
     card = info("din")
-    own = resolve("din", card.config, {}, Settings(models={"din": {"data.negative_rate": 0.5}}))
+    own = resolve(card, Settings(models={"din": {"data.negative_rate": 0.5}}))
     assert own.data.negative_rate == 0.5
     with pytest.raises(UserError, match=r"din\.data\.history_length cannot be one model's own"):
-        resolve("din", card.config, {}, Settings(models={"din": {"data.history_length": 5}}))
+        resolve(card, Settings(models={"din": {"data.history_length": 5}}))
 
 
 def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,9 +64,9 @@ def test_what_is_proposed_can_be_trained(name: str) -> None:
     info = registry.info(name)
 
     def experiment(drawn: dict[str, object]) -> object:
-        return resolve(name, info.config, dict(info.train), Settings(models={name: drawn}))
+        return resolve(info, Settings(models={name: drawn}))
 
-    usual = resolve(name, info.config, dict(info.train), Settings())
+    usual = resolve(info, Settings())
     defaults = {k: getattr(usual.train, k[6:]) if k.startswith("train.") else getattr(usual.params, k) for k in info.space}
     study = new_study(space=info.space, defaults=defaults)
     for number in range(13):

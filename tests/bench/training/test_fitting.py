@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
 
 def fit(name: str, data: RankingData, file: Path, progress: Quiet | None = None, **changes: object) -> Fitted:
     info = registry.info(name)
-    experiment = resolve(name, info.config, dict(info.train), Settings({}, {**TRAIN, **changes}, SMALL))
+    experiment = resolve(info, Settings({}, {**TRAIN, **changes}, SMALL))
     return fitting.fit(info, experiment, 0, data, torch.device("cpu"), Checkpoint(file, "test"), progress or Quiet())
 
 
@@ -84,7 +84,7 @@ def test_it_trains_afresh_for_the_epochs_that_validation_chose(name: str, data: 
     assert fitted.state.best_length == best and len(fitted.state.curve) == fitted.state.epoch
     torch.manual_seed(0)
     np.random.seed(0)
-    experiment = resolve(name, info.config, dict(info.train), Settings(train={**TRAIN, "epochs": 4, "lr": 0.03}))
+    experiment = resolve(info, Settings(train={**TRAIN, "epochs": 4, "lr": 0.03}))
     model = info.build(experiment.params, data.spec)
     config = dataclasses.replace(experiment.train, lr_decay="linear", ema=0.5)
     file = Checkpoint(tmp_path / "y.pt", "test")
