@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-results test-processors test-all lint docs format
+.PHONY: help install triton bench test test-long test-results test-processors test-all lint docs format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,6 +36,9 @@ bench: install  ## every model on ml-100k, three seeds, then the leaderboard
 
 test: install  ## tests without network, in minutes
 	$(TEST)
+
+test-long: install  ## the longer ones: whole commands and searches, processes that are killed, figures, simulations
+	$(TEST) -m 'long and not slow and not network and not peers and not results'
 
 test-results: install  ## audit of what is committed under results/; fetches ml-100k to make its boards again, if it can
 	-$(BIN)/rankbench data get ml-100k

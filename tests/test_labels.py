@@ -65,6 +65,7 @@ SEVERAL = {
 """Models that predict all labels, with settings."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SEVERAL)
 def test_models_of_both_families_learn_every_label(name: str, data: RankingData, tmp_path: Path) -> None:
     info = registry.info(name)

@@ -280,6 +280,7 @@ def shuffled(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
     return prepare_log(log, DataConfig("tiny", history_length=6))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_shuffled_labels_teach_nothing(name: str, shuffled: RankingData, tmp_path: Path) -> None:
     info = registry.info(name)

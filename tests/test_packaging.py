@@ -57,6 +57,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     assert all(name.startswith("rankbench/") for name in names)
 
 
+@pytest.mark.long
 def test_the_wheel_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
     """Libraries come from this environment by a .pth file; its own link to the checkout is not followed by that."""
     call(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)

@@ -204,6 +204,7 @@ def test_building_leaves_the_generator_to_the_seed() -> None:
     assert torch.equal(after(1), after(1)) and not torch.equal(after(1), after(2))
 
 
+@pytest.mark.long
 def test_import_prints_nothing_and_starts_no_thread() -> None:
     """In a fresh interpreter without `requests`, which the library does not declare."""
     code = (

@@ -78,6 +78,7 @@ def test_logits_and_gradients(
         assert torch.isfinite(parameter.grad).all(), parameter_name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "config"), CASES)
 def test_fits_a_few_rows(name: str, config: dict[str, Any], make_spec: MakeSpec, make_batch: MakeBatch) -> None:
     spec = make_spec()

@@ -135,6 +135,7 @@ def test_users_with_one_event(table: Path, capsys: pytest.CaptureFixture[str]) -
     assert "split leave-one-out of clicks leaves no events for valid" in refused(capsys, *LEAVE_ONE_OUT)
 
 
+@pytest.mark.long
 def test_order_of_rows_changes_nothing(table: Path) -> None:
     assert run("--set", "train.epochs=2", models="dnn") == 0
     pd.read_csv("clicks.csv").sample(frac=1, random_state=0).to_csv("clicks.csv", index=False)
@@ -161,6 +162,7 @@ def test_a_broken_row_is_left_out_and_counted(column: str, value: str, counted: 
     assert cleaning[counted] == 1 and cleaning["rows_kept"] == data["events"] == cleaning["rows_read"] - 1
 
 
+@pytest.mark.long
 def test_ids_beyond_64_bits_and_missing_features_are_ordinary_values(table: Path) -> None:
     frame = pd.read_csv("clicks.csv", dtype=object)
     frame["item"] = "99999999999999999999" + frame["item"].str[1:]
@@ -194,6 +196,7 @@ def test_a_full_disk_at_record_time(table: Path, capsys: pytest.CaptureFixture[s
     assert "No space left on device" in line and "free some space or choose another --results" in line
 
 
+@pytest.mark.long
 def test_a_corrupted_checkpoint(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--set", "train.epochs=1", models="dnn") == 0
     (record,) = Path("out").rglob("seed-0.json")

@@ -128,6 +128,7 @@ def sweep(*more: str) -> None:
     assert cli.main(["sweep", "--dataset", "clicks.yaml", *fixed, *more]) == 0
 
 
+@pytest.mark.long
 def test_a_sweep_of_other_data_is_another_sweep(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep()
     run("--config", "tuned", models="dnn")

@@ -63,6 +63,7 @@ def drawn(results: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(results).glob("boards/*/*") if path.suffix != ".png"}
 
 
+@pytest.mark.long
 def test_a_whole_benchmark(table: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     asked = ("--models", "popularity,dnn,hstu", "--seeds", "2")
     assert benchmark(table, *asked) == 0
@@ -99,6 +100,7 @@ def test_a_whole_benchmark(table: Path, capsys: pytest.CaptureFixture[str], tmp_
     assert "it holds clicks@global-time" in refused(capsys, "board", "--dataset", "ml-100k")
 
 
+@pytest.mark.long
 def test_settings_of_file_flags_and_assignments_end_in_the_record(table: Path, tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(
         yaml.safe_dump({"data": {"time": "none", "split": "leave-one-out"}, "dnn": {"dropout": 0.3}})
@@ -153,6 +155,7 @@ def test_kernels_are_listed_with_what_is_chosen(capsys: pytest.CaptureFixture[st
         assert states.keys() >= {"cpu", "torch", "reference"} and list(states.values()).count("chosen") == 1
 
 
+@pytest.mark.long
 def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: Path) -> None:
     listed = shell("ls", "kernels", "--device", "cpu", CXX="false").stdout.splitlines()
     by_name = {tuple(line.split()[:2]): line for line in listed[1:]}
@@ -178,6 +181,7 @@ def test_without_a_compiler_torch_runs_and_that_is_said(table: Path, tmp_path: P
     }
 
 
+@pytest.mark.long
 def test_a_forced_kernel_reaches_the_workers(table: Path, tmp_path: Path) -> None:
     """Two processes, two seeds; and it is no part of what makes a cell the same cell."""
     run = ["run", "--dataset", str(table), "--models", "fuxi", "--device", "cpu", "--jobs", "2", "--seeds", "2", "--quiet"]
@@ -237,6 +241,7 @@ def broken_backend(tmp_path: Path) -> str:
     return str(folder)
 
 
+@pytest.mark.long
 def test_a_backend_that_breaks_torch_is_explained(broken_backend: str) -> None:
     doctor = shell("doctor", PYTHONPATH=broken_backend)
     assert doctor.returncode == 1 and doctor.stderr == ""
@@ -247,6 +252,7 @@ def test_a_backend_that_breaks_torch_is_explained(broken_backend: str) -> None:
         assert "TORCH_DEVICE_BACKEND_AUTOLOAD=0" in shown and "CANN" in shown
 
 
+@pytest.mark.long
 def test_npu_without_cann_is_explained(broken_backend: str) -> None:
     run = shell("run", "--device", "npu", PYTHONPATH=broken_backend, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
     assert run.returncode == 2

@@ -53,6 +53,7 @@ def wait_for(found: Any, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_killed_in_mid_training_and_resumed_gives_identical_metrics(tmp_path: Path) -> None:
     click_table(tmp_path, rows=3000)
@@ -69,6 +70,7 @@ def test_killed_in_mid_training_and_resumed_gives_identical_metrics(tmp_path: Pa
     assert not list((tmp_path / "killed").rglob("*.pt")), "a finished cell needs no checkpoint"
 
 
+@pytest.mark.long
 def test_a_record_holds_the_correction_of_its_logits(tmp_path: Path) -> None:
     """From the odds that training showed to those that scores are judged by: whoever reads scores need not work it out."""
     click_table(tmp_path, rows=400)

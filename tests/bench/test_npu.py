@@ -42,6 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return folder, on_npu(folder, "command", *arguments, "--set", "train.epochs=2")
 
 
+@pytest.mark.long
 def test_every_model_runs_and_its_record_says_where(run: tuple[Path, Any]) -> None:
     from rankbench.bench.registry import MODELS
 
@@ -55,6 +56,7 @@ def test_every_model_runs_and_its_record_says_where(run: tuple[Path, Any]) -> No
     assert made["hstu"]["kernels"]["hstu_attention"] == "torch"
 
 
+@pytest.mark.long
 def test_huaweis_operator_runs_where_it_is_loaded(tmp_path: Path) -> None:
     table = click_table(tmp_path, rows=300)
     arguments = ("run", "--dataset", str(table), "--models", "hstu,llama", "--device", "npu", "--seeds", "1", "--quiet")
@@ -69,6 +71,7 @@ def test_results_of_a_simulated_device_enter_no_board(run: tuple[Path, Any]) -> 
     assert not (folder / "results/local/boards").exists()
 
 
+@pytest.mark.long
 def test_numbers_are_those_of_the_cpu(run: tuple[Path, Any], tmp_path: Path) -> None:
     """Without the masks of dropout, which are drawn by another generator there."""
     folder, table = run[0], str(run[0] / "clicks.yaml")
@@ -97,6 +100,7 @@ def test_numbers_are_those_of_the_cpu(run: tuple[Path, Any], tmp_path: Path) -> 
     assert set(found["npu"]) == set(models) and folder.exists()
 
 
+@pytest.mark.long
 def test_mixed_precision(run: tuple[Path, Any], tmp_path: Path) -> None:
     arguments = (
         "run",
@@ -116,6 +120,7 @@ def test_mixed_precision(run: tuple[Path, Any], tmp_path: Path) -> None:
     assert {record["precision"] for record in records(tmp_path).values()} == {"bf16"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["din", "hstu"])
 def test_a_resumed_run_is_the_uninterrupted_one(name: str, tmp_path: Path) -> None:
     result = on_npu(tmp_path, "resume", name)
@@ -123,6 +128,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(name: str, tmp_path: Path) -> No
     assert result["devices"] == ["npu"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "most"), [("dnn", 0), ("din", 0), ("dien", 3), ("sasrec", 5), ("hstu", 5)])
 def test_the_host_seldom_waits_in_a_step(name: str, most: int, tmp_path: Path) -> None:
     """The loss that the trainer reads is one wait more."""
@@ -130,12 +136,14 @@ def test_the_host_seldom_waits_in_a_step(name: str, most: int, tmp_path: Path) -
     assert all(sum(step.values()) <= most for step in steps), steps
 
 
+@pytest.mark.long
 def test_mistakes_are_seen(tmp_path: Path) -> None:
     refused = on_npu(tmp_path, "mistakes")
     assert refused["float64"] == "an npu has no float64"
     assert "mixed" in refused
 
 
+@pytest.mark.long
 def test_two_processes_train_together(tmp_path: Path) -> None:
     """Gradients are summed on the device, by a stand-in for hccl, once a step."""
     click_table(tmp_path, rows=300)

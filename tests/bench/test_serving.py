@@ -154,6 +154,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return table, results
 
 
+@pytest.mark.long
 def test_the_command_shows_candidates_best_first(trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     table, results = trained
     common = ["--dataset", str(table), "--user", "u1", "--top", "3"]

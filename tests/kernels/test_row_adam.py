@@ -38,6 +38,7 @@ def read(model: FieldEmbeddings, seed: int, most: int) -> Tensor:
     return ((both - aim) ** 2).mean() * 1e-2 + (again**3).sum() * 1e-3
 
 
+@pytest.mark.long
 @given(
     steps=st.integers(1, 60),
     decay=st.sampled_from([0.0, 0.1]),
@@ -83,6 +84,7 @@ def test_against_adamw_over_whole_tables(
         assert torch.allclose(one.double(), two / (1 - ema**steps), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 def test_long_pauses_and_rare_rows() -> None:
     """A row that rests for thousands of steps at falling rates, beyond the tables of powers as they begin."""
     torch.manual_seed(0)

@@ -55,6 +55,7 @@ def run(peer: Peer, data: RankingData, kept: Path, said: list[str]) -> None:
         assert np.allclose(trained[1].score, 0.21 + 0.6 * label)
 
 
+@pytest.mark.long
 def test_cells_are_run_once_and_kept(data: RankingData, zoo: Path, tmp_path: Path) -> None:
     peer = find_peer(stand_in(tmp_path), zoo, MODELS)
     assert peer.versions["fuxictr"] == "0.0" and set(peer.files) == set(MODELS)
@@ -104,6 +105,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("RANKBENCH_DATA", raising=False)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_folders")
 def test_the_command_compares_prints_and_records(zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = [

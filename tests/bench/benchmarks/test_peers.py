@@ -67,6 +67,7 @@ def test_the_faster_loader_of_fuxictr_is_named() -> None:
     assert NOT_MEASURED not in text
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_folders", "no_deepctr")
 def test_the_command_prints_and_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = click_table(tmp_path)

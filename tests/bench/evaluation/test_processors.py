@@ -30,6 +30,7 @@ print("\\n".join(said))
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not kernels(), reason="no kernel of OpenBLAS can be chosen on this processor")
 def test_the_same_text_under_every_kernel_and_number_of_threads(tmp_path: Path) -> None:
     done = under_each_kernel(["-c", CODE], tmp_path, threads=(1, 2))

@@ -12,6 +12,7 @@ from rankbench.bench.evaluation.made_up import World
 from rankbench.bench.evaluation.stats import LEAST_USERS, Predictions
 
 
+@pytest.mark.long
 def test_intervals_cover_in_small_tests_with_real_user_sizes() -> None:
     """Thirty users of 1 to 428 examples; three standard errors of 40 tests around 93% to 97%."""
     found = proof.coverage(World(30, 0.02), times=40)

@@ -69,6 +69,7 @@ def test_a_law_that_stands_out_of_the_noise_is_named(law: Law, shape: str) -> No
     assert found.most_common(1)[0][0] == ("law", shape) and found["law", shape] > 10, found
 
 
+@pytest.mark.long
 def test_a_constant_is_seldom_called_a_law() -> None:
     found = many(constant, 200)
     claims = sum(one.outcome != "no scaling shown" for one in found)

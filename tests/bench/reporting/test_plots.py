@@ -237,6 +237,7 @@ def test_far_floors_are_named_with_their_value_and_do_not_press_the_others(board
     assert f"{rows['random'].quality['request_gauc'].point:.3f}, left of the axis" in shown
 
 
+@pytest.mark.long
 def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: Board, found: Details, tmp_path: Path) -> None:
     settings = dict(matplotlib.rcParams)
     few = dataclasses.replace(board, rows=(*board.rows[:2], board.rows[-1]))

@@ -66,6 +66,7 @@ def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
     return reader.seen
 
 
+@pytest.mark.long
 def test_the_page_needs_nothing_else(elements: list[tuple[str, dict[str, str | None]]]) -> None:
     assert not [tag for tag, _ in elements if tag in ("img", "iframe", "object", "embed")]
     for tag, attributes in elements:

@@ -61,6 +61,7 @@ def test_the_best_so_far_never_gets_worse() -> None:
         assert (np.diff(values[~np.isnan(values)]) >= 0).all()
 
 
+@pytest.mark.long
 def test_importance_finds_what_matters() -> None:
     made = record("din", 40)
     names, found = figures.importances(made)
@@ -69,6 +70,7 @@ def test_importance_finds_what_matters() -> None:
     assert "train.lr" in {text.get_text() for text in drawn(figures.importance(made))}
 
 
+@pytest.mark.long
 def test_the_same_trials_give_the_same_bytes(tmp_path: Path) -> None:
     made = record("hstu", 12)
     sweeps.write(made, tmp_path / "hstu.json")

@@ -105,6 +105,7 @@ def test_patterns_choose_series_with_what_they_are_compared_with() -> None:
     assert (late.pop("din"), late.pop("hstu, interleaved"), list(late)) == (1, 1, ["hstu, late"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", catalog.STUDIES)
 def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = catalog.find(name)
@@ -122,6 +123,7 @@ def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
             check_texts(f"{series}: {title}", figure)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", catalog.STUDIES)
 def test_a_finding_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = catalog.find(name)

@@ -67,6 +67,7 @@ def test_a_model_may_have_negatives_of_its_own_and_no_other_data() -> None:
         resolve(card, Settings(models={"din": {"data.history_length": 5}}))
 
 
+@pytest.mark.long
 def test_rates_of_negatives_are_searched_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))

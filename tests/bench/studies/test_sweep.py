@@ -64,6 +64,7 @@ def found(results: str | Path, model: str) -> SweepRecord:
     return sweeps.load(home(Path(results) / "sweeps") / f"{model}.json")
 
 
+@pytest.mark.long
 def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("sweep", *SMALL, "--models", "din,gbdt,random", "--trials", "3", "--results", "out", "--set", "gbdt.trees=5")
     command = (*command, "--set", "train.max_seconds=600")
@@ -109,6 +110,7 @@ def test_a_sweep_from_the_first_trial_to_the_board(folder: Path, capsys: pytest.
     assert "din" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_search_goes_on_from_its_record_as_if_its_storage_were_still_there(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +196,7 @@ def test_failed_trials_are_kept_and_count(folder: Path, monkeypatch: pytest.Monk
     assert "loss became nan" in (record.trials[2].reason or "")
 
 
+@pytest.mark.long
 def test_time_ends_a_search_in_mid_trial(folder: Path) -> None:
     long = ("--set", "train.epochs=1000", "--set", "train.patience=1000", "--seconds", "1", "--trials", "1000")
     assert cli.main(("sweep", *SMALL[:5], "--models", "lr", "--results", "out", *long)) == 0
@@ -220,6 +223,7 @@ def test_each_trials_limit_goes_with_the_winner_that_it_cut(folder: Path, capsys
     assert tuned.tuning["lr"].cut and tuned.models["lr"]["train.max_seconds"] == 0.2
 
 
+@pytest.mark.long
 def test_no_trial_reads_a_test_example(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Test labels turned round change nothing, and nobody asks for examples of the test."""
     asked = set()
@@ -331,6 +335,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             yield url
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_two_workers_of_which_one_is_killed(folder: Path, storage: str) -> None:
     """Journal: two commands started by hand. PostgreSQL: two workers of one command, which says that it lost one."""

@@ -57,6 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
     return folder, [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PLAIN)
 def test_two_processes_are_one_with_twice_the_batch(name: str, run: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
     """Up to rounding; also in an epoch's last step, where one of them has no batch."""
@@ -109,6 +110,7 @@ def test_a_process_that_is_lost_ends_the_others_with_a_line(run: tuple[Path, lis
     assert said.endswith("start all processes again: finished cells and the last checkpoint are kept") and "\n" not in said
 
 
+@pytest.mark.long
 def test_torchrun_runs_the_command_line(tmp_path: Path) -> None:
     click_table(tmp_path, rows=600)
     command = ("-m", "rankbench", "run", "--dataset", "clicks.yaml", "--models", "ctr,din", "--seeds", "1", "--device", "cpu")

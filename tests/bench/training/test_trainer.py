@@ -68,6 +68,7 @@ def test_one_seed_gives_one_result(name: str, data: RankingData, tmp_path: Path)
     assert first[2] != other[2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["din", "hstu", "deepfm", "dien"])
 @pytest.mark.parametrize("when", [3, 17])
 def test_resuming_equals_never_stopping(name: str, when: int, data: RankingData, tmp_path: Path) -> None:
@@ -154,6 +155,7 @@ def test_waiting_costs_no_budget_on_a_cpu(data: RankingData, tmp_path: Path, mon
     assert 0 < state.budget_seconds <= state.seconds - 0.02 * state.steps
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_mixed_precision_trains(precision: str, data: RankingData, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, precision=precision, epochs=2)
