@@ -95,6 +95,7 @@ GENERATIVE_SPACE: SearchSpace = {
     "width": Choice((32, 64, 128, 256)),
     "heads": Choice((1, 2, 4)),
     "layout": Choice(("interleaved", "candidate")),
+    "token_start": Choice(("linear", "scaled")),
     "head_hidden": Choice((32, 64, 128, 256)),
 }
 """Of every backbone; one may add a single setting of its own."""
