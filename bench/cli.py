@@ -27,7 +27,8 @@ COMMANDS = {
     "report": "write one HTML page of all boards, studies and sweeps",
     "check": "say whether a folder of runs can stand beside ours",
     "audit": "measure how often intervals hold what they promise",
-    "bench": "measure speed, or quality beside other projects on the same rows",
+    "speed": "measure the speed of kernels, layers and training",
+    "peers": "measure our models beside those of other projects",
 }
 """Name, which is that of a file in commands/, and summary."""
 

@@ -32,7 +32,7 @@ ROOMS = (
         "analysis",
         "reporting",
     ),
-    *("rows", "workers", "experiment", "audit", "serving", "studies", "benchmarks", "doctor", "commands", "cli"),
+    *("rows", "runs", "audit", "serving", "search", "studies", "speed", "peers", "doctor", "commands", "cli"),
 )
 """Of bench/, in the order of the data: a room imports from earlier rooms alone, so that there is no circle."""
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from rankbench.bench import cli, experiment
+from rankbench.bench import cli
 from rankbench.bench.commands.roots import data_roots
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting import contents, summary, tables
+from rankbench.bench.runs import schedule
 
 pytestmark = pytest.mark.results
 
@@ -109,7 +110,7 @@ def test_studies_are_made_again_byte_by_byte(folder: Path, tmp_path: Path, monke
     def train(*_: object) -> None:
         raise AssertionError("a committed study has all its runs")
 
-    monkeypatch.setattr(experiment, "train", train)
+    monkeypatch.setattr(schedule, "run_job", train)
     assert (
         cli.main([*shlex.split(study["command"])[1:], "--results", str(tmp_path), "--device", "cpu", "--quiet", "--jobs", "1"])
         == 0

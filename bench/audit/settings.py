@@ -10,8 +10,8 @@ from typing import Any
 from ..config import Experiment, Settings, resolve
 from ..data.dataset import RankingData, resolved
 from ..errors import UserError
-from ..experiment import resolved_for
 from ..identity import config_hash, difference
+from ..runs.cell import resolved_for
 from .finding import Said, shown
 from .runs import Run, plain
 

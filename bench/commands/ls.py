@@ -65,7 +65,7 @@ def _metrics() -> list[tuple[str, ...]]:
 
 
 def _studies() -> list[tuple[str, ...]]:
-    return [(name, entry.summary) for name, entry in STUDIES.items()]
+    return list(STUDIES.items())
 
 
 def _kernels(device: str) -> list[tuple[str, ...]]:

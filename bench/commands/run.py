@@ -36,24 +36,28 @@ def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
     roots = data_roots(args.data_root)
     asked = settings_or_tuned(args, models, roots)
-    from .. import experiment, implementations
+    from .. import implementations
     from ..records.store import Store
     from ..records.view import View
+    from ..runs import schedule
+    from ..runs.cell import plan
     from ..training.team import assembled
 
     store = Store(args.results)
     with assembled(args.device) as (team, device):
-        records = experiment.run_all(
-            experiment.plan(models, asked, args.seeds),
-            device=str(device),
-            roots=roots,
-            store=store,
-            resume=args.resume,
-            quiet=args.quiet,
-            jobs=args.jobs,
-            threads=args.threads,
-            kernels=implementations.parse(args.kernel),
-            team=team,
+        records = schedule.run_all(
+            plan(models, asked, args.seeds),
+            schedule.Options(
+                store,
+                roots,
+                device=str(device),
+                resume=args.resume,
+                quiet=args.quiet,
+                jobs=args.jobs,
+                threads=args.threads,
+                kernels=implementations.parse(args.kernel),
+                team=team,
+            ),
         )
     if not team.leads:
         return 0

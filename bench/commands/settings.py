@@ -51,6 +51,6 @@ def settings_or_tuned(args: argparse.Namespace, models: tuple[str, ...], roots: 
     asked = settings(args, models)
     if args.config != TUNED:
         return asked
-    from ..studies.tuned import tuned_settings
+    from ..search.tuned import tuned_settings
 
     return tuned_settings(models, asked, roots, args.results).changed(args.set, tuple(registry.MODELS))

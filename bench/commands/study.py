@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
     from .. import implementations
     from ..records.store import Store
+    from ..runs.schedule import Options
     from ..studies import grid, output
 
     scope = grid.Scope(models, args.size, series=tuple(args.series))
@@ -66,14 +67,16 @@ def run(args: argparse.Namespace) -> int:
             scope,
             chosen,
             args.seeds,
-            roots,
-            Store(args.results).of_study(study.name),
-            device=args.device,
-            resume=args.resume,
-            quiet=args.quiet,
-            jobs=args.jobs,
-            threads=args.threads,
-            kernels=implementations.parse(args.kernel),
+            Options(
+                Store(args.results).of_study(study.name),
+                roots,
+                device=args.device,
+                resume=args.resume,
+                quiet=args.quiet,
+                jobs=args.jobs,
+                threads=args.threads,
+                kernels=implementations.parse(args.kernel),
+            ),
         )
     except grid.RunsFailed as error:
         print(*(f"failed: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)

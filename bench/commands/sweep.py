@@ -88,10 +88,11 @@ def run(args: argparse.Namespace) -> int:
     models = _searched(registry.select(args.models))
     asked = settings(args, models)
     roots = data_roots(args.data_root)
-    from .. import implementations, workers
+    from .. import implementations
     from ..reporting import sweeps as figures
-    from ..studies import sweep, tuned
-    from ..studies.ledger import Budget
+    from ..runs import processes
+    from ..search import sweep, tuned
+    from ..search.budget import Budget
     from ..training.progress import Display
 
     prepared = sweep.prepare_sweep(
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     died = args.jobs
     try:
         with Display(args.quiet) as display:
-            died = workers.together(sweep.work, prepared, args.jobs, args.threads, display)
+            died = processes.together(sweep.work, prepared, args.jobs, args.threads, display)
     finally:
         records = tuned.keep(prepared, ended=died < args.jobs)
     if died == args.jobs:

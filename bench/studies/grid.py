@@ -7,24 +7,23 @@ import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from matplotlib.figure import Figure
 
-from .. import experiment, registry, rows
+from .. import registry, rows
 from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
 from ..analysis.statements import Statement
 from ..config import DataConfig, Settings, TrainConfig
 from ..data.dataset import open_dataset
 from ..data.sources import DATASETS
-from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..evaluation.cards import merit
 from ..evaluation.stats import Estimate, Verdict
-from ..experiment import Cell
 from ..records.schema import RunRecord
-from ..records.store import Store
 from ..records.view import View
+from ..runs import schedule
+from ..runs.cell import Cell, plan
 from ..typed import from_dict
 
 Size = Literal["small", "full"]
@@ -245,28 +244,24 @@ def run(
     scope: Scope,
     settings: Settings,
     seeds: int,
-    roots: DataRoots,
-    store: Store,
-    device: str = "auto",
-    **options: Any,
+    options: schedule.Options,
 ) -> Finding:
     """Run what is not finished of a study, and measure all of it.
 
     Args:
         scope: what is asked about; whether the log has positives alone is looked up here.
         settings: of all points, where a point does not say otherwise.
-        options: of experiment.run_all.
 
     Raises:
         UserError: settings, data or device are wrong.
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
     dataset = from_dict(DataConfig, settings.data, "data").dataset
-    points = study.grid(dataclasses.replace(scope, positive_only=open_dataset(dataset, roots).positive_only))
+    points = study.grid(dataclasses.replace(scope, positive_only=open_dataset(dataset, options.roots).positive_only))
 
     def finished(asked: Sequence[Cell], failing: bool = False) -> dict[tuple[str, int], RunRecord]:
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
-        records = experiment.run_all(list(distinct.values()), device, roots, store, **options)
+        records = schedule.run_all(list(distinct.values()), options)
         failed = [
             f"{record.identity.model} {record.identity.config_hash} seed {record.identity.seed}: {record.error}"
             for record in records
@@ -280,8 +275,8 @@ def run(
     planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points}
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
-    view = View(store, tuple(records.values()))
-    rows.restore(view, roots, dataset if dataset not in DATASETS else None)
+    view = View(options.store, tuple(records.values()))
+    rows.restore(view, options.roots, dataset if dataset not in DATASETS else None)
     return read(study, points, chosen, groups, view)
 
 
@@ -354,4 +349,4 @@ def _validation(record: RunRecord) -> float:
 def cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
     """A point as experiments, one a seed."""
     changed = settings.changed([*point.settings, *candidate], tuple(registry.MODELS))
-    return experiment.plan((point.model,), changed, seeds)
+    return plan((point.model,), changed, seeds)

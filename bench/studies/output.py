@@ -23,7 +23,7 @@ from ..reporting.tables import LOADED, as_csv, count, flat, interval, markdown_t
 from ..reporting.words import sentences
 from ..typed import finite
 from .grid import Finding, Measurement, Scope, Study
-from .said import about_part, about_reading
+from .verdicts import about_part, about_reading
 
 
 @dataclass(frozen=True)

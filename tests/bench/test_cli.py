@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from rankbench import __version__
-from rankbench.bench import cli, experiment
+from rankbench.bench import cli
 from rankbench.bench.config import read_settings
 from rankbench.bench.data.sources import DATASETS
 from rankbench.bench.data.splits import SPLITS
 from rankbench.bench.evaluation.cards import METRICS
 from rankbench.bench.registry import MODELS
+from rankbench.bench.runs import schedule
 from rankbench.bench.studies.catalog import STUDIES
 from support.shell import refused
 from support.tables import click_table
@@ -141,7 +142,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "run_all", interrupted)
+    monkeypatch.setattr(schedule, "run_all", interrupted)
     assert cli.main(["run"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rankbench.bench.benchmarks.fuxictr_cells import MODELS, model_file
+from rankbench.bench.peers.fuxictr import MODELS, model_file
 
 _PROGRAM = """\
 #!{python}

@@ -16,13 +16,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from rankbench.bench import experiment, registry
+from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, Settings, TrainConfig
 from rankbench.bench.contract import Ranker
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.store import Store
+from rankbench.bench.runs import schedule
+from rankbench.bench.runs.cell import plan
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.team import Team, assembled
@@ -126,8 +128,8 @@ def failing(folder: Path, team: Team) -> dict[str, str | None]:
     changes = ["train.epochs=1", "train.batch_size=64", "train.batch_events=200", "dnn.train.lr=1e30", "dnn.train.clip_norm=0"]
     settings = Settings(data={"dataset": str(folder / "clicks.yaml")}).changed(changes, tuple(registry.MODELS))
     models, store = ("ctr", "deepfm", "dnn", "hstu"), Store(folder / "results")
-    cells = experiment.plan(models, settings, 1)
-    made = experiment.run_all(cells, "cpu", DataRoots(None, folder / "cache"), store, quiet=True, team=team)
+    cells = plan(models, settings, 1)
+    made = schedule.run_all(cells, schedule.Options(store, DataRoots(None, folder / "cache"), quiet=True, team=team))
     registry.info = known
     return {record.identity.model: record.error for record in made}
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rankbench.bench import experiment
 from rankbench.bench.audit.finding import Finding
 from rankbench.bench.audit.folder import Means, check
 from rankbench.bench.audit.history import History
@@ -20,6 +19,8 @@ from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.identity import config_hash
 from rankbench.bench.records.store import Store
+from rankbench.bench.runs import schedule
+from rankbench.bench.runs.cell import plan
 from support.cache import own_cache
 from support.tables import click_table
 
@@ -82,8 +83,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     folder = tmp_path_factory.mktemp("genuine")
     table, roots = click_table(folder, rows=3000), DataRoots(root=None, cache=own_cache(folder))
     settings = Settings(data={"dataset": str(table)}, train={"epochs": 2, "lr": 0.01})
-    cells = experiment.plan(MODELS, settings, 3)
-    records = experiment.run_all(cells, "cpu", roots, Store(folder / "theirs"), quiet=True, jobs=1)
+    cells = plan(MODELS, settings, 3)
+    records = schedule.run_all(cells, schedule.Options(Store(folder / "theirs"), roots, quiet=True, jobs=1))
     assert {record.status for record in records} == {"ok"}
     history = History.here()
     for path in (folder / "theirs").rglob("seed-*.json"):

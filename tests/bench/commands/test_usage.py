@@ -13,14 +13,14 @@ from types import ModuleType
 
 import pytest
 
-from rankbench.bench import cli, experiment
-from rankbench.bench.commands import bench, settings
-from rankbench.bench.commands.bench import speed
+from rankbench.bench import cli
+from rankbench.bench.commands import measured, peers, settings, speed
 from rankbench.bench.commands.parser import Parser
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources import DATASETS
 from rankbench.bench.data.splits import SPLITS
 from rankbench.bench.registry import MODELS, select
+from rankbench.bench.runs.cell import plan
 from rankbench.bench.studies.catalog import find
 from rankbench.bench.studies.grid import Scope, cells
 from support.shell import refused
@@ -28,12 +28,17 @@ from support.shell import refused
 pytestmark = pytest.mark.usefixtures("own_folders")
 
 
+GROUPS = {"speed": speed, "peers": peers}
+"""Commands whose verbs have files of their own."""
+
+
 def _commands() -> Iterator[tuple[tuple[str, ...], ModuleType]]:
     """Every command and every verb that has a file, with its module."""
     for name in cli.COMMANDS:
         yield (name,), importlib.import_module(f"rankbench.bench.commands.{name}")
-    for verb in bench.VERBS:
-        yield ("bench", verb), importlib.import_module(f"rankbench.bench.commands.bench.{verb}")
+    for name, group in GROUPS.items():
+        for verb in group.VERBS:
+            yield (name, verb), importlib.import_module(f"rankbench.bench.commands.{name}.{verb}")
 
 
 COMMANDS = dict(_commands())
@@ -66,13 +71,13 @@ def test_examples_in_the_help_are_valid(line: str) -> None:
         points = study.grid(Scope(models, args.size, series=tuple(args.series)))
         assert all(cells(point, point.candidates[0], Settings().changed(args.set, tuple(MODELS)), 1) for point in points)
     if args.command == "run":
-        assert experiment.plan(select(args.models), Settings().changed(args.set, tuple(MODELS)), args.seeds)
+        assert plan(select(args.models), Settings().changed(args.set, tuple(MODELS)), args.seeds)
 
 
 def test_help_and_lists_import_no_library() -> None:
     """That is why they answer at once."""
     libraries = {"torch", "numpy", "pandas", "scipy", "rich", "matplotlib", "optuna", "deepctr_torch", "pyarrow"}
-    lists = [["ls"], ["ls", "models"], ["ls", "datasets"], ["ls", "metrics"], ["ls", "studies"], ["--help"], ["bench", "--help"]]
+    lists = [["ls"], ["ls", "models"], ["ls", "datasets"], ["ls", "metrics"], ["ls", "studies"], ["--help"], ["speed", "--help"]]
     helps = [[*words, "--help"] for words in COMMANDS]
     code = (
         f"import sys; from rankbench.bench import cli; assert not any(cli.main(words) for words in {lists}); "
@@ -99,12 +104,12 @@ def _parser(words: tuple[str, ...]) -> Parser:
     return parser
 
 
-@pytest.mark.parametrize("words", [words for words in COMMANDS if words != ("bench",)], ids=" ".join)
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] not in GROUPS or len(words) > 1], ids=" ".join)
 def test_a_command_reads_every_option_that_it_has_and_no_other(words: tuple[str, ...]) -> None:
     """An option that no code reads would be swallowed."""
     source = _source(COMMANDS[words])
-    for helper in (settings, speed):
-        if re.search(rf"^from \.{helper.__name__.rpartition('.')[2]} import", source, re.M):
+    for helper in (settings, measured):
+        if re.search(rf"^from \.+{helper.__name__.rpartition('.')[2]} import", source, re.M):
             source += _source(helper)
     read = set(re.findall(r"\bargs\.(\w+)", source))
     by_name = set(re.findall(r'"(\w+)"', source))
@@ -145,14 +150,14 @@ def _source(module: ModuleType) -> str:
         (("run", "--dataset", "none.yaml"), "data set file none.yaml does not exist"),
         (("data", "describe", "ml100k"), "did you mean 'ml-100k'?"),
         (("data", "drop", "ml-100k"), "invalid choice: 'drop'"),
-        (("bench",), "the following arguments are required: VERB"),
-        (("bench", "stak"), "did you mean 'stack'?"),
-        (("bench", "quality"), "the following arguments are required: --models-from"),
-        (("bench", "quality", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
-        (("bench", "peers", "--python", "python3"), "bench peers --python needs --models-from, the folder model_zoo of a"),
-        (("bench", "peers", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
+        (("speed",), "the following arguments are required: VERB"),
+        (("speed", "layer"), "did you mean 'layers'?"),
+        (("peers", "quality"), "the following arguments are required: --models-from"),
+        (("peers", "quality", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
+        (("peers", "speed", "--python", "python3"), "peers speed --python needs --models-from, the folder model_zoo of a"),
+        (("peers", "speed", "--models-from", "nowhere"), "--models-from nowhere has no DIN/src/DIN.py"),
         (
-            ("bench", "quality", "--models-from", "nowhere", "--dropout", "1"),
+            ("peers", "quality", "--models-from", "nowhere", "--dropout", "1"),
             "--dropout: must be a number from 0 to below 1, not '1'",
         ),
         (("board",), "no run matches in results/local (it holds no run at all); start with: rankbench run"),
@@ -169,15 +174,15 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     ("arguments", "message"),
     [
         (
-            ("bench", "stack", "--dataset", "ml-100k"),
-            "arguments: --dataset ml-100k (see rankbench bench stack --help)",
+            ("speed", "layers", "--dataset", "ml-100k"),
+            "arguments: --dataset ml-100k (see rankbench speed layers --help)",
         ),
-        (("bench", "stack", "--device", "cuda"), "unrecognized arguments: --device"),
-        (("bench", "kernels", "--seconds", "3"), "unrecognized arguments: --seconds"),
-        (("bench", "train", "--dtype", "bf16"), "unrecognized arguments: --dtype"),
-        (("bench", "peers", "--models", "din"), "unrecognized arguments: --models"),
-        (("bench", "quality", "--models-from", "nowhere", "--rounds", "3"), "unrecognized arguments: --rounds"),
-        (("bench", "--rounds", "3", "kernels"), "unrecognized arguments: --rounds; what belongs to a VERB comes after it"),
+        (("speed", "layers", "--device", "cuda"), "unrecognized arguments: --device"),
+        (("speed", "kernels", "--seconds", "3"), "unrecognized arguments: --seconds"),
+        (("speed", "train", "--dtype", "bf16"), "unrecognized arguments: --dtype"),
+        (("peers", "speed", "--models", "din"), "unrecognized arguments: --models"),
+        (("peers", "quality", "--models-from", "nowhere", "--rounds", "3"), "unrecognized arguments: --rounds"),
+        (("speed", "--rounds", "3", "kernels"), "unrecognized arguments: --rounds; what belongs to a VERB comes after it"),
         (("--models", "din", "run"), "unrecognized arguments: --models; what belongs to a COMMAND comes after it"),
         (("ls", "models", "--device", "cpu"), "unrecognized arguments: --device"),
         (("ls", "--device", "cpu"), "unrecognized arguments: --device"),
@@ -215,7 +220,7 @@ def test_what_would_do_nothing_is_an_error(
     ("arguments", "other"),
     [
         (("doctor", "--modles", "x"), "--models"),
-        (("bench", "stack", "--dtyp", "fp32"), "--dtype"),
+        (("speed", "layers", "--dtyp", "fp32"), "--dtype"),
         (("ls", "--devic", "cpu"), "--device"),
     ],
 )

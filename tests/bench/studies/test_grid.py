@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from rankbench.bench import cli, experiment
+from rankbench.bench import cli
 from rankbench.bench.analysis import study as study_file
 from rankbench.bench.analysis.study_statements import Candidates
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
-from rankbench.bench.experiment import Cell
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.reporting.words import sentences
+from rankbench.bench.runs import schedule
+from rankbench.bench.runs.cell import Cell
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Point, RunsFailed, Scope, Study
-from rankbench.bench.studies.said import about_reading
+from rankbench.bench.studies.verdicts import about_reading
 from support.cache import own_cache
 from support.records import predictions, record
 from support.studies import made_up
@@ -60,7 +61,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[Cell]]:
     """Of run_all, which here makes up a record with a validation AUC best at a learning rate of 0.3; from 1 on it fails."""
     asked: list[list[Cell]] = []
 
-    def run_all(cells: Sequence[Cell], device: str, roots: DataRoots, store: Store) -> list[RunRecord]:
+    def run_all(cells: Sequence[Cell], options: schedule.Options) -> list[RunRecord]:
         asked.append(list(cells))
         records = []
         for cell in cells:
@@ -73,18 +74,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[Cell]]:
             made = dataclasses.replace(made, identity=identity, metrics=dataclasses.replace(made.metrics, valid=valid))
             if cell.experiment.params.dropout > 0.8 or rate >= 1:
                 made = dataclasses.replace(record("din", None, seed=cell.seed), identity=identity)
-            store.write(made, frame)
+            options.store.write(made, frame)
             records.append(made)
         return records
 
-    monkeypatch.setattr(experiment, "run_all", run_all)
+    monkeypatch.setattr(schedule, "run_all", run_all)
     return asked
 
 
 def run(tmp_path: Path, asked: Study, seeds: int = 2) -> grid.Finding:
     roots = DataRoots(root=None, cache=tmp_path / "cache")
     settings = Settings(data={"dataset": str(click_table(tmp_path))})
-    return grid.run(asked, Scope(("din",)), settings, seeds, roots, Store(tmp_path / "results"))
+    return grid.run(asked, Scope(("din",)), settings, seeds, schedule.Options(Store(tmp_path / "results"), roots))
 
 
 def rates_of(calls: list[list[Cell]]) -> list[list[tuple[float, int]]]:

@@ -15,7 +15,7 @@ from rankbench.bench import device as devices
 from rankbench.bench.contract import Ranker
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.errors import UserError
-from rankbench.bench.experiment import _at_a_time
+from rankbench.bench.runs.schedule import _at_a_time
 from rankbench.bench.training import trainer
 from rankbench.bench.training.team import ALONE, Team, assembled
 from rankbench.bench.training.trainer import TrainState

@@ -1,0 +1,101 @@
+"""What the verbs that measure speed share: options, the state of the process, and how a table is shown, kept and drawn.
+
+Speeds are printed and kept, never judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import positive
+from .parser import Parser
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..records.schema import Environment
+    from ..records.store import Store
+
+
+def add_rounds(parser: Parser) -> None:
+    parser.add_argument(
+        "--rounds", type=positive, default=3, metavar="N", help="how often each contender is measured, in turn (default: 3)"
+    )
+
+
+def as_in_runs(threads: int) -> None:
+    """Give this process the threads and the memory, for all contenders, that a worker of `rankbench run` has."""
+    import torch
+
+    from .. import device as devices
+
+    torch.set_num_threads(threads)
+    devices.keep_freed_memory()
+
+
+def writable(args: argparse.Namespace) -> Store:
+    """The results folder, known to be writable before anything is measured."""
+    from ..records.store import Store
+
+    store = Store(args.results)
+    store.check_writable()
+    return store
+
+
+def by_case(values: Iterable[tuple[str, str, list[float]]]) -> dict[str, dict[str, list[float]]]:
+    """(case, contender, one value per round) as case -> contender -> values."""
+    cases: dict[str, dict[str, list[float]]] = {}
+    for case, contender, rounds in values:
+        cases.setdefault(case, {})[contender] = rounds
+    return cases
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a verb's numbers go, and how they are named."""
+
+    store: Store
+    name: str
+    """Of its files, without suffix."""
+    device: torch.device
+    said: str
+    """What was measured, in words: stands above the table and the figure."""
+
+    def write(self, rows: Sequence[Any], more: Mapping[str, Any] | None = None) -> tuple[Environment, Path]:
+        """Keep rows (and `more`) with the environment they were measured in; returns that and the record's place."""
+        from .. import device as devices
+        from ..records import provenance
+        from ..records.store import write_text
+
+        environment = provenance.environment(self.device)
+        record = {"environment": dataclasses.asdict(environment), "device": str(self.device), "said": self.said}
+        record |= {"simulated": devices.is_simulated(self.device), "rows": [dataclasses.asdict(row) for row in rows]}
+        path = self.store.root / f"{self.name}.json"
+        write_text(path, json.dumps(record | dict(more or {}), indent=1) + "\n")
+        return environment, path
+
+    def publish(
+        self,
+        rows: Sequence[Any],
+        lines: Sequence[str],
+        title: str,
+        unit: str,
+        cases: Mapping[str, Mapping[str, list[float]]],
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Show a table, keep its numbers, and draw them: case -> contender -> one value per round, in `unit`."""
+        from ..reporting import plots, speed
+
+        environment, path = self.write(rows, more)
+        where = f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s)"
+        print(f"{where}, {self.said}\n")
+        print(*lines, sep="\n")
+        figure = speed.figure(f"{title}: {where}, {self.said}", unit, cases)
+        figures = plots.save(figure, self.store.root / self.name)
+        print(f"\nrecord: {path}, figure: {', '.join(map(str, figures))}")

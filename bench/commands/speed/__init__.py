@@ -1,0 +1,24 @@
+"""`rankbench speed`: our own attention (kernels), layers or models (train), each beside torch's own operations."""
+
+from __future__ import annotations
+
+from ..parser import Parser
+
+HELP = """\
+Measure speed. Each verb has options of its own, which `rankbench speed VERB --help` shows."""
+
+EXAMPLES = (
+    "rankbench speed kernels --rounds 5",
+    "rankbench speed layers --rounds 5 --threads 2",
+    "rankbench speed train --models din,hstu,llama --dataset ml-1m",
+)
+
+VERBS = {
+    "kernels": "the implementations of attention, speed and errors, beside torch's own",
+    "layers": "HSTU's layers beside the same mathematics as padded tensors",
+    "train": "training of our models with and without the kernels of this machine",
+}
+
+
+def add(parser: Parser) -> None:
+    parser.add_modules("verb", __name__, VERBS)

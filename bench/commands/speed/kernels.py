@@ -1,0 +1,53 @@
+"""`rankbench speed kernels`: the attention operation alone."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+
+from ..measured import Report, add_rounds, as_in_runs, by_case, writable
+from ..options import add_device, add_results, add_roots, add_threads
+from ..parser import Parser
+from ..roots import data_roots
+
+HELP = """\
+Measure speed, memory and errors of the implementations of attention on a device, beside torch's own: on batches of fixed
+sizes, then on a batch of each data set."""
+
+EXAMPLES = ("rankbench speed kernels --rounds 5", "rankbench speed kernels --device cuda --dtype bf16 --dataset ml-100k,ml-1m")
+
+
+def add(parser: Parser) -> None:
+    parser.add_argument(
+        "--dataset", default="ml-100k", metavar="NAMES", help="names or YAML files, separated by commas (default: ml-100k)"
+    )
+    add_device(parser)
+    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32", help="type of the inputs (default: fp32)")
+    add_rounds(parser)
+    add_threads(parser)
+    add_roots(parser)
+    add_results(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    roots = data_roots(args.data_root)
+    import torch
+
+    from ... import device as devices
+    from ...speed import kernels
+
+    as_in_runs(args.threads)
+    device = devices.resolve(args.device)
+    name = f"kernels-{device.type}-{args.dtype}-{args.threads}"
+    report = Report(writable(args), name, device, f"{args.dtype}, {args.rounds} round(s)")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
+    rows = []
+    of_data = (kernels.shape_of(dataset, roots) for dataset in args.dataset.split(","))
+    for shape in itertools.chain(kernels.shapes(device), of_data):
+        print(f"{shape.name} ...", file=sys.stderr, flush=True)
+        rows += kernels.measure(shape, device, dtype, args.rounds)
+        report.write(rows)  # what is ended early keeps the shapes that it measured
+    cases = by_case((row.shape, row.contender, [1e3 * seconds for seconds in row.seconds]) for row in rows)
+    report.publish(rows, kernels.lines(rows), "Attention, forward and backward", "ms", cases)
+    return 0

@@ -1,0 +1,54 @@
+"""`rankbench speed train`: training speed of our models, with the kernels of this machine and without."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ... import registry
+from ..measured import Report, add_rounds, as_in_runs, by_case, writable
+from ..options import add_device, add_models, add_results, add_roots, add_threads, positive
+from ..parser import Parser
+from ..roots import data_roots
+
+HELP = "Measure the training speed of our models with the kernels of this machine and with torch's operations alone, in turn."
+
+EXAMPLES = ("rankbench speed train --models din,hstu,llama --dataset ml-1m", "rankbench speed train --seconds 20 --device cuda")
+
+
+def add(parser: Parser) -> None:
+    add_models(parser, "din,hstu")
+    parser.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a name or a YAML file (default: ml-100k)")
+    add_device(parser)
+    parser.add_argument(
+        "--seconds", type=positive, default=5, metavar="S", help="how long a model trains in each round (default: 5)"
+    )
+    add_rounds(parser)
+    add_threads(parser)
+    add_roots(parser)
+    add_results(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    models = registry.select(args.models)
+    roots = data_roots(args.data_root)
+    from ... import device as devices
+    from ...config import DataConfig
+    from ...data.dataset import prepare
+    from ...speed import train
+
+    as_in_runs(args.threads)
+    device = devices.resolve(args.device)
+    store = writable(args)
+    data = prepare(DataConfig(args.dataset), roots)
+    speeds = []
+    for model in models:
+        print(f"{model} ...", file=sys.stderr, flush=True)
+        speeds += train.measure(model, data, device, args.seconds, args.rounds)
+    dataset, on_cpu = data.log.meta.name, device.type == "cpu"
+    cases = by_case((speed.model, speed.kernels, speed.cpu if on_cpu else speed.wall) for speed in speeds)
+    unit = "examples per second of CPU time" if on_cpu else "examples per second"
+    said = f"{dataset}, {args.rounds} round(s) of {args.seconds} s"
+    report = Report(store, f"training-{dataset}-{device.type}-{args.threads}", device, said)
+    report.publish(speeds, train.lines(speeds), f"Training on {dataset}", unit, cases)
+    return 0

@@ -1,0 +1,177 @@
+"""One cell from data to record: train, test, measure, store."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ...kernels import dispatch
+from .. import device as devices
+from ..config import DataConfig
+from ..data.dataset import RankingData, open_dataset, prepare_log
+from ..data.sources.schema import DataRoots
+from ..errors import UserError, in_one_line
+from ..evaluation import evaluator, metrics
+from ..evaluation.flops import flops_per_example
+from ..records import provenance, weights
+from ..records.facts import facts_of
+from ..records.schema import SCHEMA_VERSION, Cost, Metrics, Point, RunRecord
+from ..records.store import Store
+from ..training.checkpoint import Checkpoint
+from ..training.fitting import Fitted, fit, forget
+from ..training.progress import Quiet, Reporter, Send
+from ..training.team import ProcessFailed, Team
+from ..training.trainer import TrainState
+from .cell import Cell
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell with all that a fresh process needs to run it."""
+
+    at: int
+    """Among all cells."""
+    cell: Cell
+    device: str
+    roots: DataRoots
+    store: Store
+    resume: bool
+    kernels: dict[str, str]
+    team: Team
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        identity = self.cell.identity
+        return Checkpoint(self.store.checkpoint_path(identity), f"{identity.cell}-{identity.seed}")
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoots) -> RankingData:
+    log = open_dataset(source, roots)
+    if log.meta.content_hash != content_hash:
+        raise UserError(f"the data set {source} changed while its cells ran; the same command starts them on what it is now")
+    return prepare_log(log, config)
+
+
+def run_job(job: Job, send: Send) -> RunRecord | None:
+    devices.keep_freed_memory()
+    data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
+    device = devices.resolve(job.device)
+    with dispatch.forced(job.kernels):
+        if job.team.leads:
+            return _run_cell(job, data, device, Reporter(job.cell.name, send))
+        # What fails in all processes is recorded by the leader.
+        with contextlib.suppress(ProcessFailed, FloatingPointError):
+            fit(job.cell.info, job.cell.experiment, job.cell.seed, data, device, job.checkpoint, Quiet(), job.team)
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Reporter) -> RunRecord:
+    """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
+    cell, store = job.cell, job.store
+    identity = cell.identity
+    checkpoint = job.checkpoint
+    if not job.resume:
+        forget(checkpoint)
+    record = RunRecord(
+        schema_version=SCHEMA_VERSION,
+        identity=identity,
+        status="failed",
+        error=None,
+        config=cell.experiment.as_dict(),
+        changed=cell.changed,
+        logit_correction=data.logit_correction,
+        tuning=cell.tuning,
+        data=facts_of(data),
+        metrics=None,
+        cost=None,
+        curve=None,
+        environment=provenance.environment(device),
+        device=str(device),
+        precision=cell.experiment.train.precision,
+        kernels={},
+        matmul=devices.matmul_settings(device),
+        simulated=devices.is_simulated(device),
+        started=_now(),
+        finished="",
+    )
+    predictions, trained, ran = None, None, {}
+    try:
+        with dispatch.watching() as ran:
+            measured, predictions, fitted = _measure(cell, data, device, checkpoint, progress, job.team)
+        trained = weights.to_bytes(fitted.model, weights.Header.of(cell.experiment, cell.seed, fitted.data))
+        record = dataclasses.replace(record, status="ok", **measured)
+    except UserError:
+        raise
+    except ProcessFailed as error:
+        record = dataclasses.replace(record, error=str(error))
+    except Exception as error:  # a model may fail in any way; the other cells must go on
+        record = dataclasses.replace(record, error=in_one_line(error))
+    record = dataclasses.replace(record, kernels=ran, finished=_now())
+    store.write(record, predictions, trained)
+    forget(checkpoint)
+    return record
+
+
+def _measure(
+    cell: Cell, data: RankingData, device: torch.device, checkpoint: Checkpoint, progress: Reporter, team: Team
+) -> tuple[dict[str, Any], pd.DataFrame, Fitted]:
+    """Metrics, cost and curve of a cell, its test predictions, and the trained model."""
+    experiment, info = cell.experiment, cell.info
+    memory, load = devices.PeakMemory(device), provenance.load_average()
+    fitted = fit(info, experiment, cell.seed, data, device, checkpoint, progress, team)
+    model, state, data = fitted.model, fitted.state, fitted.data
+    memory.sample()
+    precision = experiment.train.precision
+    devices.synchronize(device)
+    begin = time.perf_counter()
+    test = evaluator.predictions(model, info, data, "test", device, precision)
+    eval_seconds = time.perf_counter() - begin
+    latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
+    measured = {
+        "logit_correction": data.logit_correction,
+        "metrics": Metrics(test=metrics.evaluate(test), valid=fitted.valid, labels=metrics.evaluate_labels(test)),
+        "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, data)),
+        "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]
+    }
+    return measured, test, fitted
+
+
+def _cost(
+    model: torch.nn.Module,
+    state: TrainState,
+    eval_seconds: float,
+    latency: tuple[float, float],
+    memory: float,
+    load: float,
+    flops: float,
+) -> Cost:
+    embedding, dense = evaluator.parameter_counts(model)
+    return Cost(
+        parameters_embedding=embedding,
+        parameters_dense=dense,
+        train_seconds=state.seconds,
+        train_cpu_seconds=state.cpu_seconds,
+        examples_per_second=state.trained / max(state.seconds, 1e-9),
+        eval_seconds=eval_seconds,
+        latency_ms_100_candidates=latency[0],
+        latency_cpu_ms_100_candidates=latency[1],
+        peak_memory_mb=memory,
+        epochs=state.epoch,
+        best_epoch=state.best_epoch,
+        steps=state.steps,
+        load_average=load,
+        flops_per_example=flops,
+    )

@@ -1,0 +1,159 @@
+"""Many cells: those that are not finished run, several at a time."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from .. import device as devices
+from .. import implementations
+from ..config import DataConfig
+from ..data.dataset import RankingData, prepare
+from ..data.sources.schema import DataRoots
+from ..errors import UserError
+from ..evaluation import metrics
+from ..identity import ignored
+from ..records.changes import about_change
+from ..records.schema import RunRecord
+from ..records.store import Store
+from ..training.progress import Display
+from ..training.team import ALONE, Team
+from . import processes
+from .cell import Cell
+from .run import Job, run_job
+
+
+@dataclass(frozen=True)
+class Options:
+    """How cells are run; nothing of it decides what a cell is."""
+
+    store: Store
+    roots: DataRoots
+    device: str = "cpu"
+    """A name as `--device` takes it; in a team, the process's own."""
+    resume: bool = True
+    """Go on from checkpoints instead of starting cells again."""
+    quiet: bool = False
+    jobs: int | None = None
+    """Cells at a time; by default one per core on the CPU and one on an accelerator."""
+    threads: int = 1
+    """Of each cell on the CPU. One by default, so that a cell's numbers do not depend on how many run beside it."""
+    kernels: Mapping[str, str] = field(default_factory=dict)
+    """Operation -> the implementation to use, instead of the best one here."""
+    team: Team = ALONE
+    """The processes that train each cell together, all of which run the same cells."""
+
+
+def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
+    """Run every cell that is not finished; a cell that fails becomes a failed record and the others go on.
+
+    Args:
+        cells: of one data set or several, in any order.
+
+    Returns:
+        One record per cell, finished earlier or now, in the order of `cells`. A process that does not lead its team has none to
+        give.
+
+    Raises:
+        UserError: settings, data set, device or kernels are wrong; raised before any training.
+    """
+    store, team, threads = options.store, options.team, options.threads
+    chosen = make_ready(cells, options.device, options.kernels)
+    team.from_leader(store.check_writable)
+    records: list[RunRecord | None] = [None] * len(cells)
+    missing: list[Job] = []
+    changes: list[str] = []
+    for places in _by_data(cells).values():
+        same, data = with_data([cells[at] for at in places], options.roots)
+        done = team.from_leader(functools.partial(_finished, same, store))
+        for at, cell, record in zip(places, same, done, strict=True):
+            records[at] = record
+            if record is None:
+                missing.append(Job(at, cell, str(chosen), options.roots, store, options.resume, dict(options.kernels), team))
+        if team.leads and None in done:
+            changes += about_change(store, [cell.identity for cell in same], data.log.meta.content)
+    with Display(options.quiet or not team.leads) as display:
+        for change in dict.fromkeys(changes):
+            display.line(change)
+        if len(missing) < len(cells):
+            display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
+        for job, record in processes.run(run_job, missing, _at_a_time(options.jobs, threads, chosen, team), threads, display):
+            if record is not None:
+                records[job.at] = record
+                display.line(_summary(job.cell.name, record))
+    return [record for record in records if record is not None] if team.leads else []
+
+
+def _by_data(cells: Sequence[Cell]) -> dict[DataConfig, list[int]]:
+    """Positions of the cells that share their data settings, so that these are prepared once."""
+    found: dict[DataConfig, list[int]] = {}
+    for at, cell in enumerate(cells):
+        found.setdefault(cell.experiment.data, []).append(at)
+    return found
+
+
+def _finished(cells: Sequence[Cell], store: Store) -> list[RunRecord | None]:
+    """Records of those of the cells that need not run again."""
+    return [store.finished(cell.identity) for cell in cells]
+
+
+def _at_a_time(jobs: int | None, threads: int, device: torch.device, team: Team) -> int:
+    if team.size > 1 and jobs not in (None, 1):
+        raise UserError(f"--jobs {jobs} does not go with {team.size} processes, which train one cell after the other together")
+    if jobs is None and device.type == "cpu" and team.size == 1:
+        return max(1, (os.cpu_count() or 1) // threads)
+    return jobs or 1
+
+
+def make_ready(cells: Sequence[Cell], device: str, kernels: Mapping[str, str]) -> torch.device:
+    """The device, once it is sure that all cells can run there.
+
+    Raises:
+        UserError: device, precision or kernels are wrong.
+    """
+    chosen = devices.resolve(device)
+    for precision in {cell.experiment.train.precision for cell in cells}:
+        if reason := devices.supports(chosen, precision):
+            raise UserError(f"train.precision={precision} does not work on {chosen}: {reason}")
+    implementations.check(kernels, chosen)
+    implementations.make_ready(chosen)
+    return chosen
+
+
+def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], RankingData]:
+    """Cells with the same data settings, resolved, and the data.
+
+    Raises:
+        UserError: the data set is wrong, or cannot say which epoch is the best; a setting does nothing on it.
+    """
+    data = prepare(cells[0].experiment.data, roots)
+    cells = [cell.resolved(data) for cell in cells]
+    for cell in cells:
+        if useless := ignored(cell.default.as_dict(), cell.experiment.as_dict()):
+            key, value = next(iter(useless.items()))
+            raise UserError(f"{key.removeprefix('params.')}={value} does nothing beside the other settings of {cell.info.name}")
+    _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
+    return cells, data
+
+
+def _check_monitor(monitors: set[str], data: RankingData) -> None:
+    valid = data.examples("valid")
+    label, request = valid.label, data.request[valid.event]
+    if "request_gauc" in monitors and not metrics.grouped_auc(label, label.astype(np.float64), request).groups:
+        raise UserError(
+            f"train.monitor=request_gauc cannot choose an epoch: no request has both labels among the validation examples of "
+            f"{data.log.meta.name}@{data.split.name}; use --set train.monitor=auc or another --split"
+        )
+
+
+def _summary(name: str, record: RunRecord) -> str:
+    if record.status != "ok" or record.metrics is None or record.cost is None:
+        return f"{name}: FAILED: {record.error}"
+    test = record.metrics.test["all"]
+    shown = "  ".join(f"{key} {value:.4f}" for key in ("request_gauc", "auc", "logloss") if (value := test[key]) is not None)
+    return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"

@@ -1,0 +1,331 @@
+"""`rankbench sweep`: equal searches of several models' settings, by workers that come, die and go as they like."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import torch
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from ...kernels import dispatch
+from .. import device as devices
+from ..config import Settings
+from ..data.dataset import RankingData, open_dataset, prepare_log
+from ..data.sources.schema import DataRoots
+from ..errors import UserError, in_one_line
+from ..evaluation.cards import METRICS
+from ..identity import active
+from ..records import sweeps
+from ..records.store import Store
+from ..records.sweeps import Axis, Trial
+from ..runs.cell import plan
+from ..runs.schedule import make_ready, with_data
+from ..training.checkpoint import Checkpoint
+from ..training.progress import Send
+from . import budget
+from .budget import Budget, Ledger
+from .extra_space import further_spaces, outside
+from .lease import Lease, Lost, Watch
+from .sampler import Proposals, decoded, distributions
+from .storage import open_storage, shown
+from .trial import Target, Watched, train_trial
+from .trial_records import axes, lost, recorded, restored
+
+ATTRIBUTES = "rankbench"
+"""Of a study: what decides it. Trials of studies that differ in it are never mixed."""
+ATTEMPTS = 3
+"""Workers that may die with a trial before it counts as failed: it may be what kills them."""
+BEGINNING = 5.0
+"""Seconds without a new trial after which whoever began a study is taken for dead."""
+PAUSE = 0.5
+"""Seconds between two looks at other workers' trials."""
+WARM_UP_TRIALS, WARM_UP_EPOCHS = 5, 2
+"""Before which nothing is pruned: a median of few says little, and learning curves cross early."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All that a worker, in whatever process, needs to know."""
+
+    targets: tuple[Target, ...]
+    budget: Budget
+    """Of each model."""
+    seed: int
+    prune: bool
+    storage: str
+    """A URL or the path of a journal."""
+    device: str
+    roots: DataRoots
+    root: Path
+    """Of results."""
+    kernels: Mapping[str, str]
+
+
+def prepare_sweep(
+    models: tuple[str, ...],
+    settings: Settings,
+    budget: Budget,
+    seed: int,
+    prune: bool,
+    storage: str,
+    device: str,
+    roots: DataRoots,
+    root: Path,
+    kernels: Mapping[str, str],
+    search: Sequence[str] = (),
+) -> Sweep:
+    """Check everything and create the studies that are not there, before any worker starts.
+
+    Args:
+        search: SECTION.KEY=RANGE texts, see further.py.
+
+    Raises:
+        UserError: settings, data set, device, storage or kernels are wrong; a study was made with other settings.
+    """
+    cells = plan(models, settings, 1)
+    chosen = make_ready(cells, device, kernels)
+    Store(root).check_writable()
+    cells, data = with_data(cells, roots)
+    targets, spaces = [], further_spaces(search, models)
+    for cell in cells:
+        target = Target(cell, settings, spaces[cell.info.name])
+        if not target.space:
+            raise UserError(f"{cell.info.name} has nothing to search: all settings of its space are set by --set or --config")
+        if name := outside(target.space, target.defaults):
+            raise UserError(
+                f"--search leaves out the default of {name}, {target.defaults[name]}, which the first trial has; include it"
+            )
+        targets.append(target)
+    sweep = Sweep(tuple(targets), budget, seed, prune, storage, str(chosen), roots, root, dict(kernels))
+    opened = open_storage(storage)
+    for target in targets:
+        _create(target, sweep, data, opened)
+    return sweep
+
+
+def _create(target: Target, sweep: Sweep, data: RankingData, storage: BaseStorage) -> None:
+    """Begin a model's study, with the trials of its record if there is one, or make sure that it is the one that is asked for."""
+    wanted = json.loads(json.dumps(_attributes(target, sweep, data)))
+    path = target.place.sweep_path(sweep.root, target.info.name)
+    record = sweeps.load(path) if path.exists() else None
+    if record is not None:
+        _same({**record.settings, **_texts(record.space)}, wanted, f"the search in {path}", "delete that file")
+    while (study := _begun(target, storage)) is None:
+        with contextlib.suppress(DuplicatedStudyError):  # somebody else begins it right now
+            _begin(target, storage, wanted, () if record is None else record.trials)
+    _same(study.user_attrs[ATTRIBUTES], wanted, f"study {target.study} in {shown(sweep.storage)}", "choose another --storage")
+    if record is not None and (missing := lost(record.trials, recorded(study.get_trials(deepcopy=False), target.space))):
+        raise UserError(
+            f"{path} holds {missing} trials that study {target.study} in {shown(sweep.storage)} lacks; choose another --storage, "
+            "which will begin with them, or another --results"
+        )
+
+
+def _begin(target: Target, storage: BaseStorage, attributes: dict[str, Any], trials: Sequence[Trial]) -> None:
+    direction = StudyDirection.MINIMIZE if METRICS[target.metric].better == "lower" else StudyDirection.MAXIMIZE
+    study = optuna.create_study(study_name=target.study, storage=storage, direction=direction)
+    for trial in restored(trials, target.space):
+        study.add_trial(trial)
+    study.set_user_attr(ATTRIBUTES, attributes)  # last: without it the study is not begun
+
+
+def _begun(target: Target, storage: BaseStorage) -> optuna.Study | None:
+    """The study if it is there and whole; what somebody left who died while beginning it is taken away."""
+    watch = Watch(BEGINNING)
+    while True:
+        try:
+            study = optuna.load_study(study_name=target.study, storage=storage)
+            if ATTRIBUTES in study.user_attrs:
+                return study
+            if watch.unchanged(target.study, len(study.get_trials(deepcopy=False))):
+                optuna.delete_study(study_name=target.study, storage=storage)
+        except KeyError:  # never there, or taken away by now
+            return None
+        time.sleep(PAUSE)
+
+
+def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str, instead: str) -> None:
+    for key in sorted(found.keys() | wanted.keys()):
+        if found.get(key) != wanted.get(key):
+            raise UserError(
+                f"{what} was made with {key}={found.get(key)}, not {wanted.get(key)}; ask for the same again, {instead}, "
+                "or choose another --results"
+            )
+
+
+def _texts(space: Mapping[str, Axis]) -> dict[str, str]:
+    return {f"space.{name}": f"{one.kind} {list(one.values)}" for name, one in space.items()}
+
+
+def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, Any]:
+    """What decides the study, by dotted key; what changes no trial's numbers is left out, and so is the budget."""
+    settings = active(target.cell.experiment.as_dict())
+    sections = {"data": settings["data"], "train": settings["train"], target.info.name: settings["params"]}
+    fixed = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+    searched = {name if name.startswith(("train.", "data.")) else f"{target.info.name}.{name}" for name in target.space}
+    return {
+        "content_hash": data.log.meta.content_hash,
+        "split_hash": data.split.hash,
+        "metric": target.metric,
+        "seed": sweep.seed,
+        "prune": sweep.prune,
+        **{key: value for key, value in fixed.items() if key not in searched},
+        **_texts(axes(target.space)),
+    }
+
+
+def work(sweep: Sweep, send: Send) -> None:
+    """Train trials until the budgets of all models are used up and nobody's trial can come back any more."""
+    devices.keep_freed_memory()
+    device = devices.resolve(sweep.device)
+    storage = open_storage(sweep.storage)
+    cell = sweep.targets[0].cell
+    data = prepare_log(open_dataset(cell.source, sweep.roots), cell.experiment.data)
+    workers = [Worker(target, sweep, data, device, storage, send) for target in sweep.targets]
+    with dispatch.forced(dict(sweep.kernels)):
+        while True:
+            states = [worker.step() for worker in workers]
+            if all(state == "done" for state in states):
+                return
+            if "trained" not in states:
+                time.sleep(PAUSE)
+
+
+class Worker:
+    """One process at work on one study."""
+
+    def __init__(
+        self, target: Target, sweep: Sweep, data: RankingData, device: torch.device, storage: BaseStorage, send: Send
+    ) -> None:
+        self.target, self.budget, self.root = target, sweep.budget, sweep.root
+        self.data, self.device, self.storage, self.send = data, device, storage, send
+        self.study = optuna.load_study(
+            study_name=target.study,
+            storage=storage,
+            sampler=Proposals(sweep.seed, target.info.name, target.space, target.defaults),
+            pruner=optuna.pruners.MedianPruner(WARM_UP_TRIALS, WARM_UP_EPOCHS + 1) if sweep.prune else optuna.pruners.NopPruner(),
+        )
+        self._study_id = storage.get_study_id_from_name(target.study)
+        self._watch = Watch()
+
+    def step(self) -> Literal["trained", "waiting", "done"]:
+        """Train one trial, if there is one to train.
+
+        Returns:
+            done: the budget is used up and nothing is under way. waiting: others' trials are, which may yet come back.
+        """
+        self._bury()
+        now = self._ledger()
+        if now.finished(self.budget):
+            return "done"
+        if not (now.waiting or now.open(self.budget)):
+            return "waiting"
+        trial = self.study.ask(distributions(self.target.space))
+        frozen = self._frozen(trial.number)
+        if not self._ledger().within(frozen, self.budget):
+            self._end(trial.number, TrialState.FAIL, reason=budget.SURPLUS)
+            return "waiting"
+        self._train(trial, frozen)
+        return "trained"
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self.study.get_trials(deepcopy=False))
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+    def _bury(self) -> None:
+        """Hand on the trials of dead workers."""
+        now = self._ledger()
+        for trial in now.trials:
+            if trial.state == TrialState.RUNNING and self._watch.dead(trial):
+                if budget.LEASE not in trial.user_attrs and not now.within(trial, self.budget):
+                    self._end(trial.number, TrialState.FAIL, reason=budget.SURPLUS)
+                elif budget.attempt(trial) >= ATTEMPTS:
+                    reason = f"{budget.DIED}, {ATTEMPTS} times in a row"
+                    self._end(trial.number, TrialState.FAIL, reason=reason, seconds=budget.seconds(trial))
+                else:
+                    self._hand_on(trial, budget.DIED)
+        for trial in now.orphans:
+            if self._watch.unchanged(f"orphan {trial.number}", trial.number):
+                self._ask_for_retry(trial)
+
+    def _hand_on(self, trial: FrozenTrial, reason: str) -> None:
+        """Fail a trial and let somebody else train it: whoever is the one to fail it asks for that."""
+        if self._end(trial.number, TrialState.FAIL, reason=reason):
+            self._ask_for_retry(self._frozen(trial.number))
+
+    def _ask_for_retry(self, trial: FrozenTrial) -> None:
+        self.study.enqueue_trial(trial.params, user_attrs=budget.retry_attributes(trial.number, trial.user_attrs))
+
+    def _end(self, number: int, state: TrialState, value: float | None = None, **attributes: Any) -> bool:
+        """Finish a trial; False if somebody else did already."""
+        trial_id = self._id(number)
+        try:
+            for key, attribute in attributes.items():
+                self.storage.set_trial_user_attr(trial_id, key, attribute)
+            return self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+        except UpdateFinishedTrialError:
+            return False
+
+    def _train(self, trial: optuna.Trial, frozen: FrozenTrial) -> None:
+        name = f"{self.target.info.name} trial {budget.root(frozen)}"
+        state, value, reason, cut = TrialState.FAIL, None, None, False
+        try:
+            drawn = decoded(self.target.space, trial.params)
+            experiment = self.target.experiment(drawn)
+        except UserError as error:  # settings that the model refuses together are a result of the search, like any other
+            self._end(trial.number, state, reason=str(error))
+            return
+        path = self.target.place.checkpoint_path(self.root, self.target.info.name, experiment.hash, budget.root(frozen))
+        file = Checkpoint(path, f"{experiment.hash}-{self.target.place.data_hash}-{budget.root(frozen)}")
+        with Lease(self.storage, self._id(trial.number), lambda own: self._limit(trial.number, own)) as lease:
+            progress = Watched(name, self.send, trial, self.target.metric, lease)
+            try:
+                outcome = train_trial(self.target, experiment, self.data, self.device, file, progress)
+                state, value, cut = TrialState.COMPLETE, outcome.value, outcome.cut
+                progress.epochs, progress.best_epoch = outcome.epochs, outcome.best_epoch
+            except optuna.TrialPruned:
+                state = TrialState.PRUNED
+            except Lost:
+                return
+            except (KeyboardInterrupt, UserError):
+                # Not the trial's fault: somebody else, or this command the next time, goes on from the checkpoint.
+                with _undisturbed():
+                    self._hand_on(frozen, budget.INTERRUPTED)
+                raise
+            except Exception as error:  # a model may fail in any way; the search goes on
+                reason = in_one_line(error)
+        facts = {budget.SECONDS: round(lease.seconds, 3), budget.EPOCHS: progress.epochs, budget.BEST_EPOCH: progress.best_epoch}
+        facts[budget.CUT] = cut
+        if self._end(trial.number, state, value, **facts, **({} if reason is None else {budget.REASON: reason})):
+            file.remove()
+            ending = reason or ("pruned" if value is None else f"valid {self.target.metric} {value:.4f}")
+            self.send(name, "ended", (ending, lease.seconds))
+
+    def _limit(self, number: int, own: float) -> float:
+        return self._ledger().limit(number, own, self.budget)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C does not keep what the first one ended from being handed on."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

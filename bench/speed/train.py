@@ -1,0 +1,93 @@
+"""Training speed of our models with the kernels of this machine and with torch's operations alone, in turn.
+
+Each turn trains a fresh model for some seconds with the one training loop, batch assembly included, validation left out. Ratios
+are taken round by round, because the speed of a shared machine drifts. A short turn of each comes first and is not counted:
+kernels are compiled then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ...kernels import dispatch
+from .. import registry
+from ..config import Settings, resolve
+from ..data.dataset import RankingData
+from ..errors import UserError
+from ..training.checkpoint import Checkpoint
+from ..training.progress import Quiet
+from ..training.trainer import train
+
+WARM_UP = 1.0
+"""Seconds of the turns that are not counted."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A model with one choice of kernels; a value a round."""
+
+    model: str
+    kernels: str
+    """`chosen` or `torch`."""
+    ran: dict[str, str]
+    """Operation -> implementation."""
+    wall: list[float]
+    """Examples a second of the wall clock."""
+    cpu: list[float]
+    """The same of CPU time, all threads."""
+
+
+def measure(model: str, data: RankingData, device: torch.device, seconds: float, rounds: int) -> list[Speed]:
+    """Both choices of kernels for one model.
+
+    Raises:
+        UserError: the model is not trained by gradients.
+    """
+    info = registry.info(model)
+    if info.fit != "gradient":
+        raise UserError(f"speed train measures models that are trained by gradients, not {model}")
+    experiment = resolve(info, Settings(data={"dataset": data.config.dataset}))
+    plain = {operation: "torch" for operation in dispatch.OPERATIONS}
+    choices = {"chosen": {}, "torch": plain}
+    wall: dict[str, list[float]] = {name: [] for name in choices}
+    cpu: dict[str, list[float]] = {name: [] for name in choices}
+    ran: dict[str, dict[str, str]] = {}
+    for at in range(rounds + 1):
+        config = dataclasses.replace(experiment.train, epochs=1, max_seconds=seconds if at > 0 else min(seconds, WARM_UP))
+        for name, forced in choices.items():
+            torch.manual_seed(0)
+            network = info.build(experiment.params, data.spec).to(device)
+            with tempfile.TemporaryDirectory() as folder, dispatch.forced(forced), dispatch.watching() as ran[name]:
+                state = train(network, info, data, config, 0, device, Checkpoint(Path(folder) / "resume.pt", "measured"), Quiet())
+            if at == 0:
+                continue
+            wall[name].append(state.trained / state.seconds)
+            cpu[name].append(state.trained / max(state.cpu_seconds, 1e-9))
+    return [Speed(model, name, ran[name], wall[name], cpu[name]) for name in choices]
+
+
+def lines(speeds: list[Speed]) -> list[str]:
+    """A table: medians, and the ratio to torch's operations alone with its smallest and largest value."""
+    result = [
+        "| model | kernels | examples/s | per CPU second | examples/s over torch's | per CPU second over torch's |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in speeds:
+        plain = next(other for other in speeds if (other.model, other.kernels) == (one.model, "torch"))
+        ratios = [
+            _ratio(mine, theirs) if one is not plain else "" for mine, theirs in ((one.wall, plain.wall), (one.cpu, plain.cpu))
+        ]
+        numbers = [f"{statistics.median(values):,.0f}" for values in (one.wall, one.cpu)]
+        result.append("| " + " | ".join([one.model, one.kernels, *numbers, *ratios]) + " |")
+    return result
+
+
+def _ratio(mine: list[float], theirs: list[float]) -> str:
+    values = [one / other for one, other in zip(mine, theirs, strict=True)]
+    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"

@@ -1,0 +1,47 @@
+"""The benchmark of training: both choices of kernels on the same batches, and a record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rankbench.bench import cli
+from rankbench.bench.speed.train import Speed, lines
+from support.cache import own_cache
+from support.tables import click_table
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
+
+
+def test_both_choices_of_kernels_are_trained_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = str(click_table(tmp_path))
+    assert cli.main(["speed", "train", "--dataset", table, "--models", "din,hstu", "--rounds", "1", "--device", "cpu"]) == 0
+    record = json.loads((tmp_path / "results/local/training-clicks-cpu-1.json").read_text())
+    rows = {(row["model"], row["kernels"]): row for row in record["rows"]}
+    assert set(rows) == {(model, kernels) for model in ("din", "hstu") for kernels in ("chosen", "torch")}
+    assert set(rows["hstu", "torch"]["ran"].values()) == {"torch"}
+    # What is one operation when compiled runs as its parts otherwise.
+    assert set(rows["hstu", "torch"]["ran"]) >= set(rows["hstu", "chosen"]["ran"])
+    assert set(rows["din", "torch"]["ran"]) == set(rows["din", "chosen"]["ran"])
+    assert all(len(row["wall"]) == 1 and row["wall"][0] > 0 for row in rows.values())
+    assert "| din | chosen |" in capsys.readouterr().out
+
+
+def test_models_without_gradients_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["speed", "train", "--dataset", str(click_table(tmp_path)), "--models", "ctr", "--device", "cpu"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("trained by gradients, not ctr")
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    speeds = [
+        Speed("m", "chosen", {}, [2.0, 8.0, 30.0], [4.0, 4.0, 4.0]),
+        Speed("m", "torch", {}, [1.0, 2.0, 10.0], [2.0, 2.0, 2.0]),
+    ]
+    fast, plain = lines(speeds)[2:]
+    assert "| 3.00 [2.00, 4.00] | 2.00 [2.00, 2.00] |" in fast and plain.endswith("|  |  |")
