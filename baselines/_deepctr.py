@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, PointwiseBatch, Ranker
 from ..kernels.dropout import Dropout
-from ..kernels.embedding import FieldEmbeddings
+from ..kernels.layers.embedding import FieldEmbeddings
 from ._inputs import EmbeddingConfig, PooledInputs, example_fields, names
 from ._layers import logit
 

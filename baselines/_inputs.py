@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import UNKNOWN, DataSpec, Field, History, IdentityConfig, Ids, Jagged, PointwiseBatch, Size, UserId
-from ..kernels.embedding import FieldEmbeddings
+from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.lookup import Part, lookup
 from ..kernels.target_attention import Events
 

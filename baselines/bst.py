@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker, Rate, Real, Size, Whole
 from ..kernels.dropout import Dropout
-from ..kernels.embedding import FieldEmbeddings
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
+from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
 from ._inputs import EmbeddingConfig, EventInputs, example_of_event

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import SHARED_SPACE, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, UserId
 from ..kernels.dropout import Dropout
-from ..kernels.embedding import FieldEmbeddings
+from ..kernels.layers.embedding import FieldEmbeddings
 from ._inputs import EmbeddingConfig, OutcomeEmbeddings, event_fields, example_fields, example_of_event, means_by_label, names
 from ._layers import logit
 

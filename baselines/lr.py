@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import SHARED_SPACE, DataSpec, IdentityConfig, ModelInfo, PointwiseBatch, Ranker, UserId
-from ..kernels.embedding import FieldEmbeddings
+from ..kernels.layers.embedding import FieldEmbeddings
 from ._inputs import example_fields, names
 from ._layers import logit
 

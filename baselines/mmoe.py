@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
-from ..kernels.mixture import MultiGateMixture
+from ..kernels.layers.mixture import MultiGateMixture
 from ..kernels.target_attention import weighted_sum
 from ._inputs import EmbeddingConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import DataSpec
 from ..kernels.hstu_attention import AttentionPlan, Prefix, continued, hstu_attention, plan_attention
-from ..kernels.rotary import rotate, rotation
+from ..kernels.layers.rotary import rotate, rotation
 from .config import Attention, RelativeBiasKind, SequenceConfig
 from .tokens import Tokens
 

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from ..bench.contract import DataSpec
 from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention
+from ..kernels.layers.mixture import MultiGateMixture
 from ..kernels.linear import Linear
-from ..kernels.mixture import MultiGateMixture
 from .config import SequenceConfig
 from .tokens import Tokens
 

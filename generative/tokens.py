@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.contract import UNKNOWN, DataSpec, Field, SequenceBatch
-from ..kernels.embedding import FieldEmbeddings
+from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.linear import Linear
 from .config import READS_CANDIDATE, SequenceConfig
 

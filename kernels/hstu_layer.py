@@ -23,10 +23,10 @@ from . import native
 from .dispatch import Implementation, choose, register
 from .dropout import draw, dropout
 from .gating import gated_norm, silu_split
-from .hstu_attention import AttentionPlan, fused, hstu_attention
+from .hstu_attention import AttentionPlan, cpu, hstu_attention
 from .hstu_attention.plan import Activation
+from .layers.rotary import rotate
 from .linear import linear
-from .rotary import rotate
 
 EPSILON = 1e-6
 """Of both norms."""
@@ -121,7 +121,7 @@ class _Arguments(ctypes.Structure):
     """As `Layer` in hstu_layer.cpp, where the fields are explained."""
 
     _fields_ = [
-        ("attention", fused.Problem),
+        ("attention", cpu.Problem),
         *((name, ctypes.c_int64) for name in ("tokens", "width", "clean")),
         *((name, ctypes.c_void_p) for name in ("x", "uvqk", "weight", "bias", "y", "z", "attended")),
         ("threshold", ctypes.c_int64),
@@ -145,7 +145,7 @@ _HERE = Path(__file__).parent
 
 LIBRARY = native.Library(
     *(_HERE / name for name in ("hstu_layer.cpp", "hstu_layer_rows.h", "panels.h", "random_bits.h")),
-    *fused.LIBRARY.sources[1:],
+    *cpu.LIBRARY.sources[1:],
     declare=_declare,
 )
 
@@ -159,7 +159,7 @@ class _Kept(NamedTuple):
     """What lives from the forward to the backward pass, or as long as a call."""
 
     arguments: _Arguments
-    tables: fused.Tables
+    tables: cpu.Tables
     tensors: tuple[Any, ...]
     """To which arguments point."""
 
@@ -171,13 +171,11 @@ def _forward(layer: Layer, keep: bool) -> tuple[Tensor, _Kept]:
     library, y = LIBRARY(), torch.empty_like(x)
     arguments = _Arguments(tokens=tokens, width=width, clean=layer.clean, bias=bias.data_ptr(), y=y.data_ptr(), scale=1.0)
     arguments.x, arguments.uvqk, arguments.weight = x.data_ptr(), uvqk.data_ptr(), out.data_ptr()
-    geometry, inverse = fused.geometry_of(layer.plan, layer.time_bias is not None), _inverse_divisor(layer)
+    geometry, inverse = cpu.geometry_of(layer.plan, layer.time_bias is not None), _inverse_divisor(layer)
     lse = x.new_empty(tokens, layer.heads) if layer.activation == "softmax" else None
-    tables = fused.tables_of(layer.position_bias, layer.time_bias)
+    tables = cpu.tables_of(layer.position_bias, layer.time_bias)
     size = width // layer.heads
-    arguments.attention = fused.problem_of(
-        geometry, (layer.heads, size, size), tables, inverse, layer.alpha, layer.activation, lse
-    )
+    arguments.attention = cpu.problem_of(geometry, (layer.heads, size, size), tables, inverse, layer.alpha, layer.activation, lse)
     kept = ()
     if keep:
         lanes = library.hstu_layer_lanes()
@@ -227,9 +225,9 @@ class _Fused(torch.autograd.Function):
         d_bias = out.new_empty(len(out))
         arguments.d_x, arguments.d_uvqk, arguments.d_weight = (one.data_ptr() for one in found)
         arguments.d_bias = d_bias.data_ptr()
-        gradients = fused.learn(arguments.attention, tables, ctx.needs_input_grad[4:6])
+        gradients = cpu.learn(arguments.attention, tables, ctx.needs_input_grad[4:6])
         _call(LIBRARY().hstu_layer_backward, arguments)
-        return *found, d_bias, *fused.gradients_like((position, time), gradients), None
+        return *found, d_bias, *cpu.gradients_like((position, time), gradients), None
 
 
 def _compiled(layer: Layer) -> Tensor:

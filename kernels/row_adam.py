@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from . import native
 from .dispatch import Implementation, register
-from .embedding import Table
+from .layers.embedding import Table
 from .lookup import LIBRARY as LOOKUP
 from .lookup import Places, RowGradient, of_rows
 

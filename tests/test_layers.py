@@ -46,7 +46,7 @@ LIBRARIES = {
 MORE_LIBRARIES = {
     "baselines/_deepctr.py": {"deepctr_torch"},
     "baselines/gbdt.py": {"sklearn", "threadpoolctl"},
-    "kernels/hstu_attention/triton_kernels.py": {"triton"},
+    "kernels/hstu_attention/triton_programs.py": {"triton"},
 }
 """What single files may import besides."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...kernels.dispatch import choose
-from ...kernels.embedding import Table
+from ...kernels.layers.embedding import Table
 from ...kernels.row_adam import RowAdamW
 from ..config import TrainConfig
 from .team import ALONE, Team

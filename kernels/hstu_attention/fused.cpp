@@ -1,4 +1,4 @@
-// Entry points of fused HSTU attention over packed tokens. See fused.py for the operation and its arguments, fused_passes.h for how.
+// Entry points of fused HSTU attention over packed tokens. See cpu.py for the operation and its arguments, fused_passes.h for how.
 #include "fused_passes.h"
 
 extern "C" {

@@ -1,4 +1,4 @@
-// What the caller passes (fused.py declares the same structure), and how the work is cut into tasks.
+// What the caller passes (cpu.py declares the same structure), and how the work is cut into tasks.
 #pragma once
 #include <algorithm>
 #include <cstdint>

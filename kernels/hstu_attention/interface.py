@@ -6,27 +6,27 @@ import torch
 from torch import Tensor
 
 from ..dispatch import Implementation, choose, names, register
-from . import ascend, blocked, fused, reference, tiled
+from . import cpu, npu, reference, torch_blocks, triton
 from .plan import Activation, AttentionPlan, Inputs
 
-_FUSED = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": fused.LIBRARY.why_unavailable}
+_CPU = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": cpu.LIBRARY.why_unavailable}
 
-_TRITON = {"device": "cuda", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": tiled.why_unavailable}
+_TRITON = {"device": "cuda", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": triton.why_unavailable}
 
-_ASCEND = {"device": "npu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": ascend.why_unavailable}
+_NPU = {"device": "npu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": npu.why_unavailable}
 
 register(
     "hstu_attention",
-    Implementation("cpu", fused.attention, **_FUSED),
-    Implementation("triton", tiled.attention, **_TRITON),
-    Implementation("npu", ascend.attention, **_ASCEND),
-    Implementation("torch", blocked.attention),
+    Implementation("cpu", cpu.attention, **_CPU),
+    Implementation("triton", triton.attention, **_TRITON),
+    Implementation("npu", npu.attention, **_NPU),
+    Implementation("torch", torch_blocks.attention),
     Implementation("reference", reference.attention, automatic=False),
 )
 register(
     "bias_mixing",
-    Implementation("cpu", fused.bias_mixing, **_FUSED),
-    Implementation("torch", blocked.bias_mixing),
+    Implementation("cpu", cpu.bias_mixing, **_CPU),
+    Implementation("torch", torch_blocks.bias_mixing),
     Implementation("reference", reference.bias_mixing, automatic=False),
 )
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rankbench.baselines import autoint, dcnv2, deepfm, fibinet, widedeep, xdeepfm
 from rankbench.baselines._deepctr import DeepCTR, library
 from rankbench.bench.contract import DataSpec, Field, History, ModelInfo, PointwiseBatch
-from rankbench.kernels.embedding import FieldEmbeddings
+from rankbench.kernels.layers.embedding import FieldEmbeddings
 
 CARDS = (deepfm.INFO, dcnv2.INFO, widedeep.INFO, xdeepfm.INFO, autoint.INFO, fibinet.INFO)
 DIM, LONGEST = 4, 5

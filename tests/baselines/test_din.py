@@ -15,7 +15,7 @@ from rankbench.baselines._inputs import example_of_event, select_events
 from rankbench.baselines._layers import Dice
 from rankbench.baselines.din import DIN, Config, segment_softmax
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch
-from rankbench.kernels.embedding import FieldEmbeddings
+from rankbench.kernels.layers.embedding import FieldEmbeddings
 
 CONFIGS: list[dict[str, Any]] = [
     {"attention_hidden": (6, 4), "hidden": (5, 3)},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rankbench.baselines.fm import FM, Config, pairwise
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch
-from rankbench.kernels.embedding import FieldEmbeddings
+from rankbench.kernels.layers.embedding import FieldEmbeddings
 
 
 def test_the_pairwise_sum_equals_a_loop_over_pairs() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rankbench.baselines._inputs import EmbeddingConfig, PooledInputs, event_fields, example_fields, names
 from rankbench.bench.contract import DataSpec, Field, Ids, PointwiseBatch, TimeInformation
-from rankbench.kernels.embedding import FieldEmbeddings
+from rankbench.kernels.layers.embedding import FieldEmbeddings
 
 DIM = 3
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rankbench.bench.contract import Field, Jagged
-from rankbench.kernels.embedding import FieldEmbeddings
+from rankbench.kernels.layers.embedding import FieldEmbeddings
 
 
 def test_unknown_says_nothing_and_several_values_are_averaged() -> None:

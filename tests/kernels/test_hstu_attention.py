@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rankbench.kernels.hstu_attention import IMPLEMENTATIONS, AttentionPlan, bias_mixing, fused, hstu_attention, plan_attention
+from rankbench.kernels.hstu_attention import IMPLEMENTATIONS, AttentionPlan, bias_mixing, cpu, hstu_attention, plan_attention
 from rankbench.kernels.time_buckets import GAP_BUCKETS
 
-NO_FUSED = fused.LIBRARY.why_unavailable()
+NO_FUSED = cpu.LIBRARY.why_unavailable()
 FAST = [
     pytest.param(name, marks=pytest.mark.skipif(name == "cpu" and NO_FUSED is not None, reason=str(NO_FUSED)))
     for name in IMPLEMENTATIONS
-    if name not in ("reference", "triton", "npu")  # test_tiled.py, test_ascend.py
+    if name not in ("reference", "triton", "npu")  # test_triton.py, test_npu.py
 ]
 
 

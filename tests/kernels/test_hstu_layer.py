@@ -16,10 +16,10 @@ from rankbench.kernels import hstu_layer as module
 from rankbench.kernels.dropout import draw, dropout
 from rankbench.kernels.hstu_attention import AttentionPlan, plan_attention, recording
 from rankbench.kernels.hstu_layer import hstu_layer
-from rankbench.kernels.rotary import rotation
+from rankbench.kernels.layers.rotary import rotation
 from rankbench.kernels.time_buckets import GAP_BUCKETS, time_buckets
 
-from .test_fused import POSITIONS, any_bounds, candidates
+from .test_cpu import POSITIONS, any_bounds, candidates
 
 REASON = module.LIBRARY.why_unavailable()
 compiled = pytest.mark.skipif(REASON is not None, reason=str(REASON))

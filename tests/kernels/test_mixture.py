@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rankbench.kernels.mixture import MultiGateMixture
+from rankbench.kernels.layers.mixture import MultiGateMixture
 
 
 def literal(mixture: MultiGateMixture, x: Tensor) -> Tensor:

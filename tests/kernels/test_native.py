@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from rankbench.kernels import dropout, gating, hstu_layer, linear, lookup, native, recurrence, target_attention
-from rankbench.kernels.hstu_attention import fused
+from rankbench.kernels.hstu_attention import cpu
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 compiles = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler here")
@@ -111,7 +111,7 @@ def test_a_broken_library_says_what_to_do(source: Path, own_cache: Path) -> None
         native.build((source,))
 
 
-MODULES = (fused, dropout, gating, hstu_layer, linear, lookup, recurrence, target_attention)
+MODULES = (cpu, dropout, gating, hstu_layer, linear, lookup, recurrence, target_attention)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[-1])
@@ -128,7 +128,7 @@ def test_everything_that_is_included_is_listed(module: ModuleType) -> None:
 
 def test_no_compiler_is_a_reason_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "false")
-    library = native.Library(*fused.LIBRARY.sources, declare=lambda built: None)
+    library = native.Library(*cpu.LIBRARY.sources, declare=lambda built: None)
     reason = "the C++ compiler false does not work: --version ends with 1"
     assert library.why_unavailable() == reason
     with pytest.raises(RuntimeError, match=re.escape(f"fused.cpp is not available: {reason}")):

@@ -13,7 +13,7 @@ from rankbench.kernels import hstu_layer as layer_module
 from rankbench.kernels.hstu_attention import AttentionPlan, bias_mixing, continued, hstu_attention, plan_attention, recording
 from rankbench.kernels.time_buckets import GAP_BUCKETS, time_buckets
 
-from .test_fused import any_bounds, candidates
+from .test_cpu import any_bounds, candidates
 from .test_hstu_attention import FAST, assert_close, geometry, inputs, precisions, run
 from .test_hstu_layer import assert_near as assert_layers_near
 from .test_hstu_layer import both

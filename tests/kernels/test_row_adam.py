@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rankbench.bench.contract import Field
 from rankbench.kernels import dispatch
-from rankbench.kernels.embedding import FieldEmbeddings
+from rankbench.kernels.layers.embedding import FieldEmbeddings
 from rankbench.kernels.lookup import lookup
 from rankbench.kernels.row_adam import RowAdamW
 

@@ -20,7 +20,7 @@ from rankbench.kernels.recurrence import recurrence
 from rankbench.kernels.target_attention import Events, Layers, activation_unit
 from rankbench.kernels.time_buckets import GAP_BUCKETS
 
-from .test_fused import any_bounds, candidates
+from .test_cpu import any_bounds, candidates
 from .test_hstu_attention import FAST
 
 SCALES = [0.003, 3.0, 30.0, 300.0, 3000.0]

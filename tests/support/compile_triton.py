@@ -17,7 +17,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from rankbench.kernels.hstu_attention import tiled, triton_kernels
+from rankbench.kernels.hstu_attention import triton as on_gpu
+from rankbench.kernels.hstu_attention import triton_programs
 
 A100 = GPUTarget("cuda", 80, 32)
 ROWS = ("q", "k", "v", "out", "grad", "dq", "dk", "dv")
@@ -27,11 +28,11 @@ INTEGERS = ("lo", "hi", "position", "query_time", "key_time", "first", "last", "
 
 def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, int]:
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    options = tiled.launch(size, kind)
+    options = on_gpu.launch(size, kind)
     fixed = {
         "BORDERS": 71, "POSITION": True, "TIME": True, "OWN_TIME": True, "SOFTMAX": softmax, "D": size, "DV": size,
         "BD": size, "BDV": size,
-        "BM": options.pop("BM"), "BN": options.pop("BN"), "PRECISION": "ieee", "COPIES": tiled._COPIES,
+        "BM": options.pop("BM"), "BN": options.pop("BN"), "PRECISION": "ieee", "COPIES": on_gpu._COPIES,
     }  # fmt: skip
     absent = ("inverse",) if softmax else ("lse", "delta")
     signature, constants = {}, {}
@@ -54,5 +55,5 @@ def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, i
 
 if __name__ == "__main__":
     asked = (sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True")
-    for one in (triton_kernels.forward, triton_kernels.backward_queries, triton_kernels.backward_keys):
+    for one in (triton_programs.forward, triton_programs.backward_queries, triton_programs.backward_keys):
         print(*compiled(one, *asked))

@@ -14,7 +14,7 @@ from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.training import optimizer
 from rankbench.bench.training.optimizer import Optimizer, clip
 from rankbench.kernels import dispatch
-from rankbench.kernels.embedding import FieldEmbeddings, Table
+from rankbench.kernels.layers.embedding import FieldEmbeddings, Table
 from support.logs import make_data
 
 from .test_trainer import CONFIG, KillAt, Killed, fit, without_seconds

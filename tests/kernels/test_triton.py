@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rankbench.kernels import dispatch
-from rankbench.kernels.hstu_attention import AttentionPlan, blocked, plan_attention, tiled
+from rankbench.kernels.hstu_attention import AttentionPlan, plan_attention, torch_blocks, triton
 from rankbench.kernels.hstu_attention.plan import Inputs
 from rankbench.kernels.time_buckets import GAP_BUCKETS, borders
 
@@ -65,9 +65,9 @@ def results(
 def assert_near(
     plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float = 0.4
 ) -> None:
-    found = results(tiled.attention, plan, dtype, activation, tables, sizes, alpha)
+    found = results(triton.attention, plan, dtype, activation, tables, sizes, alpha)
     fresh = dataclasses.replace(plan, cache={})
-    expected = results(blocked.attention, fresh, torch.float64, activation, tables, sizes, alpha)
+    expected = results(torch_blocks.attention, fresh, torch.float64, activation, tables, sizes, alpha)
     largest = max(float(one.norm()) for one in expected)
     relative = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}[dtype]
     for one, two in zip(found, expected, strict=True):
@@ -129,12 +129,12 @@ def test_nothing_to_do() -> None:
     empty = torch.zeros(0, 2, 4, device=DEVICE)
     nothing = torch.zeros(0, dtype=torch.int64, device=DEVICE)
     plan = plan_attention(torch.zeros(1, dtype=torch.int64, device=DEVICE), nothing, nothing, nothing)
-    assert tiled.attention(Inputs(empty, empty, empty, plan, 1.0, None, None, "silu", 1.0)).shape == (0, 2, 4)
+    assert triton.attention(Inputs(empty, empty, empty, plan, 1.0, None, None, "silu", 1.0)).shape == (0, 2, 4)
 
 
 def test_ranges_cover_every_pair_and_little_more() -> None:
     plan = plan_of([30, 0, 50, 7], window=9)
-    found, size = tiled.ranges(plan, 16), 16
+    found, size = triton.ranges(plan, 16), 16
     for i in range(len(plan.lo)):
         for j in range(int(plan.lo[i]), int(plan.hi[i])):
             assert found.first_key[i // size] <= j < found.last_key[i // size]

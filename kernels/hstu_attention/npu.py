@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..time_buckets import time_buckets
-from . import blocked
+from . import torch_blocks
 from .plan import AttentionPlan, Inputs, plan_attention
 
 LIBRARY = "RANKBENCH_MXREC"
@@ -70,7 +70,7 @@ def _differs(device: torch.device) -> str | None:
 
     tensors, grad = [draw(20, 2, 16), draw(20, 2, 16), draw(20, 2, 16), draw(12)], draw(20, 2, 16)
     results = []
-    for run in (attention, blocked.attention):
+    for run in (attention, torch_blocks.attention):
         q, k, v, bias = (one.clone().requires_grad_() for one in tensors)
         try:
             out = run(Inputs(q, k, v, plan, 0.5, bias, None, "silu", 10.0))
@@ -88,11 +88,11 @@ def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`."""
     q, k, v, plan, alpha, position_bias, time_bias, activation, divisor = inputs
     if activation != "silu" or len(q) == 0:
-        return blocked.attention(inputs)
+        return torch_blocks.attention(inputs)
     positions, buckets = (0 if table is None else len(table) for table in (position_bias, time_bias))
     padded = _padded(plan, positions, buckets)
     batch, heads = len(padded.mask), q.shape[1]
-    table = blocked.joint_table(position_bias, time_bias)
+    table = torch_blocks.joint_table(position_bias, time_bias)
     bias = None
     if table is not None and padded.bias is not None:
         rows = table.to(q.dtype).unsqueeze(1).expand(-1, heads) if table.dim() == 1 else table.to(q.dtype)

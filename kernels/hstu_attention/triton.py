@@ -25,10 +25,10 @@ _COPIES = 32
 @functools.cache
 def _programs() -> ModuleType | str:
     try:
-        from . import triton_kernels
+        from . import triton_programs
     except ImportError as error:
         return f"triton is not installed ({error.name or error})"
-    return triton_kernels
+    return triton_programs
 
 
 def why_unavailable() -> str | None:

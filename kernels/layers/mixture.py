@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dropout import Dropout
-from .linear import Linear
+from ..dropout import Dropout
+from ..linear import Linear
 
 
 class MultiGateMixture(nn.Module):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankbench.kernels import dispatch
-from rankbench.kernels.hstu_attention import ascend, blocked
+from rankbench.kernels.hstu_attention import npu, torch_blocks
 from rankbench.kernels.hstu_attention.plan import Inputs
 from rankbench.kernels.time_buckets import GAP_BUCKETS
 from support import fake_mxrec
@@ -61,7 +61,7 @@ def test_against_torchs_path(
     leaves = [one for one in (q, k, v, *tables) if one is not None]
     grad = torch.randn(tokens, heads, size, generator=generator, dtype=torch.float64)
     results = []
-    for run in (ascend.attention, blocked.attention):
+    for run in (npu.attention, torch_blocks.attention):
         out = run(Inputs(q, k, v, plan, 0.3, *tables, "silu", divisor))
         results.append([out, *torch.autograd.grad(out, leaves, grad)])
     for own, wanted in zip(*results, strict=True):
@@ -70,27 +70,27 @@ def test_against_torchs_path(
 
 @pytest.mark.usefixtures("operator")
 def test_lengths_are_padded_to_few() -> None:
-    assert {ascend._padded(geometry([n], 9, 0.0, 0), 0, 0).length for n in range(1, 65)} == {16, 32, 64}
+    assert {npu._padded(geometry([n], 9, 0.0, 0), 0, 0).length for n in range(1, 65)} == {16, 32, 64}
 
 
 @pytest.mark.usefixtures("operator")
 def test_an_operator_that_does_what_it_should_passes_the_check() -> None:
-    assert ascend._differs(CPU) is None
+    assert npu._differs(CPU) is None
 
 
 def test_an_operator_that_computes_something_else_is_refused() -> None:
     fake_mxrec.install(wrong=True)
     try:
-        reason = ascend._differs(CPU)
+        reason = npu._differs(CPU)
     finally:
         fake_mxrec.remove()
     assert reason is not None and "computes something else: relative error" in reason
 
 
 def test_without_the_operator_the_reason_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "is not loaded; build RecSDK's operators and let RANKBENCH_MXREC name the library" in str(ascend.why_unavailable())
+    assert "is not loaded; build RecSDK's operators and let RANKBENCH_MXREC name the library" in str(npu.why_unavailable())
     monkeypatch.setenv("RANKBENCH_MXREC", "/no/such/library.so")
-    assert "RANKBENCH_MXREC names /no/such/library.so, which cannot be loaded" in str(ascend.why_unavailable())
+    assert "RANKBENCH_MXREC names /no/such/library.so, which cannot be loaded" in str(npu.why_unavailable())
     assert "it runs on npu alone" in str(dispatch.find("hstu_attention", "npu").refusal(CPU))
 
 
@@ -98,4 +98,4 @@ def test_a_softmax_goes_the_way_of_torch() -> None:
     plan = geometry([9, 4], 5, 0.2, 1)
     q, k, v = torch.randn(3, 13, 2, 8)
     inputs = Inputs(q, k, v, plan, 0.3, None, None, "softmax", 1.0)
-    assert torch.equal(ascend.attention(inputs), blocked.attention(inputs))
+    assert torch.equal(npu.attention(inputs), torch_blocks.attention(inputs))

@@ -1,4 +1,4 @@
-"""Programs of the `triton` implementation: one a block of queries or keys and head. tiled.py calls them and says what they mean.
+"""Programs of the `triton` implementation: one a block of queries or keys and head. triton.py calls them and says what they mean.
 
 All tensors are contiguous; T tokens, H heads, D and DV numbers a head, padded to BD and BDV by masks. Logits, weights and sums
 are float32, products of matrices take the inputs' dtype.

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rankbench.kernels.hstu_attention import AttentionPlan, bias_mixing, fused, hstu_attention, plan_attention
+from rankbench.kernels.hstu_attention import AttentionPlan, bias_mixing, cpu, hstu_attention, plan_attention
 from rankbench.kernels.time_buckets import GAP_BUCKETS, borders, time_buckets
 
-REASON = fused.LIBRARY.why_unavailable()
+REASON = cpu.LIBRARY.why_unavailable()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 POSITIONS = 40
@@ -211,7 +211,7 @@ def test_buckets_are_those_of_the_definition() -> None:
     key_time = torch.cat([gaps, torch.zeros(1, dtype=torch.int64)])
     for sign in (1, -1):
         plan = plan_attention(torch.tensor([0, n + 1]), lo, hi, torch.zeros_like(lo), torch.zeros_like(lo), sign * key_time)
-        geometry = fused.geometry_of(plan, timed=True)
+        geometry = cpu.geometry_of(plan, timed=True)
         assert geometry.bucket is not None and geometry.bucket_offset is not None
         begin = int(geometry.bucket_offset[n])
         assert torch.equal(geometry.bucket[begin : begin + n].long(), time_buckets(gaps))
@@ -220,9 +220,9 @@ def test_buckets_are_those_of_the_definition() -> None:
 def test_buckets_are_found_once_a_batch() -> None:
     plan = any_bounds([30], seed=10)
     outcome("cpu", plan)
-    first = fused.geometry_of(plan, timed=True)
+    first = cpu.geometry_of(plan, timed=True)
     outcome("cpu", plan, tables="time")
-    assert fused.geometry_of(plan, timed=True) is first
+    assert cpu.geometry_of(plan, timed=True) is first
 
 
 def test_a_time_table_with_few_rows() -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .lookup import Part, lookup
+from ..lookup import Part, lookup
 
 
 class FieldLike(Protocol):

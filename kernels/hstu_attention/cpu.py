@@ -64,7 +64,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.rankbench_buckets.argtypes = [number, *(pointer,) * 5, number, *(pointer,) * 2, number]
     library.rankbench_buckets.restype = None
     if library.rankbench_problem_bytes() != ctypes.sizeof(Problem):
-        raise BuildError("fused.cpp and fused.py do not agree about the arguments")
+        raise BuildError("fused.cpp and cpu.py do not agree about the arguments")
 
 
 _HERE = Path(__file__).parent
