@@ -18,7 +18,7 @@ from rankbench.bench import cli
 from rankbench.bench.commands.roots import data_roots
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
-from rankbench.bench.reporting import contents, summary, tables
+from rankbench.bench.reporting import board_files, leaderboard_page, results_folder
 from rankbench.bench.runs import schedule
 
 pytestmark = pytest.mark.results
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.results
 ROOT = Path(__file__).resolve().parents[1]
 STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
 BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
-CONTENTS = ROOT / "results" / "contents.txt"
+CONTENTS = ROOT / "results" / "results_folder.txt"
 STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
 
 
@@ -134,15 +134,19 @@ def test_leaderboards_of_pages_are_the_committed_ones(page: Path) -> None:
 @pytest.mark.skipif(not BOARDS, reason="no board is committed")
 def test_the_leaderboard_page_is_that_of_the_committed_boards() -> None:
     page = ROOT / "LEADERBOARD.md"
-    assert page.read_text() == summary.to_markdown(contents.collect(ROOT / "results"), "results"), (
+    assert page.read_text() == leaderboard_page.to_markdown(results_folder.collect(ROOT / "results"), "results"), (
         "rankbench report --results results --markdown --out LEADERBOARD.md"
     )
 
 
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
 def test_tables_are_those_of_the_board(folder: Path) -> None:
-    board = tables.from_json((folder / "board.json").read_text(), str(folder))
-    for name, render in (("board.md", tables.to_markdown), ("board.csv", tables.to_csv), ("brief.md", tables.to_brief)):
+    board = board_files.from_json((folder / "board.json").read_text(), str(folder))
+    for name, render in (
+        ("board.md", board_files.to_markdown),
+        ("board.csv", board_files.to_csv),
+        ("brief.md", board_files.to_brief),
+    ):
         assert (folder / name).read_text() == render(board), name
 
 

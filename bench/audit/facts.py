@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..analysis.recompute import mismatch
 from ..contract import ModelInfo
 from ..data.batches import make_batches
 from ..data.dataset import RankingData
@@ -17,7 +18,6 @@ from ..evaluation import evaluator, metrics
 from ..evaluation.flops import flops_per_example
 from ..records.changes import what_changed
 from ..records.facts import facts_of
-from ..reporting.rescore import mismatch
 from .finding import Said, shown
 from .runs import Run, plain
 

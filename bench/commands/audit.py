@@ -37,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
     from ..data.sources import DATASETS, name_of
     from ..records.store import Store
     from ..records.view import View
-    from ..reporting import audit
+    from ..reporting import audit_page
 
     store = Store(args.results)
     view = View.of(store, args.dataset and name_of(args.dataset))
     rows.restore(view, roots, None if args.dataset in DATASETS else args.dataset)
-    found = audit.audit(view, args.tests, lambda line: print(line, file=sys.stderr))
-    paths = audit.write(found, store.root / "audit")
-    print(audit.to_markdown(found), end="")
+    found = audit_page.audit(view, args.tests, lambda line: print(line, file=sys.stderr))
+    paths = audit_page.write(found, store.root / "audit")
+    print(audit_page.to_markdown(found), end="")
     print(f"written: {', '.join(map(str, paths))}")
     return 0

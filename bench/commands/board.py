@@ -66,14 +66,14 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     from ..analysis import leaderboard
     from ..analysis.details import details
     from ..data.sources import DATASETS
-    from ..reporting import plots, tables
+    from ..reporting import board_files, figures
 
     rows.restore(group, roots, None if source in DATASETS else source)
     board = leaderboard.build(group)
     console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
-    tables.show(board, console)
+    board_files.show(board, console)
     folder = group.store.board_folder(group.place)
-    tables.write(board, folder)
-    plots.write(board, details(group, board), folder)
+    board_files.write(board, folder)
+    figures.write(board, details(group, board), folder)
     console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
     return folder

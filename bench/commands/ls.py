@@ -36,7 +36,7 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.kind == "models" and args.markdown:
-        from ..reporting.models import markdown
+        from ..reporting.model_cards import markdown
 
         print(markdown(), end="")
         return 0

@@ -90,12 +90,13 @@ class Report:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         """Show a table, keep its numbers, and draw them: case -> contender -> one value per round, in `unit`."""
-        from ..reporting import plots, speed
+        from ..reporting import figures
+        from ..reporting.figures import speed
 
         environment, path = self.write(rows, more)
         where = f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s)"
         print(f"{where}, {self.said}\n")
         print(*lines, sep="\n")
         figure = speed.figure(f"{title}: {where}, {self.said}", unit, cases)
-        figures = plots.save(figure, self.store.root / self.name)
-        print(f"\nrecord: {path}, figure: {', '.join(map(str, figures))}")
+        paths = figures.save(figure, self.store.root / self.name)
+        print(f"\nrecord: {path}, figure: {', '.join(map(str, paths))}")

@@ -36,13 +36,13 @@ def run(args: argparse.Namespace) -> int:
     if (out.suffix == ".md") != args.markdown:
         raise UserError(f"--out {out}: a name that ends in .md goes with --markdown, any other without it")
     from ..records.store import write_text
-    from ..reporting import contents, report, summary
+    from ..reporting import html, leaderboard_page, results_folder
 
-    found = contents.collect(args.results)
+    found = results_folder.collect(args.results)
     if args.markdown:
         folder = Path(os.path.relpath(args.results, out.parent)).as_posix()
-        write_text(out, summary.to_markdown(found, folder))
+        write_text(out, leaderboard_page.to_markdown(found, folder))
     else:
-        write_text(out, report.to_html(found, args.results.resolve().name))
+        write_text(out, html.to_html(found, args.results.resolve().name))
     print(f"boards: {len(found.boards)}, studies: {len(found.studies)}, sweeps: {len(found.sweeps)}; {out}")
     return 0

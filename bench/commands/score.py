@@ -22,10 +22,10 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
     from .. import rows
+    from ..analysis.recompute import rescore
     from ..data.sources import DATASETS, name_of
     from ..records.store import Store
     from ..records.view import View
-    from ..reporting.rescore import rescore
 
     store = Store(args.results)
     view = View.of(store, args.dataset and name_of(args.dataset))

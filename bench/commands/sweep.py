@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     asked = settings(args, models)
     roots = data_roots(args.data_root)
     from .. import implementations
-    from ..reporting import sweeps as figures
+    from ..reporting.figures import search as figures
     from ..runs import processes
     from ..search import sweep, tuned
     from ..search.budget import Budget
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _redraw(args: argparse.Namespace) -> int:
-    from ..reporting import sweeps as figures
+    from ..reporting.figures import search as figures
 
     folders = sorted({path.parent for path in (args.results / "sweeps").glob("*/*.json")})
     if not folders:

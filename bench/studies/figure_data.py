@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from ..analysis.comparison import HeadlineMetric
 from ..evaluation.cards import shown
-from ..reporting.ladder import Rung
-from ..reporting.lines import Line, Mark, curves
+from ..reporting.figures.curves import Line, Mark, curves
+from ..reporting.figures.ladder import Rung
 from .grid import Finding, Measurement
 
 

@@ -17,9 +17,9 @@ from ..analysis.study import Compared, PointOf, StudyRecord, to_json
 from ..evaluation.cards import shown
 from ..records.rounded import rounded
 from ..records.store import write_text
-from ..reporting.plots import save
+from ..reporting.board_files import LOADED, as_csv, count, flat, interval, markdown_table, number, other_headline, spread
+from ..reporting.figures import save
 from ..reporting.study_words import place
-from ..reporting.tables import LOADED, as_csv, count, flat, interval, markdown_table, number, other_headline, spread
 from ..reporting.words import sentences
 from ..typed import finite
 from .grid import Finding, Measurement, Scope, Study

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("own_folders", "no_figures")
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of a board's time, and say nothing here."""
-    monkeypatch.setattr("rankbench.bench.reporting.plots.write", lambda *_: None)
+    monkeypatch.setattr("rankbench.bench.reporting.figures.write", lambda *_: None)
 
 
 @pytest.fixture

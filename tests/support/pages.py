@@ -10,8 +10,8 @@ from rankbench.bench.analysis.study_statements import PartOfStudy, Remark
 from rankbench.bench.records import sweeps
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import plots, tables
-from rankbench.bench.reporting.plots import quality, slices
+from rankbench.bench.reporting import board_files, figures
+from rankbench.bench.reporting.figures import intervals, slices
 from support.records import predictions, record
 from support.sweeps import record as made_sweep
 
@@ -46,11 +46,11 @@ def results(root: Path) -> Path:
         (group,) = View.of(store).groups()
         board = leaderboard.build(group)
         folder = store.board_folder(group.place)
-        tables.write(board, folder)
-        plots.save(quality.intervals(board), folder / "request_gauc")
+        board_files.write(board, folder)
+        figures.save(intervals.intervals(board), folder / "request_gauc")
         drawn = slices.slices(board, "request_gauc")
         assert drawn is not None
-        plots.save(drawn, folder / "slices-request_gauc")
+        figures.save(drawn, folder / "slices-request_gauc")
     figure = (folder / "request_gauc.svg").read_text()
     made = root / "studies/heads/toy@global-time"
     made.mkdir(parents=True)

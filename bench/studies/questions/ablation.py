@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ...analysis.statements import Statement
 from ...errors import UserError
 from ...evaluation.cards import shown
-from ...reporting.ladder import ladder
+from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
 from ..grid import Finding, Point, Scope, Study, retuned
 from ..verdicts import against

@@ -12,7 +12,7 @@ from ... import registry
 from ...analysis.statements import Statement
 from ...errors import UserError
 from ...evaluation.cards import shown
-from ...reporting.ladder import Rung, ladder
+from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import place, rung
 from ..grid import Finding, Measurement, Point, Scope, Study, retuned
 from ..verdicts import against

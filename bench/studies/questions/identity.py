@@ -13,8 +13,8 @@ from ...analysis.study_statements import Difference, Differences, Remark
 from ...evaluation.cards import shown
 from ...evaluation.slices import PARTS
 from ...evaluation.stats import LEAST_USERS, Estimate
-from ...reporting.ladder import Rung, ladder
-from ...reporting.lines import Mark
+from ...reporting.figures.curves import Mark
+from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import place, rung
 from ..grid import Comparison, Finding, Measurement, Point, Scope, Study, retuned
 

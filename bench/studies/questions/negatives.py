@@ -21,7 +21,7 @@ from ...evaluation import metrics
 from ...evaluation.cards import shown
 from ...records.schema import Identity
 from ...records.view import View
-from ...reporting.lines import Line, Mark, curves
+from ...reporting.figures.curves import Line, Mark, curves
 from ..figure_data import mark, place
 from ..grid import Finding, Measurement, Point, Scope, Study, retuned
 from ..verdicts import against

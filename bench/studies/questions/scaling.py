@@ -25,7 +25,7 @@ from ...errors import UserError
 from ...evaluation.cards import shown
 from ...evaluation.scaling import CLOSE, Fit, Means, Scaling, means, study
 from ...evaluation.stats import LEAST_USERS, Estimate, Metric
-from ...reporting.fits import Band, Curve, Panel, fits
+from ...reporting.figures.scaling import Band, Curve, Panel, fits
 from ...reporting.study_words import brief
 from ..figure_data import place
 from ..grid import Finding, Measurement, Point, Scope, Size, Study, rates

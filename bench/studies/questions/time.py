@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ... import registry
 from ...evaluation.cards import shown
-from ...reporting.ladder import ladder
+from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
 from ..grid import Finding, Point, Scope, Study, against, retuned
 from ..verdicts import by_series

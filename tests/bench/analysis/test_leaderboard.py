@@ -42,7 +42,7 @@ from rankbench.bench.evaluation import scores
 from rankbench.bench.evaluation.stats import LEAST_USERS, compare
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import tables
+from rankbench.bench.reporting import board_files
 from support.records import predictions, record
 
 TUNING = Tuning("din sweep", trials=15, seconds=9.0, metric="auc", value=0.6, cut=True)
@@ -151,7 +151,7 @@ def test_too_few_users_with_requests_of_both_labels_leave_auc(store: Store) -> N
     assert (why.metric, why.users, why.requests, why.rows, why.test_rows) == ("auc", 9, 9, 270, 2400)
     assert board.headline == "auc" and board.headlines == ("auc",) and board.rows[0].label == "din"
     assert {part.metric for part in board.parts} == {"auc"}
-    assert tables.main_table(board)[0][3] == "AUC"
+    assert board_files.main_table(board)[0][3] == "AUC"
 
 
 def test_no_request_with_both_labels_is_no_number(store: Store) -> None:
@@ -161,8 +161,8 @@ def test_no_request_with_both_labels_is_no_number(store: Store) -> None:
         put(store, model, frame)
     board = build(store)
     assert board.headline == "auc" and board.request_groups == 0
-    assert tables.from_json(tables.to_json(board), "here").rows[0].means["request_mrr"] is None
-    assert "| - |" in tables.to_markdown(board)
+    assert board_files.from_json(board_files.to_json(board), "here").rows[0].means["request_mrr"] is None
+    assert "| - |" in board_files.to_markdown(board)
 
 
 def test_the_share_of_pairs_within_a_user_is_that_of_the_metrics(store: Store) -> None:
@@ -260,7 +260,7 @@ def test_rows_with_other_numbers_of_seeds_are_counted(store: Store) -> None:
     for model, seed in (("din", 0), ("din", 1), ("hstu", 0)):
         put(store, model, predictions(1.0 + 0.01 * seed, seed), seed)
     board = build(store)
-    assert "1 to 2 seeds" in tables.brief(board)
+    assert "1 to 2 seeds" in board_files.brief(board)
     assert of_kind(board.statements, SeedCounts) == [SeedCounts({row.label: len(row.seeds) for row in board.rows})]
     assert of_kind(board.statements, SingleSeeds) == [SingleSeeds(("hstu",), False)]
 

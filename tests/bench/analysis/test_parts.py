@@ -11,7 +11,7 @@ from rankbench.bench.evaluation import metrics
 from rankbench.bench.evaluation.stats import LARGEST
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import tables
+from rankbench.bench.reporting import board_files
 from support.records import predictions, record
 
 
@@ -61,13 +61,13 @@ def test_few_users_say_nothing_but_that(board: Board) -> None:
     (pair,) = part.pairs
     assert pair.verdict == "not settled"
     assert pair.difference.high - pair.difference.low == pytest.approx(2 * LARGEST["auc"])
-    (line,) = (line for line in tables.parts(board, "auc") if line[0] == "user_gap: 0-6")
+    (line,) = (line for line in board_files.parts(board, "auc") if line[0] == "user_gap: 0-6")
     assert line[-1] == "fewer than 10 users" and "[" not in "".join(line), "no interval is shown"
 
 
 def test_an_empty_slice_has_no_values_and_no_line(board: Board) -> None:
     part = found(board, "user_gap: 180+")
     assert (part.n, part.users, part.values, part.pairs) == (0, 0, {}, ())
-    assert "user_gap: 180+" not in {line[0] for line in tables.parts(board, "auc")}
-    header = tables.parts(board, "auc")[0]
+    assert "user_gap: 180+" not in {line[0] for line in board_files.parts(board, "auc")}
+    header = board_files.parts(board, "auc")[0]
     assert header == ["slice", "examples", "users", "hstu", "din", "ctr", "hstu minus din"]

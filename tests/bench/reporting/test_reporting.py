@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rankbench.bench.analysis import leaderboard
+from rankbench.bench.analysis import leaderboard, recompute
 from rankbench.bench.analysis.statements import Best, Costs, of_kind
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import rescore, tables
+from rankbench.bench.reporting import board_files
 from support.records import predictions, record
 
 
@@ -49,7 +49,7 @@ def test_same_files_same_bytes(store: Store, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "two"):
         board = leaderboard.build(View.of(store, "toy", "global-time"))
-        paths = tables.write(board, tmp_path / name)
+        paths = board_files.write(board, tmp_path / name)
         assert len(paths) == 4 and all(path.stat().st_size > 500 for path in paths)
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1]
@@ -59,7 +59,7 @@ def test_tables_hold_every_row_and_the_facts(store: Store) -> None:
     failed = record("deepfm", None)
     store.write(failed, None)
     board = leaderboard.build(View.of(store, "toy", "global-time"))
-    markdown = tables.to_markdown(board)
+    markdown = board_files.to_markdown(board)
     for word in (
         "| hstu",
         "| din",
@@ -70,15 +70,15 @@ def test_tables_hold_every_row_and_the_facts(store: Store) -> None:
         "deepfm/0123456789ab/seed-0: ValueError: it broke",
     ):
         assert word in markdown
-    brief = tables.to_brief(board).splitlines()
+    brief = board_files.to_brief(board).splitlines()
     names = [row.label + " =" * (at > 0 and row.quality["request_gauc"].among_best) for at, row in enumerate(board.rows)]
     assert [line.split(" | ")[0] for line in brief if line.startswith("| ")] == [f"| {name}" for name in ("model", *names)]
     assert "| model | family | request GAUC | to the best | AUC | logloss | train s | ms / 100 candidates |" in brief
-    assert len(tables.to_csv(board).splitlines()) == 5
-    assert json.loads(tables.to_json(board))["dataset"] == "toy"
+    assert len(board_files.to_csv(board).splitlines()) == 5
+    assert json.loads(board_files.to_json(board))["dataset"] == "toy"
     for width in (80, 300):
         console = Console(width=width, record=True)
-        tables.show(board, console)
+        board_files.show(board, console)
         shown = console.export_text()
         assert "hstu" in shown and "GAUC" in shown
         assert all(len(line) <= width for line in shown.splitlines())
@@ -132,7 +132,7 @@ def test_times_of_a_loaded_machine_are_marked_and_enter_no_sentence(store: Store
         store.write(dataclasses.replace(made, cost=dataclasses.replace(made.cost, load_average=9.0)), frame)
     board = leaderboard.build(View.of(store, "toy", "global-time"))
     assert not of_kind(board.statements, Costs)
-    table = tables.main_table(board, ("model", "train s", "ms / 100 candidates"))
+    table = board_files.main_table(board, ("model", "train s", "ms / 100 candidates"))
     assert [line[1:] for line in table if line[0].startswith("hstu")] == [["6.0 †", "1.2 †"]]
     assert [line[1:] for line in table if line[0].startswith("dnn")] == [["6.0", "1.2"]]
 
@@ -140,8 +140,8 @@ def test_times_of_a_loaded_machine_are_marked_and_enter_no_sentence(store: Store
 def test_what_is_stored_is_rounded_and_read_back_the_same(store: Store) -> None:
     """Nothing rests on digits in which processors differ."""
     board = leaderboard.build(View.of(store, "toy", "global-time"))
-    assert tables.from_json(tables.to_json(board), "here") == board
-    assert max(len(number.partition(".")[2]) for number in re.findall(r"0\.\d+", tables.to_json(board))) <= 10
+    assert board_files.from_json(board_files.to_json(board), "here") == board
+    assert max(len(number.partition(".")[2]) for number in re.findall(r"0\.\d+", board_files.to_json(board))) <= 10
 
 
 def test_no_runs_say_what_to_do(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_no_runs_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_rescore_confirms_and_catches(store: Store) -> None:
-    assert len(rescore.rescore(View.of(store))) == 8
+    assert len(recompute.rescore(View.of(store))) == 8
     frame = predictions(0.6, 0)
     made = record("dnn", frame)
     frame["score"] = scores.rounded(frame["score"] ** 2)
     store.write(made, frame)
     with pytest.raises(UserError, match=r"logloss of all is .* in the record and .* from its predictions"):
-        rescore.rescore(View.of(store))
+        recompute.rescore(View.of(store))

@@ -18,7 +18,7 @@ from rankbench.bench.evaluation.scaling import Means, study
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.registry import MODELS
-from rankbench.bench.reporting.plots import save
+from rankbench.bench.reporting.figures import save
 from rankbench.bench.runs.cell import plan
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Finding, Point, Scope, Size

@@ -16,7 +16,7 @@ from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
 from . import style
-from .naming import name_points
+from .labels import name_points
 from .style import COLOURS, MARKERS, STYLE
 
 SECONDS_FLOOR = 1e-3

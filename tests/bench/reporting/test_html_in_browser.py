@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rankbench.bench.reporting import contents, report
+from rankbench.bench.reporting import html, results_folder
 from support.pages import MODELS, results
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -57,7 +57,7 @@ WATCH = '<script>window.errors = []; addEventListener("error", (event) => window
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here (on Debian: apt-get install chromium)")
 def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
     """In frames as wide as a phone and as a desk: a window of a browser without a screen is not narrower than 500 pixels."""
-    page = report.to_html(contents.collect(results(tmp_path / "results")), "results")
+    page = html.to_html(results_folder.collect(results(tmp_path / "results")), "results")
     page = page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{PROBE}</body>")
     frames = (f'<iframe width="{width}" height="2000" style="border: 0" srcdoc="{escape(page)}"></iframe>' for width in WIDTHS)
     file = tmp_path / "frames.html"

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from scipy.optimize import isotonic_regression
 
-from .plots import COLOURS, DPI, STYLE
+from . import COLOURS, DPI, STYLE
 from .speed import COLOURS as PALETTE
 
 MARKERS = {"floor": "sxP", "classical": "oDshX", "generative": "^v<>d"}

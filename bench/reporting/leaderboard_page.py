@@ -6,8 +6,8 @@ from ..analysis.comparison import HEADLINES, HeadlineMetric
 from ..analysis.leaderboard import Board
 from ..analysis.statements import Costs, Families, MissingFamily, Untuned, of_kind
 from ..evaluation.cards import shown
-from . import tables
-from .contents import BoardFiles, Contents
+from . import board_files
+from .results_folder import BoardFiles, Contents
 from .words import difference, sentence
 
 BESIDE = (Untuned, MissingFamily)
@@ -24,11 +24,11 @@ def to_markdown(contents: Contents, folder: str) -> str:
         "# Leaderboard",
         f"Made by `rankbench report --results {folder} --markdown` from the boards in [{folder}]({folder}), and by nothing else. "
         "A board answers one question: does a generative ranker beat a classical one on this data, and at what cost?",
-        "\n".join(tables.markdown_table(short(contents.boards))),
+        "\n".join(board_files.markdown_table(short(contents.boards))),
         "Each cell of a verdict is the best generative minus the best classical row by that metric, with a 95% interval over "
         "test users and seeds that holds for all pairs of rows together, because both were chosen by the same numbers. Seconds "
         "are those of training, the best generative and the best classical row, where they may be compared.",
-        tables.INTERVALS,
+        board_files.INTERVALS,
         *(_section(files, folder) for files in contents.boards),
     ]
     return "\n\n".join(parts) + "\n"
@@ -76,7 +76,7 @@ def anchor(heading: str) -> str:
 
 
 def _name(files: BoardFiles) -> str:
-    return tables.name(files.board) + (f" ({files.store})" if files.store else "")
+    return board_files.name(files.board) + (f" ({files.store})" if files.store else "")
 
 
 def _section(files: BoardFiles, folder: str) -> str:
@@ -84,4 +84,4 @@ def _section(files: BoardFiles, folder: str) -> str:
     place = "/".join(part for part in (folder, files.store, "boards", files.place, "board.md") if part != "")
     said = [sentence(one) for one in board.statements if not isinstance(one, BESIDE)]
     lines = [*said, f"All columns, slices and failures: [board]({place})."]
-    return "\n\n".join((f"## {_name(files)}", tables.brief(board), "\n".join(f"- {line}" for line in lines)))
+    return "\n\n".join((f"## {_name(files)}", board_files.brief(board), "\n".join(f"- {line}" for line in lines)))

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..evaluation.stats import Estimate, Verdict
-from .lines import Mark, figure
-from .plots import COLOURS, MARKERS, STYLE
+from ...evaluation.stats import Estimate, Verdict
+from . import COLOURS, MARKERS, STYLE
+from .curves import Mark, figure
 
 NAME_WIDTH = 38
 """Letters in a line of a row's name."""

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-from rankbench.bench.reporting.lines import DASHES, SHADES, Line, Mark, curves, looks
-from rankbench.bench.reporting.plots import save
+from rankbench.bench.reporting.figures import save
+from rankbench.bench.reporting.figures.curves import DASHES, SHADES, Line, Mark, curves, looks
 
 
 def line(name: str, family: str | None, end: float, places: tuple[float | str, ...] = (1, 10, 100), dashed: bool = False) -> Line:

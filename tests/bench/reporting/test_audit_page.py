@@ -11,7 +11,7 @@ from rankbench.bench import cli
 from rankbench.bench.evaluation import proof
 from rankbench.bench.evaluation.proof import Coverage, SelfComparison
 from rankbench.bench.records.store import Store
-from rankbench.bench.reporting.audit import Audit, OfBoard, to_markdown
+from rankbench.bench.reporting.audit_page import Audit, OfBoard, to_markdown
 from support.records import predictions, record
 
 

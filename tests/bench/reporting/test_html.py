@@ -15,7 +15,7 @@ from rankbench.bench.analysis.leaderboard import Board
 from rankbench.bench.analysis.statements import Costs, Families, of_kind
 from rankbench.bench.analysis.study import to_json
 from rankbench.bench.errors import UserError
-from rankbench.bench.reporting import contents, report, summary, svg, tables
+from rankbench.bench.reporting import board_files, html, leaderboard_page, results_folder, svg
 from rankbench.bench.reporting.words import difference, sentences
 from support.pages import MODELS, STUDY, results
 from support.sweeps import record as made_sweep
@@ -30,12 +30,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(root: Path) -> str:
-    return report.to_html(contents.collect(root), "results")
+    return html.to_html(results_folder.collect(root), "results")
 
 
 @pytest.fixture(scope="module")
 def board(root: Path) -> Board:
-    return contents.collect(root).boards[0].board
+    return results_folder.collect(root).boards[0].board
 
 
 class Reader(HTMLParser):
@@ -92,7 +92,7 @@ def test_tables_are_readable_without_eyes(elements: list[tuple[str, dict[str, st
 
 
 def test_the_page_holds_what_the_files_hold(page: str, root: Path) -> None:
-    found = contents.collect(root)
+    found = results_folder.collect(root)
     assert [files.store for files in found.boards] == ["", "more"]
     for files in found.boards:
         for part in (*sentences(files.board.statements), files.board.facts.split_hash):
@@ -125,12 +125,12 @@ def test_the_markdown_page_begins_with_a_short_table_and_says_nothing_twice(root
     for out in (tmp_path / "LEADERBOARD.md", copied / "LEADERBOARD.md"):
         assert cli.main(["report", "--results", str(copied), "--markdown", "--out", str(out)]) == 0
         text = out.read_text()
-        found = contents.collect(copied)
+        found = results_folder.collect(copied)
         for files in found.boards:
-            assert tables.brief(files.board) in text
+            assert board_files.brief(files.board) in text
         links = re.findall(r"\[board\]\((.*?)\)", text)
         assert len(links) == 2 and all((out.parent / link).is_file() for link in links)
-        headings = {summary.anchor(line.removeprefix("## ")) for line in text.splitlines() if line.startswith("## ")}
+        headings = {leaderboard_page.anchor(line.removeprefix("## ")) for line in text.splitlines() if line.startswith("## ")}
         assert set(re.findall(r"\]\(#(.*?)\)", text)) == headings and len(headings) == 2
         body = text.partition("## toy @ global-time\n")[2].partition("## ")[0]
         lines = [line for line in body.splitlines() if line.startswith("- ")]
@@ -140,8 +140,8 @@ def test_the_markdown_page_begins_with_a_short_table_and_says_nothing_twice(root
 
 
 def test_the_short_table_gives_both_verdicts(root: Path) -> None:
-    found = contents.collect(root)
-    header, whole, partial = summary.short(found.boards)
+    found = results_folder.collect(root)
+    header, whole, partial = leaderboard_page.short(found.boards)
     assert header == ["data set", "tuned", "best generative", "best classical", "request GAUC", "AUC", "train s"]
     board = found.boards[0].board
     said = {one.pair.metric: one.pair for one in of_kind(board.statements, Families)}
@@ -155,8 +155,8 @@ def test_the_short_table_gives_both_verdicts(root: Path) -> None:
 def test_trials_of_ones_own_stay_out_of_the_report_of_a_folder_above(root: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(root, tmp_path / "results")
     shutil.copytree(root / "more", copied / "local")
-    assert {files.store for files in contents.collect(copied).boards} == {"", "more"}
-    assert len(contents.collect(copied / "local").boards) == 1
+    assert {files.store for files in results_folder.collect(copied).boards} == {"", "more"}
+    assert len(results_folder.collect(copied / "local").boards) == 1
 
 
 def test_broken_files_and_empty_folders_say_what_to_do(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,23 +170,23 @@ def test_broken_files_and_empty_folders_say_what_to_do(root: Path, tmp_path: Pat
     content = json.loads(to_json(STUDY))
     study.write_text(json.dumps({key: content[key] for key in content if key != "title"}))
     with pytest.raises(UserError, match="lacks title; run the study again"):
-        contents.collect(copied)
+        results_folder.collect(copied)
     study.write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
-        contents.collect(copied)
+        results_folder.collect(copied)
     study.unlink()
     (figure, *_) = sorted((copied / "boards").rglob("*.svg"))
     figure.write_text("<svg>")
     with pytest.raises(UserError, match=r"figure .*svg cannot be read .*; make it again"):
-        report.to_html(contents.collect(copied), "results")
+        html.to_html(results_folder.collect(copied), "results")
     (board,) = (copied / "boards").rglob("board.json")
     board.write_text(board.read_text().replace('"headlines"', '"headliness"'))
     with pytest.raises(UserError, match=r"board .*board.json .*headliness.*; make it again with rankbench board"):
-        contents.collect(copied)
+        results_folder.collect(copied)
 
 
 def test_a_board_is_read_back_from_its_file(board: Board) -> None:
-    assert tables.from_json(tables.to_json(board), "here") == board
+    assert board_files.from_json(board_files.to_json(board), "here") == board
 
 
 def test_what_could_act_is_left_out_of_a_figure() -> None:
@@ -202,16 +202,16 @@ def test_what_could_act_is_left_out_of_a_figure() -> None:
 
 def test_ranks_over_data_sets_are_shown_from_six_on(page: str, root: Path) -> None:
     assert "No ranking over data sets: ranks over data sets need 6 of them at least, there are 1" in page
-    found = contents.collect(root)
+    found = results_folder.collect(root)
     boards = tuple(
         dataclasses.replace(found.boards[0], board=dataclasses.replace(found.boards[0].board, dataset=f"d{at}"))
         for at in range(6)
     )
-    made = report.to_html(contents.Contents(boards, (), ()), "results")
+    made = html.to_html(results_folder.Contents(boards, (), ()), "results")
     assert "Mean ranks over d0, d1, d2, d3, d4, d5: din 1.00, hstu 2.00, dnn 3.00, ctr 4.00." in made
     assert 'aria-label="Mean ranks over data sets"' in made
-    assert report.to_html(contents.Contents(boards, (), ()), "results") == made
+    assert html.to_html(results_folder.Contents(boards, (), ()), "results") == made
 
 
 def test_names_between_backticks_are_code_and_nothing_acts() -> None:
-    assert str(report._prose("`=` marks <b>rows</b>")) == "<code>=</code> marks &lt;b&gt;rows&lt;/b&gt;"
+    assert str(html._prose("`=` marks <b>rows</b>")) == "<code>=</code> marks &lt;b&gt;rows&lt;/b&gt;"

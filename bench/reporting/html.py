@@ -23,10 +23,10 @@ from ..evaluation import ranks
 from ..evaluation.cards import shown
 from ..records.schema import RunRecord
 from ..records.sweeps import SweepRecord
-from . import plots, svg, tables
-from .contents import BoardFiles, Contents, StudyFiles, SweepFiles
-from .plots import style
-from .plots.ranks import critical_difference
+from . import board_files, figures, svg
+from .figures import style
+from .figures.ranks import critical_difference
+from .results_folder import BoardFiles, Contents, StudyFiles, SweepFiles
 from .study_words import sentence
 from .words import sentences
 
@@ -49,7 +49,7 @@ class Line:
 
     family: str
     tied: bool
-    cells: tuple[tables.Cell, ...]
+    cells: tuple[board_files.Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ def to_html(contents: Contents, name: str) -> str:
         studies=[_study(files) for files in contents.studies],
         sweeps=[_sweep(files) for files in contents.sweeps],
         ranks=_ranks(contents),
-        labels=tables.LABELS,
-        intervals=tables.INTERVALS.replace("`", ""),
-        legend=tables.LEGEND.removeprefix(tables.INTERVALS).replace("`", "").strip(),
+        labels=board_files.LABELS,
+        intervals=board_files.INTERVALS.replace("`", ""),
+        legend=board_files.LEGEND.removeprefix(board_files.INTERVALS).replace("`", "").strip(),
         style=Markup((TEMPLATES / "report.css").read_text()),
         script=Markup((TEMPLATES / "report.js").read_text()),
     )
@@ -138,7 +138,7 @@ def _ranks(contents: Contents) -> tuple[str, Figure | None]:
     return said, Figure(caption, Markup(svg.inline(style.as_svg(critical_difference(ranking)), "ranks-", caption)))
 
 
-def _key(cell: tables.Cell) -> str:
+def _key(cell: board_files.Cell) -> str:
     """What sorts a cell, in full; nothing for a number that does not exist."""
     return cell.key if isinstance(cell.key, str) else "" if math.isnan(cell.key) else repr(float(cell.key))
 
@@ -151,13 +151,13 @@ def _board(files: BoardFiles, root: str) -> BoardView:
     board = files.board
     anchor = _anchor("board", files.store, files.place)
     answers = [one for one in board.statements if isinstance(one, ANSWERS)]
-    lines = [tables.cells(row, board) for row in board.rows]
+    lines = [board_files.cells(row, board) for row in board.rows]
     return BoardView(
         anchor=anchor,
-        name=tables.name(board),
+        name=board_files.name(board),
         store=files.store,
         board=board,
-        question=f"Does a generative ranker beat a classical one on {tables.name(board)}, and at what cost?",
+        question=f"Does a generative ranker beat a classical one on {board_files.name(board)}, and at what cost?",
         headline=shown(board.headline),
         answers=tuple(sentences(answers)),
         columns=tuple(cell.column for cell in lines[0].values()),
@@ -165,14 +165,14 @@ def _board(files: BoardFiles, root: str) -> BoardView:
             Line(row.family, row.quality[board.headline].among_best, tuple(cells.values()))
             for row, cells in zip(board.rows, lines, strict=True)
         ),
-        families=tuple(family for family in plots.COLOURS if any(row.family == family for row in board.rows)),
-        facts=tuple(tables.facts(board)),
+        families=tuple(family for family in figures.COLOURS if any(row.family == family for row in board.rows)),
+        facts=tuple(board_files.facts(board)),
         statements=(
             *sentences(one for one in board.statements if not isinstance(one, ANSWERS)),
-            *(f"Not on the board: {tables.failure(one)}" for one in board.failures),
+            *(f"Not on the board: {board_files.failure(one)}" for one in board.failures),
         ),
-        slices=tuple((shown(metric), tables.parts(board, metric)) for metric in board.headlines),
-        labels=tables.labels(board),
+        slices=tuple((shown(metric), board_files.parts(board, metric)) for metric in board.headlines),
+        labels=board_files.labels(board),
         figures=_figures(files.figures, anchor, files.place),
         machines=_counted(files.records, _machine),
         commits=_counted(files.records, _commit),
@@ -260,13 +260,13 @@ def _anchor(*parts: str) -> str:
 
 def _figures(paths: Iterable[Path], anchor: str, what: str) -> tuple[Figure, ...]:
     """Known figures in their order, then others by name."""
-    order = list(plots.CAPTIONS)
+    order = list(figures.CAPTIONS)
     ordered = sorted(paths, key=lambda path: (order.index(path.stem) if path.stem in order else len(order), path.stem))
     return tuple(_figure(path, anchor, what) for path in ordered)
 
 
 def _figure(path: Path, anchor: str, what: str) -> Figure:
-    caption = plots.CAPTIONS.get(path.stem, path.stem.replace("-", " ").capitalize())
+    caption = figures.CAPTIONS.get(path.stem, path.stem.replace("-", " ").capitalize())
     try:
         # Short, because every letter of every text in a figure refers to an id.
         prefix = f"f{hashlib.sha256(f'{anchor}-{path.stem}'.encode()).hexdigest()[:6]}-"

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
-from .lines import Line, Look, figure, looks
-from .plots import STYLE
+from . import STYLE
+from .curves import Line, Look, figure, looks
 
 COLUMNS = 2
 

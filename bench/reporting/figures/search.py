@@ -21,10 +21,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..evaluation.cards import shown
-from ..records import sweeps
-from ..records.sweeps import Axis, SweepRecord, Trial
-from .plots import COLOURS, DPI, STYLE, save
+from ...evaluation.cards import shown
+from ...records import sweeps
+from ...records.sweeps import Axis, SweepRecord, Trial
+from . import COLOURS, DPI, STYLE, save
 
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 """Of the models of one family, in turn."""

@@ -21,13 +21,13 @@ from rankbench.bench.evaluation.reliability import Reliability
 from rankbench.bench.records.schema import Point
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import plots
-from rankbench.bench.reporting.plots import cost, naming, style
-from rankbench.bench.reporting.plots.calibration import calibration
-from rankbench.bench.reporting.plots.learning import learning
-from rankbench.bench.reporting.plots.quality import intervals
-from rankbench.bench.reporting.plots.ranks import critical_difference
-from rankbench.bench.reporting.plots.slices import slices
+from rankbench.bench.reporting import figures
+from rankbench.bench.reporting.figures import cost, labels, style
+from rankbench.bench.reporting.figures.calibration import calibration
+from rankbench.bench.reporting.figures.intervals import intervals
+from rankbench.bench.reporting.figures.learning import learning
+from rankbench.bench.reporting.figures.ranks import critical_difference
+from rankbench.bench.reporting.figures.slices import slices
 from support.records import predictions, record
 
 MODELS = (
@@ -143,9 +143,9 @@ def test_no_line_to_a_name_crosses_another_marker() -> None:
     taken = [Bbox([[440, 306], [1000, 600]]), Bbox([[440, 0], [1000, 294]]), Bbox([[506, 294], [1000, 306]]), other]
     name, frame = Bbox([[470, 292], [530, 308]]), Bbox([[0, 0], [1000, 600]])
     for others, crosses in (([], True), ([other], False)):
-        _, box = naming._free_place(name, point, frame, taken, others, 1.0)
+        _, box = labels._free_place(name, point, frame, taken, others, 1.0)
         assert not any(box.overlaps(one) for one in taken)
-        assert MplPath([point, naming._nearest(box, point)]).intersects_bbox(other) is crosses
+        assert MplPath([point, labels._nearest(box, point)]).intersects_bbox(other) is crosses
 
 
 def test_the_front_is_what_no_row_beats_in_both(board: Board) -> None:
@@ -241,8 +241,8 @@ def test_far_floors_are_named_with_their_value_and_do_not_press_the_others(board
 def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: Board, found: Details, tmp_path: Path) -> None:
     settings = dict(matplotlib.rcParams)
     few = dataclasses.replace(board, rows=(*board.rows[:2], board.rows[-1]))
-    contents = [[path.read_bytes() for path in plots.write(few, found, tmp_path / name)] for name in ("one", "two")]
-    assert contents[0] == contents[1] and len(contents[0]) == 2 * len(plots.CAPTIONS)
+    contents = [[path.read_bytes() for path in figures.write(few, found, tmp_path / name)] for name in ("one", "two")]
+    assert contents[0] == contents[1] and len(contents[0]) == 2 * len(figures.CAPTIONS)
     assert b"<dc:date>" not in contents[0][0]
     assert dict(matplotlib.rcParams) == settings
 
@@ -268,7 +268,7 @@ def test_an_interval_that_is_the_whole_range_is_not_drawn(board: Board) -> None:
 
 def test_a_single_row_can_be_drawn(board: Board, tmp_path: Path) -> None:
     alone = dataclasses.replace(board, rows=board.rows[:1])
-    names = {path.stem for path in plots.write(alone, Details({}, {}), tmp_path)}
+    names = {path.stem for path in figures.write(alone, Details({}, {}), tmp_path)}
     assert names == {"request_gauc", "auc", "slices-request_gauc", "slices-auc"}
 
 

@@ -16,7 +16,7 @@ from ..records.schema import RunRecord
 from ..records.store import Store
 from ..records.sweeps import SweepRecord
 from ..records.view import View
-from . import tables
+from . import board_files
 
 LEFT_OUT = {"local", "checkpoints"}
 """Folders below a results folder that are no part of its report: runs of one's own, and what is not finished."""
@@ -98,7 +98,7 @@ def _found(root: Path, pattern: str, read: Callable[[Path, str], T]) -> Iterator
 
 
 def _board(path: Path, store: str) -> BoardFiles:
-    board = tables.from_json(_text(path), str(path))
+    board = board_files.from_json(_text(path), str(path))
     rows = {(row.model, row.config_hash) for row in board.rows}
     groups = View.of(Store(path.parents[2]), board.dataset, board.split).groups()
     records = [record for group in groups if group.variant == board.variant for record in group.records]

@@ -17,7 +17,7 @@ from ..records.schema import Identity
 from ..records.store import write_text
 from ..records.view import View
 from ..typed import as_json
-from .tables import markdown_table
+from .board_files import markdown_table
 
 MOST = 0.07
 """Share of self-comparisons that may be called different."""

@@ -8,8 +8,8 @@ from ...analysis.details import Details
 from ...analysis.leaderboard import Board
 from .calibration import calibration
 from .cost import FLOPS, PARAMETERS, TIME, against
+from .intervals import intervals
 from .learning import learning
-from .quality import intervals
 from .slices import slices
 from .style import save
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from .plots import DPI, STYLE
+from . import DPI, STYLE
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#595959", "#E69F00")
 MARKERS = "o^sDvP"

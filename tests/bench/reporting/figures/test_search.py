@@ -15,7 +15,7 @@ from rankbench.bench import registry
 from rankbench.bench.errors import UserError
 from rankbench.bench.records import sweeps
 from rankbench.bench.records.sweeps import SweepRecord, Trial
-from rankbench.bench.reporting import sweeps as figures
+from rankbench.bench.reporting.figures import search as figures
 from support.sweeps import record
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rankbench.bench import registry
-from rankbench.bench.reporting.models import markdown
+from rankbench.bench.reporting.model_cards import markdown
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "models.md"
 
