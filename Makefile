@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-all lint docs format
+.PHONY: help install triton bench test test-long test-results test-processors test-all lint results docs format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -56,6 +56,9 @@ lint: install  ## style, format, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+results: install  ## tables and figures of everything under results/, of which records alone are committed
+	$(BIN)/rankbench redraw --results results
 
 docs: install  ## pages that are generated from the code and the committed boards
 	$(BIN)/rankbench ls models --markdown > docs/models.md.new && mv docs/models.md.new docs/models.md

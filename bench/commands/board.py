@@ -13,6 +13,7 @@ from .parser import Parser
 from .roots import data_roots
 
 if TYPE_CHECKING:
+    from ..analysis.leaderboard import Board
     from ..data.sources.schema import DataRoots
     from ..records.view import View
 
@@ -62,6 +63,17 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     """
     from rich.console import Console
 
+    from ..reporting import board_files
+
+    board, folder = write(group, roots, source)
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
+    board_files.show(board, console)
+    console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
+    return folder
+
+
+def write(group: View, roots: DataRoots, source: str | None = None) -> tuple[Board, Path]:
+    """The board of a group of runs and its folder, with all files in it; see `publish`."""
     from .. import rows
     from ..analysis import leaderboard
     from ..analysis.details import details
@@ -69,11 +81,7 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     from ..reporting import board_files, figures
 
     rows.restore(group, roots, None if source in DATASETS else source)
-    board = leaderboard.build(group)
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
-    board_files.show(board, console)
-    folder = group.store.board_folder(group.place)
+    board, folder = leaderboard.build(group), group.store.board_folder(group.place)
     board_files.write(board, folder)
     figures.write(board, details(group, board), folder)
-    console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
-    return folder
+    return board, folder

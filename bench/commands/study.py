@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import registry
 from ..studies import catalog
@@ -13,6 +14,9 @@ from .options import add_grid
 from .parser import Parser
 from .roots import data_roots
 from .settings import settings_or_tuned
+
+if TYPE_CHECKING:
+    from ..studies.output import Report
 
 HELP = """\
 Ask one question of many runs: train what is not trained yet, then write a table, figures and what they show in words. A second
@@ -49,47 +53,54 @@ def add(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from ..studies import grid, output
+
+    try:
+        report = answer(args)
+    except grid.RunsFailed as error:
+        print(*(f"failed: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        print(f"study {args.name} is not complete; the same command runs what is missing", file=sys.stderr)
+        return 1
+    if any(record.simulated for one in report.finding.measurements for record in one.records):
+        print(f"a simulated device: there is no finding; its records are in {report.finding.view.store.root / 'runs'}")
+        return 0
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
+    output.show(report, console)
+    console.print(f"table and figures: {output.write(report)}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def answer(args: argparse.Namespace, train: bool = True) -> Report:
+    """The study that a command line asks for, after what is missing of it has run.
+
+    Raises:
+        UserError: settings, data or device are wrong, or something is missing that may not be trained.
+        RunsFailed: training failed somewhere.
+    """
     study = catalog.find(args.name)
     models = registry.select(args.models) if args.models else study.models[args.size]
     roots = data_roots(args.data_root)
     chosen = settings_or_tuned(args, models, roots)
-    from rich.console import Console
-
     from .. import implementations
     from ..records.store import Store
     from ..runs.schedule import Options
     from ..studies import grid, output
 
+    options = Options(
+        Store(args.results).of_study(study.name),
+        roots,
+        device=args.device,
+        resume=args.resume,
+        quiet=args.quiet,
+        jobs=args.jobs,
+        threads=args.threads,
+        kernels=implementations.parse(args.kernel),
+        train=train,
+    )
     scope = grid.Scope(models, args.size, series=tuple(args.series))
-    try:
-        finding = grid.run(
-            study,
-            scope,
-            chosen,
-            args.seeds,
-            Options(
-                Store(args.results).of_study(study.name),
-                roots,
-                device=args.device,
-                resume=args.resume,
-                quiet=args.quiet,
-                jobs=args.jobs,
-                threads=args.threads,
-                kernels=implementations.parse(args.kernel),
-            ),
-        )
-    except grid.RunsFailed as error:
-        print(*(f"failed: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
-        print(f"study {study.name} is not complete; the same command runs what is missing", file=sys.stderr)
-        return 1
-    if any(record.simulated for one in finding.measurements for record in one.records):
-        print(f"a simulated device: there is no finding; its records are in {finding.view.store.root / 'runs'}")
-        return 0
-    report = output.Report.of(study, scope, finding, command(args))
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
-    output.show(report, console)
-    console.print(f"table and figures: {output.write(report)}", highlight=False, soft_wrap=True)
-    return 0
+    return output.Report.of(study, scope, grid.run(study, scope, chosen, args.seeds, options), command(args))
 
 
 def command(args: argparse.Namespace) -> str:

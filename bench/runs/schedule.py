@@ -47,6 +47,8 @@ class Options:
     """Operation -> the implementation to use, instead of the best one here."""
     team: Team = ALONE
     """The processes that train each cell together, all of which run the same cells."""
+    train: bool = True
+    """Else a cell that is not finished is an error."""
 
 
 def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
@@ -60,7 +62,8 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
         give.
 
     Raises:
-        UserError: settings, data set, device or kernels are wrong; raised before any training.
+        UserError: settings, data set, device or kernels are wrong, or a cell is missing and may not be trained; raised before
+            any training.
     """
     store, team, threads = options.store, options.team, options.threads
     chosen = make_ready(cells, options.device, options.kernels)
@@ -77,6 +80,9 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
                 missing.append(Job(at, cell, str(chosen), options.roots, store, options.resume, dict(options.kernels), team))
         if team.leads and None in done:
             changes += about_change(store, [cell.identity for cell in same], data.log.meta.content)
+    if missing and not options.train:
+        first = missing[0].cell
+        raise UserError(f"{first.name} of {first.identity.dataset} is not finished, and nothing is trained here")
     with Display(options.quiet or not team.leads) as display:
         for change in dict.fromkeys(changes):
             display.line(change)

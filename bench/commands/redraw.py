@@ -1,0 +1,89 @@
+"""`rankbench redraw`: every board, study and search of a results folder again, tables and figures; nothing is trained."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import UserError
+from . import study
+from .board import write
+from .options import add_results, add_roots
+from .parser import Parser
+from .roots import data_roots
+
+HELP = """\
+Make all boards, studies and searches of a results folder again, their tables and figures: records, scores and study.json are what
+they are made of, and nothing is trained. What cannot be made, because its data set is not here, is named and left as it is."""
+
+EXAMPLES = ("rankbench redraw --results results",)
+
+
+def add(parser: Parser) -> None:
+    add_roots(parser)
+    add_results(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    tasks = [*_boards(args), *_studies(args), *_searches(args)]
+    if not tasks:
+        raise UserError(f"no run, study or search in {args.results}; start with: rankbench run")
+    left_out = 0
+    for place, make in tasks:
+        try:
+            make()
+            print(place)
+        except UserError as error:
+            print(f"left out: {place}: {error}", file=sys.stderr)
+            left_out += 1
+    return 1 if left_out else 0
+
+
+def _stores(root: Path) -> Iterator[Path]:
+    """Folders of runs whose boards stand beside them; the runs of a study are in none."""
+    from ..reporting.results_folder import LEFT_OUT
+
+    for runs in sorted(root.rglob("runs")):
+        parts = runs.parent.relative_to(root).parts
+        if runs.is_dir() and "studies" not in parts and not LEFT_OUT & set(parts):
+            yield runs.parent
+
+
+def _boards(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:
+    from ..records.store import Store
+    from ..records.view import View
+
+    roots = data_roots(args.data_root)
+    for folder in _stores(args.results):
+        store = Store(folder)
+        for group in View.of(store).groups():
+            yield store.board_folder(group.place), lambda group=group: write(group, roots)
+
+
+def _studies(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:
+    from ..analysis.study import load
+    from ..reporting.results_folder import LEFT_OUT
+    from ..studies import output
+
+    for path in sorted(args.results.rglob("studies/*/*/study.json")):
+        store = path.parents[3]
+        if LEFT_OUT & set(store.relative_to(args.results).parts):
+            continue
+
+        def make(path: Path = path, store: Path = store) -> None:
+            asked = Parser(prog="rankbench study", module=study.__name__)
+            roots = [] if args.data_root is None else ["--data-root", str(args.data_root)]
+            words = shlex.split(load(path).command)[2:]
+            output.write(study.answer(asked.parse_args([*words, "--results", str(store), *roots, "--quiet"]), train=False))
+
+        yield path.parent, make
+
+
+def _searches(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:
+    from ..reporting.figures import search
+
+    for folder in sorted({path.parent for path in args.results.rglob("sweeps/*@*/*.json")}):
+        yield folder, lambda folder=folder: search.draw(folder)
