@@ -32,7 +32,7 @@ ROOMS = (
         "analysis",
         "reporting",
     ),
-    *("rows", "runs", "audit", "serving", "search", "studies", "speed", "peers", "doctor", "commands", "cli"),
+    *("rows", "runs", "audit", "serving", "search", "studies", "speed", "peers", "doctor", "commands", "api", "cli"),
 )
 """Of bench/, in the order of the data: a room imports from earlier rooms alone, so that there is no circle."""
 

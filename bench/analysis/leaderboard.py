@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from .. import registry
 from ..errors import UserError
 from ..evaluation.stats import Metric
 from ..records.rounded import rounded
@@ -98,11 +99,7 @@ def build(view: View) -> Board:
     """
     records = [record for record in view.records if not record.simulated]
     every = [record for record in records if record.status == "ok"]
-    finished = [record for record in every if view.has_scores(record.identity)]
-    if not finished:
-        what = "finished run" if not every else "run with scores"
-        raise UserError(f"no {what} in {view.store.root}; start with: rankbench run")
-    _refuse_mixture(finished)
+    finished = _finished(view)
     groups, changes = _groups(finished)
     found = measure(view, groups, changes)
     rows = _ordered(found.rows, found.headline)
@@ -172,6 +169,25 @@ def _ordered(rows: Iterable[Row], metric: HeadlineMetric) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (-_value(row, metric), row.label)))
 
 
+def groups_of(view: View) -> dict[str, list[RunRecord]]:
+    """Label -> runs, of each row that the board of a group has.
+
+    Raises:
+        UserError: there are none, or their data or settings differ.
+    """
+    return _groups(_finished(view))[0]
+
+
+def _finished(view: View) -> list[RunRecord]:
+    every = [record for record in view.records if record.status == "ok" and not record.simulated]
+    finished = [record for record in every if view.has_scores(record.identity)]
+    if not finished:
+        what = "finished run" if not every else "run with scores"
+        raise UserError(f"no {what} in {view.store.root}; start with: rankbench run")
+    _refuse_mixture(finished)
+    return finished
+
+
 def _failure(record: RunRecord, why: Literal["failed", "no scores"]) -> Failure:
     identity = record.identity
     return Failure(identity.model, identity.config_hash, identity.seed, why, record.error or "")
@@ -194,14 +210,21 @@ def _groups(records: list[RunRecord]) -> tuple[dict[str, list[RunRecord]], dict[
 
 
 def _common(records: list[RunRecord]) -> dict[str, Any]:
-    """Changed training and data settings that all runs have in common, beyond those that a board always names."""
+    """Changed training and data settings that all runs which read them have in common, beyond those that a board always names."""
+    changed = {key: value for record in reversed(records) for key, value in record.changed.items()}
     return {
         key: value
-        for key, value in records[0].changed.items()
+        for key, value in changed.items()
         if key not in _SHARED_KEYS
         and not key.startswith("params.")
-        and all(record.changed.get(key) == value for record in records)
+        and all(record.changed.get(key) == value for record in records if _reads(record.identity.model, key))
     }
+
+
+def _reads(model: str, key: str) -> bool:
+    """Whether a changed setting could be among those of a model at all."""
+    section, _, name = key.partition(".")
+    return section != "train" or model not in registry.MODELS or not registry.info(model).ignores(name)
 
 
 def _apart(record: RunRecord, common: Mapping[str, Any]) -> dict[str, Any]:
