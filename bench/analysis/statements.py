@@ -54,7 +54,7 @@ class Families:
 
     pair: Pair
     floor: str | None
-    """A floor that is better than both of them."""
+    """A floor whose mean lies above both."""
     kind: Literal["families"] = "families"
 
 

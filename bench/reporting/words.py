@@ -91,7 +91,7 @@ def _(one: Pair) -> str:
 @sentence.register
 def _(one: Families) -> str:
     pair = one.pair
-    floor = f" A floor, {one.floor}, is better than both: nothing is shown to have been learnt." if one.floor else ""
+    floor = f" The mean of a floor, {one.floor}, lies above both: nothing is shown to have been learnt." if one.floor else ""
     return (
         f"By {shown(pair.metric)}, of the best generative and the best classical row, {verdict(pair)}: "
         f"{pair.one} minus {pair.other} is {of_pair(pair)}.{floor}"
