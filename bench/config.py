@@ -65,11 +65,11 @@ class DataConfig:
     negatives: Literal["default", "exposed", "uniform", "popularity", "in-batch"] = "default"
     """Where negatives of training come from, see data/negatives.py. default: exposed, or uniform if the log has none."""
     negative_rate: Annotated[float, Gt(0), Le(1e6)] | None = None
-    """exposed: share of the negatives that training keeps (default 1). Otherwise: sampled negatives a positive (default 4)."""
+    """exposed: share of the negatives that training keeps (default 1). Otherwise: sampled negatives per positive (default 4)."""
     test_negatives: Literal["default", "exposed", "uniform", "popularity"] = "default"
     """The same for validation and test examples, which are sampled once for a split. Boards never mix them."""
     test_negative_rate: Annotated[int, Ge(1), Le(1_000_000)] = 20
-    """Sampled negatives a positive in validation and test."""
+    """Sampled negatives per positive in validation and test."""
     repeats: bool = False
     """Keep positives that their user had met before beside sampled negatives, which are never such items: the history alone then
     tells the two apart."""
@@ -84,7 +84,7 @@ class DataConfig:
             raise UserError(f"data.negative_rate is a share, in (0, 1], if data.negatives=exposed, not {rate}")
         if rate is not None and self.negatives in ("uniform", "popularity", "in-batch") and not (rate >= 1 and rate % 1 == 0):
             raise UserError(
-                f"data.negative_rate is a whole number of negatives a positive, not {rate}, unless negatives are exposed"
+                f"data.negative_rate is a whole number of negatives per positive, not {rate}, unless negatives are exposed"
             )
 
     def resolved(self, log: LogDefaults) -> DataConfig:

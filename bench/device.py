@@ -188,7 +188,7 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def set_random_state(device: torch.device, state: dict[str, torch.Tensor]) -> None:
-    """Undo of `random_state`."""
+    """Restores what `random_state` gave."""
     torch.set_rng_state(state["cpu"].cpu())
     if device.type != "cpu":
         _module(device.type).set_rng_state(state[device.type].cpu(), device)

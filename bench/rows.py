@@ -25,7 +25,7 @@ def data_of(settings: Mapping[str, Any], roots: DataRoots, where: str, source: s
         source: the YAML file of one's own table; a record knows its name alone.
 
     Raises:
-        UserError: the data set cannot be had, or is another one than the settings name.
+        UserError: the data set is not here and cannot be fetched, or is another one than the settings name.
     """
     config = from_dict(DataConfig, settings, where)
     if source is None and config.dataset not in sources.DATASETS:
@@ -43,7 +43,7 @@ def restore(view: View, roots: DataRoots, source: str | None = None) -> None:
         source: the YAML file of one's own table; its records know its name alone.
 
     Raises:
-        UserError: a data set cannot be had, or gives other rows than those that the runs scored.
+        UserError: a data set is not here and cannot be fetched, or gives other rows than those that the runs scored.
     """
     for record in view.records:
         if record.status == "ok" and view.has_scores(record.identity):

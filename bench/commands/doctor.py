@@ -25,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
     for finding in findings:
         print(f"{finding.state:<4} {finding.name:<{width}}  {finding.value}")
     failed = [finding.name for finding in findings if finding.state == "FAIL"]
-    print(f"to be mended: {', '.join(failed)}" if failed else f"ready; results will be written to {args.results}")
+    print(f"please mend: {', '.join(failed)}" if failed else f"ready; results will be written to {args.results}")
     return 1 if failed else 0

@@ -40,7 +40,7 @@ class Split:
     hash: str
     """sha256 of the (user, item, time, request, role) table; runs with different hashes are never compared."""
     share_train_after_test: float
-    """Share of training events that are later than the earliest test event: 0 means no look into the future."""
+    """Share of training events that are later than the earliest test event; at 0, nothing is learned from what came after it."""
     user_events: np.ndarray
     """int64 [users]: training events."""
     item_events: np.ndarray

@@ -1,6 +1,6 @@
 """Whether and how a loss falls with size: shapes are compared, intervals cover seeds and users, and "no" is an answer.
 
-Scaling is claimed where a straight line in ln x has a slope whose interval leaves out zero and a constant is not as good by
+Scaling is claimed where a straight line in ln x has a slope whose interval excludes zero and a constant is not as good by
 AICc. Which law: among the shapes within 2 of the smallest AICc, the one with fewest parameters, unless another beats it both
 in AICc and in predicting the largest sizes, which neither was fitted to; and none if it does not fit to within the errors.
 R^2 decides nothing: it rises with every parameter and with the range of x.

@@ -25,7 +25,7 @@ PARAMETERS: dict[Shape, int] = {"constant": 1, "log-linear": 2, "power law": 3, 
 """Numbers that are fitted."""
 
 EXPONENTS = (0.02, 2.0)
-"""Where the exponent of a power law is looked for. Below, it cannot be told from log-linear; above, from a step."""
+"""Where the exponent of a power law is looked for. Below, it is not distinguishable from log-linear; above, from a step."""
 
 _GRID = 80
 _ZOOM, _ROUNDS = 9, 7

@@ -80,7 +80,7 @@ class Estimate:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
     @property
@@ -107,7 +107,7 @@ class ModelInterval:
     difference_high: OrNaN
     """95% interval of the difference, for all pairs of models at once: so that the best may be chosen by the same numbers."""
     among_best: bool
-    """Whether it cannot be told from the truly best, see Standing."""
+    """Whether it is not distinguishable from the truly best, see Standing."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Standing:
     """With the best value."""
     models: dict[str, ModelInterval]
     among_best: frozenset[str]
-    """The models that cannot be told from the best: with 95% confidence, the truly best is one of them."""
+    """The models that are not distinguishable from the best: with 95% confidence, the truly best is one of them."""
     users: int
     """Users that the metric depends on, see influence.Rows.matter."""
 
@@ -143,7 +143,7 @@ def verdict(low: float, high: float, margin: float, lower_is_better: bool = Fals
         margin: a difference of at most this matters to nobody, in units of the metric; 0 or more.
 
     Returns:
-        equivalent: the whole interval lies within -margin and +margin, even where it leaves out zero. better, worse: it leaves
+        equivalent: the whole interval lies within -margin and +margin, even where it excludes zero. better, worse: it leaves
         out zero on that side. not settled: anything else; an end that is exactly zero includes zero.
 
     Raises:
@@ -326,7 +326,7 @@ class Comparison:
         The best is chosen by the same numbers as it is compared by. So differences to it hold for all pairs of models at once.
         Which models may be the best is asked by multiple comparisons with the best (Hsu 1996, section 4.1): model k is left out
         if any other is ahead of it by more than chance allows the largest of all differences to k, one-sided, in 95% of samples.
-        This asks less than all pairs do and leaves out more models: every one whose difference to the best leaves out zero, and
+        This asks less than all pairs do and leaves out more models: every one whose difference to the best excludes zero, and
         some of which it does not.
         """
         names, point, count = self.names, self.point, len(self.names)

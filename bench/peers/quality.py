@@ -74,7 +74,7 @@ class Difference:
 
 
 def difference(model: str, arm: Arm, ours: list[pd.DataFrame], theirs: list[pd.DataFrame]) -> Difference:
-    """From tables of predictions of the same rows, one a seed."""
+    """From tables of predictions of the same rows, one per seed."""
     both = align({"ours": ours, "theirs": theirs})
     intervals, verdict = {}, "cannot be told"
     for metric in METRICS:

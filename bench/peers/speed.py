@@ -70,13 +70,13 @@ class Speed:
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender; a value a round."""
+    """One contender; one value per round."""
 
     contender: str
     examples: int
     """Of its epoch."""
     wall: list[float]
-    """Examples a second of the wall clock."""
+    """Examples per second of the wall clock."""
     cpu: list[float]
     """The same of CPU time, all threads."""
 

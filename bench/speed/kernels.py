@@ -100,7 +100,7 @@ class _Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender on one shape; a value a round."""
+    """One contender on one shape; one value per round."""
 
     shape: str
     contender: str

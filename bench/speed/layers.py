@@ -51,7 +51,7 @@ SHAPES = tuple(
 
 @dataclass(frozen=True)
 class Measured:
-    """One stack on one shape; a value a round."""
+    """One stack on one shape; one value per round."""
 
     shape: str
     stack: str

@@ -30,7 +30,7 @@ WARM_UP = 1.0
 
 @dataclass(frozen=True)
 class Speed:
-    """A model with one choice of kernels; a value a round."""
+    """A model with one choice of kernels; one value per round."""
 
     model: str
     kernels: str
@@ -38,7 +38,7 @@ class Speed:
     ran: dict[str, str]
     """Operation -> implementation."""
     wall: list[float]
-    """Examples a second of the wall clock."""
+    """Examples per second of the wall clock."""
     cpu: list[float]
     """The same of CPU time, all threads."""
 

@@ -291,7 +291,7 @@ def read(
 
     Args:
         chosen: label of a point -> its candidate.
-        groups: label of a point -> its records, one a seed, that are in `view`.
+        groups: label of a point -> its records, one per seed, that are in `view`.
 
     Raises:
         UserError: scores or test rows are missing or differ, see measure.
@@ -347,6 +347,6 @@ def _validation(record: RunRecord) -> float:
 
 
 def cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
-    """A point as experiments, one a seed."""
+    """A point as experiments, one per seed."""
     changed = settings.changed([*point.settings, *candidate], tuple(registry.MODELS))
     return plan((point.model,), changed, seeds)

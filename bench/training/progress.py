@@ -31,7 +31,7 @@ class Quiet:
 
 
 class Reporter(Quiet):
-    """Sends a cell's events, steps at most four times a second."""
+    """Sends a cell's events, steps at most four times per second."""
 
     def __init__(self, name: str, send: Send) -> None:
         self.name, self.send = name, send

@@ -228,7 +228,7 @@ def test_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str], tmp_path: 
 def test_doctor_fails_where_results_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert cli.main(["doctor", "--results", "file/results"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "to be mended: results"
+    assert capsys.readouterr().out.splitlines()[-1] == "please mend: results"
 
 
 @pytest.fixture

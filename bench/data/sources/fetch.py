@@ -70,7 +70,8 @@ def fetch(package: Package, roots: DataRoots) -> Found:
     )
     if found is None:
         raise UserError(
-            f"{package.name} cannot be had: tried {'; '.join(tried)}. Put {Path(package.url).name} from {package.url} "
+            f"{package.name} is not here and cannot be fetched: tried {'; '.join(tried)}. "
+            f"Put {Path(package.url).name} from {package.url} "
             f"into the folder {package.name} of a data root and set RANKBENCH_DATA to that root"
         )
     print(f"{package.name}: from {found.origin}. {package.terms}", file=sys.stderr)

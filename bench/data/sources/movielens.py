@@ -60,7 +60,7 @@ def load_ml_100k(roots: DataRoots) -> RawLog:
     """MovieLens 100K; age is a number of years.
 
     Raises:
-        UserError: the files cannot be had or read.
+        UserError: the files are not here and cannot be fetched, or cannot be read.
     """
     found = fetch(ML_100K, roots)
     tables = _official_100k(found.folder) if found.layout == "official" else _typed(found.folder, "ml-100k")
@@ -71,7 +71,7 @@ def load_ml_1m(roots: DataRoots) -> RawLog:
     """MovieLens 1M; age is one of seven brackets, occupation a code.
 
     Raises:
-        UserError: the files cannot be had or read.
+        UserError: the files are not here and cannot be fetched, or cannot be read.
     """
     found = fetch(ML_1M, roots)
     tables = _official_1m(found.folder) if found.layout == "official" else _typed(found.folder, "ml-1m")

@@ -16,7 +16,7 @@ COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#595959", "#E69F00")
 MARKERS = "o^sDvP"
 
 Cases = Mapping[str, Mapping[str, Sequence[float]]]
-"""Case -> contender -> a value a round."""
+"""Case -> contender -> one value per round."""
 
 
 def figure(title: str, unit: str, cases: Cases) -> Figure:

@@ -73,7 +73,7 @@ def test_a_law_that_stands_out_of_the_noise_is_named(law: Law, shape: str) -> No
 def test_a_constant_is_seldom_called_a_law() -> None:
     found = many(constant, 200)
     claims = sum(one.outcome != "no scaling shown" for one in found)
-    # 5% of slopes leave out zero, a little more of few seeds; AICc refuses some of these.
+    # 5% of slopes exclude zero, a little more of few seeds; AICc refuses some of these.
     assert claims / 200 <= 0.09
     holding = np.mean([one.slope is not None and one.slope.includes_zero for one in found])
     assert 0.88 <= holding <= 0.99
