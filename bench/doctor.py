@@ -17,7 +17,7 @@ from .data.sources import DATASETS
 
 
 @dataclass(frozen=True)
-class Finding:
+class Condition:
     """One line of `rankbench doctor`."""
 
     name: str
@@ -26,10 +26,10 @@ class Finding:
     """none: not here, and not needed by everybody. FAIL: `rankbench run` cannot work before this is mended."""
 
 
-def examine(root: Path | None, cache: Path, results: Path) -> list[Finding]:
+def examine(root: Path | None, cache: Path, results: Path) -> list[Condition]:
     """Everything that decides whether and where a benchmark can run."""
     return [
-        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        Condition("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
         *_torch(),
         _cann(),
         *_packages(),
@@ -53,37 +53,37 @@ def why_torch_fails(error: BaseException) -> str:
     )
 
 
-def _torch() -> list[Finding]:
+def _torch() -> list[Condition]:
     try:
         import torch
     except (ImportError, OSError, RuntimeError) as error:
-        return [Finding("torch", why_torch_fails(error), state="FAIL")]
+        return [Condition("torch", why_torch_fails(error), state="FAIL")]
     from . import device as devices
 
     built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
-    findings = [Finding("torch", f"{torch.__version__}, built for {built_for}")]
+    findings = [Condition("torch", f"{torch.__version__}, built for {built_for}")]
     for kind in devices.KINDS:
         reason = devices.why_absent(kind)
-        findings.append(Finding(kind, reason, "none") if reason else Finding(kind, _device(devices.resolve(kind))))
+        findings.append(Condition(kind, reason, "none") if reason else Condition(kind, _device(devices.resolve(kind))))
     threads = devices.threads()
-    findings.append(Finding("threads", f"torch uses {threads['torch']}; OMP_NUM_THREADS is {threads['OMP_NUM_THREADS']}"))
-    findings.append(Finding("--device auto", str(devices.resolve("auto"))))
+    findings.append(Condition("threads", f"torch uses {threads['torch']}; OMP_NUM_THREADS is {threads['OMP_NUM_THREADS']}"))
+    findings.append(Condition("--device auto", str(devices.resolve("auto"))))
     return [*findings, *_kernels()]
 
 
-def _kernels() -> list[Finding]:
+def _kernels() -> list[Condition]:
     """What runs on the CPU; the reason, where it is not the preferred implementation."""
     import torch
 
     from . import implementations
 
     rows = list(implementations.table(torch.device("cpu")))
-    chosen = Finding("kernels", ", ".join(f"{row.operation} {row.implementation}" for row in rows if row.chosen))
+    chosen = Condition("kernels", ", ".join(f"{row.operation} {row.implementation}" for row in rows if row.chosen))
     passed_over = {}
     for row in rows:
         if row.available != "available":
             passed_over[row.available] = [*passed_over.get(row.available, []), f"{row.operation}={row.implementation}"]
-    return [chosen, *(Finding("kernels", f"not {', '.join(which)}: {why}", "none") for why, which in passed_over.items())]
+    return [chosen, *(Condition("kernels", f"not {', '.join(which)}: {why}", "none") for why, which in passed_over.items())]
 
 
 def _device(device: object) -> str:
@@ -97,48 +97,52 @@ def _device(device: object) -> str:
     return ", ".join([devices.accelerator_name(device) or "always here", " ".join(precisions), *settings])
 
 
-def _cann() -> Finding:
+def _cann() -> Condition:
     home = os.environ.get("ASCEND_TOOLKIT_HOME") or os.environ.get("ASCEND_HOME_PATH")
     return (
-        Finding("CANN", home) if home else Finding("CANN", "ASCEND_TOOLKIT_HOME is not set (set_env.sh of CANN sets it)", "none")
+        Condition("CANN", home)
+        if home
+        else Condition("CANN", "ASCEND_TOOLKIT_HOME is not set (set_env.sh of CANN sets it)", "none")
     )
 
 
-def _packages() -> list[Finding]:
+def _packages() -> list[Condition]:
     """Versions of rankbench and of what it requires, extras left out."""
     try:
         required = importlib.metadata.requires("rankbench") or []
     except importlib.metadata.PackageNotFoundError:
-        return [Finding("rankbench", "not installed: pip install -e .", state="FAIL")]
+        return [Condition("rankbench", "not installed: pip install -e .", state="FAIL")]
     names = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text]
     versions = {name: packages.version(name) for name in ("rankbench", *names)}
     lacking = [name for name, version in versions.items() if version is None]
     if lacking:
-        return [Finding("packages", f"missing: {', '.join(lacking)}; pip install {' '.join(lacking)}", state="FAIL")]
-    return [Finding("packages", ", ".join(f"{name} {version}" for name, version in versions.items()))]
+        return [Condition("packages", f"missing: {', '.join(lacking)}; pip install {' '.join(lacking)}", state="FAIL")]
+    return [Condition("packages", ", ".join(f"{name} {version}" for name, version in versions.items()))]
 
 
-def _compiler() -> Finding:
+def _compiler() -> Condition:
     path = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
     if path is None:
-        return Finding("compiler", "no g++, c++ or clang++; fused kernels of the CPU need one", "none")
+        return Condition("compiler", "no g++, c++ or clang++; fused kernels of the CPU need one", "none")
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        return Finding("compiler", f"{path} does not run: {error}", "none")
-    return Finding("compiler", answer.splitlines()[0] if answer else path)
+        return Condition("compiler", f"{path} does not run: {error}", "none")
+    return Condition("compiler", answer.splitlines()[0] if answer else path)
 
 
-def _data_root(root: Path | None) -> Finding:
+def _data_root(root: Path | None) -> Condition:
     if root is None:
-        return Finding("data root", "neither RANKBENCH_DATA nor --data-root; data sets are fetched from their publishers", "none")
+        return Condition(
+            "data root", "neither RANKBENCH_DATA nor --data-root; data sets are fetched from their publishers", "none"
+        )
     held = [name for name in DATASETS if (root / name).is_dir()]
-    return Finding("data root", f"{root} with {', '.join(held) if held else 'no folder named as in `rankbench ls datasets`'}")
+    return Condition("data root", f"{root} with {', '.join(held) if held else 'no folder named as in `rankbench ls datasets`'}")
 
 
-def _folder(name: str, folder: Path) -> Finding:
+def _folder(name: str, folder: Path) -> Condition:
     """Whether a folder can be written, or made, and how much fits."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        return Finding(name, f"{folder} cannot be written", state="FAIL")
-    return Finding(name, f"{folder}, {shutil.disk_usage(existing).free / 2**30:.1f} GB free")
+        return Condition(name, f"{folder} cannot be written", state="FAIL")
+    return Condition(name, f"{folder}, {shutil.disk_usage(existing).free / 2**30:.1f} GB free")

@@ -13,7 +13,7 @@ from .errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)
-class Row:
+class Listed:
     """An implementation of an operation, and what becomes of it on one device."""
 
     operation: str
@@ -61,10 +61,10 @@ def make_ready(device: torch.device) -> None:
         choose(operation, device)
 
 
-def table(device: torch.device) -> Iterator[Row]:
+def table(device: torch.device) -> Iterator[Listed]:
     """All implementations, in order of preference."""
     for operation, implementations in OPERATIONS.items():
         chosen = choose(operation, device)
         for one in implementations:
             reason = one.why_unavailable()
-            yield Row(operation, one.name, one.device or "any", reason or "available", one is chosen)
+            yield Listed(operation, one.name, one.device or "any", reason or "available", one is chosen)

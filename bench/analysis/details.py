@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..evaluation.reliability import Reliability, reliability
-from ..records.schema import Point, RunRecord
+from ..records.schema import CurvePoint, RunRecord
 from ..records.view import View
 from .leaderboard import Board
 
-Curve = tuple[Point, ...]
+Curve = tuple[CurvePoint, ...]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..records.view import SHARED, View, shared_settings
 from .comparison import HeadlineMetric, Measured, Row, measure, test_slices
 from .costs import compare_costs
 from .declared import Declarations
-from .parts import Part, parts
+from .parts import SliceOfTest, parts
 from .run_facts import Groups, about_runs, about_sampling
 from .statements import (
     AucPairs,
@@ -72,7 +72,7 @@ class Board:
     rows: tuple[Row, ...]
     """Best first."""
     statements: tuple[Statement, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[SliceOfTest, ...]
     """Slices of the test examples by each of the headlines."""
     failures: tuple[Failure, ...]
     request_groups: int

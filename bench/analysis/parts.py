@@ -11,7 +11,7 @@ from .statements import Pair
 
 
 @dataclass(frozen=True)
-class Part:
+class SliceOfTest:
     """A slice of the test examples by one metric."""
 
     name: str
@@ -32,7 +32,7 @@ class Part:
         return self.users >= LEAST_USERS
 
 
-def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str]]) -> tuple[Part, ...]:
+def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str]]) -> tuple[SliceOfTest, ...]:
     """Every slice but the whole, in the order of evaluation/slices.py.
 
     Args:
@@ -41,15 +41,15 @@ def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str
     return tuple(_part(measured, metric, name, pairs) for name in measured.parts if name != ALL)
 
 
-def _part(measured: Measured, metric: HeadlineMetric, name: str, pairs: list[tuple[str, str]]) -> Part:
+def _part(measured: Measured, metric: HeadlineMetric, name: str, pairs: list[tuple[str, str]]) -> SliceOfTest:
     mask = measured.parts[name]
     count = int(mask.sum())
     if not count:
-        return Part(name, metric, 0, 0, {}, ())
+        return SliceOfTest(name, metric, 0, 0, {}, ())
     found = compare(measured.predictions.part(mask), metric)
     made = []
     for one, other in pairs:
         apart = found.difference(one, other)
         word = verdict(apart.low, apart.high, measured.margin, metric in LOWER_IS_BETTER)
         made.append(Pair(one, other, metric, apart, word, "post hoc", 1))
-    return Part(name, metric, count, found.users, {label: found.value(label) for label in found.names}, tuple(made))
+    return SliceOfTest(name, metric, count, found.users, {label: found.value(label) for label in found.names}, tuple(made))

@@ -13,7 +13,7 @@ Place = str | int | float
 
 
 @dataclass(frozen=True)
-class Difference:
+class DifferenceAt:
     """A point of a study minus what it is compared with."""
 
     at: Place
@@ -30,7 +30,7 @@ class Differences:
     metric: Metric
     reference: Place
     """What all are compared with or, of steps, where the way begins."""
-    differences: tuple[Difference, ...]
+    differences: tuple[DifferenceAt, ...]
     steps: bool
     at_once: int
     """How many comparisons the intervals hold for together."""
@@ -110,7 +110,7 @@ Loss = Literal["logloss", "1 - request_gauc", "1 - auc"]
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutSize:
     """What the best shape says of the largest size when it is fitted without the largest ones."""
 
     predicted: float
@@ -152,7 +152,7 @@ class Trend:
     turn: Turn | None
     rivals: tuple[str, ...]
     """Shapes that would do as well, by AICc."""
-    held_out: HeldOut | None
+    held_out: HeldOutSize | None
     kind: Literal["trend"] = "trend"
 
 

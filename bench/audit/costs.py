@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..contract import ModelInfo
 from ..errors import UserError
 from ..evaluation.cards import merit
-from ..records.schema import Cost, Metrics, Point, RunRecord, Slices
+from ..records.schema import Cost, CurvePoint, Metrics, RunRecord, Slices
 from .finding import Said, shown
 from .runs import Run
 
@@ -81,7 +81,7 @@ def _about_entropy(where: str, values: dict[str, float | int | None], n: float, 
         yield "wrong", f"ne of {where} is {shown(ne)}; logloss and counts give {shown(expected)}"
 
 
-def _about_curve(run: Run, info: ModelInfo, cost: Cost, curve: tuple[Point, ...]) -> Iterator[Said]:
+def _about_curve(run: Run, info: ModelInfo, cost: Cost, curve: tuple[CurvePoint, ...]) -> Iterator[Said]:
     train = run.record.config["train"]
     if cost.steps < 1:
         yield "wrong", f"it has {cost.steps} steps; training has some"
@@ -112,7 +112,7 @@ def _about_curve(run: Run, info: ModelInfo, cost: Cost, curve: tuple[Point, ...]
             yield "wrong", f"a loss of epoch {point.epoch} is negative"
 
 
-def _best(curve: tuple[Point, ...], monitor: str) -> int:
+def _best(curve: tuple[CurvePoint, ...], monitor: str) -> int:
     """The epoch that training keeps: the first of the best."""
     value, epoch = -math.inf, 0
     for point in curve:
@@ -122,7 +122,7 @@ def _best(curve: tuple[Point, ...], monitor: str) -> int:
     return epoch
 
 
-def _about_validation(run: Run, metrics: Metrics, cost: Cost, curve: tuple[Point, ...]) -> Iterator[Said]:
+def _about_validation(run: Run, metrics: Metrics, cost: Cost, curve: tuple[CurvePoint, ...]) -> Iterator[Said]:
     """The weights of the best epoch gave both the curve's point and the metrics of validation."""
     if not 1 <= cost.best_epoch <= len(curve):
         return

@@ -22,7 +22,7 @@ from .costs import about_costs
 from .facts import Facts
 from .finding import Finding, about
 from .groups import about_groups
-from .history import History
+from .history import Repository
 from .origin import about_origin
 from .plausible import about_scores
 from .runs import Run
@@ -31,7 +31,7 @@ from .settings import about_data_settings, about_settings
 
 
 @dataclass(frozen=True)
-class Means:
+class MeansOfRow:
     """What an audit may use."""
 
     roots: DataRoots
@@ -45,7 +45,7 @@ class Means:
     """Hears what takes long."""
 
 
-def check(root: Path, means: Means) -> list[Finding]:
+def check(root: Path, means: MeansOfRow) -> list[Finding]:
     """Everything found of a results folder and its studies, in the order of the files. Missing test rows are made again in it.
 
     Raises:
@@ -56,7 +56,7 @@ def check(root: Path, means: Means) -> list[Finding]:
     count = sum(map(len, paths.values()))
     if not count:
         raise UserError(f"no run in {root}; it must hold runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json")
-    history = History.here()
+    history = Repository.here()
     searches, findings = read_sweeps(root)
     runs: dict[Path, list[Run]] = {}
     for store in stores:
@@ -77,7 +77,7 @@ def _below(root: Path, store: Store, findings: Iterable[Finding]) -> list[Findin
 
 
 def _read(
-    store: Store, paths: Iterable[Path], history: History | None, searches: list[SweepRecord]
+    store: Store, paths: Iterable[Path], history: Repository | None, searches: list[SweepRecord]
 ) -> tuple[list[Run], list[Finding]]:
     """The finished runs that lie whole in their places, and what each file alone shows."""
     runs, findings, view = [], [], View(store, ())
@@ -112,7 +112,7 @@ def _groups(store: Store, runs: Iterable[Run]) -> list[tuple[str, list[Run]]]:
     return [(group.place, [own[record.identity] for record in group.records]) for group in groups]
 
 
-def _chosen(runs: list[Run], means: Means) -> set[Run]:
+def _chosen(runs: list[Run], means: MeansOfRow) -> set[Run]:
     """Trained runs to train again, at random, of data that are here."""
     if not means.retrain:
         return set()
@@ -123,7 +123,7 @@ def _chosen(runs: list[Run], means: Means) -> set[Run]:
     return {able[at] for at in order[: means.retrain]}
 
 
-def _against_data(runs: Iterable[Run], store: Store, means: Means, chosen: set[Run]) -> Iterator[Finding]:
+def _against_data(runs: Iterable[Run], store: Store, means: MeansOfRow, chosen: set[Run]) -> Iterator[Finding]:
     """Everything that follows from the data, for each way of making them."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -148,7 +148,7 @@ def _against_data(runs: Iterable[Run], store: Store, means: Means, chosen: set[R
         yield from _with_facts(group, facts, store, means, chosen)
 
 
-def _with_facts(group: list[Run], facts: Facts, store: Store, means: Means, chosen: set[Run]) -> Iterator[Finding]:
+def _with_facts(group: list[Run], facts: Facts, store: Store, means: MeansOfRow, chosen: set[Run]) -> Iterator[Finding]:
     rows = store.keep_rows(group[0].record.identity, facts.test)
     same: list[Run] = []
     for at, run in enumerate(group):
@@ -173,7 +173,7 @@ def _with_facts(group: list[Run], facts: Facts, store: Store, means: Means, chos
             yield from about(run.where, about_retrained(run, siblings, facts.data))
 
 
-def _at_hand(run: Run, means: Means) -> bool:
+def _at_hand(run: Run, means: MeansOfRow) -> bool:
     """Whether a run's data set is here, so that nothing is fetched for a check."""
     dataset, roots = run.record.identity.dataset, means.roots
     if means.source is not None and sources.name_of(means.source) == dataset:

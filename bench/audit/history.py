@@ -21,13 +21,13 @@ class Commit:
 
 
 @dataclass(frozen=True)
-class History:
+class Repository:
     """Of the checkout below `root`."""
 
     root: Path
 
     @classmethod
-    def here(cls) -> History | None:
+    def here(cls) -> Repository | None:
         """Of the checkout that this program runs from; None if it was installed, or git is not there."""
         file = Path(provenance.__file__).resolve()
         try:

@@ -11,7 +11,7 @@ from .. import device as devices
 from .. import implementations  # noqa: F401  (all operations are registered)
 from ..records.schema import RunRecord
 from .finding import Said
-from .history import History
+from .history import Repository
 
 CLOCKS = timedelta(hours=1)
 """By which the clocks of two machines may differ."""
@@ -19,7 +19,7 @@ _REDUCED = {"cpu": set(), "cuda": {"tf32"}, "npu": {"hf32"}}
 """Kind of device -> its switches of reduced precision."""
 
 
-def about_origin(record: RunRecord, history: History | None) -> Iterator[Said]:
+def about_origin(record: RunRecord, history: Repository | None) -> Iterator[Said]:
     """What commit, times, device and kernels show."""
     if record.simulated:
         yield "wrong", "it was made on a simulated device"
@@ -47,7 +47,7 @@ def _about_time(record: RunRecord) -> Iterator[Said]:
         yield "wrong", f"it finished at {record.finished}, before it started at {record.started}"
 
 
-def _about_commit(record: RunRecord, history: History | None) -> Iterator[Said]:
+def _about_commit(record: RunRecord, history: Repository | None) -> Iterator[Said]:
     name = record.environment.git_commit
     if name is None:
         yield "wrong", "no commit is given; run from a checkout"

@@ -13,7 +13,7 @@ from .. import registry
 from ..config import DataConfig, Experiment, TrainConfig
 from ..contract import ModelInfo
 from ..errors import UserError
-from ..records.schema import Cost, Metrics, Point, RunRecord
+from ..records.schema import Cost, CurvePoint, Metrics, RunRecord
 from ..records.view import View
 from ..typed import finite, from_dict
 
@@ -49,7 +49,7 @@ class Run:
         return self.info is not None and self.info.fit == "counts" and self.info.family == "floor"
 
     @property
-    def results(self) -> tuple[Metrics, Cost, tuple[Point, ...]]:
+    def results(self) -> tuple[Metrics, Cost, tuple[CurvePoint, ...]]:
         """Of a finished run."""
         record = self.record
         assert record.metrics is not None and record.cost is not None and record.curve is not None, "status ok"

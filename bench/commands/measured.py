@@ -57,7 +57,7 @@ def by_case(values: Iterable[tuple[str, str, list[float]]]) -> dict[str, dict[st
 
 
 @dataclass(frozen=True)
-class Report:
+class SpeedReport:
     """Where a verb's numbers go, and how they are named."""
 
     store: Store

@@ -16,7 +16,7 @@ from .roots import data_roots
 from .settings import settings_or_tuned
 
 if TYPE_CHECKING:
-    from ..studies.output import Report
+    from ..studies.output import StudyReport
 
 HELP = """\
 Ask one question of many runs: train what is not trained yet, then write a table, figures and what they show in words. A second
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def answer(args: argparse.Namespace, train: bool = True) -> Report:
+def answer(args: argparse.Namespace, train: bool = True) -> StudyReport:
     """The study that a command line asks for, after what is missing of it has run.
 
     Raises:
@@ -100,7 +100,7 @@ def answer(args: argparse.Namespace, train: bool = True) -> Report:
         train=train,
     )
     scope = grid.Scope(models, args.size, series=tuple(args.series))
-    return output.Report.of(study, scope, grid.run(study, scope, chosen, args.seeds, options), command(args))
+    return output.StudyReport.of(study, scope, grid.run(study, scope, chosen, args.seeds, options), command(args))
 
 
 def command(args: argparse.Namespace) -> str:

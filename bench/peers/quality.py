@@ -47,7 +47,7 @@ def arms_of(dropouts: Sequence[float]) -> tuple[Arm, ...]:
 
 
 @dataclass(frozen=True)
-class Row:
+class PeerQuality:
     """One model of one side, all seeds."""
 
     model: str
@@ -60,7 +60,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PeerDifference:
     """Our model without time information minus one of FuxiCTR's, means over seeds."""
 
     model: str
@@ -73,7 +73,7 @@ class Difference:
     """By AUC."""
 
 
-def difference(model: str, arm: Arm, ours: list[pd.DataFrame], theirs: list[pd.DataFrame]) -> Difference:
+def difference(model: str, arm: Arm, ours: list[pd.DataFrame], theirs: list[pd.DataFrame]) -> PeerDifference:
     """From tables of predictions of the same rows, one per seed."""
     both = align({"ours": ours, "theirs": theirs})
     intervals, verdict = {}, "cannot be told"
@@ -83,7 +83,7 @@ def difference(model: str, arm: Arm, ours: list[pd.DataFrame], theirs: list[pd.D
         intervals[metric] = [apart.value, apart.low, apart.high]
         if metric == "auc" and found.trusted:
             verdict = verdict_of(apart.low, apart.high)
-    return Difference(model, arm.name, arm.variant == "all", intervals, verdict)
+    return PeerDifference(model, arm.name, arm.variant == "all", intervals, verdict)
 
 
 def verdict_of(low: float, high: float) -> Verdict:
@@ -91,10 +91,12 @@ def verdict_of(low: float, high: float) -> Verdict:
     return "better" if low > 0 else "worse" if high < 0 else "not worse"
 
 
-def row(model: str, whose: Literal["ours", "FuxiCTR"], variant: str, tables: list[pd.DataFrame], epochs: list[int]) -> Row:
+def row(
+    model: str, whose: Literal["ours", "FuxiCTR"], variant: str, tables: list[pd.DataFrame], epochs: list[int]
+) -> PeerQuality:
     """Metrics of each seed's predictions."""
     slices = [metrics.evaluate(table)["all"] for table in tables]
-    return Row(model, whose, variant, {name: [float(one[name] or 0.0) for one in slices] for name in METRICS}, epochs)
+    return PeerQuality(model, whose, variant, {name: [float(one[name] or 0.0) for one in slices] for name in METRICS}, epochs)
 
 
 def compare(
@@ -148,7 +150,7 @@ def compare(
 
 def _ours(
     roots: DataRoots, dataset: str, split: str, models: Sequence[str], seeds: int, store: Store, jobs: int, threads: int
-) -> tuple[list[Row], dict[tuple[str, str], list[pd.DataFrame]], dict[str, Any]]:
+) -> tuple[list[PeerQuality], dict[tuple[str, str], list[pd.DataFrame]], dict[str, Any]]:
     """Our rows, the predictions of (model, variant), and the settings of each."""
     rows, tables, configs = [], {}, {}
     for variant, (time, params) in OURS.items():
@@ -179,7 +181,7 @@ def _peer_settings(data: RankingData, models: Sequence[str], arms: Sequence[Arm]
     }
 
 
-def _in_order(rows: list[Row], models: Sequence[str]) -> list[Row]:
+def _in_order(rows: list[PeerQuality], models: Sequence[str]) -> list[PeerQuality]:
     return sorted(rows, key=lambda one: (models.index(one.model), one.whose == "FuxiCTR"))
 
 

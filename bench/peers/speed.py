@@ -60,7 +60,7 @@ NOT_MEASURED = (
 
 
 @dataclass(frozen=True)
-class Speed:
+class EpochTime:
     """One epoch of one contender."""
 
     examples: int
@@ -69,7 +69,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrainerSpeed:
     """One contender; one value per round."""
 
     contender: str
@@ -87,13 +87,13 @@ def examples(roots: DataRoots, dataset: str, history_length: int) -> RankingData
     return _ids_only(data)
 
 
-def compare(data: RankingData, peer: Peer | None, threads: int, rounds: int, say: Callable[[str], None]) -> list[Measured]:
+def compare(data: RankingData, peer: Peer | None, threads: int, rounds: int, say: Callable[[str], None]) -> list[TrainerSpeed]:
     """Train every contender once a round; the first round warms up and is dropped. Without `peer` FuxiCTR is left out.
 
     Raises:
         PeerFailed: FuxiCTR failed.
     """
-    measured: dict[str, list[Speed]] = {}
+    measured: dict[str, list[EpochTime]] = {}
     with tempfile.TemporaryDirectory() as work:
         contenders = {DEEPCTR: _deepctr_din(data)}
         if peer is not None:
@@ -108,12 +108,12 @@ def compare(data: RankingData, peer: Peer | None, threads: int, rounds: int, say
     return [_measured(name, speeds) for name, speeds in measured.items()]
 
 
-def _measured(name: str, speeds: Sequence[Speed]) -> Measured:
+def _measured(name: str, speeds: Sequence[EpochTime]) -> TrainerSpeed:
     wall = [one.examples / one.wall_seconds for one in speeds]
-    return Measured(name, speeds[0].examples, wall, [one.examples / one.cpu_seconds for one in speeds])
+    return TrainerSpeed(name, speeds[0].examples, wall, [one.examples / one.cpu_seconds for one in speeds])
 
 
-def lines(rows: Sequence[Measured], load: Sequence[float]) -> list[str]:
+def lines(rows: Sequence[TrainerSpeed], load: Sequence[float]) -> list[str]:
     """Tables in Markdown: speeds (medians), and ours over each peer's (median, smallest and largest ratio of the rounds).
 
     `load` holds load averages, the first from before the measurement.
@@ -142,7 +142,7 @@ def _ratio(mine: list[float], theirs: list[float]) -> str:
     return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
 
 
-def _faster(rows: Sequence[Measured]) -> str:
+def _faster(rows: Sequence[TrainerSpeed]) -> str:
     """Which of the same peer's ways of running is the fastest."""
     wall = max(rows, key=lambda row: statistics.median(row.wall)).contender
     cpu = max(rows, key=lambda row: statistics.median(row.cpu)).contender
@@ -159,8 +159,8 @@ def _ids_only(data: RankingData) -> RankingData:
     )
 
 
-def _ours(info: ModelInfo, params: dict[str, object], data: RankingData) -> Callable[[], Speed]:
-    def run() -> Speed:
+def _ours(info: ModelInfo, params: dict[str, object], data: RankingData) -> Callable[[], EpochTime]:
+    def run() -> EpochTime:
         torch.manual_seed(0)
         told = dataclasses.replace(info.config(), user_id="embedding", embedding_dim=EMBEDDING, **params)  # type: ignore[type-var]
         model = info.build(told, data.spec)
@@ -169,25 +169,25 @@ def _ours(info: ModelInfo, params: dict[str, object], data: RankingData) -> Call
             state = train(
                 model, info, data, config, 0, torch.device("cpu"), Checkpoint(Path(folder) / "resume.pt", "measured"), Quiet()
             )
-        return Speed(state.trained, state.seconds, state.cpu_seconds)
+        return EpochTime(state.trained, state.seconds, state.cpu_seconds)
 
     return run
 
 
-def _fuxictr_din(data: RankingData, peer: Peer, threads: int, work: Path) -> dict[str, Callable[[], Speed]]:
+def _fuxictr_din(data: RankingData, peer: Peer, threads: int, work: Path) -> dict[str, Callable[[], EpochTime]]:
     """FuxiCTR's DIN through its own `fit` in its own Python, with each choice of parameters."""
     rows = peer_rows(data, "ids")
     fuxictr.prepare(peer, rows, work)
     widths = {"embedding_dim": EMBEDDING, "dnn_hidden_units": HIDDEN, "attention_hidden_units": ATTENTION, "batch_size": BATCH}
     params = fuxictr.parameters("din", Arm("ids", DROPOUT), rows) | widths
 
-    def with_params(own: dict[str, object]) -> Callable[[], Speed]:
-        return lambda: Speed(**fuxictr.time_epoch(peer, "din", params | own, threads, work))
+    def with_params(own: dict[str, object]) -> Callable[[], EpochTime]:
+        return lambda: EpochTime(**fuxictr.time_epoch(peer, "din", params | own, threads, work))
 
     return {name: with_params(own) for name, own in FUXICTR.items()}
 
 
-def _deepctr_din(data: RankingData) -> Callable[[], Speed]:
+def _deepctr_din(data: RankingData) -> Callable[[], EpochTime]:
     """deepctr-torch's DIN through its own `fit`, fed with padded rows prepared beforehand (not timed)."""
     with mock.patch("threading.Thread"), contextlib.redirect_stdout(io.StringIO()):  # its import asks PyPI in a thread
         from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat
@@ -212,13 +212,13 @@ def _deepctr_din(data: RankingData) -> Callable[[], Speed]:
         VarLenSparseFeat(SparseFeat("hist_item", item.field.size, EMBEDDING, embedding_name="item"), length, length_name="seen"),
     ]
 
-    def run() -> Speed:
+    def run() -> EpochTime:
         torch.manual_seed(0)
         model = DIN(columns, ["item"], dnn_hidden_units=HIDDEN, att_hidden_size=ATTENTION, device="cpu", dnn_dropout=DROPOUT)  # type: ignore[arg-type]
         model.compile("adam", "binary_crossentropy")
         begin, begin_cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):  # it prints whatever `verbose` says
             model.fit(rows, label, batch_size=BATCH, epochs=1, verbose=0)
-        return Speed(len(label), time.perf_counter() - begin, time.process_time() - begin_cpu)
+        return EpochTime(len(label), time.perf_counter() - begin, time.process_time() - begin_cpu)
 
     return run

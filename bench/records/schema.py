@@ -183,7 +183,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One point of the learning curve, after an epoch."""
 
     epoch: int
@@ -253,7 +253,7 @@ class RunRecord:
     metrics: Metrics | None
     """Null if failed, as are cost and curve."""
     cost: Cost | None
-    curve: tuple[Point, ...] | None
+    curve: tuple[CurvePoint, ...] | None
     """One point per epoch; empty for a model that only counts."""
     environment: Environment
     device: str

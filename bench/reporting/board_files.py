@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ..analysis.comparison import HEADLINES, HeadlineMetric, OfLabel, Row
 from ..analysis.leaderboard import Board, Failure
-from ..analysis.parts import Part
+from ..analysis.parts import SliceOfTest
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..evaluation.stats import LEAST_USERS, Estimate, Metric, ModelInterval
@@ -25,7 +25,7 @@ from ..typed import as_json, finite, read
 from .words import difference, level, sentences
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """Of the main table."""
 
     column: str
@@ -72,12 +72,12 @@ def other_headline(metric: HeadlineMetric) -> HeadlineMetric:
     return next(other for other in HEADLINES if other != metric)
 
 
-def cells(row: Row, board: Board) -> dict[str, Cell]:
+def cells(row: Row, board: Board) -> dict[str, TableCell]:
     """A row of the main table: name of a column -> cell, in order. Names do not depend on the headline, headers do."""
-    made: dict[str, Cell] = {}
+    made: dict[str, TableCell] = {}
 
     def put(name: str, text: str, key: float | str | None, header: str = "") -> None:
-        made[name] = Cell(header or name, text, math.nan if key is None else key)
+        made[name] = TableCell(header or name, text, math.nan if key is None else key)
 
     put("model", row.label + (" =" if marked(row, board) else ""), row.label)
     put("family", row.family, row.family)
@@ -165,7 +165,7 @@ def parts(board: Board, metric: HeadlineMetric) -> list[list[str]]:
     return [header, *([part.name, f"{part.n:,}", f"{part.users:,}", *_of_part(part, labels)] for part in found)]
 
 
-def _of_part(part: Part, labels: list[str]) -> list[str]:
+def _of_part(part: SliceOfTest, labels: list[str]) -> list[str]:
     if not part.trusted:
         few = f"fewer than {LEAST_USERS} users"
         return [number(part.values[label].value) for label in labels] + [few for _ in part.pairs]

@@ -44,12 +44,12 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Line:
+class BoardLine:
     """A row of a leaderboard."""
 
     family: str
     tied: bool
-    cells: tuple[board_files.Cell, ...]
+    cells: tuple[board_files.TableCell, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class BoardView:
     answers: tuple[str, ...]
     """Where the headlines disagree that is said first."""
     columns: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[BoardLine, ...]
     families: tuple[str, ...]
     facts: tuple[str, ...]
     statements: tuple[str, ...]
@@ -138,7 +138,7 @@ def _ranks(contents: Contents) -> tuple[str, Figure | None]:
     return said, Figure(caption, Markup(svg.inline(style.as_svg(critical_difference(ranking)), "ranks-", caption)))
 
 
-def _key(cell: board_files.Cell) -> str:
+def _key(cell: board_files.TableCell) -> str:
     """What sorts a cell, in full; nothing for a number that does not exist."""
     return cell.key if isinstance(cell.key, str) else "" if math.isnan(cell.key) else repr(float(cell.key))
 
@@ -162,7 +162,7 @@ def _board(files: BoardFiles, root: str) -> BoardView:
         answers=tuple(sentences(answers)),
         columns=tuple(cell.column for cell in lines[0].values()),
         lines=tuple(
-            Line(row.family, row.quality[board.headline].among_best, tuple(cells.values()))
+            BoardLine(row.family, row.quality[board.headline].among_best, tuple(cells.values()))
             for row, cells in zip(board.rows, lines, strict=True)
         ),
         families=tuple(family for family in figures.COLOURS if any(row.family == family for row in board.rows)),

@@ -6,7 +6,7 @@ from ..analysis.study_statements import (
     AtEqualFlops,
     Calibration,
     Candidates,
-    Difference,
+    DifferenceAt,
     Differences,
     FewUsers,
     Held,
@@ -52,7 +52,7 @@ def place(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def counted(differences: tuple[Difference, ...]) -> str:
+def counted(differences: tuple[DifferenceAt, ...]) -> str:
     """2 better, 1 not settled"""
     words = [one.verdict for one in differences]
     return ", ".join(f"{words.count(word)} {word}" for word in VERDICTS if word in words)

@@ -23,7 +23,7 @@ from ..evaluation import evaluator, metrics
 from ..evaluation.flops import flops_per_example
 from ..records import provenance, weights
 from ..records.facts import facts_of
-from ..records.schema import SCHEMA_VERSION, Cost, Metrics, Point, RunRecord
+from ..records.schema import SCHEMA_VERSION, Cost, CurvePoint, Metrics, RunRecord
 from ..records.store import Store
 from ..training.checkpoint import Checkpoint
 from ..training.fitting import Fitted, fit, forget
@@ -144,7 +144,7 @@ def _measure(
         "logit_correction": data.logit_correction,
         "metrics": Metrics(test=metrics.evaluate(test), valid=fitted.valid, labels=metrics.evaluate_labels(test)),
         "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, data)),
-        "curve": tuple(Point(**point) for point in state.curve),  # type: ignore[arg-type]
+        "curve": tuple(CurvePoint(**point) for point in state.curve),  # type: ignore[arg-type]
     }
     return measured, test, fitted
 

@@ -42,7 +42,7 @@ STARTS = 10
 
 
 @dataclass(frozen=True)
-class Shape:
+class AttentionShape:
     """A batch of sequences under causal attention; or of a data set's own batches, which are windowed and tied."""
 
     name: str
@@ -56,7 +56,7 @@ class Shape:
     """Rows of the position table; 0: the longest length."""
 
 
-def shapes(device: torch.device, halves: bool = True) -> Iterator[Shape]:
+def shapes(device: torch.device, halves: bool = True) -> Iterator[AttentionShape]:
     """Full batches, and the same with lengths drawn evenly from 1 to N."""
     rng = np.random.default_rng(0)
     sizes = [(32, 2, 200, 32), (32, 4, 200, 64), (8, 4, 1024, 64)]
@@ -64,13 +64,13 @@ def shapes(device: torch.device, halves: bool = True) -> Iterator[Shape]:
         sizes += [(256, 4, 200, 64), (32, 4, 2048, 64)]
     for count, heads, length, size in sizes:
         name = f"B{count} H{heads} N{length} D{size}"
-        yield Shape(f"{name} full", (length,) * count, heads, size)
+        yield AttentionShape(f"{name} full", (length,) * count, heads, size)
         if halves:
             drawn = rng.integers(1, length + 1, count)
-            yield Shape(f"{name} half", tuple(int(one) for one in drawn), heads, size)
+            yield AttentionShape(f"{name} half", tuple(int(one) for one in drawn), heads, size)
 
 
-def shape_of(dataset: str, roots: DataRoots) -> Shape:
+def shape_of(dataset: str, roots: DataRoots) -> AttentionShape:
     """The middle batch of HSTU's first epoch on a data set, as its attention sees it."""
     data = prepare(DataConfig(dataset), roots)
     info = registry.info("hstu")
@@ -83,7 +83,7 @@ def shape_of(dataset: str, roots: DataRoots) -> Shape:
     plan = plan_attention(tokens.offsets, tokens.lo, tokens.hi, tokens.position, tokens.query_time, tokens.time)
     lengths = tuple(tokens.offsets.diff().tolist())
     positions = config.tokens_per_event * (data.spec.history_length + 1)
-    return Shape(f"{dataset} batch", lengths, config.heads, config.width // config.heads, plan, positions)
+    return AttentionShape(f"{dataset} batch", lengths, config.heads, config.width // config.heads, plan, positions)
 
 
 class _Case(NamedTuple):
@@ -99,7 +99,7 @@ class _Case(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class AttentionTime:
     """One contender on one shape; one value per round."""
 
     shape: str
@@ -123,7 +123,7 @@ def _moved(plan: AttentionPlan, device: torch.device) -> AttentionPlan:
     return plan_attention(*(one.to(device) for one in (plan.offsets, plan.lo, plan.hi, plan.position)), *times)
 
 
-def _case(shape: Shape, device: torch.device, dtype: torch.dtype) -> _Case:
+def _case(shape: AttentionShape, device: torch.device, dtype: torch.dtype) -> _Case:
     generator = torch.Generator().manual_seed(0)
     offsets = torch.tensor([0, *np.cumsum(shape.lengths)])
     plan = shape.plan
@@ -158,7 +158,7 @@ def _attend(case: _Case, size: int, implementation: str) -> Tensor:
     )
 
 
-def _padded(case: _Case, shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _padded(case: _Case, shape: AttentionShape) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """q, k, v and the gradient as [B, H, N, D], and which places hold tokens."""
     count, longest = len(shape.lengths), max(shape.lengths)
     lengths = torch.tensor(shape.lengths, device=case.q.device)
@@ -173,7 +173,7 @@ def _padded(case: _Case, shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor, 
     return q, k, v, pad(case.grad), real
 
 
-def _contenders(case: _Case, shape: Shape, device: torch.device, dtype: torch.dtype) -> dict[str, Callable[[], object]]:
+def _contenders(case: _Case, shape: AttentionShape, device: torch.device, dtype: torch.dtype) -> dict[str, Callable[[], object]]:
     """Name -> one forward and backward pass."""
     leaves = [x for x in (case.q, case.k, case.v, case.bias, case.time_bias) if x is not None]
 
@@ -249,7 +249,7 @@ def _timed(run: Callable[[], object], device: torch.device) -> float:
     return (time.perf_counter() - begin) / starts
 
 
-def measure(shape: Shape, device: torch.device, dtype: torch.dtype, rounds: int) -> list[Measured]:
+def measure(shape: AttentionShape, device: torch.device, dtype: torch.dtype, rounds: int) -> list[AttentionTime]:
     """Every contender on one shape."""
     case = _case(shape, device, dtype)
     contenders = _contenders(case, shape, device, dtype)
@@ -270,7 +270,7 @@ def measure(shape: Shape, device: torch.device, dtype: torch.dtype, rounds: int)
     flop = 2.0 * pairs * shape.heads * 7 * shape.size
     errors = _errors(case, shape.size, [name for name in contenders if name not in YARDSTICKS])
     return [
-        Measured(
+        AttentionTime(
             shape.name, name, tokens, pairs, flop, seconds[name], gemm, devices.allocated(run, device) / 2**20,
             errors.get(name),
         )
@@ -278,7 +278,7 @@ def measure(shape: Shape, device: torch.device, dtype: torch.dtype, rounds: int)
     ]  # fmt: skip
 
 
-def lines(rows: list[Measured]) -> list[str]:
+def lines(rows: list[AttentionTime]) -> list[str]:
     """A table: median ms with smallest and largest, speed, share of the matrix product's, how much faster the first one is."""
     result = [
         "| shape | tokens | contender | ms (least, most) | tokens/s | GFLOP/s | share of GEMM | MB | first / this | error |",

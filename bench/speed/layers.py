@@ -26,7 +26,7 @@ _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
-class Shape:
+class LayerShape:
     """Sequences of up to `length` tokens through `layers` layers."""
 
     batch: int
@@ -44,13 +44,13 @@ class Shape:
 
 
 SHAPES = tuple(
-    Shape(*size, half) for size in ((32, 50, 50, 1, 2), (32, 211, 50, 2, 8), (8, 512, 256, 4, 4)) for half in (False, True)
+    LayerShape(*size, half) for size in ((32, 50, 50, 1, 2), (32, 211, 50, 2, 8), (8, 512, 256, 4, 4)) for half in (False, True)
 )
 """HSTU on Amazon Books' length, HSTU-large on ML-1M, and the width of ML-20M with longer sequences."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class LayerTime:
     """One stack on one shape; one value per round."""
 
     shape: str
@@ -111,7 +111,7 @@ class _Case:
     divisor: float
 
 
-def _case(shape: Shape) -> _Case:
+def _case(shape: LayerShape) -> _Case:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     lengths = torch.tensor(
@@ -161,7 +161,7 @@ def _dense(case: _Case) -> list[Tensor]:
     return [x, *torch.autograd.grad(x, [case.padded_x, *case.layers.parameters()], case.padded_grad)]
 
 
-def measure(shape: Shape, rounds: int) -> list[Measured]:
+def measure(shape: LayerShape, rounds: int) -> list[LayerTime]:
     """Both stacks in turn on the CPU."""
     case = _case(shape)
     runs = {"packed": _packed, "padded": _dense}
@@ -177,10 +177,10 @@ def measure(shape: Shape, rounds: int) -> list[Measured]:
             wall[name].append(time.perf_counter() - begin)
             cpu[name].append(time.process_time() - begin_cpu)
     tokens = int(case.offsets[-1])
-    return [Measured(shape.name, name, tokens, wall[name], cpu[name], difference) for name in runs]
+    return [LayerTime(shape.name, name, tokens, wall[name], cpu[name], difference) for name in runs]
 
 
-def lines(rows: list[Measured]) -> list[str]:
+def lines(rows: list[LayerTime]) -> list[str]:
     """A table: medians, and how much longer the padded stack takes, with the smallest and largest ratio of a round."""
     result = [
         "| shape | tokens | packed ms | padded ms | padded / packed, wall | padded / packed, CPU time | difference |",

@@ -29,7 +29,7 @@ WARM_UP = 1.0
 
 
 @dataclass(frozen=True)
-class Speed:
+class ModelSpeed:
     """A model with one choice of kernels; one value per round."""
 
     model: str
@@ -43,7 +43,7 @@ class Speed:
     """The same of CPU time, all threads."""
 
 
-def measure(model: str, data: RankingData, device: torch.device, seconds: float, rounds: int) -> list[Speed]:
+def measure(model: str, data: RankingData, device: torch.device, seconds: float, rounds: int) -> list[ModelSpeed]:
     """Both choices of kernels for one model.
 
     Raises:
@@ -69,10 +69,10 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
                 continue
             wall[name].append(state.trained / state.seconds)
             cpu[name].append(state.trained / max(state.cpu_seconds, 1e-9))
-    return [Speed(model, name, ran[name], wall[name], cpu[name]) for name in choices]
+    return [ModelSpeed(model, name, ran[name], wall[name], cpu[name]) for name in choices]
 
 
-def lines(speeds: list[Speed]) -> list[str]:
+def lines(speeds: list[ModelSpeed]) -> list[str]:
     """A table: medians, and the ratio to torch's operations alone with its smallest and largest value."""
     result = [
         "| model | kernels | examples/s | per CPU second | examples/s over torch's | per CPU second over torch's |",

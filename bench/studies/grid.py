@@ -112,7 +112,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PointPair:
     """A metric of one point minus that of another, on the same users."""
 
     metric: HeadlineMetric
@@ -125,11 +125,11 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Finding:
+class StudyResult:
     """A study's points with what compares them."""
 
     measurements: tuple[Measurement, ...]
-    pairs: Mapping[HeadlineMetric, tuple[Comparison, ...]]
+    pairs: Mapping[HeadlineMetric, tuple[PointPair, ...]]
     """The study's pairs by each metric that verdicts are given by, the headline first; the intervals of one metric hold for all
     of its pairs together."""
     measured: Measured
@@ -140,7 +140,7 @@ class Finding:
         return self.measured.headline
 
     @property
-    def comparisons(self) -> tuple[Comparison, ...]:
+    def comparisons(self) -> tuple[PointPair, ...]:
         """By the headline."""
         return self.pairs[self.headline]
 
@@ -152,11 +152,11 @@ class Finding:
             lines.setdefault(one.point.series, []).append(one)
         return lines
 
-    def compare(self, metric: HeadlineMetric, pairs: Sequence[tuple[Measurement, Measurement]]) -> tuple[Comparison, ...]:
+    def compare(self, metric: HeadlineMetric, pairs: Sequence[tuple[Measurement, Measurement]]) -> tuple[PointPair, ...]:
         """Other pairs than the study's own; their intervals hold for all of these together."""
         found = self.measured.comparisons[metric].differences([(one.row.label, other.row.label) for one, other in pairs])
         return tuple(
-            Comparison(metric, one, other, apart, self.measured.verdict(metric, apart), len(pairs))
+            PointPair(metric, one, other, apart, self.measured.verdict(metric, apart), len(pairs))
             for (one, other), apart in zip(pairs, found, strict=True)
         )
 
@@ -203,13 +203,13 @@ class Study:
     """Unless others are asked for."""
     points: Callable[[Scope], Iterable[Point]]
     """The grid. Raises a UserError for models that it cannot ask about."""
-    statements: Callable[[Finding], Iterable[Statement]]
+    statements: Callable[[StudyResult], Iterable[Statement]]
     """The answer in words, beside what every study says of its runs."""
-    figures: Callable[[Finding], Mapping[str, Figure]]
+    figures: Callable[[StudyResult], Mapping[str, Figure]]
     """File names without suffix -> figures."""
     pairs: Callable[[Sequence[Point]], Iterable[tuple[Point, Point]]] = no_pairs
     """Points that are compared, first minus second: chosen before anything ran."""
-    columns: Mapping[str, Callable[[Measurement, Finding], float | str]] = dataclasses.field(default_factory=dict)
+    columns: Mapping[str, Callable[[Measurement, StudyResult], float | str]] = dataclasses.field(default_factory=dict)
     """More columns of its table, beyond quality and cost."""
 
     def grid(self, scope: Scope) -> list[Point]:
@@ -245,7 +245,7 @@ def run(
     settings: Settings,
     seeds: int,
     options: schedule.Options,
-) -> Finding:
+) -> StudyResult:
     """Run what is not finished of a study, and measure all of it.
 
     Args:
@@ -286,7 +286,7 @@ def read(
     chosen: Mapping[str, tuple[str, ...]],
     groups: Mapping[str, list[RunRecord]],
     view: View,
-) -> Finding:
+) -> StudyResult:
     """Measure and compare finished runs.
 
     Args:
@@ -302,7 +302,7 @@ def read(
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
     }
     asked = [(made[one.label], made[other.label]) for one, other in study.pairs(points)]
-    finding = Finding(tuple(made.values()), {}, measured, view)
+    finding = StudyResult(tuple(made.values()), {}, measured, view)
     return dataclasses.replace(finding, pairs={metric: finding.compare(metric, asked) for metric in measured.headlines})
 
 

@@ -22,17 +22,17 @@ from ..reporting.figures import save
 from ..reporting.study_words import place
 from ..reporting.words import sentences
 from ..typed import finite
-from .grid import Finding, Measurement, Scope, Study
+from .grid import Measurement, Scope, Study, StudyResult
 from .verdicts import about_part, about_reading
 
 
 @dataclass(frozen=True)
-class Report:
+class StudyReport:
     """A study with its answer, ready to be written or shown."""
 
     study: Study
     scope: Scope
-    finding: Finding
+    finding: StudyResult
     command: str
     """The canonical command that makes it, without paths of a machine."""
     statements: tuple[Statement, ...]
@@ -41,7 +41,7 @@ class Report:
     """By label of a point: the study's own columns."""
 
     @staticmethod
-    def of(study: Study, scope: Scope, finding: Finding, command: str) -> Report:
+    def of(study: Study, scope: Scope, finding: StudyResult, command: str) -> StudyReport:
         """The report of a finding."""
         statements = (
             *about_sampling(finding.measurements[0].records[0]),
@@ -53,7 +53,7 @@ class Report:
         columns = {
             one.point.label: {name: value(one, finding) for name, value in study.columns.items()} for one in finding.measurements
         }
-        return Report(study, scope, finding, command, statements, columns)
+        return StudyReport(study, scope, finding, command, statements, columns)
 
     @property
     def place(self) -> Path:
@@ -62,7 +62,7 @@ class Report:
         return self.finding.view.store.study_folder(identity.dataset, identity.split)
 
 
-def header(report: Report) -> list[str]:
+def header(report: StudyReport) -> list[str]:
     """Names of the table's columns: the headline metric first."""
     main = report.finding.headline
     chosen = ["chosen by validation"] if _has_candidates(report) else []
@@ -72,7 +72,7 @@ def header(report: Report) -> list[str]:
     ]  # fmt: skip
 
 
-def cells(report: Report, one: Measurement) -> list[str]:
+def cells(report: StudyReport, one: Measurement) -> list[str]:
     """A point in the table."""
     headline = report.finding.headline
     main, other = (one.row.quality[metric] for metric in (headline, other_headline(headline)))
@@ -103,7 +103,7 @@ LEGEND = (
 )
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(report: StudyReport) -> str:
     """Question, statements, table."""
     rows = [header(report), *(cells(report, one) for one in report.finding.measurements)]
     facts = report.finding.measurements[0].records[0].data
@@ -120,7 +120,7 @@ def to_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def to_record(report: Report, figures: tuple[str, ...]) -> StudyRecord:
+def to_record(report: StudyReport, figures: tuple[str, ...]) -> StudyRecord:
     """The whole finding.
 
     Args:
@@ -152,7 +152,7 @@ def to_record(report: Report, figures: tuple[str, ...]) -> StudyRecord:
     )
 
 
-def _point(report: Report, one: Measurement) -> PointOf:
+def _point(report: StudyReport, one: Measurement) -> PointOf:
     columns: dict[str, str | int | float | None] = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in report.columns[one.point.label].items()
@@ -161,7 +161,7 @@ def _point(report: Report, one: Measurement) -> PointOf:
     return PointOf(point.series, point.at, point.factor, point.settings, one.chosen, point.rates, one.at_edge, one.row, columns)
 
 
-def to_csv(report: Report) -> str:
+def to_csv(report: StudyReport) -> str:
     """One line a point, every number in full."""
     return as_csv([flat(finite(_plain(rounded(_point(report, one))))) for one in report.finding.measurements])
 
@@ -171,7 +171,7 @@ def _plain(point: PointOf) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "row"} | values["row"]
 
 
-def write(report: Report) -> Path:
+def write(report: StudyReport) -> Path:
     """All files; those of an earlier size of the study that no longer belong go. The folder is returned."""
     folder = report.place
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +190,7 @@ def write(report: Report) -> Path:
     return folder
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: StudyReport, console: Console) -> None:
     """Short table and statements in a terminal."""
     names = header(report)
     kept = [at for at, name in enumerate(names) if at < 5 or name in ("logloss", "train s", *report.study.columns)]
@@ -210,5 +210,5 @@ def _chosen(one: Measurement) -> str:
     return (", ".join(one.chosen) or "defaults") + (" (at the edge)" if one.at_edge else "")
 
 
-def _has_candidates(report: Report) -> bool:
+def _has_candidates(report: StudyReport) -> bool:
     return any(len(one.point.candidates) > 1 for one in report.finding.measurements)

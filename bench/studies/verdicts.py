@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from ..analysis.comparison import test_slices
 from ..analysis.statements import Statement
-from ..analysis.study_statements import Candidates, Difference, Differences, Held, PartOfStudy
-from .grid import EXTENSIONS, STEP, Comparison, Finding
+from ..analysis.study_statements import Candidates, DifferenceAt, Differences, Held, PartOfStudy
+from .grid import EXTENSIONS, STEP, PointPair, StudyResult
 
 
 def against(
-    series: str, comparisons: Sequence[Comparison], reference: str | float | None = None, steps: bool = False
+    series: str, comparisons: Sequence[PointPair], reference: str | float | None = None, steps: bool = False
 ) -> Differences:
     """Several differences by one metric to one reference, named by its place unless another name is given.
 
@@ -23,13 +23,13 @@ def against(
         series=series,
         metric=first.metric,
         reference=first.other.point.at if reference is None else reference,
-        differences=tuple(Difference(one.one.point.at, one.difference, one.verdict) for one in comparisons),
+        differences=tuple(DifferenceAt(one.one.point.at, one.difference, one.verdict) for one in comparisons),
         steps=steps,
         at_once=first.at_once,
     )
 
 
-def by_series(finding: Finding) -> Iterable[Statement]:
+def by_series(finding: StudyResult) -> Iterable[Statement]:
     """`against` for each metric and series: its comparisons have one reference."""
     for comparisons in finding.pairs.values():
         for series in finding.series:
@@ -48,7 +48,7 @@ def about_part(series: Sequence[str]) -> Iterable[Statement]:
         yield PartOfStudy(tuple(series))
 
 
-def about_reading(finding: Finding) -> Iterable[Statement]:
+def about_reading(finding: StudyResult) -> Iterable[Statement]:
     """How verdicts are to be read: metric, intervals, where settings come from."""
     yield finding.measured.about_headline(test_slices(finding.measurements[0].records[0])["all"])
     if finding.comparisons:

@@ -14,12 +14,12 @@ from rankbench.bench.evaluation import metrics, scores
 from rankbench.bench.records.schema import (
     SCHEMA_VERSION,
     Cost,
+    CurvePoint,
     DataFacts,
     Environment,
     File,
     Identity,
     Metrics,
-    Point,
     RunRecord,
 )
 from rankbench.bench.typed import finite
@@ -96,7 +96,7 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         ),
         metrics=Metrics(slices, slices, metrics.evaluate_labels(frame)) if slices else None,
         cost=Cost(10_000, 500, 3.5 + len(model), 6.0, 20_000.0, 0.2, 1.5, 1.2, 400.0, 5, 3, 100, 9e4, 0.5) if slices else None,
-        curve=(Point(1, 0.6, 0.7, 0.69, 0.61, 1.0),) if slices else None,
+        curve=(CurvePoint(1, 0.6, 0.7, 0.69, 0.61, 1.0),) if slices else None,
         environment=ENVIRONMENT,
         device="cpu",
         precision="fp32",

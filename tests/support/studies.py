@@ -10,11 +10,11 @@ from rankbench.bench.config import Settings
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
-from rankbench.bench.studies.grid import Finding, Scope, Study
+from rankbench.bench.studies.grid import Scope, Study, StudyResult
 from support.records import predictions, record
 
 
-def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int = 30) -> Finding:
+def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int = 30) -> StudyResult:
     """A finding in which later points of a series are better, with the hashes that real runs would have."""
     store, points = Store(folder), study.grid(scope)
     groups, chosen, runs = {}, {}, {}
@@ -32,6 +32,6 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int
     return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())))
 
 
-def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.Report:
+def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.StudyReport:
     """Its report."""
-    return output.Report.of(study, scope, made_up(study, scope, folder, **options), f"rankbench study {study.name}")
+    return output.StudyReport.of(study, scope, made_up(study, scope, folder, **options), f"rankbench study {study.name}")

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ...errors import UserError
-from ..measured import Report, add_rounds, writable
+from ..measured import SpeedReport, add_rounds, writable
 from ..options import add_results, add_roots, add_threads, positive
 from ..parser import Parser
 from ..roots import data_roots
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     said = f"{name}, history {args.history_length}, {args.rounds} round(s)"
     cases = {row.contender: {"of the wall clock": row.wall, "of CPU time": row.cpu} for row in rows}
     more = {"load_average": load, "peer": peer and {"versions": peer.versions, "files": peer.files}}
-    Report(store, f"peers-{name}-{args.threads}", torch.device("cpu"), said).publish(
+    SpeedReport(store, f"peers-{name}-{args.threads}", torch.device("cpu"), said).publish(
         rows, speed.lines(rows, load), "Training beside others", "examples per second", cases, more
     )
     return 0

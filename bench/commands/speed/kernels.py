@@ -6,7 +6,7 @@ import argparse
 import itertools
 import sys
 
-from ..measured import Report, add_rounds, as_in_runs, by_case, writable
+from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
 from ..options import add_device, add_results, add_roots, add_threads
 from ..parser import Parser
 from ..roots import data_roots
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     as_in_runs(args.threads)
     device = devices.resolve(args.device)
     name = f"kernels-{device.type}-{args.dtype}-{args.threads}"
-    report = Report(writable(args), name, device, f"{args.dtype}, {args.rounds} round(s)")
+    report = SpeedReport(writable(args), name, device, f"{args.dtype}, {args.rounds} round(s)")
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
     rows = []
     of_data = (kernels.shape_of(dataset, roots) for dataset in args.dataset.split(","))

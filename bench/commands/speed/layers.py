@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..measured import Report, add_rounds, as_in_runs, by_case, writable
+from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
 from ..options import add_results, add_threads
 from ..parser import Parser
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     as_in_runs(args.threads)
     said = f"fp32, {args.rounds} round(s)"
-    report = Report(writable(args), f"layers-cpu-{args.threads}", torch.device("cpu"), said)
+    report = SpeedReport(writable(args), f"layers-cpu-{args.threads}", torch.device("cpu"), said)
     rows = []
     for shape in layers.SHAPES:
         print(f"{shape.name} ...", file=sys.stderr, flush=True)

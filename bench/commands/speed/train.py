@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ... import registry
-from ..measured import Report, add_rounds, as_in_runs, by_case, writable
+from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
 from ..options import add_device, add_models, add_results, add_roots, add_threads, positive
 from ..parser import Parser
 from ..roots import data_roots
@@ -49,6 +49,6 @@ def run(args: argparse.Namespace) -> int:
     cases = by_case((speed.model, speed.kernels, speed.cpu if on_cpu else speed.wall) for speed in speeds)
     unit = "examples per second of CPU time" if on_cpu else "examples per second"
     said = f"{dataset}, {args.rounds} round(s) of {args.seconds} s"
-    report = Report(store, f"training-{dataset}-{device.type}-{args.threads}", device, said)
+    report = SpeedReport(store, f"training-{dataset}-{device.type}-{args.threads}", device, said)
     report.publish(speeds, train.lines(speeds), f"Training on {dataset}", unit, cases)
     return 0

@@ -24,7 +24,7 @@ SECONDS_FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostAxis:
     """Something to pay, less is better."""
 
     name: str
@@ -46,9 +46,11 @@ def _clock(board: Board) -> str:
     return f"training time in seconds{clock}, mean over seeds"
 
 
-TIME = Cost("training time", _clock, lambda row: max(row.train_seconds, SECONDS_FLOOR), True, True)
-FLOPS = Cost("arithmetic", lambda _: "FLOPs of a forward pass, per training example", lambda row: row.flops_per_example, False)
-PARAMETERS = Cost(
+TIME = CostAxis("training time", _clock, lambda row: max(row.train_seconds, SECONDS_FLOOR), True, True)
+FLOPS = CostAxis(
+    "arithmetic", lambda _: "FLOPs of a forward pass, per training example", lambda row: row.flops_per_example, False
+)
+PARAMETERS = CostAxis(
     "size",
     lambda _: "trained numbers, embedding tables included",
     lambda row: row.parameters_embedding + row.parameters_dense,
@@ -56,7 +58,7 @@ PARAMETERS = Cost(
 )
 
 
-def against(board: Board, cost: Cost) -> Figure:
+def against(board: Board, cost: CostAxis) -> Figure:
     """The headline metric against a cost; the line joins the rows that no other row beats in both."""
     with matplotlib.rc_context(STYLE):
         metric = shown(board.headline)
@@ -101,7 +103,7 @@ def against(board: Board, cost: Cost) -> Figure:
         return figure
 
 
-def front(board: Board, rows: list[Row], cost: Cost) -> list[Row]:
+def front(board: Board, rows: list[Row], cost: CostAxis) -> list[Row]:
     """Rows that no other row beats in quality and cost at once, cheapest first (Pareto)."""
     kept: list[Row] = []
     for row in sorted(rows, key=lambda row: (cost.of(row), -style.interval(board, row).point)):

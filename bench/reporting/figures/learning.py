@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from ...analysis.details import Curve
 from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
-from ...records.schema import Point
+from ...records.schema import CurvePoint
 from . import style
 from .style import COLOURS, STYLE
 
@@ -31,7 +31,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
     rows = [row for row in board.rows if row.label in curves and row.family != "floor"]
     metric = board.headline
 
-    def value(point: Point) -> float:
+    def value(point: CurvePoint) -> float:
         return point.valid_request_gauc if metric == "request_gauc" else point.valid_auc
 
     def line(curve: Curve) -> tuple[list[float], list[float]]:
@@ -72,7 +72,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
         return figure
 
 
-def _median(seeds: tuple[Curve, ...], value: Callable[[Point], float]) -> Curve:
+def _median(seeds: tuple[Curve, ...], value: Callable[[CurvePoint], float]) -> Curve:
     """The curve whose best value is the median; of an even number the lower of the two in the middle."""
     ordered = sorted(seeds, key=lambda curve: max(map(value, curve)))
     return ordered[(len(ordered) - 1) // 2]

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...analysis.comparison import HeadlineMetric, Row
 from ...analysis.leaderboard import Board
-from ...analysis.parts import Part
+from ...analysis.parts import SliceOfTest
 from ...evaluation.cards import shown
 from ...evaluation.slices import PARTS
 from ...evaluation.stats import LEAST_USERS
@@ -77,7 +77,7 @@ def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
         return figure
 
 
-def _part(left: Axes, right: Axes, part: Part, rows: list[Row], y: float) -> None:
+def _part(left: Axes, right: Axes, part: SliceOfTest, rows: list[Row], y: float) -> None:
     """Of too few users, nothing is drawn: a value without an interval says nothing."""
     if not part.trusted:
         text = left.annotate(f"fewer than {LEAST_USERS} users", (0.02, y), xycoords=left.get_yaxis_transform(), va="center")

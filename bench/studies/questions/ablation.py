@@ -11,7 +11,7 @@ from ...errors import UserError
 from ...evaluation.cards import shown
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
-from ..grid import Finding, Point, Scope, Study, retuned
+from ..grid import Point, Scope, Study, StudyResult, retuned
 from ..verdicts import against
 
 SIZES = {"small": ((64, 2),), "full": ((64, 2), (128, 4))}
@@ -85,14 +85,14 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
             before[point.series] = point
 
 
-def statements(finding: Finding) -> Iterable[Statement]:
+def statements(finding: StudyResult) -> Iterable[Statement]:
     for comparisons in finding.pairs.values():
         for series, group in finding.series.items():
             own = [one for one in comparisons if one.one.point.series == series]
             yield against(series, own, steps=group[0].point.factor == "step")
 
 
-def figures(finding: Finding) -> Mapping[str, Figure]:
+def figures(finding: StudyResult) -> Mapping[str, Figure]:
     metric, where, result = shown(finding.headline), place(finding), {}
     groups = {name: [rung(finding, one) for one in group] for name, group in finding.series.items()}
     switched, steps = (

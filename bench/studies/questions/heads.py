@@ -14,7 +14,7 @@ from ...errors import UserError
 from ...evaluation.cards import shown
 from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import place, rung
-from ..grid import Finding, Measurement, Point, Scope, Study, retuned
+from ..grid import Measurement, Point, Scope, Study, StudyResult, retuned
 from ..verdicts import against
 
 LAYOUTS = ("interleaved", "late")
@@ -50,7 +50,7 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
             yield point, classical if point is reference[point.model] else reference[point.model]
 
 
-def statements(finding: Finding) -> Iterable[Statement]:
+def statements(finding: StudyResult) -> Iterable[Statement]:
     for comparisons in finding.pairs.values():
         for series in finding.series:
             own = [one for one in comparisons if one.one.point.series == series and one.other.point.model != CLASSICAL]
@@ -61,7 +61,7 @@ def statements(finding: Finding) -> Iterable[Statement]:
                 yield against(f"{one.one.point.model} with head {REFERENCE}", [one], CLASSICAL)
 
 
-def figures(finding: Finding) -> Mapping[str, Figure]:
+def figures(finding: StudyResult) -> Mapping[str, Figure]:
     classical = finding.measurements[0]
     metric = shown(finding.headline)
     level = classical.row.quality[finding.headline].point
@@ -77,7 +77,7 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
     return result
 
 
-def _rung(finding: Finding, one: Measurement) -> Rung:
+def _rung(finding: StudyResult, one: Measurement) -> Rung:
     """Without the reference's own difference, which is to the classical ranker."""
     row = rung(finding, one)
     return replace(row, difference=None, verdict=None) if one.point.at == REFERENCE else row

@@ -8,7 +8,7 @@ from ...analysis.statements import Statement
 from ...analysis.study_statements import Remark
 from ...config import DataConfig
 from ..figure_data import quality
-from ..grid import Finding, Point, Scope, Study, against, retuned
+from ..grid import Point, Scope, Study, StudyResult, against, retuned
 from ..verdicts import by_series
 
 LENGTHS = {"small": (5, 10, 20, 50, 100, 200), "full": (5, 10, 20, 50, 100, 200)}
@@ -25,7 +25,7 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     return against(points, lambda point: point.at == DataConfig.history_length)
 
 
-def statements(finding: Finding) -> Iterable[Statement]:
+def statements(finding: StudyResult) -> Iterable[Statement]:
     yield from by_series(finding)
     if finding.measurements[0].records[0].config["data"]["supervision"] == "dense":
         yield Remark("dense reach")

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from ...analysis.comparison import HeadlineMetric
 from ...analysis.parts import parts
 from ...analysis.statements import Pair, Statement
-from ...analysis.study_statements import Difference, Differences, Remark
+from ...analysis.study_statements import DifferenceAt, Differences, Remark
 from ...evaluation.cards import shown
 from ...evaluation.slices import PARTS
 from ...evaluation.stats import LEAST_USERS, Estimate
 from ...reporting.figures.curves import Mark
 from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import place, rung
-from ..grid import Comparison, Finding, Measurement, Point, Scope, Study, retuned
+from ..grid import Measurement, Point, PointPair, Scope, Study, StudyResult, retuned
 
 SETTINGS = ("none", "embedding")
 CLASSICAL = "din"
@@ -43,17 +43,17 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
             yield point, found[CLASSICAL, point.factor]
 
 
-def _own(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def _own(comparisons: Sequence[PointPair]) -> list[PointPair]:
     """With the id against without it."""
     return [one for one in comparisons if one.one.point.model == one.other.point.model]
 
 
-def _families(comparisons: Sequence[Comparison], setting: str) -> list[Comparison]:
+def _families(comparisons: Sequence[PointPair], setting: str) -> list[PointPair]:
     """Against the classical ranker, by one setting."""
     return [one for one in comparisons if one.one.point.model != one.other.point.model and one.one.point.factor == setting]
 
 
-def statements(finding: Finding) -> Iterable[Statement]:
+def statements(finding: StudyResult) -> Iterable[Statement]:
     for metric, comparisons in finding.pairs.items():
         own = _own(comparisons)
         yield _by_model("user_id embedding", own, "the same model without it")
@@ -73,32 +73,32 @@ def statements(finding: Finding) -> Iterable[Statement]:
     yield Remark("ids")
 
 
-def best_generative(rivals: Sequence[Comparison]) -> Comparison | None:
+def best_generative(rivals: Sequence[PointPair]) -> PointPair | None:
     """The comparison of the generative ranker that is ahead by most."""
     generative = [one for one in rivals if one.one.row.family == "generative"]
     return max(generative, key=lambda one: one.difference.value, default=None)
 
 
-def _by_model(series: str, comparisons: Sequence[Comparison], reference: str) -> Differences:
-    made = tuple(Difference(one.one.point.model, one.difference, one.verdict) for one in comparisons)
+def _by_model(series: str, comparisons: Sequence[PointPair], reference: str) -> Differences:
+    made = tuple(DifferenceAt(one.one.point.model, one.difference, one.verdict) for one in comparisons)
     return Differences(series, comparisons[0].metric, reference, made, False, comparisons[0].at_once)
 
 
 def _by_slice(
-    finding: Finding, metric: HeadlineMetric, series: str, comparisons: Sequence[Comparison], reference: str
+    finding: StudyResult, metric: HeadlineMetric, series: str, comparisons: Sequence[PointPair], reference: str
 ) -> Iterable[Statement]:
     """The same pairs on each slice, every interval of this slice alone; slices of too few users say nothing."""
     asked = [(one.one.row.label, one.other.row.label) for one in comparisons]
     for part in parts(finding.measured, metric, asked):
         if PARTS[part.name].column == COLUMN and part.users >= LEAST_USERS:
             made = tuple(
-                Difference(one.one.point.model, pair.difference, pair.verdict)
+                DifferenceAt(one.one.point.model, pair.difference, pair.verdict)
                 for one, pair in zip(comparisons, part.pairs, strict=True)
             )
             yield Differences(series, metric, reference, made, False, 1, part.name, part.users)
 
 
-def figures(finding: Finding) -> Mapping[str, Figure]:
+def figures(finding: StudyResult) -> Mapping[str, Figure]:
     drawn: dict[str, Figure] = {}
     for metric, comparisons in finding.pairs.items():
         groups = {model: [rung(finding, one, metric=metric) for one in group] for model, group in finding.series.items()}
@@ -114,7 +114,7 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
     return drawn
 
 
-def _slices(finding: Finding, metric: HeadlineMetric, comparisons: Sequence[Comparison]) -> dict[str, list[Rung]]:
+def _slices(finding: StudyResult, metric: HeadlineMetric, comparisons: Sequence[PointPair]) -> dict[str, list[Rung]]:
     """Caption of a slice -> the models with the id, each with its difference there."""
     asked = [(one.one.row.label, one.other.row.label) for one in comparisons]
     groups = {}

@@ -23,7 +23,7 @@ from ...records.schema import Identity
 from ...records.view import View
 from ...reporting.figures.curves import Line, Mark, curves
 from ..figure_data import mark, place
-from ..grid import Finding, Measurement, Point, Scope, Study, retuned
+from ..grid import Measurement, Point, Scope, Study, StudyResult, retuned
 from ..verdicts import against
 
 SHARES = {"small": (0.1, 0.25, 0.5, 1.0), "full": (0.05, 0.1, 0.25, 0.5, 1.0)}
@@ -54,14 +54,14 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     return [(point, reference[point.model]) for point in points if point is not reference[point.model]]
 
 
-def per_positive(one: Measurement, finding: Finding) -> float:
+def per_positive(one: Measurement, finding: StudyResult) -> float:
     """Negatives per positive in training; where negatives are sampled, what was asked for."""
     if one.point.factor != "exposed":
         return float(one.point.at)
     return _exposed(finding) * float(one.point.at)
 
 
-def _exposed(finding: Finding) -> float:
+def _exposed(finding: StudyResult) -> float:
     """Exposed negatives per positive among the training events, by a run that trained on all of them."""
     whole = next((one for one in finding.measurements if (one.point.factor, one.point.at) == ("exposed", 1.0)), None)
     if whole is None:
@@ -86,17 +86,17 @@ def _uncorrected(view: View, identity: Identity, shift: float) -> tuple[float, f
     return metrics.logloss(label, raw), metrics.expected_calibration_error(label, raw)
 
 
-def before(at: int) -> Callable[[Measurement, Finding], float]:
+def before(at: int) -> Callable[[Measurement, StudyResult], float]:
     """Logloss (0) or ECE (1) before correction, mean over seeds."""
 
-    def value(one: Measurement, finding: Finding) -> float:
+    def value(one: Measurement, finding: StudyResult) -> float:
         shift = correction(one)
         return statistics.fmean(_uncorrected(finding.view, record.identity, shift)[at] for record in one.records)
 
     return value
 
 
-def statements(finding: Finding) -> Iterable[Statement]:
+def statements(finding: StudyResult) -> Iterable[Statement]:
     data = finding.measurements[0].records[0].config["data"]
     if data["test_negatives"] == "exposed":
         yield Remark("exposed test")
@@ -114,7 +114,7 @@ def statements(finding: Finding) -> Iterable[Statement]:
     yield Remark("odds")
 
 
-def figures(finding: Finding) -> Mapping[str, Figure]:
+def figures(finding: StudyResult) -> Mapping[str, Figure]:
     metric, where = shown(finding.headline), place(finding)
     ece, raw = (lambda one: one.row.means["ece"] or math.nan), before(1)
     cost = {record.device == "cpu" for one in finding.measurements for record in one.records}
@@ -143,12 +143,12 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
     }
 
 
-def _plain(finding: Finding, one: Measurement, value: float) -> Mark:
+def _plain(finding: StudyResult, one: Measurement, value: float) -> Mark:
     return Mark(per_positive(one, finding), value, math.nan, math.nan)
 
 
 def _panels(
-    finding: Finding, after: Callable[[Measurement], Mark], first: Callable[[Measurement], Mark] | None = None
+    finding: StudyResult, after: Callable[[Measurement], Mark], first: Callable[[Measurement], Mark] | None = None
 ) -> dict[str, list[Line]]:
     """A panel a model, a line a source; and dashed ones of `first`."""
     panels: dict[str, list[Line]] = {}

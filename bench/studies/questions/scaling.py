@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from ... import registry
 from ...analysis.comparison import HeadlineMetric
 from ...analysis.statements import Statement
-from ...analysis.study_statements import AtEqualFlops, FewUsers, HeldOut, Loss, NoMatch, Otherwise, Remark, Trend, Turn
+from ...analysis.study_statements import AtEqualFlops, FewUsers, HeldOutSize, Loss, NoMatch, Otherwise, Remark, Trend, Turn
 from ...errors import UserError
 from ...evaluation.cards import shown
 from ...evaluation.scaling import CLOSE, Fit, Means, Scaling, means, study
@@ -28,7 +28,7 @@ from ...evaluation.stats import LEAST_USERS, Estimate, Metric
 from ...reporting.figures.scaling import Band, Curve, Panel, fits
 from ...reporting.study_words import brief
 from ..figure_data import place
-from ..grid import Finding, Measurement, Point, Scope, Size, Study, rates
+from ..grid import Measurement, Point, Scope, Size, Study, StudyResult, rates
 from ..verdicts import against, by_series
 
 Grows = Literal["depth", "width", "embedding", "data"]
@@ -96,7 +96,7 @@ def training_flops(one: Measurement) -> float:
 
 
 @dataclass(frozen=True)
-class Axis:
+class Grown:
     """What a loss is drawn and fitted over."""
 
     name: str
@@ -104,22 +104,22 @@ class Axis:
     label: str
 
 
-SIZE: Mapping[str, Axis] = {
-    "depth": Axis("size", lambda one: one.row.parameters_dense, "parameters without embeddings"),
-    "width": Axis("size", lambda one: one.row.parameters_dense, "parameters without embeddings"),
-    "embedding": Axis("size", lambda one: one.row.parameters_embedding, "parameters of embeddings"),
-    "data": Axis("size", lambda one: one.records[0].data.examples["train"], "training examples"),
+SIZE: Mapping[str, Grown] = {
+    "depth": Grown("size", lambda one: one.row.parameters_dense, "parameters without embeddings"),
+    "width": Grown("size", lambda one: one.row.parameters_dense, "parameters without embeddings"),
+    "embedding": Grown("size", lambda one: one.row.parameters_embedding, "parameters of embeddings"),
+    "data": Grown("size", lambda one: one.records[0].data.examples["train"], "training examples"),
 }
 """What grows -> the axis that it grows along."""
 
 COSTS = (
-    Axis("flops", training_flops, "FLOPs of training"),
-    Axis("seconds", lambda one: one.row.train_seconds, "seconds of training"),
+    Grown("flops", training_flops, "FLOPs of training"),
+    Grown("seconds", lambda one: one.row.train_seconds, "seconds of training"),
 )
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredLaw:
     """A loss, smaller is better."""
 
     name: Loss
@@ -135,18 +135,18 @@ class Measured:
         return self.metric if self.metric == "logloss" else f"1 - {shown(self.metric)}"
 
 
-def losses(finding: Finding) -> list[Measured]:
+def losses(finding: StudyResult) -> list[MeasuredLaw]:
     """Logloss, and what the headline metric leaves to 1."""
     of_headline: Loss = "1 - auc" if finding.headline == "auc" else "1 - request_gauc"
     named: tuple[tuple[Loss, Metric], ...] = (("logloss", "logloss"), (of_headline, finding.headline))
     return [
-        Measured(name, metric, means(comparison), comparison.users)
+        MeasuredLaw(name, metric, means(comparison), comparison.users)
         for name, metric in named
         for comparison in (finding.measured.comparisons[metric],)
     ]
 
 
-def scaling(group: Sequence[Measurement], loss: Measured, axis: Axis) -> Scaling | None:
+def scaling(group: Sequence[Measurement], loss: MeasuredLaw, axis: Grown) -> Scaling | None:
     """Of a series along an axis; None if it hardly moves along it."""
     x = [float(axis.value(one)) for one in group]
     if min(x) <= 0 or max(x) / min(x) < LEAST_SPAN:
@@ -154,7 +154,7 @@ def scaling(group: Sequence[Measurement], loss: Measured, axis: Axis) -> Scaling
     return study(x, loss.means.part([one.row.label for one in group]))
 
 
-def statements(finding: Finding) -> Iterable[Statement]:
+def statements(finding: StudyResult) -> Iterable[Statement]:
     every = losses(finding)
     if every[0].users < LEAST_USERS:
         yield FewUsers(LEAST_USERS)
@@ -194,7 +194,7 @@ def trend(series: str, loss: Loss, axis: str, found: Scaling | None) -> Trend:
         exponent=found.exponent if best and found.shape == "power law" else None,
         turn=_turn(best, found.x) if best and found.shape == "parabola" else None,
         rivals=tuple(rivals),
-        held_out=HeldOut(held.predicted, held.observed, held.error) if held is not None else None,
+        held_out=HeldOutSize(held.predicted, held.observed, held.error) if held is not None else None,
     )
 
 
@@ -206,7 +206,7 @@ def _turn(fit: Fit, x: np.ndarray) -> Turn:
     return Turn(c > 0, Estimate(at, low, high), bool(x[0] < at < x[-1]))
 
 
-def _at_equal_data(finding: Finding, metric: HeadlineMetric) -> Iterable[Statement]:
+def _at_equal_data(finding: StudyResult, metric: HeadlineMetric) -> Iterable[Statement]:
     """Every generative ranker against the first classical one, on each share of the training examples that both have."""
     by_model: dict[str, dict[str | float, Measurement]] = {}
     for one in finding.measurements:
@@ -223,7 +223,7 @@ def _at_equal_data(finding: Finding, metric: HeadlineMetric) -> Iterable[Stateme
             yield against(model, finding.compare(metric, pairs), reference)
 
 
-def _at_equal_flops(finding: Finding, metric: HeadlineMetric) -> Iterable[Statement]:
+def _at_equal_flops(finding: StudyResult, metric: HeadlineMetric) -> Iterable[Statement]:
     """Who is ahead where two models cost the same: of points on all data, the most expensive pair."""
     by_model: dict[str, list[Measurement]] = {}
     for one in finding.measurements:
@@ -249,7 +249,7 @@ def _at_equal_flops(finding: Finding, metric: HeadlineMetric) -> Iterable[Statem
         yield AtEqualFlops(one, other, metric, (flops[one], flops[other]), found.difference, found.verdict, found.at_once)
 
 
-def figures(finding: Finding) -> Mapping[str, Figure]:
+def figures(finding: StudyResult) -> Mapping[str, Figure]:
     drawn: dict[str, Figure] = {}
     for loss in losses(finding):
         for axis in (None, *COSTS):
@@ -267,7 +267,7 @@ def figures(finding: Finding) -> Mapping[str, Figure]:
     return drawn
 
 
-def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: Measured, axis: Axis) -> Panel:
+def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: MeasuredLaw, axis: Grown) -> Panel:
     groups = [sorted(group, key=axis.value) for group in series]
     every = loss.means.part([one.row.label for group in groups for one in group])
     # Other users would move all points of a panel together, far more than they would change its shape.
@@ -275,7 +275,7 @@ def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: Measured, a
     return Panel(what, axis.label, tuple(_curve(group, loss, axis, shift) for group in groups))
 
 
-def _curve(group: Sequence[Measurement], loss: Measured, axis: Axis, shift: np.ndarray) -> Curve:
+def _curve(group: Sequence[Measurement], loss: MeasuredLaw, axis: Grown, shift: np.ndarray) -> Curve:
     found = scaling(group, loss, axis)
     x = np.array([float(axis.value(one)) for one in group])
     own = loss.means.part([one.row.label for one in group])

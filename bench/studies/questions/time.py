@@ -10,7 +10,7 @@ from ... import registry
 from ...evaluation.cards import shown
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
-from ..grid import Finding, Point, Scope, Study, against, retuned
+from ..grid import Point, Scope, Study, StudyResult, against, retuned
 from ..verdicts import by_series
 
 KINDS = ("none", "history", "request")
@@ -27,7 +27,7 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
     return against(points, lambda point: point.at == "none")
 
 
-def figures(finding: Finding) -> Mapping[str, Figure]:
+def figures(finding: StudyResult) -> Mapping[str, Figure]:
     groups = {series: [rung(finding, one) for one in group] for series, group in finding.series.items()}
     title = f"{place(finding)}: what time information is worth"
     return {"differences": ladder(title, shown(finding.headline), "to the same model without time information", groups)}

@@ -6,7 +6,7 @@ import pytest
 
 from rankbench.bench.analysis import leaderboard
 from rankbench.bench.analysis.leaderboard import Board
-from rankbench.bench.analysis.parts import Part
+from rankbench.bench.analysis.parts import SliceOfTest
 from rankbench.bench.evaluation import metrics
 from rankbench.bench.evaluation.stats import LARGEST
 from rankbench.bench.records.store import Store
@@ -26,7 +26,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
     return leaderboard.build(group)
 
 
-def found(board: Board, name: str, metric: str = "auc") -> Part:
+def found(board: Board, name: str, metric: str = "auc") -> SliceOfTest:
     return next(part for part in board.parts if (part.name, part.metric) == (name, metric))
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from rankbench.bench.audit.finding import Finding
-from rankbench.bench.audit.folder import Means, check
-from rankbench.bench.audit.history import History
+from rankbench.bench.audit.folder import MeansOfRow, check
+from rankbench.bench.audit.history import Repository
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.identity import config_hash
@@ -70,7 +70,7 @@ class Folder:
 
     def findings(self, data: bool = False, retrain: int = 0, seed: int = 0) -> list[Finding]:
         """Of a check that has the data, or has not."""
-        return check(self.root, Means(self.roots, str(self.table) if data else None, retrain, seed))
+        return check(self.root, MeansOfRow(self.roots, str(self.table) if data else None, retrain, seed))
 
     def wrong(self, data: bool = False) -> list[str]:
         """The lines about what is wrong."""
@@ -86,7 +86,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     cells = plan(MODELS, settings, 3)
     records = schedule.run_all(cells, schedule.Options(Store(folder / "theirs"), roots, quiet=True, jobs=1))
     assert {record.status for record in records} == {"ok"}
-    history = History.here()
+    history = Repository.here()
     for path in (folder / "theirs").rglob("seed-*.json"):
         raw = json.loads(path.read_text())
         name = "ab" * 20

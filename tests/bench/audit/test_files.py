@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rankbench.bench.audit.history import History
+from rankbench.bench.audit.history import Repository
 from rankbench.bench.records import provenance
 
 from .conftest import Folder
@@ -111,7 +111,7 @@ def test_settings_whose_hashes_fit_are_held_against_the_models_own(folder: Folde
 
 
 def test_a_commit_is_looked_up_in_the_repository(folder: Folder) -> None:
-    history = History.here()
+    history = Repository.here()
     if history is None or not history.whole:
         pytest.skip("the history of this repository is not at hand")
     folder.change("dnn", 0, part("environment", git_commit="deadbeef" * 5))
@@ -139,7 +139,7 @@ def test_the_code_of_a_commit_has_the_hash_that_a_clean_checkout_has(tmp_path: P
         pytest.skip("git is not installed")
     git("add", ".")
     git("commit", "-m", "first")
-    history = History(tmp_path)
+    history = Repository(tmp_path)
     found = history.commit(history.head())
     code = [(name, text.encode()) for name, text in files.items() if not name.endswith(".txt")]
     assert found is not None and found.code_hash == provenance.digest(code)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from rankbench.bench.peers.fuxictr import Arm
-from rankbench.bench.peers.quality import Difference, difference, lines, row, verdict_of, verdicts
+from rankbench.bench.peers.quality import PeerDifference, difference, lines, row, verdict_of, verdicts
 from support.records import predictions
 
 ROOT = Path(__file__).resolve().parents[3]
 SAME, LIKED = Arm("all", 0.0), Arm("liked", 0.0)
 
 
-def compared(ours: float, theirs: float, arm: Arm = SAME) -> Difference:
+def compared(ours: float, theirs: float, arm: Arm = SAME) -> PeerDifference:
     return difference(
         "din", arm, [predictions(ours, seed) for seed in (0, 1)], [predictions(theirs, seed) for seed in (10, 11, 12)]
     )
@@ -51,7 +51,7 @@ def test_verdicts(low: float, high: float, verdict: str) -> None:
     assert verdict_of(low, high) == verdict
 
 
-def made(*differences: Difference) -> dict[str, Any]:
+def made(*differences: PeerDifference) -> dict[str, Any]:
     rows = [row("din", "ours", "no time", [predictions(1.0)], [3])]
     rows += [row("din", "FuxiCTR", one.variant, [predictions(0.9, seed) for seed in (1, 2)], [3, 3]) for one in differences]
     return {

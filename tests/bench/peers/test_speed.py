@@ -12,13 +12,13 @@ from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.peers import speed
 from rankbench.bench.peers.fuxictr import find_peer
-from rankbench.bench.peers.speed import DEEPCTR, FUXICTR, NOT_MEASURED, OURS, Measured, Speed, compare, lines
+from rankbench.bench.peers.speed import DEEPCTR, FUXICTR, NOT_MEASURED, OURS, EpochTime, TrainerSpeed, compare, lines
 from support.fuxictr import model_zoo, stand_in
 from support.tables import click_table
 
 ROOT = Path(__file__).resolve().parents[3]
 
-OF_FUXICTR = [Measured(name, 1, [10.0 + 5 * (at == 1)], [10.0 - at]) for at, name in enumerate(FUXICTR)]
+OF_FUXICTR = [TrainerSpeed(name, 1, [10.0 + 5 * (at == 1)], [10.0 - at]) for at, name in enumerate(FUXICTR)]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> RankingData:
 @pytest.fixture
 def no_deepctr(monkeypatch: pytest.MonkeyPatch) -> None:
     """A constant stands in for deepctr-torch, which need not be installed."""
-    monkeypatch.setattr(speed, "_deepctr_din", lambda data: lambda: Speed(100, 1.0, 2.0))
+    monkeypatch.setattr(speed, "_deepctr_din", lambda data: lambda: EpochTime(100, 1.0, 2.0))
 
 
 def command(table: Path, *more: str) -> int:
@@ -52,8 +52,8 @@ def test_everybody_trains_on_the_same_examples(data: RankingData, tmp_path: Path
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    rows = [Measured(DEEPCTR, 1, [1.0, 2.0, 10.0], [2.0] * 3)]
-    rows += [Measured(name, 1, [2.0, 8.0, 30.0], [4.0] * 3) for name in OURS]
+    rows = [TrainerSpeed(DEEPCTR, 1, [1.0, 2.0, 10.0], [2.0] * 3)]
+    rows += [TrainerSpeed(name, 1, [2.0, 8.0, 30.0], [4.0] * 3) for name in OURS]
     text = lines(rows, [1.04, 2.0])
     cpu, wall = (line for line in text if line.startswith(f"| {DEEPCTR} |") and "[" in line)
     assert cpu.count("2.00 [2.00, 2.00]") == wall.count("3.00 [2.00, 4.00]") == len(OURS)
@@ -62,7 +62,7 @@ def test_ratios_are_taken_round_by_round() -> None:
 
 
 def test_the_faster_loader_of_fuxictr_is_named() -> None:
-    text = "\n".join(lines([*OF_FUXICTR, *(Measured(name, 1, [1.0], [1.0]) for name in OURS)], [1.0]))
+    text = "\n".join(lines([*OF_FUXICTR, *(TrainerSpeed(name, 1, [1.0], [1.0]) for name in OURS)], [1.0]))
     assert "by the wall clock that of *FuxiCTR DIN, 1 worker*, per CPU second that of *FuxiCTR DIN*." in text
     assert NOT_MEASURED not in text
 
@@ -80,7 +80,7 @@ def test_the_command_prints_and_records(tmp_path: Path, capsys: pytest.CaptureFi
     shown, record = capsys.readouterr().out, json.loads(kept.read_text())
     assert "| FuxiCTR DIN, 1 worker |" in shown and NOT_MEASURED not in shown
     assert record["peer"]["versions"]["fuxictr"] == "0.0" and set(record["peer"]["files"]) == {"din"}
-    assert "\n".join(lines([Measured(**row) for row in record["rows"]], record["load_average"])) in shown
+    assert "\n".join(lines([TrainerSpeed(**row) for row in record["rows"]], record["load_average"])) in shown
     assert str(tmp_path) not in kept.read_text() and kept.with_suffix(".png").stat().st_size > 5000
 
 
@@ -95,7 +95,7 @@ def test_a_fuxictr_that_fails_is_one_line(tmp_path: Path, capsys: pytest.Capture
 def test_the_page_shows_the_committed_record() -> None:
     shown = (ROOT / "docs" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1 -->\n")[2]
     record = json.loads((ROOT / "results" / "peers" / "peers-ml-100k-1.json").read_text())
-    rows = [Measured(**row) for row in record["rows"]]
+    rows = [TrainerSpeed(**row) for row in record["rows"]]
     assert shown.partition("\n<!-- speed: end -->")[0] == "\n".join(lines(rows, record["load_average"]))
     assert [row.contender for row in rows] == [DEEPCTR, *FUXICTR, *OURS]
 

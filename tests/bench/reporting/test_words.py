@@ -40,11 +40,11 @@ from rankbench.bench.analysis.study_statements import (
     Calibrated,
     Calibration,
     Candidates,
-    Difference,
+    DifferenceAt,
     Differences,
     FewUsers,
     Held,
-    HeldOut,
+    HeldOutSize,
     NoMatch,
     Otherwise,
     PartOfStudy,
@@ -75,7 +75,7 @@ def trend(**changes: typing.Any) -> Trend:
 POWER = (Estimate(0.5, 0.49, 0.51), Estimate(6.0, 5.0, 7.0), Estimate(0.5, 0.4, 0.6))
 OUTSIDE = Turn(True, Estimate(1.0, 1.0, 2.0), False)
 LAW = trend(shape="power law", parameters=POWER, exponent=(0.3, 0.7), rivals=("log-linear", "parabola"))
-HELD_OUT = HeldOut(0.51, 0.52, Estimate(-0.01, -0.02, 0.0))
+HELD_OUT = HeldOutSize(0.51, 0.52, Estimate(-0.01, -0.02, 0.0))
 
 SAID: list[tuple[typing.Any, str]] = [
     (
@@ -220,14 +220,14 @@ SAID: list[tuple[typing.Any, str]] = [
     (Reachable(0.8125), "The best reachable AUC over all events of this simulated data is 0.8125."),
     (
         Differences(
-            "hstu", "auc", "none", (Difference("both", BELOW, "worse"), Difference(3.0, AROUND, "not settled")), False, 6
+            "hstu", "auc", "none", (DifferenceAt("both", BELOW, "worse"), DifferenceAt(3.0, AROUND, "not settled")), False, 6
         ),
         "hstu: AUC against none: both -0.0071 [-0.0103, -0.0038], worse; 3 +0.0003 [-0.0020, +0.0026], not settled. (1 "
         "worse, 1 not "
         "settled)",
     ),
     (
-        Differences("sasrec", "auc", "published", (Difference("gate", BELOW, "worse"),), True, 6, "user_events: 0", 40),
+        Differences("sasrec", "auc", "published", (DifferenceAt("gate", BELOW, "worse"),), True, 6, "user_events: 0", 40),
         "sasrec, user_events: 0 (40 users): AUC of each step against the one before, from published on: gate -0.0071 "
         "[-0.0103, -0.0038], "
         "worse.",

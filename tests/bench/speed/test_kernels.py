@@ -12,13 +12,13 @@ from rankbench.bench import cli
 from rankbench.bench import device as devices
 from rankbench.bench.commands.roots import data_roots
 from rankbench.bench.speed import kernels
-from rankbench.bench.speed.kernels import Shape, lines, measure, shape_of, shapes
+from rankbench.bench.speed.kernels import AttentionShape, lines, measure, shape_of, shapes
 from rankbench.kernels.dispatch import OPERATIONS
 from support.cache import own_cache
 from support.tables import click_table
 
 CPU = torch.device("cpu")
-SMALL = Shape("small", (5, 1, 9), 2, 4)
+SMALL = AttentionShape("small", (5, 1, 9), 2, 4)
 AVAILABLE = [one.name for one in OPERATIONS["hstu_attention"] if one.automatic and one.refusal(CPU, torch.float32) is None]
 
 
@@ -76,7 +76,7 @@ def test_a_data_set_gives_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest
 def test_the_command_keeps_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(kernels, "shapes", lambda device: [SMALL])
-    monkeypatch.setattr(kernels, "shape_of", lambda dataset, roots: Shape(f"{dataset} batch", (3, 2), 1, 4))
+    monkeypatch.setattr(kernels, "shape_of", lambda dataset, roots: AttentionShape(f"{dataset} batch", (3, 2), 1, 4))
     assert cli.main(["speed", "kernels", "--rounds", "1", "--device", "cpu", "--dataset", "ml-100k,a.yaml"]) == 0
     shown = capsys.readouterr().out
     record = json.loads((tmp_path / "results/local/kernels-cpu-fp32-1.json").read_text())
@@ -86,7 +86,7 @@ def test_the_command_keeps_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_ended_early_keeps_the_shapes_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(dataset: str, roots: object) -> Shape:
+    def refused(dataset: str, roots: object) -> AttentionShape:
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
@@ -98,6 +98,6 @@ def test_what_is_ended_early_keeps_the_shapes_before(tmp_path: Path, monkeypatch
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    make = lambda name, seconds: kernels.Measured("s", name, 10, 10, 1e9, seconds, [1e9, 1e9, 1e9], 1.0, None)  # noqa: E731
+    make = lambda name, seconds: kernels.AttentionTime("s", name, 10, 10, 1e9, seconds, [1e9, 1e9, 1e9], 1.0, None)  # noqa: E731
     table = lines([make("fast", [1.0, 2.0, 4.0]), make("slow", [3.0, 6.0, 12.0])])
     assert "| 3.00 |" in table[3] and "| 1 |" in table[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench import cli
-from rankbench.bench.speed.train import Speed, lines
+from rankbench.bench.speed.train import ModelSpeed, lines
 from support.cache import own_cache
 from support.tables import click_table
 
@@ -40,8 +40,8 @@ def test_models_without_gradients_are_refused(tmp_path: Path, capsys: pytest.Cap
 
 def test_ratios_are_taken_round_by_round() -> None:
     speeds = [
-        Speed("m", "chosen", {}, [2.0, 8.0, 30.0], [4.0, 4.0, 4.0]),
-        Speed("m", "torch", {}, [1.0, 2.0, 10.0], [2.0, 2.0, 2.0]),
+        ModelSpeed("m", "chosen", {}, [2.0, 8.0, 30.0], [4.0, 4.0, 4.0]),
+        ModelSpeed("m", "torch", {}, [1.0, 2.0, 10.0], [2.0, 2.0, 2.0]),
     ]
     fast, plain = lines(speeds)[2:]
     assert "| 3.00 [2.00, 4.00] | 2.00 [2.00, 2.00] |" in fast and plain.endswith("|  |  |")

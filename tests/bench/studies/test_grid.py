@@ -82,7 +82,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[Cell]]:
     return asked
 
 
-def run(tmp_path: Path, asked: Study, seeds: int = 2) -> grid.Finding:
+def run(tmp_path: Path, asked: Study, seeds: int = 2) -> grid.StudyResult:
     roots = DataRoots(root=None, cache=tmp_path / "cache")
     settings = Settings(data={"dataset": str(click_table(tmp_path))})
     return grid.run(asked, Scope(("din",)), settings, seeds, schedule.Options(Store(tmp_path / "results"), roots))

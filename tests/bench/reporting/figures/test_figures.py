@@ -18,7 +18,7 @@ from rankbench.bench.analysis.details import Details, details
 from rankbench.bench.analysis.leaderboard import Board
 from rankbench.bench.evaluation import ranks
 from rankbench.bench.evaluation.reliability import Reliability
-from rankbench.bench.records.schema import Point
+from rankbench.bench.records.schema import CurvePoint
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.reporting import figures
@@ -61,7 +61,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 identity = dataclasses.replace(made.identity, config_hash="ab" * 6)
                 made = dataclasses.replace(made, identity=identity, changed=LONG)
             curve = tuple(
-                Point(epoch, 0.6, 0.5 + skill * epoch / 20, 0.5 + skill * epoch / 20, 0.6, epoch * seconds) for epoch in (1, 2, 3)
+                CurvePoint(epoch, 0.6, 0.5 + skill * epoch / 20, 0.5 + skill * epoch / 20, 0.6, epoch * seconds)
+                for epoch in (1, 2, 3)
             )
             store.write(dataclasses.replace(made, cost=cost, curve=curve), frame)
     return store
@@ -113,7 +114,7 @@ def test_every_name_is_readable(board: Board, draw: Callable[[Board], Figure]) -
 
 
 @pytest.mark.parametrize("paid", [cost.FLOPS, cost.PARAMETERS], ids=lambda paid: paid.name)
-def test_floors_are_a_line_where_they_cost_nothing(board: Board, paid: cost.Cost) -> None:
+def test_floors_are_a_line_where_they_cost_nothing(board: Board, paid: cost.CostAxis) -> None:
     joined = _check_texts(cost.against(board, paid))
     learnt = {row.label for row in board.rows if row.family != "floor"}
     assert {row.label for row in paid.drawn(board)} == learnt <= set(joined)
@@ -161,7 +162,7 @@ def test_the_front_is_what_no_row_beats_in_both(board: Board) -> None:
 
 
 def test_learning_shows_every_seed_and_the_median_bold(board: Board) -> None:
-    curves = {"din": tuple((Point(1, 1, 0, y / 2, 1, 5.0), Point(2, 1, 0, y, 1, 9.0)) for y in (0.8, 0.6, 0.7))}
+    curves = {"din": tuple((CurvePoint(1, 1, 0, y / 2, 1, 5.0), CurvePoint(2, 1, 0, y, 1, 9.0)) for y in (0.8, 0.6, 0.7))}
     for by, ends in (("epoch", (1, 2)), ("seconds", (5.0, 9.0))):
         figure = learning(board, curves, by)
         _check_texts(figure)

@@ -15,7 +15,7 @@ from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import Finding, Scope
+from rankbench.bench.studies.grid import Scope, StudyResult
 from rankbench.bench.studies.questions.identity import STUDY
 from support.records import predictions, record
 
@@ -23,7 +23,7 @@ MODELS = ("hstu", "llama", "din")
 
 
 @pytest.fixture(scope="module")
-def finding(tmp_path_factory: pytest.TempPathFactory) -> Finding:
+def finding(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     """The id helps users that training knows and hurts the others; without it HSTU is ahead of DIN, with it behind."""
     store, points = Store(tmp_path_factory.mktemp("runs")), STUDY.grid(Scope(MODELS))
     skill = {("hstu", "none"): 1.0, ("hstu", "embedding"): 0.6, ("llama", "none"): 0.4, ("llama", "embedding"): 0.3}
@@ -45,7 +45,7 @@ def finding(tmp_path_factory: pytest.TempPathFactory) -> Finding:
 
 
 @pytest.fixture(scope="module")
-def said(finding: Finding) -> tuple[Statement, ...]:
+def said(finding: StudyResult) -> tuple[Statement, ...]:
     return tuple(STUDY.statements(finding))
 
 
@@ -89,7 +89,7 @@ def test_slices_show_whom_it_helps(said: tuple[Statement, ...]) -> None:
     assert said[-1] == Remark("ids")
 
 
-def test_figures_show_models_and_slices_of_both_headlines(finding: Finding, tmp_path: Path) -> None:
+def test_figures_show_models_and_slices_of_both_headlines(finding: StudyResult, tmp_path: Path) -> None:
     figures = STUDY.figures(finding)
     assert list(figures) == ["models-request_gauc", "slices-request_gauc", "models-auc", "slices-auc"]
     left, right = figures["models-auc"].axes

@@ -21,14 +21,14 @@ from rankbench.bench.registry import MODELS
 from rankbench.bench.reporting.figures import save
 from rankbench.bench.runs.cell import plan
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import Finding, Point, Scope, Size
+from rankbench.bench.studies.grid import Point, Scope, Size, StudyResult
 from rankbench.bench.studies.questions.scaling import STUDY, training_examples, training_flops, trend
 from support.records import predictions, record
 
 SIZES = (1_000, 4_000, 16_000, 64_000, 256_000, 1_024_000)
 
 
-def finding(folder: Path, models: dict[str, tuple[list[float], float]], grows: str = "width", users: int = 80) -> Finding:
+def finding(folder: Path, models: dict[str, tuple[list[float], float]], grows: str = "width", users: int = 80) -> StudyResult:
     """Made-up runs, two seeds a size: model -> skill by size, FLOPs of an example of the smallest size."""
     store, groups, points = Store(folder), {}, []
     for model, (skills, flops) in models.items():
@@ -63,7 +63,7 @@ GROWING = [0.4, 0.7, 1.0, 1.3, 1.6, 1.9]
 
 
 @pytest.fixture(scope="module")
-def growing(tmp_path_factory: pytest.TempPathFactory) -> Finding:
+def growing(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     folder = tmp_path_factory.mktemp("growing")
     return finding(folder, {"hstu": (GROWING, 1e4), "din": ([1.0, 1.001, 0.999, 1.0, 1.001, 0.999], 1.1e4)})
 
@@ -102,11 +102,11 @@ def test_a_model_with_nothing_to_grow_is_refused() -> None:
         STUDY.grid(Scope(("lr",)))
 
 
-def said(finding: Finding) -> tuple[Statement, ...]:
+def said(finding: StudyResult) -> tuple[Statement, ...]:
     return tuple(STUDY.statements(finding))
 
 
-def test_a_trend_in_the_scores_is_said_and_none_where_there_is_none(growing: Finding) -> None:
+def test_a_trend_in_the_scores_is_said_and_none_where_there_is_none(growing: StudyResult) -> None:
     hstu, din = of_kind(said(growing), Trend)
     assert (hstu.series, hstu.axis, hstu.first, hstu.last) == ("hstu width", "parameters without embeddings", 1000, 1_024_000)
     assert hstu.outcome != "no scaling shown" and hstu.slope is not None and hstu.slope.high < 0 and hstu.held_out is not None
@@ -117,7 +117,7 @@ def test_a_trend_in_the_scores_is_said_and_none_where_there_is_none(growing: Fin
     assert said(growing)[-1] == Remark("training flops")
 
 
-def test_at_equal_flops_the_dearest_pair_is_compared(growing: Finding) -> None:
+def test_at_equal_flops_the_dearest_pair_is_compared(growing: StudyResult) -> None:
     found = of_kind(said(growing), AtEqualFlops)
     assert [one.metric for one in found] == ["request_gauc", "auc"]
     for one in found:
@@ -155,13 +155,13 @@ def test_few_users_allow_no_word(tmp_path: Path) -> None:
     assert said(finding(tmp_path, {"hstu": (GROWING, 1e4)}, users=8)) == (FewUsers(10),)
 
 
-def test_costs_of_training(growing: Finding) -> None:
+def test_costs_of_training(growing: StudyResult) -> None:
     one = growing.measurements[0]
     assert training_examples(one) == pytest.approx(20_000 * (3.5 + len("hstu")))
     assert training_flops(one) == pytest.approx(3 * 1e4 * training_examples(one))
 
 
-def test_figures_show_every_series_and_come_out_the_same(growing: Finding, tmp_path: Path) -> None:
+def test_figures_show_every_series_and_come_out_the_same(growing: StudyResult, tmp_path: Path) -> None:
     figures = STUDY.figures(growing)
     assert [*figures] == [f"{loss}-by-{axis}" for loss in ("logloss", "request_gauc") for axis in ("size", "flops", "seconds")]
     for name, figure in figures.items():
