@@ -52,10 +52,11 @@ test-processors: install  ## the tests TESTS=... with the arithmetic of each pro
 test-all: install  ## also the slow ones and those that fetch published data
 	$(TEST) -m 'not peers'
 
-lint: install  ## style, format, types
+lint: install  ## style, format, types, who imports whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 
 results: install  ## tables and figures of everything under results/, of which records alone are committed
 	$(BIN)/rankbench redraw --results results

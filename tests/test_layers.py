@@ -1,4 +1,7 @@
-"""Who may import whom. Every import statement of the four folders is read, lazy ones and those for types included."""
+"""What import-linter (pyproject.toml) does not see: libraries of models, circles of modules, imports by a bare name, links.
+
+Every import statement of the four folders is read, lazy ones and those for types included.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("bench", "baselines", "generative", "kernels")
-
-ROOMS = (
-    *(
-        "errors",
-        "packages",
-        "yaml_text",
-        "typed",
-        "identity",
-        "contract",
-        "config",
-        "device",
-        "implementations",
-        "registry",
-        "data",
-        "evaluation",
-        "training",
-        "records",
-        "analysis",
-        "reporting",
-    ),
-    *("rows", "runs", "audit", "serving", "search", "studies", "speed", "peers", "doctor", "commands", "api", "cli"),
-)
-"""Of bench/, in the order of the data: a room imports from earlier rooms alone, so that there is no circle."""
 
 LIBRARIES = {
     "kernels": {"torch"},
@@ -81,12 +61,6 @@ def libraries(path: Path) -> set[str]:
     return found - sys.stdlib_module_names
 
 
-def room(target: str) -> str:
-    """`bench.data.splits` -> `data`; the version of the package itself counts as the first room."""
-    parts = target.split(".")
-    return parts[1].removesuffix(".py") if parts[0] == "bench" and len(parts) > 1 else ROOMS[0]
-
-
 def test_there_is_something_to_check() -> None:
     assert {path.parts[0] for path in FILES} == set(FOLDERS)
     assert inner(Path("bench/identity.py")) == set()
@@ -114,18 +88,6 @@ def test_folders_import_only_what_lies_below(folder: str, allowed: tuple[str, ..
     for path in (path for path in FILES if path.parts[0] == folder):
         wrong = {target for target in inner(path) if not any(f"{target}.".startswith(f"{one}.") for one in allowed)}
         assert not wrong, path
-
-
-def test_rooms_of_bench_import_earlier_rooms_alone() -> None:
-    for path in (path for path in FILES if path.parts[0] == "bench" and path != Path("bench/__init__.py")):
-        own = path.parts[1].removesuffix(".py")
-        assert own in ROOMS, f"{path}: give the new room its place in ROOMS"
-        later = {
-            target
-            for target in inner(path)
-            if target.startswith("bench.") and room(target) != own and ROOMS.index(room(target)) > ROOMS.index(own)
-        }
-        assert not later, path
 
 
 def test_modules_import_each_other_in_no_circle() -> None:
