@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import math
@@ -23,7 +24,7 @@ from ..evaluation import ranks
 from ..evaluation.cards import shown
 from ..records.schema import RunRecord
 from ..records.sweeps import SweepRecord
-from . import board_files, figures, svg
+from . import board_files, figures
 from .figures import style
 from .figures.ranks import critical_difference
 from .results_folder import BoardFiles, Contents, StudyFiles, SweepFiles
@@ -37,10 +38,30 @@ LONGEST_TABLE = 60
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture in the page."""
+    """A picture in the page: an image, in which nothing acts, whatever its file holds."""
 
     caption: str
-    markup: Markup
+    label: str
+    """What it shows, for those who cannot see it."""
+    source: str
+    """A data URI."""
+    width: float
+    height: float
+    """Of the drawing; their ratio keeps its place free until it is drawn."""
+
+    @classmethod
+    def of(cls, svg: str, caption: str, label: str) -> Figure:
+        """Of the text of an SVG file.
+
+        Raises:
+            ElementTree.ParseError: it is not XML.
+            ValueError: it does not say how large it is.
+        """
+        size = ElementTree.fromstring(svg).get("viewBox", "").split()
+        if len(size) != 4:
+            raise ValueError("it has no viewBox")
+        coded = base64.b64encode(svg.encode()).decode()
+        return cls(caption, label, f"data:image/svg+xml;base64,{coded}", float(size[2]), float(size[3]))
 
 
 @dataclass(frozen=True)
@@ -109,6 +130,7 @@ def to_html(contents: Contents, name: str) -> str:
     )
     templates.filters["key"] = _key
     templates.filters["prose"] = _prose
+    script = (TEMPLATES / "report.js").read_text()
     return templates.get_template("report.html").render(
         name=name,
         boards=[_board(files, name) for files in contents.boards],
@@ -119,8 +141,14 @@ def to_html(contents: Contents, name: str) -> str:
         intervals=board_files.INTERVALS.replace("`", ""),
         legend=board_files.LEGEND.removeprefix(board_files.INTERVALS).replace("`", "").strip(),
         style=Markup((TEMPLATES / "report.css").read_text()),
-        script=Markup((TEMPLATES / "report.js").read_text()),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{_digest(script)}'",
     )
+
+
+def _digest(script: str) -> str:
+    """By which a Content-Security-Policy knows the page's own script: no other one runs."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _ranks(contents: Contents) -> tuple[str, Figure | None]:
@@ -135,7 +163,7 @@ def _ranks(contents: Contents) -> tuple[str, Figure | None]:
         f"p = {ranking.p_value:.2g}. Two mean ranks differ at 5% if they lie {ranking.critical_difference:.2f} apart (Nemenyi)."
     )
     caption = "Mean ranks over data sets"
-    return said, Figure(caption, Markup(svg.inline(style.as_svg(critical_difference(ranking)), "ranks-", caption)))
+    return said, Figure.of(style.as_svg(critical_difference(ranking)), caption, caption)
 
 
 def _key(cell: board_files.TableCell) -> str:
@@ -173,7 +201,7 @@ def _board(files: BoardFiles, root: str) -> BoardView:
         ),
         slices=tuple((shown(metric), board_files.parts(board, metric)) for metric in board.headlines),
         labels=board_files.labels(board),
-        figures=_figures(files.figures, anchor, files.place),
+        figures=_figures(files.figures, files.place),
         machines=_counted(files.records, _machine),
         commits=_counted(files.records, _commit),
         kernels=_kernels(files.records),
@@ -191,7 +219,7 @@ def _study(files: StudyFiles) -> StudyView:
         title=record.title,
         question=record.question,
         statements=tuple(map(sentence, record.statements)),
-        figures=_figures(files.figures, anchor, record.title),
+        figures=_figures(files.figures, record.title),
         table=_markdown_tables(files.table),
         sheets=(),
         commands=(record.command,),
@@ -209,7 +237,7 @@ def _sweep(files: SweepFiles) -> StudyView:
         title=title,
         question="Which settings are best by validation, and which of them matter?",
         statements=tuple(f"{name}: {len(rows) - 1:,} rows." for name, rows in found.items() if rows),
-        figures=_figures(files.figures, anchor, title),
+        figures=_figures(files.figures, title),
         table=Markup(""),
         sheets=(*_trials(files), *((name, rows) for name, rows in found.items() if 1 < len(rows) <= LONGEST_TABLE)),
         commands=(),
@@ -258,22 +286,19 @@ def _anchor(*parts: str) -> str:
     return "-".join("".join(letter if letter.isalnum() else "-" for letter in part) for part in parts if part)
 
 
-def _figures(paths: Iterable[Path], anchor: str, what: str) -> tuple[Figure, ...]:
+def _figures(paths: Iterable[Path], what: str) -> tuple[Figure, ...]:
     """Known figures in their order, then others by name."""
     order = list(figures.CAPTIONS)
     ordered = sorted(paths, key=lambda path: (order.index(path.stem) if path.stem in order else len(order), path.stem))
-    return tuple(_figure(path, anchor, what) for path in ordered)
+    return tuple(_figure(path, what) for path in ordered)
 
 
-def _figure(path: Path, anchor: str, what: str) -> Figure:
+def _figure(path: Path, what: str) -> Figure:
     caption = figures.CAPTIONS.get(path.stem, path.stem.replace("-", " ").capitalize())
     try:
-        # Short, because every letter of every text in a figure refers to an id.
-        prefix = f"f{hashlib.sha256(f'{anchor}-{path.stem}'.encode()).hexdigest()[:6]}-"
-        markup = svg.inline(path.read_text(encoding="utf-8"), prefix, f"{what}: {caption}")
-    except (OSError, UnicodeDecodeError, ElementTree.ParseError) as error:
+        return Figure.of(path.read_text(encoding="utf-8"), caption, f"{what}: {caption}")
+    except (OSError, ValueError, ElementTree.ParseError) as error:
         raise UserError(f"figure {path} cannot be read ({error}); make it again") from None
-    return Figure(caption, Markup(markup))
 
 
 def _counted(records: Iterable[RunRecord], describe: Callable[[RunRecord], str]) -> tuple[str, ...]:
