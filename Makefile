@@ -62,7 +62,9 @@ results: install  ## tables and figures of everything under results/, of which r
 	$(BIN)/rankbench redraw --results results
 
 docs: install  ## pages that are generated from the code and the committed boards
-	$(BIN)/rankbench ls models --markdown > docs/models.md.new && mv docs/models.md.new docs/models.md
+	for page in models:models settings:settings commands:cli; do \
+		$(BIN)/rankbench ls $${page%:*} --markdown > docs/new.md && mv docs/new.md docs/$${page#*:}.md || exit 1; \
+	done
 	$(BIN)/rankbench report --results results --markdown --out LEADERBOARD.md
 
 format: install  ## mend style and format

@@ -11,27 +11,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__  # pyright: ignore[reportMissingImports]  (the folder above is a package only through src/rankbench)
+from .commands import COMMANDS
 from .commands.parser import Parser
 from .errors import UserError
-
-COMMANDS = {
-    "doctor": "say what this machine offers and what it lacks",
-    "ls": "list models, data sets, metrics, studies and kernels",
-    "data": "fetch a data set, or say what is in it",
-    "run": "train, test and compare models",
-    "sweep": "search the best settings of models, with equal budgets",
-    "study": "ask one question of many runs: heads, negatives, sizes and more",
-    "score": "compute metrics again from stored scores",
-    "predict": "score candidates for a user with trained weights",
-    "board": "make leaderboards and figures from stored runs",
-    "redraw": "make all boards, studies and searches of a results folder again",
-    "report": "write one HTML page of all boards, studies and sweeps",
-    "check": "say whether a folder of runs can stand beside ours",
-    "audit": "measure how often intervals hold what they promise",
-    "speed": "measure the speed of kernels, layers and training",
-    "peers": "measure our models beside those of other projects",
-}
-"""Name, which is that of a file in commands/, and summary."""
 
 EXAMPLES = ("rankbench doctor", "rankbench run", "rankbench run --models din,hstu --dataset my.yaml --seeds 5", "rankbench board")
 

@@ -1,1 +1,20 @@
 """What the subcommands do, one module each: `run(args) -> exit code`, imported when called."""
+
+COMMANDS = {
+    "doctor": "say what this machine offers and what it lacks",
+    "ls": "list models, data sets, metrics, studies and kernels",
+    "data": "fetch a data set, or say what is in it",
+    "run": "train, test and compare models",
+    "sweep": "search the best settings of models, with equal budgets",
+    "study": "ask one question of many runs: heads, negatives, sizes and more",
+    "score": "compute metrics again from stored scores",
+    "predict": "score candidates for a user with trained weights",
+    "board": "make leaderboards and figures from stored runs",
+    "redraw": "make all boards, studies and searches of a results folder again",
+    "report": "write one HTML page of all boards, studies and sweeps",
+    "check": "say whether a folder of runs can stand beside ours",
+    "audit": "measure how often intervals hold what they promise",
+    "speed": "measure the speed of kernels, layers and training",
+    "peers": "measure our models beside those of other projects",
+}
+"""Name, which is that of a file here, and summary."""

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from .. import registry
+from ..config import DataConfig, TrainConfig
 from ..data.sources import DATASETS
 from ..evaluation.cards import METRICS
 from ..studies.catalog import STUDIES
+from . import COMMANDS
 from .options import add_device
 from .parser import Parser
 
-HELP = "List models, data sets, metrics and studies; or, of one kind, only those. Kernels are shown when they are asked for."
+HELP = """\
+List models, data sets, metrics, studies, settings and commands; or, of one kind, only those. Kernels are shown when they are
+asked for."""
 
 EXAMPLES = ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown", "rankbench ls kernels")
+
+PAGES = {"models": "models.md", "settings": "settings.md", "commands": "cli.md"}
+"""Kinds that have a page in docs/, made of what they list."""
 
 
 def add(parser: Parser) -> None:
@@ -23,22 +31,20 @@ def add(parser: Parser) -> None:
         "datasets": "data sets, their splits and licences",
         "metrics": "metrics and what they mean",
         "studies": "the questions of `rankbench study`",
+        "settings": "settings of data and of training, with their defaults",
+        "commands": "commands and their options",
         "kernels": "implementations of each operation, and which are chosen on a device",
     }.items():
         kind = kinds.add_parser(name, help=shown, description=f"List {shown}.")
-        if name == "models":
-            kind.add_argument(
-                "--markdown", action="store_true", help="add papers, settings and differences from them, as docs/models.md has it"
-            )
+        if name in PAGES:
+            kind.add_argument("--markdown", action="store_true", help=f"print docs/{PAGES[name]}, which says more")
         if name == "kernels":
             add_device(kind)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.kind == "models" and args.markdown:
-        from ..reporting.model_cards import markdown
-
-        print(markdown(), end="")
+    if args.kind in PAGES and args.markdown:
+        print(_page(args.kind), end="")
         return 0
     kinds = [args.kind] if args.kind else list(TABLES)
     for kind in kinds:
@@ -49,6 +55,20 @@ def run(args: argparse.Namespace) -> int:
         for row in rows:
             print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
     return 0
+
+
+def _page(kind: str) -> str:
+    if kind == "models":
+        from ..reporting.model_cards import markdown
+
+        return markdown()
+    if kind == "settings":
+        from ..reporting.config_fields import settings_page
+
+        return settings_page()
+    from .reference import commands_page
+
+    return commands_page()
 
 
 def _models() -> list[tuple[str, ...]]:
@@ -82,4 +102,23 @@ def _kernels(device: str) -> list[tuple[str, ...]]:
     return rows
 
 
-TABLES = {"models": _models, "datasets": _datasets, "metrics": _metrics, "studies": _studies}
+def _settings() -> list[tuple[str, ...]]:
+    return [
+        (f"{section}.{field.name}", "null" if field.default is None else str(field.default))
+        for section, config in (("data", DataConfig), ("train", TrainConfig))
+        for field in dataclasses.fields(config)
+    ]
+
+
+def _commands() -> list[tuple[str, ...]]:
+    return list(COMMANDS.items())
+
+
+TABLES = {
+    "models": _models,
+    "datasets": _datasets,
+    "metrics": _metrics,
+    "studies": _studies,
+    "settings": _settings,
+    "commands": _commands,
+}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import textwrap
-import typing
-from typing import Any, Literal
 
 from .. import registry
 from ..contract import BATCH_SETTINGS, BATCHES, SHARED_SPACE, Choice, DataSpec, Field, ModelInfo, Range
 from ..data.segments import longest_segment
 from ..evaluation.evaluator import parameter_counts
+from . import config_fields
 
 USERS = ITEMS = 10_000
 HISTORY = 50
@@ -81,12 +77,11 @@ def _section(card: ModelInfo) -> list[str]:
         lines += ["", "Differs from the paper or its authors' code:", "", *(f"- {point}" for point in card.differs)]
     settings = dataclasses.fields(card.config)
     if settings:
-        texts = _field_texts(card.config)
-        hints = typing.get_type_hints(card.config)
+        texts, values = config_fields.texts(card.config), config_fields.values(card.config)
         lines += ["", "| setting | default | values | searched | what it does |", "|---|---|---|---|---|"]
         for field in settings:
             searched = _range(card.space[field.name]) if field.name in card.space else ""
-            cells = (f"`{field.name}`", f"`{field.default}`", _values(hints[field.name]), searched, texts.get(field.name, ""))
+            cells = (f"`{field.name}`", f"`{field.default}`", values[field.name], searched, texts.get(field.name, ""))
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return [*lines, ""]
 
@@ -95,22 +90,3 @@ def _range(values: Range) -> str:
     if isinstance(values, Choice):
         return ", ".join("-".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values.values)
     return f"{values.low} to {values.high}" + (" (log)" if getattr(values, "log", False) else "")
-
-
-def _values(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return ", ".join(map(str, typing.get_args(hint)))
-    return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint)
-
-
-def _field_texts(config: type) -> dict[str, str]:
-    """The docstring below each field, of the class and those it inherits from; the nearest one counts."""
-    found: dict[str, str] = {}
-    for one in reversed(config.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for statement, after in zip(body.body, [*body.body[1:], None], strict=True):
-            described = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and described:
-                found[statement.target.id] = " ".join(str(after.value.value).split())  # type: ignore[union-attr]
-    return found
