@@ -1,4 +1,4 @@
-"""`rankbench ls`: models, data sets, metrics, studies and kernels. All but the last need no library and are shown at once."""
+"""`rankbench ls`: models, data sets, metrics, studies, settings, commands, kernels; what needs no library is shown at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 
 from .. import registry
-from ..config import DataConfig, TrainConfig
 from ..data.sources import DATASETS
 from ..evaluation.cards import METRICS
 from ..studies.catalog import STUDIES
@@ -15,7 +14,7 @@ from .options import add_device
 from .parser import Parser
 
 HELP = """\
-List models, data sets, metrics, studies, settings and commands; or, of one kind, only those. Kernels are shown when they are
+List models, data sets, metrics, studies and commands; or, of one kind, only those. Settings and kernels are shown when they are
 asked for."""
 
 EXAMPLES = ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown", "rankbench ls kernels")
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.kind in PAGES and args.markdown:
         print(_page(args.kind), end="")
         return 0
-    kinds = [args.kind] if args.kind else list(TABLES)
+    kinds = [args.kind] if args.kind else [kind for kind in TABLES if kind != "settings"]
     for kind in kinds:
         if len(kinds) > 1:
             print(f"{kind}:")
@@ -103,6 +102,8 @@ def _kernels(device: str) -> list[tuple[str, ...]]:
 
 
 def _settings() -> list[tuple[str, ...]]:
+    from ..config import DataConfig, TrainConfig
+
     return [
         (f"{section}.{field.name}", "null" if field.default is None else str(field.default))
         for section, config in (("data", DataConfig), ("train", TrainConfig))

@@ -153,6 +153,7 @@ def test_saved_weights_give_the_same_scores(
     assert torch.equal(fresh.eval()(batch), model(batch))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "config"), CASES)
 def test_the_seed_decides_everything(name: str, config: dict[str, Any], make_spec: MakeSpec, make_batch: MakeBatch) -> None:
     spec = make_spec()

@@ -75,6 +75,7 @@ def test_the_effort_is_the_same(card: ModelInfo) -> None:
         assert {name: card.space.get(name) for name in SHARED_SPACE} == dict(SHARED_SPACE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("card", [card for card in SEARCHED if card.fit == "gradient"], ids=lambda card: card.name)
 def test_corners_of_the_space_score_a_batch(card: ModelInfo, data: RankingData) -> None:
     """The smallest and the largest of everything, and a few draws between them, give finite logits and gradients."""

@@ -29,6 +29,7 @@ def with_own_time(plan: AttentionPlan, seed: int = 0) -> AttentionPlan:
     return dataclasses.replace(plan, own_time=plan.query_time - gap, cache={})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
 @pytest.mark.parametrize("biases", ["time", "both", "of heads", "position"])

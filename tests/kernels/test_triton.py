@@ -19,7 +19,7 @@ from rankbench.kernels.time_buckets import GAP_BUCKETS, borders
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 REASON = None if importlib.util.find_spec("triton") else "triton is not installed"
-pytestmark = pytest.mark.skipif(REASON is not None, reason=f"{REASON}: make triton installs it")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(REASON is not None, reason=f"{REASON}: make triton installs it")]
 
 
 def plan_of(lengths: list[int], window: int, seed: int = 0, two_way: bool = False) -> AttentionPlan:

@@ -126,6 +126,7 @@ def test_validation_judges_the_average(data: RankingData, tmp_path: Path) -> Non
 SWITCHES = {"linear": {"lr_decay": "linear"}, "average": {"ema": 0.9}, "both": {"lr_decay": "cosine", "ema": 0.9}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("name", ["dnn", "hstu"])
 def test_resuming_equals_never_stopping(name: str, switch: str, data: RankingData, tmp_path: Path) -> None:

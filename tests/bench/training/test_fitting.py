@@ -101,6 +101,7 @@ def test_half_an_epoch_is_trained_again_as_half_an_epoch(data: RankingData, tmp_
     assert state.steps == steps + round(steps / 2) and state.epoch == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dnn", "hstu"])
 @pytest.mark.parametrize("second", [False, True], ids=["first training", "second training"])
 def test_resuming_equals_never_stopping(name: str, second: bool, data: RankingData, tmp_path: Path) -> None:
