@@ -1,0 +1,27 @@
+"""Every page links to what is here: files, and headings of pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rankbench.bench.reporting.leaderboard_page import anchor
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [page for folder in (ROOT, ROOT / "docs", ROOT / "results") for page in sorted(folder.glob("*.md"))]
+
+
+def headings(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return {anchor(line) for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for place, _, heading in re.findall(r"\]\(((?!https?:|mailto:)[^)#\s]*)(#?)([^)\s]*)\)", page.read_text()):
+        target = page.parent / place if place else page
+        assert target.exists(), f"{page.name} links to {place}, which is not here"
+        if heading:
+            assert heading in headings(target), f"{page.name} links to {place}#{heading}, which has no such heading"
