@@ -26,7 +26,7 @@ pytestmark = pytest.mark.results
 ROOT = Path(__file__).resolve().parents[1]
 STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
 BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
-CONTENTS = ROOT / "results" / "results_folder.txt"
+CONTENTS = ROOT / "results" / "contents.txt"
 STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
 
 
