@@ -24,6 +24,7 @@ from .analysis.statements import Pair
 from .commands.roots import data_roots
 from .config import Settings
 from .data.sources import DATASETS, name_of
+from .data.sources.schema import DataRoots
 from .errors import UserError
 from .records.schema import RunRecord
 from .records.store import Store
@@ -64,8 +65,7 @@ def run(
     """
     asked = Settings(data={"dataset": str(dataset)}).changed(list(settings), tuple(registry.MODELS))
     cells = plan(registry.select(",".join(models)), asked, seeds)
-    roots = data_roots(None if data_root is None else Path(data_root))
-    return run_all(cells, Options(Store(Path(results)), roots, device=device, jobs=jobs, quiet=True))
+    return run_all(cells, Options(Store(Path(results)), _roots(data_root), device=device, jobs=jobs, quiet=True))
 
 
 def load_runs(results: str | Path = LOCAL) -> list[RunRecord]:
@@ -137,6 +137,10 @@ def compare(
     return found.pairs(metric, [(one, other)], "post hoc")[0]
 
 
+def _roots(data_root: str | Path | None) -> DataRoots:
+    return data_roots(None if data_root is None else Path(data_root))
+
+
 def _group(results: str | Path, dataset: str | Path, split: str | None, variant: str, data_root: str | Path | None) -> View:
     """The runs of one board, with their test rows."""
     name = name_of(str(dataset))
@@ -146,6 +150,5 @@ def _group(results: str | Path, dataset: str | Path, split: str | None, variant:
         held = ", ".join(group.place for group in View.of(store).groups()) or "no run at all"
         why = "several boards match" if found else "no run matches"
         raise UserError(f"{why} in {store.root}, which holds {held}; name data set, split and variant")
-    roots = data_roots(None if data_root is None else Path(data_root))
-    rows.restore(found[0], roots, None if str(dataset) in DATASETS else str(dataset))
+    rows.restore(found[0], _roots(data_root), None if str(dataset) in DATASETS else str(dataset))
     return found[0]

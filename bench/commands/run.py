@@ -10,6 +10,7 @@ from .board import publish
 from .options import add_grid, add_models
 from .parser import Parser
 from .roots import data_roots
+from .running import run_options
 from .settings import settings_or_tuned
 
 HELP = """\
@@ -36,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
     roots = data_roots(args.data_root)
     asked = settings_or_tuned(args, models, roots)
-    from .. import implementations
     from ..records.store import Store
     from ..records.view import View
     from ..runs import schedule
@@ -45,20 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store(args.results)
     with assembled(args.device) as (team, device):
-        records = schedule.run_all(
-            plan(models, asked, args.seeds),
-            schedule.Options(
-                store,
-                roots,
-                device=str(device),
-                resume=args.resume,
-                quiet=args.quiet,
-                jobs=args.jobs,
-                threads=args.threads,
-                kernels=implementations.parse(args.kernel),
-                team=team,
-            ),
-        )
+        records = schedule.run_all(plan(models, asked, args.seeds), run_options(args, store, roots, str(device), team=team))
     if not team.leads:
         return 0
     failed = [record for record in records if record.status == "failed"]

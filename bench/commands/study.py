@@ -13,6 +13,7 @@ from ..studies import catalog
 from .options import add_grid
 from .parser import Parser
 from .roots import data_roots
+from .running import run_options
 from .settings import settings_or_tuned
 
 if TYPE_CHECKING:
@@ -83,22 +84,10 @@ def answer(args: argparse.Namespace, train: bool = True) -> StudyReport:
     models = registry.select(args.models) if args.models else study.models[args.size]
     roots = data_roots(args.data_root)
     chosen = settings_or_tuned(args, models, roots)
-    from .. import implementations
     from ..records.store import Store
-    from ..runs.schedule import Options
     from ..studies import grid, output
 
-    options = Options(
-        Store(args.results).of_study(study.name),
-        roots,
-        device=args.device,
-        resume=args.resume,
-        quiet=args.quiet,
-        jobs=args.jobs,
-        threads=args.threads,
-        kernels=implementations.parse(args.kernel),
-        train=train,
-    )
+    options = run_options(args, Store(args.results).of_study(study.name), roots, args.device, train=train)
     scope = grid.Scope(models, args.size, series=tuple(args.series))
     return output.StudyReport.of(study, scope, grid.run(study, scope, chosen, args.seeds, options), command(args))
 

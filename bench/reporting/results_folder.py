@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..analysis import study
 from ..analysis.leaderboard import Board
+from ..analysis.statements import MissingFamily, of_kind
 from ..analysis.study import StudyRecord
 from ..errors import UserError
 from ..records import sweeps
@@ -36,6 +37,11 @@ class BoardFiles:
     figures: tuple[Path, ...]
     place: str
     """Name of its folder."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether rows of both families are there to be compared."""
+        return not of_kind(self.board.statements, MissingFamily)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class SweepFiles:
 
 @dataclass(frozen=True)
 class Contents:
-    """Of a results folder and the stores below it, ordered by data set, split and store."""
+    """Of a results folder and the stores below it, ordered by data set, split and store; boards that answer their question first."""
 
     boards: tuple[BoardFiles, ...]
     studies: tuple[StudyFiles, ...]
@@ -78,7 +84,7 @@ def collect(root: Path) -> Contents:
     Raises:
         UserError: there is nothing to report, or a file is broken.
     """
-    boards = sorted(_found(root, "boards/*/board.json", _board), key=lambda at: (at.place, at.store))
+    boards = sorted(_found(root, "boards/*/board.json", _board), key=lambda at: (not at.answers, at.place, at.store))
     studies = sorted(
         _found(root, "studies/*/*/study.json", _study),
         key=lambda at: (at.record.study, at.record.dataset, at.record.split, at.store),

@@ -50,19 +50,16 @@ def intervals(board: Board) -> Figure:
             left.axvline(style.interval(board, floor).point, color=COLOURS["floor"], linestyle=":", linewidth=1, zorder=0.9)
         left.set_yticks(places, names)
         left.set_ylim(0, y)
-        right.tick_params(axis="y", left=False, labelleft=False)
+        style.beside(left, right, metric, "paired difference to the best row")
         for axes in (left, right):
-            axes.grid(axis="y", visible=False)
             axes.xaxis.set_major_locator(MaxNLocator(4))
-        left.set_xlabel(f"test {metric} (higher is better)")
-        right.set_xlabel("paired difference to the best row")
         others = [
             Line2D([], [], color="black", linewidth=2, alpha=0.45, label="95% interval over users and seeds"),
             Line2D([], [], color="black", linewidth=1.2, label="95% of differences, all pairs together"),
             Line2D([], [], color="black", marker="|", linestyle="", markersize=6, label="one seed"),
             Line2D([], [], color="black", marker="o", linestyle="", label="filled: may be the best"),
             Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle="", label="hollow: below the best"),
-            Line2D([], [], color="#DDDDDD", linewidth=6, label=f"equivalent: within ±{board.margin:g}"),
+            style.equivalent(board.margin),
             Line2D([], [], color=COLOURS["floor"], linestyle=":", linewidth=1, label="best floor"),
         ]
         style.legend(figure, board.rows, others if floor is not None else others[:-1], columns=3)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...evaluation.stats import Estimate, Verdict
-from . import COLOURS, MARKERS, STYLE
+from . import COLOURS, MARKERS, STYLE, style
 from .curves import Mark, figure
 
 NAME_WIDTH = 38
@@ -78,12 +78,9 @@ def ladder(
         right.axvline(0, color="black", linewidth=0.8, zorder=0.9)
         left.set_yticks([place for place, _ in ticks], [name for _, name in ticks], fontsize=8)
         left.set_ylim(y + 0.2, -0.2)
-        right.tick_params(axis="y", left=False, labelleft=False)
+        style.beside(left, right, metric, textwrap.fill(f"difference in {metric} {against}", 46))
         for axes in (left, right):
-            axes.grid(axis="y", visible=False)
             axes.locator_params(axis="x", nbins=6)
-        left.set_xlabel(f"test {metric} (higher is better)")
-        right.set_xlabel(textwrap.fill(f"difference in {metric} {against}", 46))
         drawn.legend(handles=[*_key(groups), *left.get_legend_handles_labels()[0]], loc="outside lower left", ncols=3)
         return drawn
 

@@ -56,14 +56,11 @@ def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
                 y += 1
         left.set_yticks([place for place, _ in ticks], [name for _, name in ticks], fontsize=7)
         left.set_ylim(y + 0.1, -0.1)
-        right.tick_params(axis="y", left=False, labelleft=False)
         right.axvspan(-board.margin, board.margin, color="#DDDDDD", zorder=0.5, linewidth=0)
         right.axvline(0, color="black", linewidth=0.8, zorder=0.9)
+        style.beside(left, right, shown(metric), "best generative minus classical")
         for axes in (left, right):
-            axes.grid(axis="y", visible=False)
             axes.xaxis.set_major_locator(MaxNLocator(5))
-        left.set_xlabel(f"test {shown(metric)} (higher is better)")
-        right.set_xlabel("best generative minus classical")
         handles = [
             Line2D([], [], color=COLOURS[row.family], marker=MARKERS[row.family], linestyle="", label=fill(row.label, 44))
             for row in rows
@@ -71,7 +68,7 @@ def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
         handles += [
             Line2D([], [], color="black", linewidth=2, alpha=0.45, label="95% over users and seeds"),
             Line2D([], [], color="black", marker="D", markerfacecolor="white", linestyle="", label="hollow: not settled"),
-            Line2D([], [], color="#DDDDDD", linewidth=6, label=f"equivalent: within ±{board.margin:g}"),
+            style.equivalent(board.margin),
         ]
         figure.legend(handles=handles, loc="outside lower left", ncols=2, columnspacing=1.2, handletextpad=0.4)
         return figure

@@ -118,6 +118,24 @@ def headline_limits(board: Board, rows: Sequence[Row]) -> tuple[float, float]:
     return quality_limits(spans)
 
 
+def beside(left: Axes, right: Axes, metric: str, difference: str) -> None:
+    """Levels of rows to the left and what sets them apart to the right: one name for each row, gridlines across alone.
+
+    Args:
+        difference: what the right-hand axis shows.
+    """
+    right.tick_params(axis="y", left=False, labelleft=False)
+    for axes in (left, right):
+        axes.grid(axis="y", visible=False)
+    left.set_xlabel(f"test {metric} (higher is better)")
+    right.set_xlabel(difference)
+
+
+def equivalent(margin: float) -> Line2D:
+    """The legend's word for the band of differences that do not matter; flat ends, which stay off the words beside it."""
+    return Line2D([], [], color="#DDDDDD", linewidth=6, solid_capstyle="butt", label=f"equivalent: within ±{margin:g}")
+
+
 def as_svg(figure: Figure) -> str:
     """What `save` writes as SVG."""
     text = io.StringIO()
