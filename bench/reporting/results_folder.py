@@ -71,7 +71,7 @@ class SweepFiles:
 
 @dataclass(frozen=True)
 class Contents:
-    """Of a results folder and the stores below it, by data set, split and store; boards that answer their question stand first."""
+    """Of a results folder and the stores below it, by data set, split and store; boards that answer their question come first."""
 
     boards: tuple[BoardFiles, ...]
     studies: tuple[StudyFiles, ...]
