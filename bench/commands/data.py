@@ -1,8 +1,9 @@
-"""`rankbench data`: fetch and convert a data set, or say what is in it."""
+"""`rankbench data`: fetch and convert a data set, say what is in it, or propose the description of a file."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import UserError
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
 
 
-HELP = "Fetch a data set and convert it, or say what is in it."
+HELP = "Fetch a data set and convert it, say what is in it, or propose the YAML file for a table of your own."
 
-EXAMPLES = ("rankbench data get ml-100k", "rankbench data describe kuairand-pure --data-root my/data")
+EXAMPLES = (
+    "rankbench data get ml-100k",
+    "rankbench data describe kuairand-pure --data-root my/data",
+    "rankbench data init ratings.csv movies.csv",
+)
 
 
 def add(parser: Parser) -> None:
@@ -31,9 +36,36 @@ def add(parser: Parser) -> None:
             "name", metavar="NAME", help="a name that `rankbench ls datasets` shows, or a YAML file for your own table"
         )
         add_roots(one)
+    init = verbs.add_parser(
+        "init",
+        help="look at files of your own and propose the YAML file that describes them",
+        description="Look at files of your own and propose the YAML file that describes them, guesses marked.",
+    )
+    init.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a table of events, and tables of its users or items")
+    init.add_argument("--to", type=Path, metavar="YAML", help="the file to write (default: beside the first, with its name)")
+    init.add_argument("--force", action="store_true", help="replace the file if it is there")
 
 
 def run(args: argparse.Namespace) -> int:
+    return _init(args) if args.action == "init" else _open(args)
+
+
+def _init(args: argparse.Namespace) -> int:
+    from ..data.proposal.text import propose, write_proposal
+
+    first: Path = args.files[0]
+    target = args.to or first.with_name(f"{first.name.split('.')[0] or 'data'}.yaml")
+    proposal = propose(args.files, target)
+    write_proposal(proposal, target, args.force)
+    for said in proposal.guessed:
+        print(f"guessed: {said}")
+    for said in proposal.open:
+        print(f"not guessed, fill it in: {said}")
+    print(f"written: {target}; look at every line, then: rankbench data describe {target}")
+    return 0
+
+
+def _open(args: argparse.Namespace) -> int:
     from ..data.dataset import open_dataset
     from ..data.description import describe
 

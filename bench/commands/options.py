@@ -25,7 +25,9 @@ def add_training(parser: Parser) -> None:
     """What every command has that trains models: on what, where and how."""
     parser.add_argument("--dataset", metavar="NAME", help="a registered name or a YAML file (default: ml-100k)")
     parser.add_argument(
-        "--split", metavar="NAME", help="global-time, per-user-time, leave-one-out or chrono-rank (default: the data set's own)"
+        "--split",
+        metavar="NAME",
+        help="global-time, per-user-time, leave-one-out, chrono-rank or declared (default: the data set's own)",
     )
     add_device(parser)
     add_threads(parser)

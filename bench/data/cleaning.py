@@ -20,11 +20,11 @@ from ..errors import UserError
 from .content import encoded, in_order
 from .sources.files import column_of
 from .sources.labels import parse_label, refuse_mostly_unread
-from .sources.schema import ALL_POSITIVE, Feature, Label, RawLog, Schema, SourceFile
+from .sources.schema import ALL_POSITIVE, HISTORY, ROLE_WORDS, Feature, Label, RawLog, Schema, SourceFile
 from .sources.values import as_numbers, as_text
 from .times import milliseconds, standard_offset_hours, zone_of
 
-_RESERVED = {"user", "item", "time", "label", "action", "request", "hour", "weekday", "since_last"}
+_RESERVED = {"user", "item", "time", "label", "action", "request", "role", "hour", "weekday", "since_last"}
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,14 @@ class CleaningReport:
     items_without_features: int
     unread_numbers: tuple[tuple[str, int], ...]
     """Number feature, and its values that are there, but not numbers: they count as missing. Other features are left out."""
+    left_out: int = 0
+    """Rows of behaviours that are not asked for, beside rows_read."""
 
     def counts(self) -> dict[str, int]:
-        """All numbers of the report, by name."""
+        """All numbers of the report, by name; left_out only where rows were."""
         values = {name: int(value) for name, value in vars(self).items() if isinstance(value, int)}
+        if not self.left_out:
+            del values["left_out"]
         return values | {f"unread_numbers.{name}": count for name, count in self.unread_numbers}
 
     def lines(self) -> list[str]:
@@ -71,6 +75,8 @@ class CleaningReport:
         dropped = ", ".join(f"{count:,} {fault}" for fault, count in faults.items() if count)
         order = "in order of time" if self.sorted_by_time else "not in order of time (sorted on conversion)"
         lines = [f"rows: {self.rows_read:,} read, {self.rows_kept:,} kept; dropped: {dropped or 'none'}", f"rows came {order}"]
+        if self.left_out:
+            lines.append(f"{self.left_out:,} more rows are of behaviours that are left out")
         for owner, absent in (("users", self.users_without_features), ("items", self.items_without_features)):
             if absent:
                 lines.append(f"{absent:,} {owner} are not in the table of {owner}: their features are missing")
@@ -86,9 +92,9 @@ class CleanLog:
 
     name: str
     events: pd.DataFrame
-    """Columns user, item, time (int64, ms since 1970), request (if the log has request ids), label (uint8), further labels
-    (uint8) as `label.<name>`, action, and the context features, in the order of content.py. Ids, actions and categories are
-    categorical with sorted values, numbers float32 with NaN."""
+    """Columns user, item, time (int64, ms since 1970), request (if the log has request ids), role (uint8, a code of ROLE_WORDS, if
+    any is declared), label (uint8), further labels (uint8) as `label.<name>`, action, and the context features, in the order of
+    content.py. Ids, actions and categories are categorical with sorted values, numbers float32 with NaN."""
     users: pd.DataFrame | None
     """Index: user id, unique. Categories and multi-valued features are strings ("" = missing), numbers float32 with NaN."""
     items: pd.DataFrame | None
@@ -117,6 +123,12 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     label = _labels(events, schema.label, schema)
 
     request = as_text(column_of(events, "request")) if schema.request_ids else None
+    if request is not None and schema.request_at_time:
+        request = request.mask(request.notna(), pd.Series(time, index=request.index).astype("str") + "-" + request)
+    role = _roles(events) if schema.roles else None
+    if role is not None:
+        # What is no example needs no label; histories show one all the same.
+        label = np.where(np.isnan(label) & (role == HISTORY), np.float32(0), label)
 
     kept = np.ones(len(events), dtype=bool)
     counts: dict[str, int] = {}
@@ -133,9 +145,11 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     columns: dict[str, Any] = {"user": encoded(user.iloc[rows]), "item": encoded(item.iloc[rows]), "time": time[rows]}
     if request is not None:
         columns["request"] = encoded(request.iloc[rows])
+    if role is not None and role[rows].any():
+        columns["role"] = role[rows]
     columns["label"] = label[rows].astype(np.uint8)
     for further in schema.labels:
-        columns[f"label.{further.name}"] = _further(events, further, rows, schema, raw.name)
+        columns[f"label.{further.name}"] = _further(events, further, rows, role, schema, raw.name)
     columns["action"] = encoded(pd.Series(_joined(events, schema.action, rows)))
     unread: dict[str, int] = {}
     for feature in schema.context_features:
@@ -160,6 +174,7 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         users_without_features=_absent(table["user"], users),
         items_without_features=_absent(table["item"], items),
         unread_numbers=tuple((name, count) for name, count in unread.items() if count),
+        left_out=raw.left_out,
     )
     _check_rows(raw, table, report)
     clean_log = CleanLog(
@@ -191,9 +206,19 @@ def _labels(events: pd.DataFrame, text: str, schema: Schema) -> np.ndarray:
     return rule.apply(column_of(events, rule.column), schema.decimal)
 
 
-def _further(events: pd.DataFrame, label: Label, rows: np.ndarray, schema: Schema, name: str) -> np.ndarray:
+def _roles(events: pd.DataFrame) -> np.ndarray:
+    """uint8 [rows]: codes of ROLE_WORDS."""
+    codes = {word: code for code, word in enumerate(ROLE_WORDS)}
+    return column_of(events, "role").map(codes).to_numpy(dtype=np.uint8)
+
+
+def _further(
+    events: pd.DataFrame, label: Label, rows: np.ndarray, role: np.ndarray | None, schema: Schema, name: str
+) -> np.ndarray:
     """uint8 [kept rows]"""
     values = _labels(events, label.rule, schema)[rows]
+    if role is not None:
+        values = np.where(np.isnan(values) & (role[rows] == HISTORY), 0, values)
     if np.isnan(values).any():
         raise UserError(
             f"{name}: the label {label.name} ({label.rule}) is missing in {int(np.isnan(values).sum()):,} rows; fill it in, "
@@ -226,7 +251,14 @@ def _check_schema(raw: RawLog) -> None:
     for at, name in enumerate(names):
         if not re.fullmatch(r"[\w-]+", name) or name == "label" or name in names[:at]:
             raise UserError(f"{raw.name}: label {name!r} is reserved, used twice or has other than letters, digits, _ and -")
-    for column in ("user", "item", "time", *(("request",) if schema.request_ids else ()), *sorted(outcomes)):
+    for column in (
+        "user",
+        "item",
+        "time",
+        *(("request",) if schema.request_ids else ()),
+        *(("role",) if schema.roles else ()),
+        *sorted(outcomes),
+    ):
         _require(raw.name, "event table", raw.events, column)
     for feature in schema.context_features:
         if feature.column in outcomes:
@@ -295,9 +327,12 @@ def _side_table(
 def _check_rows(raw: RawLog, table: pd.DataFrame, report: CleaningReport) -> None:
     if len(table) == 0:
         raise UserError(f"{raw.name} has no usable row; {report.lines()[0]}")
-    classes = table["label"].unique()
+    asked = table[table["role"] != HISTORY] if "role" in table else table
+    if len(asked) == 0:
+        raise UserError(f"{raw.name} has histories alone: name the rows that are examples")
+    classes = cast(pd.Series, asked["label"]).unique()
     if len(classes) == 1 and raw.schema.label != ALL_POSITIVE:
         raise UserError(
-            f"{raw.name}: the label {raw.schema.label!r} is {classes[0]} in all {len(table):,} rows; ranking needs both classes "
+            f"{raw.name}: the label {raw.schema.label!r} is {classes[0]} in all {len(asked):,} rows; ranking needs both classes "
             f"(where every row is a positive by nature, write label: {ALL_POSITIVE} and negatives will be sampled)"
         )

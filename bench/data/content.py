@@ -84,8 +84,9 @@ class Ordered:
 def in_order(table: pd.DataFrame, key: tuple[str, ...]) -> Ordered:
     """The order of a log's rows, one for each key.
 
-    Of rows that agree in all columns of `key` the first by the other columns is kept: the one with the positive label; then with
-    the positive further labels; then with the smallest action and context.
+    Of rows that agree in all columns of `key` the first by the other columns is kept: the one declared test, then
+    validation, then any that is more than history; then the one with the positive label; then with the positive further labels;
+    then with the smallest action and context.
 
     Args:
         table: categories with sorted values, or numbers (NaN counts as largest); labels are named `label` and `label.<name>`.
@@ -112,6 +113,9 @@ def _codes(table: pd.DataFrame, name: str) -> np.ndarray:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy()
     values = column.to_numpy()
+    if name == "role":
+        # Test, valid, train, undeclared, history: of a row that is declared twice the held-out one is kept.
+        return np.array([3, 2, 1, 0, 4])[values]
     if name == "label" or name.startswith("label."):
         return 1 - values.astype(np.int64)
     return np.unique(values, return_inverse=True)[1] if values.dtype.kind == "f" else values

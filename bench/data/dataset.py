@@ -181,12 +181,17 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     requests = requests_of(log, config.request_window)
     split = make_split(log, config.split, requests)
     train = split.role == ROLES["train"]
-    vocabulary = build_vocabulary(log, train)
+    vocabulary = build_vocabulary(log, split.known)
     delay = round(config.feedback_delay * 1000)
     lo, hi = visible_intervals(log.user_offsets, log.time, requests.start, config.history_length, delay)
     if config.test_history == "frozen":
         held_out = (ROLES["valid"], ROLES["test"])
         lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length)
+        if (np.diff(hi) < 0).any():
+            raise UserError(
+                f"{log.meta.name}: data.test_history=frozen needs the test of each user behind its training; split {split.name} "
+                "has users with training after it"
+            )
     for name in config.labels:
         if name not in log.meta.labels:
             raise unknown_name(f"further label of {log.meta.name} in data.labels", name, log.meta.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import pandas as pd
@@ -27,14 +28,28 @@ _WORDS = (
 )
 
 
-def form_of(texts: pd.Series) -> str:
-    """What dates, none of them ISO 8601, are, and the line to write for them; empty if they are no dates of a known form.
+@dataclass(frozen=True)
+class DateForm:
+    """How dates are written that are not ISO 8601."""
 
-    Where day and month can be told apart in no value, both readings are given.
-    """
+    forms: tuple[str, ...]
+    """As for strptime. Two where no value tells day and month apart; none where values contradict each other."""
+    what: str
+    """What is seen of a value."""
+    remedy: str
+    """What to write or do."""
+
+    @property
+    def said(self) -> str:
+        """Both, in one line."""
+        return f"{self.what}: {self.remedy}"
+
+
+def form_of(texts: pd.Series) -> DateForm | None:
+    """The form of dates, none of them ISO 8601; None if they are no dates of a known form."""
     values = texts.drop_duplicates()
     if len(values) == 0:
-        return ""
+        return None
     for pattern in (_NUMERIC, _YEAR_FIRST):
         rows = [match for match in map(pattern.fullmatch, values) if match]
         if rows:
@@ -44,8 +59,8 @@ def form_of(texts: pd.Series) -> str:
         # Digits alone are a date only if all of them are: a number of seconds may look like one by chance.
         some = values if form in _COMPACT else values.iloc[:1]
         if all(_parses(str(value), form) for value in some):
-            return f'{first!r} is a date, but not ISO 8601: write time_unit: datetime and time_format: "{form}"'
-    return ""
+            return DateForm((form,), f"{first!r} is a date, but not ISO 8601", f'write time_format: "{form}"')
+    return None
 
 
 def _parses(text: str, form: str) -> bool:
@@ -57,7 +72,7 @@ def _parses(text: str, form: str) -> bool:
         return False
 
 
-def _day_or_month_first(rows: list[re.Match[str]], year_first: bool) -> str:
+def _day_or_month_first(rows: list[re.Match[str]], year_first: bool) -> DateForm:
     row = rows[0]
     sign = row["sign"]
     year = "%Y" if year_first or len(row["year"]) == 4 else "%y"
@@ -69,22 +84,21 @@ def _day_or_month_first(rows: list[re.Match[str]], year_first: bool) -> str:
     # A first or second number above 12 cannot be a month.
     above = [next((match for match in rows if int(match[name]) > 12), None) for name in ("one", "two")]
     if above[0] and above[1]:
-        return f"{above[0][0]!r} has the day first and {above[1][0]!r} the month: bring the dates into one form, best ISO 8601"
+        what = f"{above[0][0]!r} has the day first and {above[1][0]!r} the month"
+        return DateForm((), what, "bring the dates into one form, best ISO 8601")
     known = above[0] or above[1]
     if known:
         order = "day" if above[0] else "month"
-        return (
-            f'{known[0]!r} is not ISO 8601 and has the {order} first: write time_unit: datetime and time_format: "{forms[order]}"'
-        )
+        form = forms[order]
+        return DateForm((form,), f"{known[0]!r} is not ISO 8601 and has the {order} first", f'write time_format: "{form}"')
+    both = (forms["month"], forms["day"]) if year_first else (forms["day"], forms["month"])
     if year_first:
-        return f'{row[0]!r} is not ISO 8601: write time_unit: datetime and time_format: "{forms["month"]}" (or "{forms["day"]}")'
+        return DateForm(both, f"{row[0]!r} is not ISO 8601", f'write time_format: "{both[0]}" (or "{both[1]}")')
     one, two = int(row["one"]), int(row["two"])
     full = int(row["year"]) if len(row["year"]) == 4 else 2000 + int(row["year"])
     readings = [_spelled(full, two, one), _spelled(full, one, two)]
-    return (
-        f"{row[0]!r} is {readings[0]} (day first) or {readings[1]} (month first): write time_unit: datetime and time_format: "
-        f'"{forms["day"]}" or "{forms["month"]}"'
-    )
+    what = f"{row[0]!r} is {readings[0]} (day first) or {readings[1]} (month first)"
+    return DateForm(both, what, f'write time_format: "{both[0]}" or "{both[1]}"')
 
 
 def _spelled(year: int, month: int, day: int) -> str:

@@ -13,9 +13,12 @@ from .dataset import open_dataset, requests_of
 from .eventlog import EventLog
 from .mismatch import mismatch
 from .sources.schema import DataRoots
-from .splits import ROLES, SPLITS, make_split
+from .splits import ROLES, SPLITS, can_be_declared, make_split
 from .times import zone_of
 from .visibility import Requests, visible_intervals
+
+_SHOWN = 8
+"""Domains that are listed."""
 
 
 def describe(name: str, roots: DataRoots) -> list[str]:
@@ -28,8 +31,11 @@ def describe(name: str, roots: DataRoots) -> list[str]:
     meta, content = log.meta, log.meta.content
     lengths = np.diff(log.user_offsets)
     requests = requests_of(log, log.defaults.request_window)
+    positive = log.example_labels.mean()
     lines = [
-        f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {log.label.mean():.1%} positive",
+        f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {positive:.1%} positive",
+        *_histories(log),
+        *_domain(log),
         f"{_time_span(log)}; events per user: median {np.median(lengths):.0f}, largest {lengths.max()}",
         f"hour of the day and weekday: UTC{content.utc_offset_hours:+g} hours",
         f"label: {content.label}; action: {', '.join(content.actions) or 'none'}",
@@ -45,6 +51,8 @@ def describe(name: str, roots: DataRoots) -> list[str]:
     ]
     seen = visible_intervals(log.user_offsets, log.time, requests.start, DataConfig.history_length, 0)
     for split_name in SPLITS:
+        if split_name == "declared" and not can_be_declared(log):
+            continue
         lines += _split(log, requests, seen, split_name)
     if meta.bayes_auc is not None:
         lines.append(f"Bayes-optimal AUC over all events: {meta.bayes_auc:.4f}")
@@ -59,6 +67,28 @@ def _time_span(log: EventLog) -> str:
     zone = zone_of(log.meta.time_zone, log.meta.name)
     span = [datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M") for ms in (first, last)]
     return f"time: {span[0]} to {span[1]} {log.meta.time_zone}"
+
+
+def _histories(log: EventLog) -> Iterator[str]:
+    """How many events are no examples."""
+    if log.asked is not None:
+        count = int((~log.asked).sum())
+        yield f"histories alone hold {count:,} of the events; the other {log.meta.events - count:,} are examples"
+
+
+def _domain(log: EventLog) -> Iterator[str]:
+    """What the domain is, and the largest ones with their shares of the events and of positives."""
+    domain = log.meta.domain
+    if domain is None:
+        return
+    code = log.feature(domain.column)
+    assert isinstance(code, np.ndarray)
+    names, count = log.dictionary(f"feature.{domain.column}"), np.bincount(code)
+    positive = np.bincount(code, weights=log.label) / np.maximum(count, 1)
+    largest = np.argsort(-count, kind="stable")[:_SHOWN]
+    shown = ", ".join(f"{names[at] or 'missing'} {count[at] / len(code):.1%} ({positive[at]:.1%} positive)" for at in largest)
+    more = f" and {len(count) - _SHOWN} more" if len(count) > _SHOWN else ""
+    yield f"domain {domain.column}{f', {domain.meaning}' if domain.meaning else ''}: {len(count)} values; {shown}{more}"
 
 
 def _requests(log: EventLog, requests: Requests) -> Iterator[str]:

@@ -26,7 +26,7 @@ from ..typed import as_json, read
 from .cleaning import CleaningReport, CleanLog
 from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash, encoded
 from .sources.labels import parse_label
-from .sources.schema import ALL_POSITIVE, Feature, Label, Schema, SourceFile
+from .sources.schema import ALL_POSITIVE, HISTORY, Domain, Feature, Label, Schema, SourceFile
 
 
 class Multi(NamedTuple):
@@ -57,6 +57,8 @@ class LogMeta:
     """False: times count from a start of the log's own."""
     margin: float
     """Up to which difference of a metric two models count as equivalent on these data."""
+    domain: Domain | None
+    """The context feature that says to which part of a service an event belongs."""
     files: tuple[SourceFile, ...]
     cleaning: CleaningReport
     licence: str
@@ -122,9 +124,26 @@ class EventLog:
         return self.column("request_id") if (self.folder / "request_id.npy").exists() else None
 
     @functools.cached_property
+    def declared(self) -> np.ndarray | None:
+        """uint8 [events]: the role that the source gives each event, a code of ROLE_WORDS; None if it gives none."""
+        return self.column("role") if (self.folder / "role.npy").exists() else None
+
+    @functools.cached_property
+    def asked(self) -> np.ndarray | None:
+        """bool [events]: what can be an example; the rest is seen in histories alone. None: all events."""
+        if self.declared is None or not (history := self.declared == HISTORY).any():
+            return None
+        return ~history
+
+    @property
+    def example_labels(self) -> np.ndarray:
+        """uint8: labels of the events that can be examples."""
+        return np.asarray(self.label) if self.asked is None else self.label[self.asked]
+
+    @functools.cached_property
     def positive_only(self) -> bool:
-        """Every event has label 1: there is nothing to rank until negatives are sampled."""
-        return bool(np.asarray(self.label).min())
+        """Every example has label 1: there is nothing to rank until negatives are sampled."""
+        return bool(self.example_labels.min())
 
     @functools.cached_property
     def action(self) -> np.ndarray:
@@ -205,6 +224,7 @@ def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> Log
         content_hash=content_hash(facts, columns, dictionaries),
         request_window=clean.schema.request_window,
         margin=clean.schema.margin,
+        domain=clean.schema.domain,
         time_zone=clean.schema.time_zone,
         calendar=clean.schema.calendar,
         default_split=clean.default_split,
@@ -246,6 +266,8 @@ def _columns(clean: CleanLog, facts: ContentFacts) -> tuple[dict[str, np.ndarray
     )
     columns["time"] = events["time"].to_numpy(dtype=np.int64)
     columns["label"] = events["label"].to_numpy(dtype=np.uint8)
+    if "role" in events:
+        columns["role"] = events["role"].to_numpy(dtype=np.uint8)
     for label in facts.labels:
         columns[f"label.{label.name}"] = events[f"label.{label.name}"].to_numpy(dtype=np.uint8)
     if "request" in events:

@@ -3,6 +3,9 @@
 Fractions are 80 / 10 / 10 of the events, up to whole requests: no split cuts through a request, because what a part of it got
 tells what the rest got. Whatever the split, an example sees only strictly earlier events of its user; splits differ in what the
 *training set as a whole* knows of the time of a test event.
+
+Events that the source declares as history are no examples of any split. Those earlier than all that is held out (by splits per
+user: than what is held out of their user) belong to what training knows: vocabularies and counts hold them.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from ..errors import UserError, unknown_name
 from .eventlog import EventLog
 from .visibility import Requests
 
-UNUSED, TRAIN, VALID, TEST = 0, 1, 2, 3
+UNUSED, TRAIN, VALID, TEST, KNOWN = 0, 1, 2, 3, 4
 NEVER = np.iinfo(np.int64).min
 ROLES = {"train": TRAIN, "valid": VALID, "test": TEST}
 
@@ -27,7 +30,12 @@ SPLITS = {
     "future of other users",
     "leave-one-out": "each user's last request is test, the one before valid; training knows the future of other users",
     "chrono-rank": "80/10/10 of the rows ordered by (time, user, item), up to whole requests",
+    "declared": "as the source says; requests that it cuts through belong to no role, and where it names no validation, the last "
+    "tenth of training is",
 }
+
+_PER_USER = ("per-user-time", "leave-one-out")
+"""Splits under which training of one user goes on after the test of another."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Split:
 
     name: str
     role: np.ndarray
-    """uint8 [events]: UNUSED, TRAIN, VALID or TEST."""
+    """uint8 [events]: UNUSED, TRAIN, VALID, TEST, or KNOWN: no example, but known to training."""
     hash: str
     """sha256 of the (user, item, time, request, role) table; runs with different hashes are never compared."""
     share_train_after_test: float
@@ -52,12 +60,62 @@ class Split:
         """int64 event positions of the examples of `train`, `valid` or `test`, ascending."""
         return np.flatnonzero(self.role == ROLES[role])
 
+    @property
+    def known(self) -> np.ndarray:
+        """bool [events]: of which vocabularies and statistics may be made."""
+        return (self.role == TRAIN) | (self.role == KNOWN)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What splits are made of: all events, or those that can be examples."""
+
+    events: int
+    users: int
+    user_offsets: np.ndarray
+    time: np.ndarray
+    item: np.ndarray
+    declared: np.ndarray | None
+    start: np.ndarray
+    first: np.ndarray
+    """As in Requests, positions among these rows."""
+
+    @property
+    def last(self) -> np.ndarray:
+        return Requests(self.start, self.first).last
+
+    def user_of(self, row: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self.user_offsets, row, side="right") - 1
+
+
+def _rows(log: EventLog, requests: Requests) -> _Rows:
+    declared = None if log.declared is None else np.asarray(log.declared)
+    if log.asked is None:
+        time, item = np.asarray(log.time), np.asarray(log.item)
+        offsets = np.asarray(log.user_offsets)
+        return _Rows(len(time), log.meta.users, offsets, time, item, declared, requests.start, requests.first)
+    asked = np.flatnonzero(log.asked)
+    assert declared is not None
+    begins = requests.first[asked]
+    first = np.maximum.accumulate(np.where(np.diff(begins, prepend=-1) != 0, np.arange(len(asked)), 0))
+    return _Rows(
+        len(asked),
+        log.meta.users,
+        np.searchsorted(asked, log.user_offsets),
+        log.time[asked],
+        log.item[asked],
+        declared[asked],
+        requests.start[asked],
+        first,
+    )
+
 
 def make_split(log: EventLog, name: str, requests: Requests) -> Split:
     """The split `name` (`default`: the log's own) of a log into whole requests.
 
     Raises:
-        UserError: an unknown name, or a role that would be empty or hold only one label.
+        UserError: an unknown name, a declared split of a log that declares none, or a role that would be empty or hold only one
+            label.
     """
     resolved = log.meta.default_split if name == "default" else name
     strategies = {
@@ -65,10 +123,15 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
         "per-user-time": _per_user_time,
         "leave-one-out": _leave_one_out,
         "chrono-rank": _chrono_rank,
+        "declared": _declared,
     }
     if resolved not in strategies:
         raise unknown_name("split", resolved, strategies)
-    role = strategies[resolved](log, requests)
+    if resolved == "declared" and not can_be_declared(log):
+        raise UserError(f"{log.meta.name} declares no test: choose another --split, or see `split` and `events` in docs/data.md")
+    role = strategies[resolved](_rows(log, requests))
+    if log.asked is not None:
+        role = _with_history(log, role, resolved in _PER_USER)
     for role_name, code in ROLES.items():
         labels = log.label[role == code]
         if len(labels) == 0 or (labels.min() == labels.max() and not log.positive_only):
@@ -76,7 +139,7 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
             raise UserError(
                 f"split {resolved} of {log.meta.name} leaves {what} for {role_name}; choose another --split or more data"
             )
-    train, test = role == TRAIN, role == TEST
+    train, test = (role == TRAIN) | (role == KNOWN), role == TEST
     return Split(
         name=resolved,
         role=role,
@@ -94,15 +157,51 @@ def _latest(time: np.ndarray, user: np.ndarray, users: int) -> np.ndarray:
     return last
 
 
-def _global_time(log: EventLog, requests: Requests) -> np.ndarray:
+def can_be_declared(log: EventLog) -> bool:
+    """Whether the source says which events are the test."""
+    return log.declared is not None and bool((log.declared == TEST).any())
+
+
+def _with_history(log: EventLog, asked_role: np.ndarray, per_user: bool) -> np.ndarray:
+    """uint8 [events]: the roles of those that can be examples, and of the others KNOWN or UNUSED."""
+    assert log.asked is not None
+    role = np.full(log.meta.events, UNUSED, dtype=np.uint8)
+    role[log.asked] = asked_role
+    held_out = (role == VALID) | (role == TEST)
+    first = np.full(log.meta.users, np.iinfo(np.int64).max)
+    if per_user:
+        np.minimum.at(first, log.user[held_out], log.time[held_out])
+    elif held_out.any():
+        first[:] = log.time[held_out].min()
+    role[~log.asked & (log.time < first[log.user])] = KNOWN
+    return role
+
+
+def _global_time(rows: _Rows) -> np.ndarray:
     """By the start of the request. Windows are the same for all users, so that the border is one of them for everybody; a logged
     request that is still going on at a border belongs to no role."""
-    begin, end = requests.start, np.asarray(log.time)[requests.last]
-    t1, t2 = (_border(share, np.asarray(log.time), begin, end) for share in (0.8, 0.9))
-    role = np.full(log.meta.events, UNUSED, dtype=np.uint8)
+    begin, end = rows.start, rows.time[rows.last]
+    t1, t2 = (_border(share, rows.time, begin, end) for share in (0.8, 0.9))
+    role = np.full(rows.events, UNUSED, dtype=np.uint8)
     role[end < t1] = TRAIN
     role[(begin >= t1) & (end < t2)] = VALID
     role[begin >= t2] = TEST
+    return role
+
+
+def _declared(rows: _Rows) -> np.ndarray:
+    assert rows.declared is not None
+    role = np.where(rows.declared <= TEST, rows.declared, UNUSED).astype(np.uint8)
+    # What a part of a request got tells what the rest got.
+    low, high = role.copy(), role.copy()
+    np.minimum.at(low, rows.first, role)
+    np.maximum.at(high, rows.first, role)
+    role[low[rows.first] != high[rows.first]] = UNUSED
+    if not (role == VALID).any() and (train := role == TRAIN).any():
+        begin, end = rows.start, rows.time[rows.last]
+        border = _border(0.9, rows.time[train], begin[train], end[train])
+        role[train & (begin >= border)] = VALID
+        role[train & (begin < border) & (end >= border)] = UNUSED
     return role
 
 
@@ -118,31 +217,31 @@ def _border(share: float, time: np.ndarray, begin: np.ndarray, end: np.ndarray) 
     return back if wanted - np.count_nonzero(time < back) <= np.count_nonzero(time < on) - wanted else on
 
 
-def _per_user_time(log: EventLog, requests: Requests) -> np.ndarray:
+def _per_user_time(rows: _Rows) -> np.ndarray:
     """Whole requests from the end, until they hold a tenth of the user's events, are test, and again valid; a first one stays."""
-    events = np.diff(log.user_offsets)
-    role = np.full(log.meta.events, TRAIN, dtype=np.uint8)
-    begins = np.flatnonzero(requests.first == np.arange(log.meta.events))
-    user = log.user_of(begins)
+    events = np.diff(rows.user_offsets)
+    role = np.full(rows.events, TRAIN, dtype=np.uint8)
+    begins = np.flatnonzero(rows.first == np.arange(rows.events))
+    user = rows.user_of(begins)
     # Events from the start of each request to the end of its user, and how many requests stand before it.
-    behind = log.user_offsets[user + 1] - begins
+    behind = rows.user_offsets[user + 1] - begins
     place = np.arange(len(begins)) - np.searchsorted(user, user, side="left")
-    after = behind - np.diff(np.append(begins, log.meta.events))
+    after = behind - np.diff(np.append(begins, rows.events))
     wanted = (events // 10)[user]
     code = np.where((after < wanted) & (place >= 2), TEST, TRAIN)
-    tested = np.zeros(log.meta.users, dtype=np.int64)
+    tested = np.zeros(rows.users, dtype=np.int64)
     np.maximum.at(tested, user[code == TEST], behind[code == TEST])
     code = np.where((code != TEST) & (tested[user] > 0) & (after < tested[user] + wanted) & (place >= 1), VALID, code)
     return _spread(role, code, begins)
 
 
-def _leave_one_out(log: EventLog, requests: Requests) -> np.ndarray:
-    begins = np.flatnonzero(requests.first == np.arange(log.meta.events))
-    user = log.user_of(begins)
-    count = np.bincount(user, minlength=log.meta.users)[user]
+def _leave_one_out(rows: _Rows) -> np.ndarray:
+    begins = np.flatnonzero(rows.first == np.arange(rows.events))
+    user = rows.user_of(begins)
+    count = np.bincount(user, minlength=rows.users)[user]
     from_end = count - 1 - (np.arange(len(begins)) - np.searchsorted(user, user, side="left"))
     code = np.where(from_end == 0, TEST, np.where(from_end == 1, VALID, TRAIN))
-    return _spread(np.empty(log.meta.events, dtype=np.uint8), np.where(count < 3, TRAIN, code), begins)
+    return _spread(np.empty(rows.events, dtype=np.uint8), np.where(count < 3, TRAIN, code), begins)
 
 
 def _spread(role: np.ndarray, code: np.ndarray, begins: np.ndarray) -> np.ndarray:
@@ -151,12 +250,12 @@ def _spread(role: np.ndarray, code: np.ndarray, begins: np.ndarray) -> np.ndarra
     return role
 
 
-def _chrono_rank(log: EventLog, requests: Requests) -> np.ndarray:
-    order = np.lexsort((log.item, log.user, log.time))  # codes are in the order of the ids
-    role = np.empty(log.meta.events, dtype=np.uint8)
-    first, second = log.meta.events * 8 // 10, log.meta.events * 9 // 10
+def _chrono_rank(rows: _Rows) -> np.ndarray:
+    order = np.lexsort((rows.item, rows.user_of(np.arange(rows.events)), rows.time))  # codes are in the order of the ids
+    role = np.empty(rows.events, dtype=np.uint8)
+    first, second = rows.events * 8 // 10, rows.events * 9 // 10
     role[order[:first]], role[order[first:second]], role[order[second:]] = TRAIN, VALID, TEST
-    return role[requests.first]
+    return role[rows.first]
 
 
 @functools.lru_cache(maxsize=4)

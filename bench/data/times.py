@@ -87,7 +87,7 @@ def _check_readable(column: pd.Series, known: np.ndarray, schema: Schema, name: 
     if schema.time_unit != "datetime" and ISO.fullmatch(first):
         remedy = ": write time_unit: datetime"
     elif not schema.time_format and (form := form_of(cast(pd.Series, as_text(column)[there & ~known]))):
-        remedy = f": {form}"
+        remedy = f": {form.said}"
     raise UserError(f"{name}: {what}; the first is {first[:60]!r} and {stated}{remedy}")
 
 
@@ -107,7 +107,7 @@ def _dates(column: pd.Series, schema: Schema, name: str) -> pd.Series:
     iso = text.str.fullmatch(ISO.pattern).fillna(False).astype(bool)
     other = text[~iso & text.notna() & (text != "")]
     if len(other) and (found := form_of(other)):
-        raise UserError(f"{name}: {found}")
+        raise UserError(f"{name}: {found.said}")
     # Values without a zone are naive times of `zone`, those with one are not.
     zoned = text.str.contains(r"(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$", regex=True).fillna(False).astype(bool) & (text.str.len() > 10)
     stamps = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ms, UTC]")
@@ -187,6 +187,6 @@ def _better_unit(column: pd.Series, known: np.ndarray) -> str:
     """The unit, or the form of dates, with which all times are those of a calendar; empty if there is none."""
     numbers = as_numbers(column)[known]
     if form := form_of(cast(pd.Series, as_text(column)[known])):
-        return form
+        return form.said
     fitting = [unit for unit, ms in MS.items() if numbers.min() * ms >= EARLIEST_MS and numbers.max() * ms <= LATEST_MS]
     return f"time_unit is probably {fitting[0]}" if fitting else ""

@@ -126,7 +126,7 @@ def name_of(dataset: str) -> str:
 def files_behind(dataset: str) -> list[Path]:
     """The YAML file of a table and the files that it names, as far as they are there; whatever is wrong with it is no error."""
     from .files import files_of, is_file
-    from .table_config import describe_table
+    from .table_description import describe_table
 
     path = Path(dataset)
     if not is_file(path):

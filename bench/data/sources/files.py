@@ -1,4 +1,4 @@
-"""Reading columns of csv and parquet files as text, with one clear line for whatever is wrong with a file."""
+"""Reading columns of csv, parquet and JSON lines files as text, with one clear line for whatever is wrong with a file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def readable(path: Path) -> Iterator[None]:
 class TextFormat:
     """How a delimited text file is written."""
 
-    delimiter: str = ","
+    delimiter: str = ""
+    """Empty: a tab in .tsv, a comma elsewhere."""
     quoted: bool = True
     """False: quotation marks are ordinary characters."""
     encoding: str = "utf8"
@@ -58,12 +59,26 @@ class TextFormat:
     first: int = 0
     """Position of the first column of a file without a header."""
 
+    def sign(self, path: Path) -> str:
+        """The delimiter of a file."""
+        return self.delimiter or ("\t" if bare_name(path).endswith(".tsv") else ",")
+
+
+def bare_name(path: Path) -> str:
+    """The file's name without the ending of its compression."""
+    return path.name.removesuffix(".gz")
+
+
+def is_json_lines(path: Path) -> bool:
+    """Whether each line of the file is an object, by the file's name."""
+    return bare_name(path).endswith((".jsonl", ".ndjson", ".json"))
+
 
 def header_of(path: Path, form: TextFormat = TextFormat()) -> list[str]:
     """Names of the columns of a delimited text file, .gz or plain."""
     opened = gzip.open if path.suffix == ".gz" else open
     with readable(path), opened(path, "rt", encoding=form.encoding, newline="") as stream:
-        rows = csv.reader(stream, delimiter=form.delimiter, quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE)
+        rows = csv.reader(stream, delimiter=form.sign(path), quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE)
         first = next(rows, [])
     if not first:
         raise UserError(f"{path} is empty")
@@ -88,7 +103,7 @@ def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat(
         strings_can_be_null=True,
     )
     parse = pa_csv.ParseOptions(
-        delimiter=form.delimiter, quote_char='"' if form.quoted else False, newlines_in_values=form.quoted
+        delimiter=form.sign(path), quote_char='"' if form.quoted else False, newlines_in_values=form.quoted
     )
     read = pa_csv.ReadOptions(encoding=form.encoding, column_names=names, skip_rows=int(form.header))
     with readable(path):
@@ -98,11 +113,11 @@ def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat(
 def read_columns(
     path: Path, columns: Iterable[str], form: TextFormat = TextFormat(), joined: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """The named columns of a csv, csv.gz or parquet file; columns that are not named are never held in memory.
+    """The named columns of a file in csv, JSON lines (either may be .gz) or parquet; others are never held in memory.
 
     Args:
-        form: of text files.
-        joined: column -> separator, for list columns of a parquet file, which become one string a row.
+        form: of csv files.
+        joined: column -> separator, for columns of lists in parquet or JSON lines, which become one string a row.
 
     Returns:
         Strings, except floating point numbers and timestamps of a parquet file, which keep their type.
@@ -112,6 +127,9 @@ def read_columns(
     """
     wanted = list(dict.fromkeys(columns))
     _check_format(path)
+    if is_json_lines(path):
+        with readable(path):
+            return read_json_lines(path, wanted, joined or {})
     with readable(path):
         present = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path, form)
     for column in wanted:
@@ -125,9 +143,58 @@ def read_columns(
         return pd.DataFrame({name: _arrow_column(path, table, name, joined or {}) for name in wanted})
 
 
+def read_json_lines(path: Path, columns: Sequence[str], joined: Mapping[str, str]) -> pd.DataFrame:
+    """Keys of the objects, one a line, as strings with the digits that the file has; missing where null or absent.
+
+    Raises:
+        UserError: a line that is no object, a key that no object has, a nested object, a list where none can be.
+    """
+    values: dict[str, list[str | None]] = {column: [] for column in columns}
+    met: set[str] = set()
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                # Numbers stay as they are written: no id is too long, and 7.0 is told from 7 as in any text.
+                one = json.loads(line, parse_int=str, parse_float=str)
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise UserError(f"{path}, line {number} is not JSON ({error}): every line must hold one object") from None
+            if not isinstance(one, dict):
+                raise UserError(f'{path}, line {number} holds no object: every line must hold one, such as {{"user": 1, ...}}')
+            met |= one.keys()
+            for column, found in values.items():
+                found.append(_json_text(path, number, column, one.get(column), joined))
+    if not met:
+        raise UserError(f"{path} is empty")
+    for column in columns:
+        if column not in met:
+            raise UserError(f"{path} has no column {column!r}; it has: {_short(sorted(met))}")
+    return pd.DataFrame(values, dtype="str")
+
+
+def _json_text(path: Path, number: int, column: str, value: object, joined: Mapping[str, str]) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or isinstance(value, str):
+        return None if value in MISSING else value
+    if not isinstance(value, list):
+        raise UserError(f"{path}, line {number}: {column!r} is an object in itself: bring its keys to the outside")
+    if column not in joined:
+        raise _holds_lists(path, column)
+    parts = [_json_text(path, number, column, one, {}) for one in value]
+    known = [part for part in parts if part is not None]
+    if split := next((part for part in known if joined[column] in part), None):
+        raise _holds_separator(path, split, column, joined[column])
+    return joined[column].join(known)
+
+
 def _check_format(path: Path) -> None:
-    if path.name.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".feather", ".orc")):
-        raise UserError(f"{path} is neither csv nor parquet: convert it, for example by pandas.read_json(...).to_parquet(...)")
+    if bare_name(path).endswith((".xlsx", ".xls", ".feather", ".orc", ".zip", ".bz2", ".xz", ".zst")):
+        raise UserError(
+            f"{path} is neither csv, JSON lines nor parquet: convert it, for example by pandas.read_excel(...).to_parquet(...)"
+        )
 
 
 def _short(names: Sequence[str]) -> str:
@@ -140,7 +207,7 @@ def _hint(path: Path, names: Sequence[str], form: TextFormat) -> str:
     if path.suffix == ".parquet" or not form.header:
         return ""
     if len(names) == 1 and names[0][:1] == "{":
-        return " (JSON lines are not read: convert them, for example by pandas.read_json(..., lines=True).to_parquet(...))"
+        return " (if these are JSON lines, let the file's name end in .jsonl or .jsonl.gz)"
     other = next((sign for sign in ("\t", ";", "|", ",") if len(names) == 1 and sign in names[0]), None)
     if other is not None:
         return f" (is the delimiter {other!r}? Then write delimiter: {json.dumps(other)})"
@@ -170,17 +237,24 @@ def _arrow_column(path: Path, table: pa.Table, name: str, joined: Mapping[str, s
 def _joined(path: Path, column: pa.ChunkedArray, name: str, joined: Mapping[str, str]) -> pd.Series:
     """Lists as one string a row; missing values within a list are left out."""
     if name not in joined:
-        raise UserError(f"{path}: column {name!r} holds lists; only a feature of kind multi can")
+        raise _holds_lists(path, name)
     separator, rows = joined[name], []
     for values in column.cast(pa.list_(pa.string())).to_pylist():
         parts = [part for part in values or () if part is not None]
         if split := next((part for part in parts if separator in part), None):
-            raise UserError(
-                f"{path}: {split!r} in the lists of column {name!r} holds the separator {separator!r} itself: give the feature "
-                "another separator"
-            )
+            raise _holds_separator(path, split, name, separator)
         rows.append(None if values is None else separator.join(parts))
     return pd.Series(rows, dtype="str")
+
+
+def _holds_lists(path: Path, name: str) -> UserError:
+    return UserError(f"{path}: column {name!r} holds lists; only a feature of kind multi can, and the lists of impressions")
+
+
+def _holds_separator(path: Path, value: str, name: str, separator: str) -> UserError:
+    return UserError(
+        f"{path}: {value!r} in the lists of column {name!r} holds the separator {separator!r} itself: name another separator"
+    )
 
 
 def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
@@ -195,7 +269,7 @@ def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
         if is_folder(path):
             files = [file for file in sorted(path.iterdir()) if _is_table(file)]
             if not files:
-                raise UserError(f"{where}: the folder {path} has no .csv, .csv.gz, .tsv, .tsv.gz or .parquet file")
+                raise UserError(f"{where}: the folder {path} has no .csv, .tsv, .jsonl (or one of these in .gz) or .parquet file")
         elif any(sign in entry for sign in "*?[") and not is_file(path):
             files = sorted(file for file in path.parent.glob(path.name) if file.is_file())
             if not files:
@@ -210,8 +284,9 @@ def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
 
 
 def _is_table(path: Path) -> bool:
-    name = path.name.removesuffix(".gz")
-    return path.is_file() and not name.startswith((".", "_")) and name.endswith((".csv", ".tsv", ".parquet"))
+    name = bare_name(path)
+    known = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+    return path.is_file() and not name.startswith((".", "_")) and name.endswith(known)
 
 
 def is_file(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Label rules: a column that holds 0 and 1, or a comparison of one column with a number or a word."""
+"""Label rules: a column that holds 0 and 1, or a comparison of one column with a number, a word or a list of words."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+_MEMBER = re.compile(r"(?P<column>[^<>=!]+?)\s+in\s+\[(?P<words>[^\[\]]*)\]")
 _COMPARISON = re.compile(r"(?P<column>[^<>=!]+?)\s*(?P<operator>>=|<=|==|!=|>|<)\s*(?P<value>[^<>=!]+)")
 
 
@@ -34,7 +35,7 @@ class LabelRule:
     column: str
     operator: str = ""
     """Empty: the column holds the label itself."""
-    value: float | str = ""
+    value: float | str | tuple[str, ...] = ""
 
     def apply(self, column: pd.Series, decimal: Decimal = ".") -> np.ndarray:
         """float32 [rows]: 0, 1, or NaN where the column is missing or, for a comparison with a number, is not a number.
@@ -45,6 +46,10 @@ class LabelRule:
         """
         if not self.operator:
             return self._zero_one(column, decimal)
+        if isinstance(self.value, tuple):
+            # Words are compared as ids are: 4 and 4.0 are one.
+            text = as_text(column).str.removesuffix(".0")
+            return np.where(column.notna(), text.isin(self.value), np.nan).astype(np.float32)
         compare = _OPERATORS[self.operator]
         if isinstance(self.value, str):
             known = column.notna().to_numpy()
@@ -94,12 +99,17 @@ def refuse_mostly_unread(what: str, column: pd.Series, numbers: np.ndarray, deci
 
 
 def parse_label(text: str) -> LabelRule:
-    """The rule of a label text such as `rating >= 4`, `behaviour == buy` or `is_click`.
+    """The rule of a label text such as `rating >= 4`, `behaviour == buy`, `behaviour in [buy, cart]` or `is_click`.
 
     Raises:
         UserError: neither a column name nor one comparison.
     """
     stripped = text.strip()
+    if member := _MEMBER.fullmatch(stripped):
+        column, words = member["column"], tuple(word.strip().strip("'\"") for word in member["words"].split(","))
+        if not all(words):
+            raise UserError(f"label {text!r}: the list between [ and ] has an empty place")
+        return LabelRule(f"{column} in [{', '.join(words)}]", column, "in", words)
     match = _COMPARISON.fullmatch(stripped)
     if match is None:
         if not stripped or any(sign in stripped for sign in "<>=!"):

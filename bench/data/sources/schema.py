@@ -38,6 +38,21 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Domain:
+    """The context feature that says to which part of a service an event belongs: a market, a page, a product line."""
+
+    column: str
+    meaning: str = ""
+    """What its values are, in a few words, for people."""
+
+
+ROLE_WORDS = ("", "train", "valid", "test", "history")
+"""What the column `role` of an event table may say, and its codes 0 to 4. Empty: the row is an example, and splits decide which.
+history: no example; later examples of its user see it."""
+HISTORY = ROLE_WORDS.index("history")
+
+
+@dataclass(frozen=True)
 class Schema:
     """Which columns of the event, user and item tables mean what."""
 
@@ -64,6 +79,12 @@ class Schema:
     labels: tuple[Label, ...] = ()
     request_ids: bool = False
     """The event table has a column `request`: rows of one user with the same value were shown together."""
+    request_at_time: bool = False
+    """Values of `request` tell apart what was shown at one moment alone: at another time they name another request."""
+    roles: bool = False
+    """The event table has a column `role`, each value one of ROLE_WORDS."""
+    domain: Domain | None = None
+    """One of context_features."""
     request_window: float = 0.0
     """Seconds within which a user's events count as one request unless settings say otherwise; 0: equal timestamps alone."""
     margin: float = MARGIN
@@ -98,6 +119,8 @@ class RawLog:
     default_split: str = "global-time"
     bayes_auc: float | None = None
     """Best reachable AUC, known for simulated data only."""
+    left_out: int = 0
+    """Rows that the description leaves out, such as those of behaviours that are not asked for."""
     notes: tuple[str, ...] = field(default=())
     """One line each; shown by `data describe`."""
 

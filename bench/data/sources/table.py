@@ -1,4 +1,4 @@
-"""Your own csv, csv.gz or parquet tables, described by a small YAML file (docs/data.md has all of its keys):
+"""Your own tables in csv, parquet or JSON lines, described by a small YAML file (docs/data.md has all of its keys):
 
     events: events.csv.gz                         # paths are relative to the YAML file
     columns: {user: uid, item: sku, time: ts}
@@ -20,9 +20,10 @@ from typing import Any, cast
 import pandas as pd
 
 from ...errors import UserError
+from .event_rows import in_examples, in_parts, one_row_an_entry
 from .files import TextFormat, column_of, columns_of, files_of, read_columns, source_file
 from .schema import Feature, RawLog, Schema
-from .table_config import TableDescription, describe_table
+from .table_description import OUTCOME, TableDescription, describe_table
 from .values import as_ids, as_text
 
 
@@ -34,15 +35,19 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
     """
     described = describe_table(path, keys)
     config, columns = described.config, described.columns
-    form = TextFormat(config.delimiter, header=config.header, first=1)
-    event_files = files_of(path.parent, config.events, f"{path}: events")
+    form = TextFormat(config.delimiter, quoted=config.quoted, header=config.header, first=1)
+    by_role = {role: files_of(path.parent, entries, f"{path}: events") for role, entries in described.events.items()}
+    event_files = [file for files in by_role.values() for file in files]
+    if twice := next((file for at, file in enumerate(event_files) if file in event_files[:at]), None):
+        raise UserError(f"{path}: events lists {twice} twice")
     inner = (
         *(() if config.users else described.user_features),
         *(() if config.items else described.item_features),
         *described.context_features,
     )
-    events = _events(event_files, described, inner, form)
-    files, notes = list(event_files), [f"columns: {', '.join(f'{role} = {name}' for role, name in columns.named().items())}"]
+    events, left_out = _events(path, by_role, described, inner, form)
+    files = list(event_files)
+    notes = [f"columns: {', '.join(f'{role} = {name}' for role, name in described.read.items())}"]
     tables: dict[str, pd.DataFrame | None] = {"user": None, "item": None}
     for owner, entries, key, features in (
         ("user", config.users, config.user_key or columns.user, described.user_features),
@@ -59,70 +64,102 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
         if getattr(config, f"{owner}_key") and not entries:
             raise UserError(f"{path}: {owner}_key is the key of a table of {owner}s, and none is given: leave it out")
     context = [feature.column for feature in described.context_features]
-    own = dict.fromkeys([*columns.named(), *described.outcomes, *described.action, *context])
+    kept = ("user", "item", "time", "request", "role")
+    own = dict.fromkeys([*(name for name in kept if name in events), *described.outcomes, *described.action, *context])
     return RawLog(
         name=described.name,
         events=columns_of(events, own),
         users=tables["user"],
         items=tables["item"],
         schema=Schema(
-            label=config.label,
+            label=described.label,
             action=described.action,
             user_features=described.user_features,
             item_features=described.item_features,
             context_features=described.context_features,
-            time_unit=config.time_unit,
+            time_unit=described.time_unit,
             time_format=config.time_format,
             time_zone=config.time_zone,
             calendar=config.time_origin == "1970",
             utc_offset_hours=config.utc_offset_hours,
             decimal=config.decimal,
             labels=described.labels,
-            request_ids=bool(columns.request),
+            request_ids="request" in events,
+            request_at_time=described.impressions is not None and not columns.request,
+            roles="role" in events,
+            domain=described.domain,
             request_window=config.request_window,
             margin=config.margin,
         ),
         files=tuple(source_file(file, "own table") for file in files),
         licence=config.licence,
         citation=config.citation,
-        default_split=config.default_split,
+        default_split=config.default_split or ("declared" if described.declares_test else "global-time"),
+        left_out=left_out,
         notes=tuple(notes),
     )
 
 
-def _events(files: Sequence[Path], described: TableDescription, features: Sequence[Feature], form: TextFormat) -> pd.DataFrame:
-    """Columns user, item, time and perhaps request under these names; those of outcomes, action and features under their own."""
-    columns = described.columns.named()
+def _events(
+    path: Path, by_role: dict[str, list[Path]], described: TableDescription, features: Sequence[Feature], form: TextFormat
+) -> tuple[pd.DataFrame, int]:
+    """Columns user, item, time and perhaps request and role under these names; those of outcomes, action and features under their
+    own. And how many rows are of behaviours that are left out."""
+    files = [file for files in by_role.values() for file in files]
+    columns, lists = described.read, described.impressions
+    made = {OUTCOME} if lists else set()
     needed = dict.fromkeys([*described.outcomes, *described.action, *(feature.column for feature in features)])
     for column in needed:
-        if column in columns and column != columns[column]:
+        if column in {*columns, "role"} and column != columns.get(column):
             raise UserError(
                 f"{files[0]}: column {column!r} is not the one that `columns` names as {column}: rename it in the file"
             )
-    source = _read(files, [*columns.values(), *needed], features, form)
+    extra = [
+        *([lists.column, lists.clicked] if lists else ()),
+        *([described.split.column] if described.split else ()),
+        *([described.behaviours.column] if described.behaviours else ()),
+    ]
+    wanted = dict.fromkeys([*columns.values(), *(name for name in (*needed, *extra) if name and name not in made)])
+    joined = {lists.column: lists.separator, lists.clicked: lists.separator} if lists else {}
+    source = _read(files, list(wanted), features, form, joined)
+    sizes = source.attrs.pop("rows")
     events = pd.DataFrame({role: source[column] for role, column in columns.items()})
-    for role in columns.keys() - {"time"}:
-        events[role] = as_ids(column_of(source, columns[role]), str(files[0]))
-    for column in needed:
-        events[column] = source[column]
-    return events
+    for column in [*needed, *extra]:
+        if column and column not in made:
+            events[column] = source[column]
+    left_out = 0
+    if "" not in by_role:
+        owner = [role for role, one in by_role.items() for _ in one]
+        events["role"] = pd.Series(owner, dtype="str").repeat(sizes).to_numpy()
+    elif described.split:
+        events["role"] = in_parts(column_of(events, described.split.column), described.split, str(files[0]))
+    if described.behaviours:
+        events, left_out = in_examples(events, described.behaviours, f"{path}: behaviours")
+    if lists:
+        events = one_row_an_entry(events, lists, f"{files[0]}: column {lists.column!r}")
+    for role in events.columns.intersection(["user", "item", "request"]):
+        named = column_of(events, role).rename(described.columns.named().get(role, lists.column if lists else role))
+        events[role] = as_ids(named, str(files[0]))
+    return events, left_out
 
 
-def _read(files: Sequence[Path], columns: Sequence[str], features: Sequence[Feature], form: TextFormat) -> pd.DataFrame:
-    """The rows of all files; a column that has different types in them is text."""
-    joined = {feature.column: feature.separator for feature in features if feature.kind == "multi"}
+def _read(
+    files: Sequence[Path], columns: Sequence[str], features: Sequence[Feature], form: TextFormat, joined: dict[str, str]
+) -> pd.DataFrame:
+    """The rows of all files; a column that has different types in them is text. The attribute `rows` has the number of each."""
+    joined = joined | {feature.column: feature.separator for feature in features if feature.kind == "multi"}
     parts = [read_columns(file, columns, form, joined) for file in files]
-    if len(parts) == 1:
-        return parts[0]
     for name in parts[0].columns:
         if len({part[name].dtype for part in parts}) > 1:
             for part in parts:
                 part[name] = as_text(column_of(part, name))
-    return pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    table.attrs["rows"] = [len(part) for part in parts]
+    return table
 
 
 def _side_table(files: Sequence[Path], key: str, features: tuple[Feature, ...], form: TextFormat) -> pd.DataFrame:
-    table = _read(files, [key, *(feature.column for feature in features)], features, form)
+    table = _read(files, [key, *(feature.column for feature in features)], features, form, {})
     table[key] = as_ids(column_of(table, key), str(files[0]))
     table = table.dropna(subset=[key]).drop_duplicates().set_index(key)
     repeated = table.index.duplicated()

@@ -1,20 +1,45 @@
 """Splits keep time, hash what they decide, and refuse what cannot be ranked."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from rankbench.bench.data.eventlog import EventLog
-from rankbench.bench.data.splits import NEVER, ROLES, SPLITS, TEST, TRAIN, UNUSED, VALID, Split, make_split
+from rankbench.bench.data.cleaning import clean
+from rankbench.bench.data.eventlog import EventLog, write_log
+from rankbench.bench.data.sources.schema import HISTORY
+from rankbench.bench.data.splits import KNOWN, NEVER, ROLES, SPLITS, TEST, TRAIN, UNUSED, VALID, Split, make_split
 from rankbench.bench.data.visibility import Requests, logged_requests, windowed_requests
+from rankbench.bench.data.vocabulary import build_vocabulary
 from rankbench.bench.errors import UserError
-from support.logs import make_log
+from support.logs import make_log, raw_log
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory):
     return make_log(tmp_path_factory.mktemp("log") / "tiny", seed=3, users=60)
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory: pytest.TempPathFactory):
+    """A log whose source says which rows are for the test, and which are seen in histories alone."""
+    folder = tmp_path_factory.mktemp("declared")
+    return write_log(*clean(with_roles(("train", "train", "valid", "test"))), folder / "log")
+
+
+def with_roles(parts: tuple[str, ...]):
+    """A random log in parts of equal length by time; a quarter of the rows is history."""
+    raw = raw_log(seed=3, users=60)
+    at = pd.qcut(raw.events["time"].rank(method="dense"), len(parts), labels=False).to_numpy(dtype=int)
+    role = pd.Series(np.array(parts)[at]).mask(np.random.default_rng(0).random(len(at)) < 0.25, "history")
+    return dataclasses.replace(
+        raw,
+        events=raw.events.assign(role=role.to_numpy()),
+        schema=dataclasses.replace(raw.schema, roles=True),
+        default_split="declared",
+    )
 
 
 def requests(log: EventLog, seconds: int = 0) -> Requests:
@@ -31,7 +56,58 @@ def pages(log: EventLog) -> Requests:
     return logged_requests(log.user_offsets, log.time, place // 3)
 
 
+MADE = [name for name in SPLITS if name != "declared"]
+
+
 @pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("windows", [0, 3600])
+def test_what_is_history_is_no_example_and_no_split_cuts_through_the_examples_of_a_request(declared, name: str, windows) -> None:
+    found = requests(declared, windows)
+    split = make_split(declared, name, found)
+    asked = declared.declared != HISTORY
+    assert not asked.all() and not np.isin(split.role[~asked], list(ROLES.values())).any()
+    for first in np.unique(found.first):
+        assert len(np.unique(split.role[asked & (found.first == first)])) <= 1
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_history_before_what_is_held_out_is_known_to_vocabularies_and_later_history_is_not(declared, name: str) -> None:
+    split = split_of(declared, name)
+    held_out = (split.role == VALID) | (split.role == TEST)
+    for user, (begin, end) in enumerate(zip(declared.user_offsets[:-1], declared.user_offsets[1:], strict=True)):
+        own = slice(begin, end) if name in ("per-user-time", "leave-one-out") else slice(None)
+        border = declared.time[own][held_out[own]].min(initial=2**62)
+        history = declared.declared[begin:end] == HISTORY
+        expected = np.where(declared.time[begin:end] < border, KNOWN, UNUSED)[history]
+        assert split.role[begin:end][history].tolist() == expected.tolist()
+        assert split.user_events[user] == np.isin(split.role[begin:end], [TRAIN, KNOWN]).sum()
+    assert (split.role == KNOWN).any() and split.known.sum() == (split.role == TRAIN).sum() + (split.role == KNOWN).sum()
+    without = build_vocabulary(declared, split.role == TRAIN)
+    assert build_vocabulary(declared, split.known).user[0].field.size >= without.user[0].field.size
+
+
+def test_declared_roles_are_those_of_the_source(declared) -> None:
+    split = split_of(declared, "default")
+    assert split.name == "declared" and split.share_train_after_test == 0
+    for role, code in ROLES.items():
+        asked = declared.declared == code
+        assert set(np.unique(split.role[asked])) <= {code, UNUSED} and np.mean(split.role[asked] == code) > 0.95, role
+
+
+def test_without_a_declared_validation_the_last_tenth_of_training_is(tmp_path: Path) -> None:
+    log = write_log(*clean(with_roles(("train", "train", "test"))), tmp_path / "log")
+    split = split_of(log, "declared")
+    train, valid = log.time[split.role == TRAIN], log.time[split.role == VALID]
+    assert train.max() < valid.min() and len(valid) / (len(train) + len(valid)) == pytest.approx(0.1, abs=0.03)
+    assert set(np.asarray(log.declared)[split.role == VALID]) == {TRAIN}
+
+
+def test_a_log_that_declares_nothing_has_no_declared_split(log) -> None:
+    with pytest.raises(UserError, match="tiny declares no test: choose another --split"):
+        split_of(log, "declared")
+
+
+@pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("asked", ["moments", "windows", "ids"])
 def test_no_split_cuts_through_a_request(log, name: str, asked: str) -> None:
     found = {"moments": requests(log), "windows": requests(log, 3600), "ids": pages(log)}[asked]
@@ -51,7 +127,7 @@ def test_a_request_under_way_at_a_border_belongs_to_no_role(log) -> None:
     assert time[train].max() < time[valid].min() and time[valid].max() < time[test].min()
 
 
-@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("name", MADE)
 def test_every_event_has_at_most_one_role_and_no_user_goes_back(log, name: str) -> None:
     split = split_of(log, name)
     assert sum(len(split.examples(role)) for role in ROLES) <= log.meta.events

@@ -151,15 +151,46 @@ def test_renaming_columns_changes_what_identifies_the_log(tmp_path: Path) -> Non
         ({"label": None}, "lacks the key 'label'"),
         ({"events": None}, "lacks the key 'events'"),
         ({"events": "absent.csv"}, "absent.csv does not exist"),
-        ({"events": "folder"}, "the folder .*folder has no .csv, .csv.gz, .tsv, .tsv.gz or .parquet file"),
+        ({"events": "folder"}, "the folder .*folder has no .csv, .tsv, .jsonl"),
         ({"events": "e*.tsv"}, r"no file is of the form .*e\*.tsv"),
         ({"events": ["events.csv", "e*.csv"]}, "events lists .*events.csv twice"),
         ({"events": [""]}, "events lists an empty name"),
         ({"events": ""}, "the key 'events' has no value"),
         ({"users": "users.csv"}, "users is given, but no user_features: list the columns to use"),
         ({"user_key": "uid"}, "user_key is the key of a table of users, and none is given"),
-        ({"events": "lines.jsonl"}, "lines.jsonl is neither csv nor parquet: convert it"),
-        ({"events": "lines.csv"}, "JSON lines are not read: convert them"),
+        ({"events": "book.xlsx"}, "book.xlsx is neither csv, JSON lines nor parquet: convert it"),
+        ({"events": "lines.csv"}, r"if these are JSON lines, let the file's name end in .jsonl"),
+        ({"events": "lines.jsonl"}, r"lines.jsonl has no column 'sku'; it has: uid"),
+        ({"events": "broken.jsonl"}, r"broken.jsonl, line 2 is not JSON \(.*\): every line must hold one object"),
+        ({"events": "array.jsonl"}, "array.jsonl, line 1 holds no object: every line must hold one"),
+        ({"events": "nested.jsonl"}, "nested.jsonl, line 1: 'stars' is an object in itself"),
+        ({"events": "listed.jsonl"}, "listed.jsonl: column 'stars' holds lists; only a feature of kind multi can"),
+        ({"events": {"train": "events.csv"}}, "events has parts, but none is called test"),
+        ({"events": {"train": "events.csv", "tset": "a.csv"}}, "unknown part of events in .* 'tset'; did you mean 'test'"),
+        (
+            {"events": {"train": "events.csv", "test": 7}},
+            "events.test must be a file, a folder, a pattern or a list of these, not",
+        ),
+        ({"events": {"train": "events.csv", "test": "events.csv"}}, "events lists .*events.csv twice"),
+        (
+            {"events": {"train": "events.csv", "test": "x.csv"}, "split": "brand"},
+            "both events and split say what is for training",
+        ),
+        ({"split": "brand"}, "column 'brand' holds 'x', which is none of train, valid, test, history: say under split"),
+        ({"split": {"column": "brand", "train": "x", "test": "x"}}, "split gives 'x' two meanings"),
+        ({"split": {"train": "x"}}, "split lacks column"),
+        (
+            {"behaviours": {"column": "stars", "examples": [9]}},
+            "behaviours: no row has '9' in column 'stars'; there are: 1, 2, 4, 5",
+        ),
+        ({"behaviours": {"column": "stars"}}, "behaviours lacks examples"),
+        ({"impressions": {"column": "brand", "outcome": "-"}}, "columns.item and impressions name the items twice"),
+        ({"impressions": {"column": "brand"}, "columns": {"user": "uid", "time": "ts"}}, "impressions needs either outcome"),
+        (
+            {"impressions": {"column": "brand", "outcome": "-"}, "columns": {"user": "uid", "time": "ts"}},
+            "column 'brand': no entry has the sign '-' before its outcome, such as 'x'",
+        ),
+        ({"label": "stars in [1, ]"}, r"the list between \[ and \] has an empty place"),
         ({"events": "semicolons.csv"}, r"\(is the delimiter ';'\? Then write delimiter: \";\"\)"),
         ({"events": "headless.csv"}, r"it has: u1, 007, .* and 8 more \(if its first row is data, write header: false"),
         ({"utc_offset_hours": 30}, "utc_offset_hours must be a number of hours between -24 and 24, not 30"),
@@ -210,6 +241,12 @@ def test_bad_descriptions_and_files(changes: dict[str, Any], message: str, tmp_p
     (tmp_path / "folder").mkdir()
     (tmp_path / "lines.jsonl").write_text('{"uid": 1}\n')
     (tmp_path / "lines.csv").write_text('{"uid": 1}\n')
+    whole = '{"uid": 1, "sku": 1, "ts": 1, "stars": STARS, "market": "de", "device": null}\n'
+    (tmp_path / "broken.jsonl").write_text(whole.replace("STARS", "5") + '{"uid": \n')
+    (tmp_path / "array.jsonl").write_text("[1, 2]\n")
+    (tmp_path / "nested.jsonl").write_text(whole.replace("STARS", '{"a": 1}'))
+    (tmp_path / "listed.jsonl").write_text(whole.replace("STARS", "[5]"))
+    (tmp_path / "book.xlsx").write_text("x")
     (tmp_path / "semicolons.csv").write_text(EVENTS.replace(",", ";"))
     (tmp_path / "headless.csv").write_text("u1,007,100,5," + ",".join(["x" * 300] * 16) + "\n")
     (tmp_path / "latin.csv").write_bytes(EVENTS.replace("phone", "Fön").encode("latin-1"))
@@ -266,6 +303,22 @@ def test_lists_patterns_and_folders_of_files_are_one_table(tmp_path: Path) -> No
         log = log_of(load(tmp_path, user_features=["segment"], events=events))
         pd.testing.assert_frame_equal(log.events, whole.events)
         assert sorted(file.name for file in log.files) == ["a.csv", "b.parquet"]
+
+
+def test_json_lines_keep_digits_flags_and_lists(tmp_path: Path) -> None:
+    rows = [
+        '{"uid": 99999999999999999999, "sku": "007", "ts": 100, "bought": true, "price": 1.50, "tags": ["a b", null, "c"]}',
+        '{"sku": "7", "ts": 200, "bought": false, "price": null, "tags": [], "uid": 1, "unused": {"a": 1}}',
+        "",
+        '{"uid": 1, "sku": "8", "ts": 300, "bought": true}',
+    ]
+    with gzip.open(tmp_path / "e.jsonl.gz", "wt") as file:
+        file.write("\n".join(rows))
+    features = [{"column": "price", "kind": "number"}, {"column": "tags", "kind": "multi", "separator": "|"}]
+    log = log_of(load(tmp_path, events="e.jsonl.gz", label="bought", domain=None, context_features=features))
+    assert log.events["user"].tolist() == ["1", "1", "99999999999999999999"]
+    assert log.events["item"].tolist() == ["7", "8", "007"] and log.events["label"].tolist() == [0, 1, 1]
+    assert log.events["tags"].tolist() == ["", "", "a b|c"] and log.events["price"].fillna(-1).tolist() == [-1, -1, 1.5]
 
 
 def test_lists_in_parquet_are_the_values_of_a_multi_feature_and_keep_their_spaces(tmp_path: Path) -> None:

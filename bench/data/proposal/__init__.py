@@ -1,0 +1,1 @@
+"""`rankbench data init`: a file that nobody has described, and the YAML that might describe it."""
