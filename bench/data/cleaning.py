@@ -92,8 +92,8 @@ class CleanLog:
 
     name: str
     events: pd.DataFrame
-    """Columns user, item, time (int64, ms since 1970), request (if the log has request ids), role (uint8, a code of ROLE_WORDS, if
-    any is declared), label (uint8), further labels (uint8) as `label.<name>`, action, and the context features, in the order of
+    """Columns user, item, time (int64, ms since 1970), request (if the log has request ids), role (uint8, a code of ROLE_WORDS,
+    if any is declared), label (uint8), further labels (uint8) as `label.<name>`, action, and the context features, in the order of
     content.py. Ids, actions and categories are categorical with sorted values, numbers float32 with NaN."""
     users: pd.DataFrame | None
     """Index: user id, unique. Categories and multi-valued features are strings ("" = missing), numbers float32 with NaN."""

@@ -177,7 +177,7 @@ def _side(found: Guess, sample: Sample) -> SideGuess:
                 share = max(float(pd.Series(ids).isin(values).mean()), float(values.isin(ids).mean()))
                 # Numbers from 1 on are ids of both: the name of the column decides.
                 share += 1 if column in (found.columns.get(owner), named(list(sample.frame.columns), owner)) else 0
-                best = max(best, (share, owner, column))
+                best = max(best, (share, owner, str(column)))
     if best[0] < 0.05:
         raise UserError(
             f"{sample.path} has neither the columns of {found.events.path.name} nor one whose values are its users or items: "
@@ -261,11 +261,9 @@ def _constant_of(found: Guess, column: str) -> str | None:
             continue
         rows = columns_of(found.events.frame, [key, column]).dropna()
         again = cast(pd.DataFrame, rows[rows[key].duplicated(keep=False)])
-        if (
-            again[key].nunique() >= 20
-            and rows[column].nunique() > 1
-            and int(columns_of(again, [key, column]).drop_duplicates()[key].duplicated().sum()) == 0
-        ):
+        pairs = again.drop_duplicates()
+        several = len(set(again[key])) >= 20 and len(set(rows[column])) > 1
+        if several and len(pairs) == len(set(again[key])):
             return owner
     return None
 
