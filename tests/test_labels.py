@@ -12,7 +12,6 @@ from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, Experiment, LogDefaults, TrainConfig
 from rankbench.bench.contract import to_device
 from rankbench.bench.data.batches import make_batches
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.schema import Label
@@ -21,6 +20,7 @@ from rankbench.bench.evaluation import evaluator, metrics
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
+from support.converted import converted
 from support.logs import raw_log
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ LABELS = ("love", "hate")
 def several_labels(folder: Path, labels: tuple[str, ...] = LABELS) -> RankingData:
     raw = raw_log(seed=5, users=40, longest=50)
     schema = dataclasses.replace(raw.schema, labels=(Label("love", "rating >= 5"), Label("hate", "rating <= 1")))
-    log = write_log(*clean(dataclasses.replace(raw, schema=schema)), folder)
+    log = write_log(dataclasses.replace(raw, schema=schema), folder)
     return prepare_log(log, DataConfig("tiny", history_length=6, labels=labels))
 
 
@@ -125,4 +125,4 @@ def test_wrong_labels_are_refused(tmp_path: Path) -> None:
         ((Label("a", "page"),), "page"),
     ):
         with pytest.raises(UserError, match=message):
-            clean(dataclasses.replace(raw, schema=dataclasses.replace(raw.schema, labels=labels)))
+            converted(dataclasses.replace(raw, schema=dataclasses.replace(raw.schema, labels=labels)))

@@ -13,7 +13,6 @@ import torch
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.data import dataset
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.splits import TEST, TRAIN, VALID, Split, make_split
@@ -43,7 +42,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> tuple[RankingData, Ranking
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "make_split", split)
         for at, events in enumerate((raw.events, raw.events[raw.events["time"] < moment].reset_index(drop=True))):
-            log = write_log(*clean(dataclasses.replace(raw, events=events)), folder / str(at))
+            log = write_log(dataclasses.replace(raw, events=events), folder / str(at))
             found.append(prepare_log(log, DataConfig("tiny", history_length=6)))
     return found[0], found[1], moment * 1000
 

@@ -17,7 +17,6 @@ from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.contract import IdentityConfig, ModelInfo, Ranker
 from rankbench.bench.data.batches import make_batches, segment_start
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.requests import request_batch, request_of
@@ -276,7 +275,7 @@ def shuffled(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
     """A log in which the outcome has nothing to do with anything."""
     raw = raw_log(seed=5, users=120, longest=60)
     raw.events["rating"] = np.random.default_rng(0).integers(2, 6, len(raw.events))
-    log: EventLog = write_log(*clean(raw), tmp_path_factory.mktemp("shuffled") / "log")
+    log: EventLog = write_log(raw, tmp_path_factory.mktemp("shuffled") / "log")
     return prepare_log(log, DataConfig("tiny", history_length=6))
 
 

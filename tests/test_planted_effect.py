@@ -10,7 +10,6 @@ import torch
 
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.simulator import TARGET, expected_auc, simulate
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.slow
 def task(tmp_path_factory: pytest.TempPathFactory) -> tuple[RankingData, float]:
     """The data, and the AUC of the true probabilities on its test examples."""
     raw = simulate(TARGET, "simulator-target")
-    data = prepare_log(write_log(*clean(raw), tmp_path_factory.mktemp("log") / "log"), DataConfig("simulator-target"))
+    data = prepare_log(write_log(raw, tmp_path_factory.mktemp("log") / "log"), DataConfig("simulator-target"))
     truth = raw.events.set_index(["user", "time"])["true_probability"]
     test = data.split.examples("test")
     users = data.log.dictionary("user")[data.log.user_of(test)]

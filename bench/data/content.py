@@ -56,6 +56,11 @@ def order_of(values: pa.Array) -> np.ndarray:
     return order.to_numpy().astype(np.int64)
 
 
+def order_of_texts(texts: np.ndarray) -> np.ndarray:
+    """`order_of` for an array of Python's strings."""
+    return order_of(pa.array(texts, type=pa.large_string()))
+
+
 _DIGITS = pc.MatchSubstringOptions("^[0-9]*$")
 
 
@@ -63,7 +68,7 @@ def encoded(column: pd.Series) -> pd.Categorical:
     """A column of strings as codes of its sorted values, none missing."""
     codes, values = pd.factorize(column)
     texts = np.asarray(values, dtype=object)
-    order = order_of(pa.array(texts, type=pa.large_string()))
+    order = order_of_texts(texts)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return pd.Categorical.from_codes(rank[codes], categories=pd.Index(texts[order], dtype="str"))
@@ -121,15 +126,21 @@ def _codes(table: pd.DataFrame, name: str) -> np.ndarray:
     return np.unique(values, return_inverse=True)[1] if values.dtype.kind == "f" else values
 
 
+_HASHED = 1_000_000
+"""Rows of a column that are hashed at a time."""
+
+
 def content_hash(facts: ContentFacts, columns: Mapping[str, np.ndarray], dictionaries: Mapping[str, Iterable[str]]) -> str:
     """64 hex digits: sha256 over the facts, every column (name, type, shape, values) and every dictionary (name, strings)."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(facts), sort_keys=True).encode())
     for name in sorted(columns):
-        values = np.ascontiguousarray(columns[name])
-        if values.dtype.kind == "f":  # there are many NaN
-            values = np.where(np.isnan(values), values.dtype.type(np.nan), values)
-        digest.update(f"\0{name} {values.dtype.str} {values.shape}\0".encode())
-        digest.update(values.data)
+        column = columns[name]
+        digest.update(f"\0{name} {column.dtype.str} {column.shape}\0".encode())
+        for begin in range(0, len(column), _HASHED):
+            values = np.ascontiguousarray(column[begin : begin + _HASHED])
+            if values.dtype.kind == "f":  # there are many NaN
+                values = np.where(np.isnan(values), values.dtype.type(np.nan), values)
+            digest.update(values.data)
     for name in sorted(dictionaries):
         digest.update(f"\0{name}\0".encode())
         for text in dictionaries[name]:

@@ -18,7 +18,6 @@ from ..config import DataConfig
 from ..contract import DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import sources
-from .cleaning import clean
 from .eventlog import EventLog, open_log, write_log
 from .mismatch import ValidationMismatch, mismatch
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
@@ -134,13 +133,12 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
     if pointer.exists() and (folder := roots.cache / "logs" / pointer.read_text()).is_dir():
         return open_log(folder)
     raw = sources.load(name, roots)
-    cleaned, report = clean(raw)
     # All that the loader says beside the tables themselves, which follow from the files.
-    said = dataclasses.replace(raw, events=pd.DataFrame(), users=None, items=None)
+    said = dataclasses.replace(raw, events=pd.DataFrame(), users=None, items=None, where="")
     identity = f"{_code_digest()} {said!r}"
     folder = roots.cache / "logs" / f"{raw.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     try:
-        log = open_log(folder) if folder.is_dir() else write_log(cleaned, report, folder)
+        log = open_log(folder) if folder.is_dir() else write_log(raw, folder)
         # The loader may have fetched files: the fingerprint is taken afresh.
         _pointer(name, roots).write_text(folder.name)
     except OSError as error:

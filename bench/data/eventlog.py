@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,12 @@ import pyarrow.feather as feather
 from ..config import LogDefaults
 from ..errors import UserError
 from ..typed import as_json, read
-from .cleaning import CleaningReport, CleanLog
+from .cleaning import CleaningReport, absent, check_rows, check_schema, side_table, with_offset
 from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash, encoded
+from .conversion.stream import BLOCK_ROWS, stream_columns
+from .sources.files import column_of
 from .sources.labels import parse_label
-from .sources.schema import ALL_POSITIVE, HISTORY, Domain, Feature, Label, Schema, SourceFile
+from .sources.schema import ALL_POSITIVE, HISTORY, Domain, Feature, Label, RawLog, Schema, SourceFile
 
 
 class Multi(NamedTuple):
@@ -176,12 +178,19 @@ class EventLog:
         return self.column(f"feature.{name}")
 
 
-def write_log(clean: CleanLog, report: CleaningReport, folder: Path) -> EventLog:
-    """Convert a cleaned data set into `folder`, which appears complete or not at all."""
+def write_log(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> EventLog:
+    """Convert a raw data set into `folder`, which appears complete or not at all.
+
+    Args:
+        rows: that are held in memory at a time; they change nothing of the log.
+
+    Raises:
+        UserError: whatever is wrong with the rows or the tables.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        meta = _write_columns(clean, report, building)
+        meta = _write(raw, building, rows)
         (building / "meta.json").write_text(as_json(meta), encoding="utf-8")
         try:
             os.replace(building, folder)
@@ -207,37 +216,64 @@ def open_log(folder: Path) -> EventLog:
     return EventLog(folder, read(LogMeta, text, broken))
 
 
-def _write_columns(clean: CleanLog, report: CleaningReport, folder: Path) -> LogMeta:
-    facts = _facts(clean.schema)
-    columns, dictionaries = _columns(clean, facts)
-    for name, values in columns.items():
-        np.save(folder / f"{name}.npy", values)
+def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:
+    check_schema(raw)
+    found = stream_columns(raw, folder, rows)
+    raw, unread, dictionaries = found.raw, dict(found.screened.unread), dict(found.dictionaries)
+    if found.rows_read == 0:
+        raise UserError(f"{raw.name} has no rows")
+    tables: dict[Owner, pd.DataFrame | None] = {
+        "user": side_table(raw.users, raw.schema.user_features, f"user table of {raw.name}", raw.schema, unread),
+        "item": side_table(raw.items, raw.schema.item_features, f"item table of {raw.name}", raw.schema, unread),
+    }
+    report = CleaningReport(
+        rows_read=found.rows_read,
+        **found.screened.faults,
+        repeated=found.repeated,
+        conflicting=found.conflicting,
+        rows_kept=found.rows_kept,
+        sorted_by_time=found.screened.sorted_by_time,
+        users_without_features=absent(dictionaries["user"], tables["user"]),
+        items_without_features=absent(dictionaries["item"], tables["item"]),
+        unread_numbers=tuple((name, count) for name, count in unread.items() if count),
+        left_out=raw.left_out,
+    )
+    label = np.load(folder / "label.npy", mmap_mode="r")
+    asked = np.load(folder / "role.npy", mmap_mode="r") != HISTORY if found.screened.declares_roles else None
+    labels = np.bincount(label if asked is None else label[asked], minlength=2)
+    check_rows(raw, report, np.flatnonzero(labels).tolist(), int(labels.sum()))
+    facts = facts_of(with_offset(raw.schema, found.screened.first_time, raw.name))
+    for owner, feature in facts.features:
+        if owner != "context":
+            _write_feature(owner, feature, tables, dictionaries, folder)
     for name, values in dictionaries.items():
         strings = pa.array(values, type=pa.large_string())
         feather.write_feather(pa.table({"value": strings}), folder / f"{name}.dictionary.feather", compression="zstd")
+    columns = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     return LogMeta(
-        name=clean.name,
-        events=len(clean.events),
+        name=raw.name,
+        events=found.rows_kept,
         users=len(dictionaries["user"]),
         items=len(dictionaries["item"]),
         content=facts,
         content_hash=content_hash(facts, columns, dictionaries),
-        request_window=clean.schema.request_window,
-        margin=clean.schema.margin,
-        domain=clean.schema.domain,
-        time_zone=clean.schema.time_zone,
-        calendar=clean.schema.calendar,
-        default_split=clean.default_split,
-        files=clean.files,
+        request_window=raw.schema.request_window,
+        margin=raw.schema.margin,
+        domain=raw.schema.domain,
+        time_zone=raw.schema.time_zone,
+        calendar=raw.schema.calendar,
+        default_split=raw.default_split,
+        files=raw.files,
         cleaning=report,
-        licence=clean.licence,
-        citation=clean.citation,
-        bayes_auc=clean.bayes_auc,
-        notes=clean.notes,
+        licence=raw.licence,
+        citation=raw.citation,
+        bayes_auc=raw.bayes_auc,
+        notes=raw.notes,
     )
 
 
-def _facts(schema: Schema) -> ContentFacts:
+def facts_of(schema: Schema) -> ContentFacts:
+    """What the content hash holds beside the columns."""
     owned: tuple[tuple[Owner, tuple[Feature, ...]], ...] = (
         ("user", schema.user_features),
         ("item", schema.item_features),
@@ -253,47 +289,23 @@ def _facts(schema: Schema) -> ContentFacts:
     )
 
 
-def _columns(clean: CleanLog, facts: ContentFacts) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """All columns and all dictionaries of the log, by the names of their files."""
-    events = clean.events
-    columns: dict[str, np.ndarray] = {}
-    dictionaries: dict[str, np.ndarray] = {}
-    for name in ("user", "item", "action"):
-        columns[name] = events[name].cat.codes.to_numpy(dtype=np.int32)
-        dictionaries[name] = events[name].cat.categories.to_numpy(dtype=object)
-    columns["user_offsets"] = np.concatenate(
-        [[0], np.cumsum(np.bincount(columns.pop("user"), minlength=len(dictionaries["user"])))]
-    )
-    columns["time"] = events["time"].to_numpy(dtype=np.int64)
-    columns["label"] = events["label"].to_numpy(dtype=np.uint8)
-    if "role" in events:
-        columns["role"] = events["role"].to_numpy(dtype=np.uint8)
-    for label in facts.labels:
-        columns[f"label.{label.name}"] = events[f"label.{label.name}"].to_numpy(dtype=np.uint8)
-    if "request" in events:
-        # Pairs of user and id, numbered as they come in the log.
-        ids = events["request"].cat
-        pair = events["user"].cat.codes.to_numpy(dtype=np.int64) * len(ids.categories) + ids.codes.to_numpy()
-        columns["request_id"] = pd.factorize(pair)[0].astype(np.int32)
-    tables: dict[Owner, pd.DataFrame | None] = {
-        "user": None if clean.users is None else clean.users.reindex(dictionaries["user"]),
-        "item": None if clean.items is None else clean.items.reindex(dictionaries["item"]),
-        "context": events,
-    }
-    for owner, feature in facts.features:
-        table = tables[owner]
-        assert table is not None, f"{owner} features without a table"
-        name = f"feature.{feature.column}"
-        column = pd.Series(table[feature.column])
-        if feature.kind == "number":
-            columns[name] = column.to_numpy(dtype=np.float32)
-            continue
-        text = column.astype("str").fillna("")
-        if feature.kind == "multi":
-            rows = [[part for part in value.split(feature.separator) if part] for value in text]
-            lengths = np.array([len(row) for row in rows], dtype=np.int64)
-            columns[f"{name}.offsets"] = np.concatenate([[0], np.cumsum(lengths)])
-            text = pd.Series([part for row in rows for part in row], dtype="str")
-        values = encoded(text)
-        columns[name], dictionaries[name] = values.codes.astype(np.int32), values.categories.to_numpy(dtype=object)
-    return columns, dictionaries
+def _write_feature(
+    owner: Owner, feature: Feature, tables: dict[Owner, pd.DataFrame | None], dictionaries: dict[str, np.ndarray], folder: Path
+) -> None:
+    """A feature of users or items as a column in the order of their codes, and its dictionary."""
+    table = tables[owner]
+    if table is None:
+        raise UserError(f"feature {feature.column!r} needs a table of {owner}s, and there is none")
+    name, column = f"feature.{feature.column}", column_of(table.reindex(dictionaries[owner]), feature.column)
+    if feature.kind == "number":
+        np.save(folder / f"{name}.npy", column.to_numpy(dtype=np.float32))
+        return
+    text = cast(pd.Series, column.astype("str").fillna(""))
+    if feature.kind == "multi":
+        parts = [[part for part in value.split(feature.separator) if part] for value in text]
+        lengths = np.array([len(one) for one in parts], dtype=np.int64)
+        np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
+        text = pd.Series([part for one in parts for part in one], dtype="str")
+    values = encoded(text)
+    np.save(folder / f"{name}.npy", values.codes.astype(np.int32))
+    dictionaries[name] = values.categories.to_numpy(dtype=object)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.data.cleaning import CleaningReport, clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.sources.schema import Feature, RawLog, Schema, SourceFile
@@ -56,9 +55,7 @@ def raw_log(seed: int = 0, users: int = 30, items: int = 25, longest: int = 40, 
 
 def make_log(folder: Path, **options: int) -> EventLog:
     """A converted random log in `folder`."""
-    cleaned, report = clean(raw_log(**options))
-    assert isinstance(report, CleaningReport)
-    return write_log(cleaned, report, folder)
+    return write_log(raw_log(**options), folder)
 
 
 def make_data(folder: Path, config: DataConfig | None = None, **options: int) -> RankingData:

@@ -33,24 +33,32 @@ def in_parts(column: pd.Series, split: SplitColumn, where: str) -> pd.Series:
     return text.map(roles).fillna("").astype("str")
 
 
-def in_examples(events: pd.DataFrame, behaviours: Behaviours, where: str) -> tuple[pd.DataFrame, int]:
+def in_examples(events: pd.DataFrame, behaviours: Behaviours, met: set[str]) -> tuple[pd.DataFrame, int]:
     """The rows of behaviours that are asked for, `role` history where they are no examples, and how many others there were.
 
-    Raises:
-        UserError: a behaviour that no row has.
+    Args:
+        met: behaviours of earlier rows, to which those of these rows are added.
     """
     text = as_text(column_of(events, behaviours.column)).str.removesuffix(".0")
-    present = set(text.dropna().unique())
-    for word in (*behaviours.examples, *(behaviours.history or ())):
-        if word not in present:
-            shown = ", ".join(sorted(map(str, present))[:12])
-            raise UserError(f"{where}: no row has {word!r} in column {behaviours.column!r}; there are: {shown}")
+    met |= set(text.dropna().unique())
     example = text.isin(behaviours.examples).to_numpy()
     history = ~example if behaviours.history is None else text.isin(behaviours.history).to_numpy() & ~example
     role = column_of(events, "role") if "role" in events else pd.Series("", index=events.index, dtype="str")
     events = events.assign(role=role.mask(history, "history"))
     kept = example | history
     return cast(pd.DataFrame, events[kept]).reset_index(drop=True), int((~kept).sum())
+
+
+def refuse_absent(behaviours: Behaviours, met: set[str], where: str) -> None:
+    """Refuse a behaviour that none of the rows `met` has.
+
+    Raises:
+        UserError: there is one.
+    """
+    for word in (*behaviours.examples, *(behaviours.history or ())):
+        if word not in met:
+            shown = ", ".join(sorted(map(str, met))[:12])
+            raise UserError(f"{where}: no row has {word!r} in column {behaviours.column!r}; there are: {shown}")
 
 
 def one_row_an_entry(events: pd.DataFrame, lists: Impressions, where: str) -> pd.DataFrame:

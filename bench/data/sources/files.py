@@ -24,6 +24,9 @@ from .schema import SourceFile
 MISSING = ("", "NULL", "null", "NaN", "nan", "\\N", "<NA>")
 """Texts that stand for a missing value in a text file. `NA` and `None` are not among them: both occur as names."""
 
+_BLOCK_BYTES, _BLOCK_ROWS = 1 << 24, 200_000
+"""Of text, and of rows elsewhere, that are read at a time."""
+
 
 def source_file(path: Path, origin: str) -> SourceFile:
     """The identity of a file that was read."""
@@ -95,6 +98,11 @@ def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat(
     Raises:
         UserError: the file is missing, empty or unreadable, or a row has more or fewer fields than the first.
     """
+    return _whole(read_text_blocks(path, columns, form), columns)
+
+
+def read_text_blocks(path: Path, columns: Sequence[str], form: TextFormat = TextFormat()) -> Iterator[pd.DataFrame]:
+    """The rows of `read_text` as they come, some hundred thousand at a time."""
     names = header_of(path, form)
     convert = pa_csv.ConvertOptions(
         include_columns=list(columns),
@@ -105,9 +113,28 @@ def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat(
     parse = pa_csv.ParseOptions(
         delimiter=form.sign(path), quote_char='"' if form.quoted else False, newlines_in_values=form.quoted
     )
-    read = pa_csv.ReadOptions(encoding=form.encoding, column_names=names, skip_rows=int(form.header))
+    read = pa_csv.ReadOptions(encoding=form.encoding, column_names=names, skip_rows=int(form.header), block_size=_BLOCK_BYTES)
     with readable(path):
-        return pa_csv.read_csv(path, read, parse, convert).to_pandas()
+        if form.header and not _has_rows(path, form):
+            return
+        for batch in pa_csv.open_csv(path, read, parse, convert):
+            yield batch.to_pandas()
+
+
+def _has_rows(path: Path, form: TextFormat) -> bool:
+    """Whether anything stands below the header, which may be all that there is."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding=form.encoding, newline="") as stream:
+        rows = csv.reader(stream, delimiter=form.sign(path), quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE)
+        next(rows, None)
+        return any(rows)
+
+
+def _whole(blocks: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    parts = list(blocks)
+    if not parts:
+        return pd.DataFrame({column: pd.Series(dtype="str") for column in columns})
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def read_columns(
@@ -126,10 +153,19 @@ def read_columns(
         UserError: the file is missing, empty, unreadable or lacks a column.
     """
     wanted = list(dict.fromkeys(columns))
+    return _whole(read_blocks(path, wanted, form, joined), wanted)
+
+
+def read_blocks(
+    path: Path, columns: Sequence[str], form: TextFormat = TextFormat(), joined: Mapping[str, str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """The rows of `read_columns` as they come, some hundred thousand at a time."""
+    wanted = list(dict.fromkeys(columns))
     _check_format(path)
     if is_json_lines(path):
         with readable(path):
-            return read_json_lines(path, wanted, joined or {})
+            yield from read_json_lines(path, wanted, joined or {})
+        return
     with readable(path):
         present = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path, form)
     for column in wanted:
@@ -137,14 +173,30 @@ def read_columns(
             fault = "more than one column" if column in present else "no column"
             raise UserError(f"{path} has {fault} {column!r}; it has: {_short(present)}{_hint(path, present, form)}")
     if path.suffix != ".parquet":
-        return read_text(path, wanted, form)
+        yield from read_text_blocks(path, wanted, form)
+        return
     with readable(path):
-        table = pq.read_table(path, columns=wanted)
-        return pd.DataFrame({name: _arrow_column(path, table, name, joined or {}) for name in wanted})
+        file = pq.ParquetFile(path)
+        whole = {name for name in wanted if _is_whole_decimal(file, name)}
+        for batch in file.iter_batches(batch_size=_BLOCK_ROWS, columns=wanted):
+            table = pa.Table.from_batches([batch])
+            yield pd.DataFrame({name: _arrow_column(path, table, name, joined or {}, name in whole) for name in wanted})
 
 
-def read_json_lines(path: Path, columns: Sequence[str], joined: Mapping[str, str]) -> pd.DataFrame:
-    """Keys of the objects, one a line, as strings with the digits that the file has; missing where null or absent.
+def _is_whole_decimal(file: pq.ParquetFile, name: str) -> bool:
+    """Whether a column is of a decimal type and all of its values are whole: digits after the point belong to the type."""
+    kind = file.schema_arrow.field(name).type
+    if not pa.types.is_decimal(kind):
+        return False
+    for batch in file.iter_batches(columns=[name]):
+        column = batch.column(0)
+        if not column.cast(kind).equals(pc.call_function("floor", [column]).cast(kind)):
+            return False
+    return True
+
+
+def read_json_lines(path: Path, columns: Sequence[str], joined: Mapping[str, str]) -> Iterator[pd.DataFrame]:
+    """Keys of the objects, one a line, as strings with the digits that the file has; missing where null or absent. In blocks.
 
     Raises:
         UserError: a line that is no object, a key that no object has, a nested object, a list where none can be.
@@ -166,12 +218,15 @@ def read_json_lines(path: Path, columns: Sequence[str], joined: Mapping[str, str
             met |= one.keys()
             for column, found in values.items():
                 found.append(_json_text(path, number, column, one.get(column), joined))
+            if number % _BLOCK_ROWS == 0:
+                yield pd.DataFrame(values, dtype="str")
+                values = {column: [] for column in columns}
     if not met:
         raise UserError(f"{path} is empty")
     for column in columns:
         if column not in met:
             raise UserError(f"{path} has no column {column!r}; it has: {_short(sorted(met))}")
-    return pd.DataFrame(values, dtype="str")
+    yield pd.DataFrame(values, dtype="str")
 
 
 def _json_text(path: Path, number: int, column: str, value: object, joined: Mapping[str, str]) -> str | None:
@@ -216,7 +271,7 @@ def _hint(path: Path, names: Sequence[str], form: TextFormat) -> str:
     return ""
 
 
-def _arrow_column(path: Path, table: pa.Table, name: str, joined: Mapping[str, str]) -> pd.Series:
+def _arrow_column(path: Path, table: pa.Table, name: str, joined: Mapping[str, str], whole: bool) -> pd.Series:
     column = table.column(name)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -226,8 +281,6 @@ def _arrow_column(path: Path, table: pa.Table, name: str, joined: Mapping[str, s
     if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
     elif pa.types.is_decimal(kind):
-        # Digits after the point belong to the type, not to the value: 7.00 is 7 where all are whole.
-        whole = column.cast(kind).equals(pc.call_function("floor", [column]).cast(kind))
         column = column.cast(pa.decimal128(38, 0) if whole else kind).cast(pa.string())
     elif not pa.types.is_floating(kind) and not pa.types.is_timestamp(kind):
         column = column.cast(pa.string())

@@ -37,8 +37,12 @@ class LabelRule:
     """Empty: the column holds the label itself."""
     value: float | str | tuple[str, ...] = ""
 
-    def apply(self, column: pd.Series, decimal: Decimal = ".") -> np.ndarray:
+    def apply(self, column: pd.Series, decimal: Decimal = ".", times: np.ndarray | None = None) -> np.ndarray:
         """float32 [rows]: 0, 1, or NaN where the column is missing or, for a comparison with a number, is not a number.
+
+        Args:
+            column: its index holds the rows, for messages.
+            times: int64 [rows], how often each value stands in the table, if the column holds distinct values.
 
         Raises:
             UserError: no comparison was given and the column holds something other than 0 and 1; or a comparison with a number,
@@ -59,7 +63,7 @@ class LabelRule:
             outcome = compare(text.to_numpy(dtype=object), value)
         else:
             numbers = as_numbers(column, decimal)
-            refuse_mostly_unread(f"label {self.text!r}: column {self.column!r}", column, numbers, decimal)
+            refuse_mostly_unread(f"label {self.text!r}: column {self.column!r}", column, numbers, decimal, times)
             known = ~np.isnan(numbers)
             outcome = compare(numbers, self.value)
         return np.where(known, outcome, np.nan).astype(np.float32)
@@ -72,30 +76,60 @@ class LabelRule:
         if wrong.any():
             row = int(wrong.argmax())
             raise UserError(
-                f"label column {self.column!r} holds {column.iloc[row]!r} in data row {row + 1}, not 0 or 1: "
+                f"label column {self.column!r} holds {column.iloc[row]!r} in data row {int(column.index[row]) + 1}, not 0 or 1: "
                 f"write a rule, such as label: {self.column} >= 4"
             )
         return labels
 
 
-def refuse_mostly_unread(what: str, column: pd.Series, numbers: np.ndarray, decimal: Decimal) -> int:
-    """Number of values that are there, but not numbers.
+@dataclass
+class Unread:
+    """Counts values that are there, but not numbers, of a column that comes in blocks."""
+
+    what: str
+    """The column, for messages."""
+    decimal: Decimal
+    there: int = 0
+    count: int = 0
+    first: str = ""
+    """The first of them."""
+
+    def note(self, column: pd.Series, numbers: np.ndarray, times: np.ndarray | None = None) -> None:
+        """One more block; `times`: int64 [rows], how often each value stands in the table, once if left out."""
+        filled = present(column)
+        unread = filled & np.isnan(numbers)
+        if unread.any() and not self.count:
+            self.first = str(column.iloc[int(unread.argmax())])
+        self.there += int(filled.sum() if times is None else times[filled].sum())
+        self.count += int(unread.sum() if times is None else times[unread].sum())
+
+    def finish(self) -> int:
+        """Their number, once all blocks were read.
+
+        Raises:
+            UserError: they are more than half of the values that are there.
+        """
+        if 2 * self.count > self.there:
+            comma = self.decimal == "." and any(sign.isdecimal() for sign in self.first) and "," in self.first
+            remedy = 'write decimal: "," if the comma is a decimal one' if comma else "correct them or use another column"
+            raise UserError(
+                f"{self.what} should hold numbers, but {self.count:,} of {self.there:,} values are none, such as "
+                f"{self.first[:40]!r}: {remedy}"
+            )
+        return self.count
+
+
+def refuse_mostly_unread(
+    what: str, column: pd.Series, numbers: np.ndarray, decimal: Decimal, times: np.ndarray | None = None
+) -> int:
+    """Number of values of a whole column that are there, but not numbers.
 
     Raises:
         UserError: they are more than half of the values that are there.
     """
-    there = present(column)
-    unread = there & np.isnan(numbers)
-    count = int(unread.sum())
-    if 2 * count > int(there.sum()):
-        first = column.iloc[int(unread.argmax())]
-        comma = decimal == "." and any(sign.isdecimal() for sign in str(first)) and "," in str(first)
-        remedy = 'write decimal: "," if the comma is a decimal one' if comma else "correct them or use another column"
-        raise UserError(
-            f"{what} should hold numbers, but {count:,} of {int(there.sum()):,} values are none, such as {str(first)[:40]!r}: "
-            f"{remedy}"
-        )
-    return count
+    unread = Unread(what, decimal)
+    unread.note(column, numbers, times)
+    return unread.finish()
 
 
 def parse_label(text: str) -> LabelRule:

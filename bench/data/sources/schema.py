@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import pandas as pd
 
@@ -102,13 +103,25 @@ class SourceFile:
     bytes: int
 
 
+class EventBlocks(Protocol):
+    """Rows of an event table that is too large to be held whole; read once."""
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        """Blocks of rows with the columns that the schema names, in source order; of ids as files have them."""
+        ...
+
+    def finish(self, raw: RawLog) -> RawLog:
+        """The log with what is known once all blocks were read: features within the event table, rows that were left out."""
+        ...
+
+
 @dataclass(frozen=True)
 class RawLog:
     """A data set as it was published, before cleaning, sorting and encoding."""
 
     name: str
-    events: pd.DataFrame
-    """Columns user, item, time and those that the schema names, in source order; user and item are strings (NA where missing)."""
+    events: pd.DataFrame | EventBlocks
+    """Columns user, item, time and those that the schema names, in source order."""
     users: pd.DataFrame | None
     """Index: user id as string, unique. Columns of schema.user_features."""
     items: pd.DataFrame | None
@@ -119,6 +132,10 @@ class RawLog:
     default_split: str = "global-time"
     bayes_auc: float | None = None
     """Best reachable AUC, known for simulated data only."""
+    where: str = ""
+    """The first file of events, for messages."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Role -> the column of the files that has it, for messages."""
     left_out: int = 0
     """Rows that the description leaves out, such as those of behaviours that are not asked for."""
     notes: tuple[str, ...] = field(default=())

@@ -13,15 +13,16 @@ the future into the past. Such a column is a context feature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
 from ...errors import UserError
-from .event_rows import in_examples, in_parts, one_row_an_entry
-from .files import TextFormat, column_of, columns_of, files_of, read_columns, source_file
+from .event_rows import in_examples, in_parts, one_row_an_entry, refuse_absent
+from .files import TextFormat, column_of, columns_of, files_of, read_blocks, read_columns, source_file
 from .schema import Feature, RawLog, Schema
 from .table_description import OUTCOME, TableDescription, describe_table
 from .values import as_ids, as_text
@@ -40,12 +41,7 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
     event_files = [file for files in by_role.values() for file in files]
     if twice := next((file for at, file in enumerate(event_files) if file in event_files[:at]), None):
         raise UserError(f"{path}: events lists {twice} twice")
-    inner = (
-        *(() if config.users else described.user_features),
-        *(() if config.items else described.item_features),
-        *described.context_features,
-    )
-    events, left_out = _events(path, by_role, described, inner, form)
+    events = TableEvents(path, by_role, described, form)
     files = list(event_files)
     notes = [f"columns: {', '.join(f'{role} = {name}' for role, name in described.read.items())}"]
     tables: dict[str, pd.DataFrame | None] = {"user": None, "item": None}
@@ -57,18 +53,13 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
             side_files = files_of(path.parent, entries, f"{path}: {owner}s")
             tables[owner] = _side_table(side_files, key, features, form)
             files += side_files
-        elif features:
-            tables[owner] = _constant(events, owner, features, ", ".join(map(str, event_files)))
         elif entries:
             raise UserError(f"{path}: {owner}s is given, but no {owner}_features: list the columns to use, or leave {owner}s out")
         if getattr(config, f"{owner}_key") and not entries:
             raise UserError(f"{path}: {owner}_key is the key of a table of {owner}s, and none is given: leave it out")
-    context = [feature.column for feature in described.context_features]
-    kept = ("user", "item", "time", "request", "role")
-    own = dict.fromkeys([*(name for name in kept if name in events), *described.outcomes, *described.action, *context])
     return RawLog(
         name=described.name,
-        events=columns_of(events, own),
+        events=events,
         users=tables["user"],
         items=tables["item"],
         schema=Schema(
@@ -84,9 +75,9 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
             utc_offset_hours=config.utc_offset_hours,
             decimal=config.decimal,
             labels=described.labels,
-            request_ids="request" in events,
+            request_ids=bool(columns.request) or described.impressions is not None,
             request_at_time=described.impressions is not None and not columns.request,
-            roles="role" in events,
+            roles=events.has_roles,
             domain=described.domain,
             request_window=config.request_window,
             margin=config.margin,
@@ -95,71 +86,138 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
         licence=config.licence,
         citation=config.citation,
         default_split=config.default_split or ("declared" if described.declares_test else "global-time"),
-        left_out=left_out,
+        where=str(event_files[0]),
+        named={**columns.named(), **({"item": described.impressions.column} if described.impressions else {})},
         notes=tuple(notes),
     )
 
 
-def _events(
-    path: Path, by_role: dict[str, list[Path]], described: TableDescription, features: Sequence[Feature], form: TextFormat
-) -> tuple[pd.DataFrame, int]:
-    """Columns user, item, time and perhaps request and role under these names; those of outcomes, action and features under their
-    own. And how many rows are of behaviours that are left out."""
-    files = [file for files in by_role.values() for file in files]
-    columns, lists = described.read, described.impressions
-    made = {OUTCOME} if lists else set()
-    needed = dict.fromkeys([*described.outcomes, *described.action, *(feature.column for feature in features)])
-    for column in needed:
-        if column in {*columns, "role"} and column != columns.get(column):
-            raise UserError(
-                f"{files[0]}: column {column!r} is not the one that `columns` names as {column}: rename it in the file"
-            )
-    extra = [
-        *([lists.column, lists.clicked] if lists else ()),
-        *([described.split.column] if described.split else ()),
-        *([described.behaviours.column] if described.behaviours else ()),
-    ]
-    wanted = dict.fromkeys([*columns.values(), *(name for name in (*needed, *extra) if name and name not in made)])
-    joined = {lists.column: lists.separator, lists.clicked: lists.separator} if lists else {}
-    source = _read(files, list(wanted), features, form, joined)
-    sizes = source.attrs.pop("rows")
-    events = pd.DataFrame({role: source[column] for role, column in columns.items()})
-    for column in [*needed, *extra]:
-        if column and column not in made:
+class TableEvents:
+    """The rows of the files of events in blocks: columns user, item, time and perhaps request and role under these names; those
+    of outcomes, action and features under their own."""
+
+    def __init__(self, path: Path, by_role: dict[str, list[Path]], described: TableDescription, form: TextFormat) -> None:
+        self._path, self._by_role, self._described, self._form = path, by_role, described, form
+        config = described.config
+        self._files = [file for files in by_role.values() for file in files]
+        self._inner: dict[str, tuple[Feature, ...]] = {
+            "user": () if config.users else described.user_features,
+            "item": () if config.items else described.item_features,
+        }
+        self._owned: dict[str, list[pd.DataFrame]] = {owner: [] for owner, features in self._inner.items() if features}
+        self._left_out, self._kinds = 0, set[str]()
+        self._refuse_other_columns()
+
+    @property
+    def has_roles(self) -> bool:
+        """Whether blocks have the column `role`."""
+        return "" not in self._by_role or self._described.split is not None or self._described.behaviours is not None
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        described, lists = self._described, self._described.impressions
+        self._left_out, self._kinds = 0, set()
+        self._owned = {owner: [] for owner in self._owned}
+        joined = {feature.column: feature.separator for feature in self._features if feature.kind == "multi"}
+        if lists:
+            joined |= {lists.column: lists.separator, lists.clicked: lists.separator}
+        wanted = list(dict.fromkeys([*described.read.values(), *self._read]))
+        for role, files in self._by_role.items():
+            for file in files:
+                for source in read_blocks(file, wanted, self._form, joined):
+                    yield self._shaped(source, role, file)
+
+    def finish(self, raw: RawLog) -> RawLog:
+        """The log with its features within the event table.
+
+        Raises:
+            UserError: a feature that is not constant, a behaviour that no row has.
+        """
+        behaviours, where = self._described.behaviours, ", ".join(map(str, self._files))
+        if behaviours is not None:
+            refuse_absent(behaviours, self._kinds, f"{self._path}: behaviours")
+        tables = {"user": raw.users, "item": raw.items}
+        for owner, parts in self._owned.items():
+            if parts:
+                rows = one_table(parts)
+                rows[owner] = as_ids(column_of(rows, owner).rename(raw.named.get(owner, owner)), raw.where)
+                tables[owner] = _constant(rows, owner, self._inner[owner], where)
+        return replace(raw, users=tables["user"], items=tables["item"], left_out=self._left_out)
+
+    @property
+    def _features(self) -> list[Feature]:
+        """Those in the event table."""
+        return [*self._inner["user"], *self._inner["item"], *self._described.context_features]
+
+    @property
+    def _needed(self) -> list[str]:
+        """Columns of blocks beside ids and times."""
+        described = self._described
+        return list(dict.fromkeys([*described.outcomes, *described.action, *(feature.column for feature in self._features)]))
+
+    @property
+    def _read(self) -> list[str]:
+        """Columns of the files beside ids and times."""
+        described, lists = self._described, self._described.impressions
+        named = [part.column for part in (lists, described.split, described.behaviours) if part]
+        named += [lists.clicked] if lists and lists.clicked else []
+        return list(dict.fromkeys([*(name for name in self._needed if not (lists and name == OUTCOME)), *named]))
+
+    def _refuse_other_columns(self) -> None:
+        columns = self._described.read
+        for column in self._needed:
+            if column in {*columns, "role"} and column != columns.get(column):
+                raise UserError(
+                    f"{self._files[0]}: column {column!r} is not the one that `columns` names as {column}: rename it in the file"
+                )
+
+    def _shaped(self, source: pd.DataFrame, role: str, file: Path) -> pd.DataFrame:
+        """A block of a file as one of events."""
+        described, lists = self._described, self._described.impressions
+        events = pd.DataFrame({name: source[column] for name, column in described.read.items()})
+        for column in self._read:
             events[column] = source[column]
-    left_out = 0
-    if "" not in by_role:
-        owner = [role for role, one in by_role.items() for _ in one]
-        events["role"] = pd.Series(owner, dtype="str").repeat(sizes).to_numpy()
-    elif described.split:
-        events["role"] = in_parts(column_of(events, described.split.column), described.split, str(files[0]))
-    if described.behaviours:
-        events, left_out = in_examples(events, described.behaviours, f"{path}: behaviours")
-    if lists:
-        events = one_row_an_entry(events, lists, f"{files[0]}: column {lists.column!r}")
-    for role in events.columns.intersection(["user", "item", "request"]):
-        named = column_of(events, role).rename(described.columns.named().get(role, lists.column if lists else role))
-        events[role] = as_ids(named, str(files[0]))
-    return events, left_out
+        if role:
+            events["role"] = pd.Series(role, index=events.index, dtype="str")
+        elif described.split:
+            events["role"] = in_parts(column_of(events, described.split.column), described.split, str(file))
+        if described.behaviours:
+            events, left_out = in_examples(events, described.behaviours, self._kinds)
+            self._left_out += left_out
+        if lists:
+            events = one_row_an_entry(events, lists, f"{file}: column {lists.column!r}")
+        for owner, parts in self._owned.items():
+            names = [feature.column for feature in self._inner[owner]]
+            parts.append(columns_of(events, [owner, *names]).dropna(subset=[owner]).drop_duplicates())
+            if len(parts) > _MERGED:
+                parts[:] = [one_table(parts).drop_duplicates()]
+        return events
 
 
-def _read(
-    files: Sequence[Path], columns: Sequence[str], features: Sequence[Feature], form: TextFormat, joined: dict[str, str]
-) -> pd.DataFrame:
-    """The rows of all files; a column that has different types in them is text. The attribute `rows` has the number of each."""
-    joined = joined | {feature.column: feature.separator for feature in features if feature.kind == "multi"}
-    parts = [read_columns(file, columns, form, joined) for file in files]
+_MERGED = 20
+"""Blocks after which what is known of users and items is brought together."""
+
+
+def one_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all parts; a column that has different types in them is text, as each type writes it."""
+    if len(parts) == 1:
+        return parts[0]
+    parts = [part.copy() for part in parts]
     for name in parts[0].columns:
-        if len({part[name].dtype for part in parts}) > 1:
-            for part in parts:
-                part[name] = as_text(column_of(part, name))
-    table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-    table.attrs["rows"] = [len(part) for part in parts]
-    return table
+        kinds = list(dict.fromkeys(part[name].dtype for part in parts))
+        for kind in kinds if len(kinds) > 1 else ():
+            same = [part for part in parts if part[name].dtype == kind]
+            text = as_text(cast(pd.Series, pd.concat([column_of(part, name) for part in same], ignore_index=True)))
+            begin = 0
+            for part in same:
+                part[name] = text.iloc[begin : begin + len(part)].to_numpy()
+                begin += len(part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _side_table(files: Sequence[Path], key: str, features: tuple[Feature, ...], form: TextFormat) -> pd.DataFrame:
-    table = _read(files, [key, *(feature.column for feature in features)], features, form, {})
+    joined = {feature.column: feature.separator for feature in features if feature.kind == "multi"}
+    columns = [key, *(feature.column for feature in features)]
+    table = one_table([read_columns(file, columns, form, joined) for file in files])
     table[key] = as_ids(column_of(table, key), str(files[0]))
     table = table.dropna(subset=[key]).drop_duplicates().set_index(key)
     repeated = table.index.duplicated()

@@ -30,6 +30,14 @@ def as_numbers(column: pd.Series, decimal: Decimal = ".") -> np.ndarray:
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+def as_feature(exact: np.ndarray) -> np.ndarray:
+    """float32: numbers of a feature, NaN where there is none; equal values have equal bytes."""
+    with np.errstate(over="ignore"):
+        numbers = exact.astype(np.float32)
+    # Adding 0 turns -0 into 0.
+    return np.where(np.isfinite(numbers), numbers, np.float32(np.nan)) + np.float32(0)
+
+
 def present(column: pd.Series) -> np.ndarray:
     """bool [rows]: neither missing nor an empty text."""
     filled = column.notna().to_numpy()

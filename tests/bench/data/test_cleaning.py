@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from rankbench.bench.data.cleaning import CleaningReport, clean
+from rankbench.bench.data.cleaning import CleaningReport
 from rankbench.bench.data.sources.schema import Feature, RawLog, Schema
 from rankbench.bench.errors import UserError
+from support.converted import converted
 
 
 def raw_log(rows: list[tuple[object, ...]], schema: Schema | None = None, **changes: object) -> RawLog:
@@ -30,7 +31,7 @@ def report_of(rows_read: int, **counts: int) -> CleaningReport:
 
 
 def test_good_rows() -> None:
-    log, report = clean(raw_log(GOOD))
+    log, report = converted(raw_log(GOOD))
     assert log.events["user"].tolist() == ["u", "u", "v"]
     assert log.events["item"].tolist() == ["a", "b", "a"]
     assert log.events["time"].tolist() == [10_000, 20_000, 15_000] and log.events["time"].dtype == np.int64
@@ -52,7 +53,7 @@ def test_each_broken_row_is_counted_once_under_its_first_fault() -> None:
         ("u", "a", "10.0", "1", "9"),
         ("v", "a", "15", "4", ""),
     ]
-    log, report = clean(raw_log([*GOOD, *broken]))
+    log, report = converted(raw_log([*GOOD, *broken]))
     assert report == report_of(
         12, missing_user=2, missing_item=1, unreadable_time=3, missing_label=1, repeated=1, conflicting=1, rows_kept=3
     )
@@ -66,7 +67,7 @@ def test_each_broken_row_is_counted_once_under_its_first_fault() -> None:
 
 
 def test_report_of_a_sorted_log_without_faults() -> None:
-    _, report = clean(raw_log([GOOD[0], GOOD[2], GOOD[1]]))
+    _, report = converted(raw_log([GOOD[0], GOOD[2], GOOD[1]]))
     assert report.lines() == ["rows: 3 read, 3 kept; dropped: none", "rows came in order of time"]
 
 
@@ -79,7 +80,7 @@ def test_every_row_is_kept_or_counted(rows: list[tuple[object, ...]]) -> None:
     # Enough good ones: a log of which most times or labels cannot be read is refused.
     many = [("w", str(n), str(100 + n), "4", "1") for n in range(12)]
     rows = [*rows, *many]
-    log, report = clean(raw_log([*GOOD, *rows]))
+    log, report = converted(raw_log([*GOOD, *rows]))
     faults = (report.missing_user, report.missing_item, report.unreadable_time, report.missing_label)
     dropped = sum(faults) + report.repeated + report.conflicting
     assert report.rows_read == len(rows) + 3 == dropped + report.rows_kept
@@ -112,7 +113,7 @@ def _usable(row: tuple[object, ...]) -> bool:
 def test_time_units(unit: str, values: object, expected: list[int]) -> None:
     raw = raw_log(GOOD[:2], Schema("rating >= 4", ("rating",), time_unit=unit))  # type: ignore[arg-type]
     raw.events["time"] = values
-    log, _ = clean(raw)
+    log, _ = converted(raw)
     assert log.events.set_index("item")["time"][["a", "b"]].tolist() == expected
 
 
@@ -123,7 +124,7 @@ def test_unreadable_dates_are_counted() -> None:
         ("u", "c", "2020-01-03", "1", "1"),
         ("u", "d", None, "1", "1"),
     ]
-    _, report = clean(raw_log(rows, Schema("rating >= 4", ("rating",), time_unit="datetime")))
+    _, report = converted(raw_log(rows, Schema("rating >= 4", ("rating",), time_unit="datetime")))
     assert (report.unreadable_time, report.rows_kept) == (2, 2)
 
 
@@ -131,11 +132,11 @@ def test_action_is_the_combination_of_its_columns() -> None:
     raw = raw_log([*GOOD, ("w", "a", "1", None, "2")], Schema("tab", ("rating", "tab"), time_unit="s"))
     raw.events["tab"] = ["1", "0", "1", "0"]
     raw.events["rating"] = [5.0, 1.0, np.nan, 2.5]
-    log, _ = clean(raw)
+    log, _ = converted(raw)
     assert log.events["action"].tolist() == ["5.0|1", "1.0|0", "|1", "2.5|0"]
     raw.events["rating"] = [5.0, 1.0, np.nan, 2.0]
-    assert clean(raw)[0].events["action"].tolist() == ["5|1", "1|0", "|1", "2|0"]
-    assert clean(replace(raw, schema=Schema("tab", ())))[0].events["action"].tolist() == [""] * 4
+    assert converted(raw)[0].events["action"].tolist() == ["5|1", "1|0", "|1", "2|0"]
+    assert converted(replace(raw, schema=Schema("tab", ())))[0].events["action"].tolist() == [""] * 4
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.sampled_from("01")), min_size=2, max_size=20))
@@ -144,15 +145,15 @@ def test_actions_spell_out_their_row(values: list[tuple[str, str, str]]) -> None
     events = pd.DataFrame(values, columns=["p", "q", "r"]).assign(user="u", item="a", time=range(len(values)), label=0)
     events.loc[0, "label"] = 1
     raw = RawLog("toy", events, None, None, Schema("label", ("p", "q", "r")), (), "none", "none")
-    assert clean(raw)[0].events["action"].tolist() == ["|".join(row) for row in values]
+    assert converted(raw)[0].events["action"].tolist() == ["|".join(row) for row in values]
 
 
 def test_side_tables_and_missing_feature_values() -> None:
-    users = pd.DataFrame({"age": ["30", "old", "inf"], "town": ["x", None, "NA"]}, index=["u", "v", "w"])
+    users = pd.DataFrame({"age": ["30", "old", "inf"], "town": ["x", None, "NA"]}, index=["v", "u", "w"])
     schema = Schema("rating >= 4", ("rating",), user_features=(Feature("age", "number"), Feature("town")))
-    log, _ = clean(raw_log(GOOD, schema, users=users))
-    assert log.users is not None and log.users["town"].tolist() == ["x", "", "NA"]
-    assert log.users["age"].isna().tolist() == [False, True, True] and log.users["age"].dtype == np.float32
+    log, _ = converted(raw_log(GOOD, schema, users=users))
+    assert log.users is not None and log.users["town"].tolist() == ["", "x"]
+    assert log.users["age"].isna().tolist() == [True, False] and log.users["age"].dtype == np.float32
 
 
 def bad(label: str = "rating >= 4", time_unit: str = "s", **features: tuple[Feature, ...]) -> Schema:
@@ -192,11 +193,11 @@ def bad(label: str = "rating >= 4", time_unit: str = "s", **features: tuple[Feat
 )
 def test_hopeless_input(rows: list[tuple[object, ...]], schema: Schema, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        clean(raw_log(rows, schema))
+        converted(raw_log(rows, schema))
     assert "\n" not in str(caught.value)
 
 
 def test_side_table_with_a_repeated_id() -> None:
     users = pd.DataFrame({"town": ["x", "y"]}, index=["u", "u"])
     with pytest.raises(UserError, match="the user table of toy lists 'u' more than once"):
-        clean(raw_log(GOOD, bad(user_features=(Feature("town"),)), users=users))
+        converted(raw_log(GOOD, bad(user_features=(Feature("town"),)), users=users))

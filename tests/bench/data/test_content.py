@@ -13,7 +13,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.content import order_of
 from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.eventlog import EventLog, Multi, write_log
@@ -66,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def convert(raw: RawLog, folder: Path) -> EventLog:
     shutil.rmtree(folder / "log", ignore_errors=True)
-    return write_log(*clean(raw), folder / "log")
+    return write_log(raw, folder / "log")
 
 
 @pytest.mark.parametrize("requests", [False, True])

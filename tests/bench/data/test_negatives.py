@@ -14,7 +14,6 @@ from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, Experiment, LogDefaults
 from rankbench.bench.contract import SequenceBatch
 from rankbench.bench.data.batches import make_batches, pointwise_batch
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.negatives import IN_BATCH, Examples, Sampler, negatives_per_positive
@@ -44,7 +43,7 @@ def positives(tmp_path_factory: pytest.TempPathFactory) -> EventLog:
     """The same kind of log where every row is a positive."""
     raw = raw_log(seed=3, items=200, longest=60)
     raw = dataclasses.replace(raw, schema=dataclasses.replace(raw.schema, label=ALL_POSITIVE))
-    return write_log(*clean(raw), tmp_path_factory.mktemp("log") / "positives")
+    return write_log(raw, tmp_path_factory.mktemp("log") / "positives")
 
 
 def check_literally(data: RankingData, examples: Examples, repeats: bool = False, exclude_future: bool = False) -> None:

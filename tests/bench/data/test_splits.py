@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.sources.schema import HISTORY
 from rankbench.bench.data.splits import KNOWN, NEVER, ROLES, SPLITS, TEST, TRAIN, UNUSED, VALID, Split, make_split
@@ -26,7 +25,7 @@ def log(tmp_path_factory: pytest.TempPathFactory):
 def declared(tmp_path_factory: pytest.TempPathFactory):
     """A log whose source says which rows are for the test, and which are seen in histories alone."""
     folder = tmp_path_factory.mktemp("declared")
-    return write_log(*clean(with_roles(("train", "train", "valid", "test"))), folder / "log")
+    return write_log(with_roles(("train", "train", "valid", "test")), folder / "log")
 
 
 def with_roles(parts: tuple[str, ...]):
@@ -95,7 +94,7 @@ def test_declared_roles_are_those_of_the_source(declared) -> None:
 
 
 def test_without_a_declared_validation_the_last_tenth_of_training_is(tmp_path: Path) -> None:
-    log = write_log(*clean(with_roles(("train", "train", "test"))), tmp_path / "log")
+    log = write_log(with_roles(("train", "train", "test")), tmp_path / "log")
     split = split_of(log, "declared")
     train, valid = log.time[split.role == TRAIN], log.time[split.role == VALID]
     assert train.max() < valid.min() and len(valid) / (len(train) + len(valid)) == pytest.approx(0.1, abs=0.03)

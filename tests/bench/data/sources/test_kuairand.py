@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench.data import sources
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.sources.kuairand import _USER_FEATURES
 from rankbench.bench.data.sources.schema import DataRoots, RawLog
 from rankbench.bench.errors import UserError
+from support.converted import converted
 
 LOG_HEADER = (
     "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view,play_time_ms,"
@@ -50,7 +50,7 @@ def load(root: Path | None, cache: Path) -> RawLog:
 
 def test_tables(tmp_path: Path) -> None:
     publish(tmp_path)
-    log, report = clean(load(tmp_path, tmp_path))
+    log, report = converted(load(tmp_path, tmp_path))
     assert (report.rows_read, report.repeated, report.rows_kept, report.sorted_by_time) == (4, 1, 3, True)
     assert log.events["user"].tolist() == ["7", "7", "8"]
     assert log.events["time"].tolist() == [1649552400000, 1650812741436, 1650812741500]
@@ -117,7 +117,7 @@ def test_the_published_log(tmp_path: Path) -> None:
     root = os.environ.get("RANKBENCH_DATA", "")
     if not root or not (Path(root) / "kuairand-pure").is_dir():
         pytest.skip("needs RANKBENCH_DATA with a folder kuairand-pure")
-    log, report = clean(load(Path(root), tmp_path))
+    log, report = converted(load(Path(root), tmp_path))
     assert report.rows_read == report.rows_kept + report.repeated + report.conflicting
     assert 0.3 < log.events["label"].to_numpy().mean() < 0.6
     assert log.users is not None and set(log.events["user"]) <= set(log.users.index)

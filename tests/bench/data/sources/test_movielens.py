@@ -7,11 +7,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from rankbench.bench.data import sources
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.movielens import _GENRES
 from rankbench.bench.data.sources.schema import DataRoots, RawLog
 from rankbench.bench.errors import UserError
+from support.converted import converted
 
 RATINGS = [("1", "1", "5", "874965758"), ("2", "2", "3", "888550871"), ("2", "1", "4", "888550871"), ("1", "3", "1", "878542960")]
 FILMS = [
@@ -80,19 +80,19 @@ def test_both_layouts_give_the_same_log(name, official, typed, tmp_path: Path) -
     official(tmp_path / "official" / name)
     typed(tmp_path / "typed" / name)
     raws = [load(name, tmp_path / layout) for layout in ("official", "typed")]
-    first, second = (clean(raw)[0] for raw in raws)
+    first, second = (converted(raw)[0] for raw in raws)
     for table in ("events", "users", "items"):
         assert_frame_equal(getattr(first, table), getattr(second, table), check_names=False)
     assert first.schema == second.schema
-    logs = [write_log(*clean(raw), tmp_path / "logs" / str(at)) for at, raw in enumerate(raws)]
+    logs = [write_log(raw, tmp_path / "logs" / str(at)) for at, raw in enumerate(raws)]
     assert logs[0].meta.content_hash == logs[1].meta.content_hash
     assert {file.origin for file in (*first.files, *second.files)} == {"data root"}
-    assert first.default_split == "global-time"
+    assert first.meta.default_split == "global-time"
 
 
 def test_contents_of_ml_100k(tmp_path: Path) -> None:
     official_100k(tmp_path / "ml-100k")
-    log, report = clean(load("ml-100k", tmp_path))
+    log, report = converted(load("ml-100k", tmp_path))
     assert report.rows_kept == 4 and not report.sorted_by_time
     first, *twos, last = RATINGS
     rows = [first, last, *sorted(twos)]
@@ -140,5 +140,5 @@ def test_broken_files(build, file: str, text: str, message: str, tmp_path: Path)
     folder = build(tmp_path / name)
     (folder / file).write_text(text)
     with pytest.raises(UserError, match=message) as caught:
-        clean(load(name, tmp_path))
+        converted(load(name, tmp_path))
     assert "\n" not in str(caught.value)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from rankbench.bench.data import sources
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.sources.schema import DataRoots, RawLog
 from rankbench.bench.data.sources.simulator import (
     TARGET,
@@ -26,6 +25,7 @@ from rankbench.bench.data.sources.simulator import (
     simulate,
 )
 from rankbench.bench.errors import UserError
+from support.converted import converted
 
 ROOTS = DataRoots(None, Path("unused"))
 QUIET = SimulatorConfig(
@@ -148,7 +148,7 @@ def test_true_probability_reaches_no_model() -> None:
     schema = log.schema
     features = (*schema.user_features, *schema.item_features, *schema.context_features)
     assert "true_probability" not in {schema.label, *schema.action, *(feature.column for feature in features)}
-    cleaned, report = clean(log)
+    cleaned, report = converted(log)
     assert report.rows_kept == len(log.events)
     assert "true_probability" not in cleaned.events.columns
 

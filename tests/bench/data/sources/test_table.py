@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from rankbench.bench.data import sources
-from rankbench.bench.data.cleaning import CleanLog, clean
 from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots, Feature, RawLog
 from rankbench.bench.errors import UserError
+from support.converted import Tables, converted
 
 EVENTS = """uid,sku,ts,stars,market,device,segment,brand,unused
 u1,007,100,5,de,phone,a,x,1
@@ -39,8 +39,8 @@ def load(folder: Path, text: str = EVENTS, **changes: Any) -> RawLog:
     return sources.load(str(folder / "shop.yaml"), DataRoots(None, folder / "cache"))
 
 
-def log_of(raw: RawLog) -> CleanLog:
-    return clean(raw)[0]
+def log_of(raw: RawLog) -> Tables:
+    return converted(raw)[0]
 
 
 def test_columns_of_the_event_table(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_features_inside_the_event_table(tmp_path: Path) -> None:
 
 def test_feature_that_changes_with_time_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="user feature 'device' of 'u2' changes between events: list it under context_features"):
-        load(tmp_path, user_features=["device"], context_features=None)
+        log_of(load(tmp_path, user_features=["device"], context_features=None))
 
 
 def test_separate_tables_in_csv_and_parquet(tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_separate_tables_in_csv_and_parquet(tmp_path: Path) -> None:
         user_features=[{"column": "age", "kind": "number"}],
         item_features=features,
     )
-    log, report = clean(raw)
+    log, report = converted(raw)
     assert log.users is not None and log.users["age"].iloc[0] == 30 and log.users["age"].isna().tolist() == [False, True]
-    assert log.items is not None and log.items["genres"].tolist() == ["a|b", ""]
-    assert log.items["kind"].tolist() == ["3", ""]
+    assert log.items is not None and log.items["genres"].tolist() == ["a|b", "", ""]
+    assert log.items["kind"].tolist() == ["3", "", ""]
     assert log.schema.item_features[2] == Feature("genres", "multi", "|")
     assert "1 items are not in the table of items: their features are missing" in report.lines()
     assert [file.name for file in log.files] == ["events.csv", "users.csv.gz", "items.parquet"]
@@ -107,7 +107,7 @@ def test_parquet_events_keep_ids_times_and_flags(tmp_path: Path) -> None:
     raw = load(
         tmp_path, events="e.parquet", columns=None, label="bought", domain=None, context_features=None, time_unit="datetime"
     )
-    log, report = clean(raw)
+    log, report = converted(raw)
     assert log.events["user"].tolist() == [str(2**63 + 1), str(2**63 + 2)]
     assert log.events["time"].tolist() == [1704067200500, 1704153600000]
     assert log.events["label"].tolist() == [1, 0]
@@ -125,7 +125,7 @@ def test_quotes_line_breaks_marks_and_missing_words(tmp_path: Path) -> None:
     text = (
         '\ufeffuid,sku,ts,stars,market,device\r\nNA,"a, ""b""\nc",1,5,de,NULL\r\nnull,x,2,1,de,web\r\n\r\nNone,x,3,1,nan,web\r\n'
     )
-    log, report = clean(load(tmp_path, text))
+    log, report = converted(load(tmp_path, text))
     assert report.rows_read == 3 and report.missing_user == 1
     assert log.events["user"].tolist() == ["NA", "None"]
     assert log.events["item"].tolist() == ['a, "b"\nc', "x"]
@@ -282,13 +282,8 @@ def test_files_without_a_header_are_read_by_position_from_one(tmp_path: Path) ->
         assert bare.events[one].tolist() == full.events[other].tolist()
     assert bare.users["7"].tolist() == full.users["segment"].tolist()
     with pytest.raises(UserError, match="no column '10'; it has: 1, 2, 3, 4, 5, 6, 7, 8, 9"):
-        load(
-            tmp_path,
-            **{**named, "columns": {"user": 10, "item": 2, "time": 3}},
-            label="4 >= 4",
-            domain=None,
-            context_features=None,
-        )
+        ten = {**named, "columns": {"user": 10, "item": 2, "time": 3}}
+        log_of(load(tmp_path, **ten, label="4 >= 4", domain=None, context_features=None))
 
 
 def test_lists_patterns_and_folders_of_files_are_one_table(tmp_path: Path) -> None:
@@ -328,7 +323,7 @@ def test_lists_in_parquet_are_the_values_of_a_multi_feature_and_keep_their_space
     with pytest.raises(UserError, match="'space opera' in the lists of column 'genres' holds the separator ' ' itself"):
         load(tmp_path, items="items.parquet", item_features=[feature])
     log = log_of(load(tmp_path, items="items.parquet", item_features=[{**feature, "separator": "|"}]))
-    assert log.items is not None and log.items["genres"].tolist() == ["space opera|war", ""]
+    assert log.items is not None and log.items["genres"].tolist() == ["space opera|war", "", ""]
 
 
 def test_decimal_commas_are_read_if_stated_and_else_refused_with_the_key_to_write(tmp_path: Path) -> None:
@@ -339,7 +334,7 @@ def test_decimal_commas_are_read_if_stated_and_else_refused_with_the_key_to_writ
     log = log_of(load(tmp_path, **keys, **price, decimal=","))
     assert log.events["label"].tolist() == [0, 0, 1, 1, 1, 0] and log.events["price"].tolist() == [n + 0.25 for n in range(6)]
     with pytest.raises(UserError, match=r"column 'rating' should hold numbers, but 6 of 6 .* write decimal: \",\" if"):
-        log_of(load(tmp_path, **keys, **price))
+        log_of(load(tmp_path, **keys, context_features=None))
     with pytest.raises(
         UserError, match=r"feature 'price' should hold numbers, but 6 of 6 .* such as '0,25': write decimal: \",\""
     ):
@@ -348,7 +343,7 @@ def test_decimal_commas_are_read_if_stated_and_else_refused_with_the_key_to_writ
 
 def test_single_values_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("uid,age\nu1,30\nu2,many\nu3,31\n")
-    _, report = clean(load(tmp_path, users="users.csv", user_features=[{"column": "age", "kind": "number"}]))
+    _, report = converted(load(tmp_path, users="users.csv", user_features=[{"column": "age", "kind": "number"}]))
     assert report.unread_numbers == (("age", 1),) and report.counts()["unread_numbers.age"] == 1
     assert report.lines()[-1] == "values that are not numbers, and count as missing: 1 of age"
 
@@ -369,8 +364,8 @@ def test_requests_of_the_table_belong_to_one_user_each(tmp_path: Path) -> None:
     columns = {"user": "uid", "item": "sku", "time": "ts", "request": "brand"}
     raw = load(tmp_path, columns=columns, request_window=600)
     assert raw.schema.request_ids and raw.schema.request_window == 600
-    log, report = clean(raw)
-    assert log.events["request"].tolist() == ["x", "y", "x"] and report.missing_request == 1
+    log, report = converted(raw)
+    assert log.events["request_id"].tolist() == [0, 1, 2] and report.missing_request == 1
 
 
 def test_the_declared_name_is_the_only_one(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from rankbench.bench.config import DataConfig
 from rankbench.bench.data import sources
-from rankbench.bench.data.cleaning import clean
 from rankbench.bench.data.dataset import prepare
 from rankbench.bench.data.sources.schema import DataRoots, RawLog
 from rankbench.bench.errors import UserError
+from support.converted import converted
 
 ROWS = ["1,10,100,pv,1511544070", "1,10,101,cart,1511544080", "2,11,100,buy,1511544075", "1,11,100,fav,1511544090"]
 
@@ -29,7 +29,7 @@ def load(roots: DataRoots) -> RawLog:
 
 def test_every_row_is_a_positive_and_its_behaviour_the_action(tmp_path: Path) -> None:
     raw = load(publish(tmp_path))
-    cleaned, report = clean(raw)
+    cleaned, report = converted(raw)
     assert report.rows_kept == 4 and (cleaned.events["label"] == 1).all()
     assert raw.items is not None and raw.items["category"].to_dict() == {"10": "100", "11": "100"}
     assert sorted(raw.events["behaviour"]) == ["buy", "cart", "fav", "pv"]

@@ -1,0 +1,211 @@
+"""The whole way from blocks of raw rows to the columns of a log, each of which is written as it comes."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..content import order_of_texts
+from ..sources.files import columns_of
+from ..sources.schema import Feature, RawLog
+from .rows import Records, Screened, screen
+from .spool import Spool
+
+BLOCK_ROWS = 400_000
+"""Rows that are read, encoded or written at a time."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What is known of a log besides its columns, which lie in its folder."""
+
+    raw: RawLog
+    """With what was known only when all rows were read."""
+    dictionaries: dict[str, np.ndarray]
+    screened: Screened
+    rows_read: int
+    rows_kept: int
+    repeated: int
+    conflicting: int
+
+
+def blocks_of(raw: RawLog, rows: int = BLOCK_ROWS) -> Iterator[pd.DataFrame]:
+    """The raw rows in blocks of so many rows at most."""
+    for frame in [raw.events] if isinstance(raw.events, pd.DataFrame) else raw.events:
+        for begin in range(0, len(frame), rows):
+            yield columns_of(frame.iloc[begin : begin + rows].reset_index(drop=True), frame.columns)
+
+
+def stream_columns(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> Converted:
+    """Write the columns of events of a log into `folder`, in memory that does not grow with the rows.
+
+    Held whole are the distinct values of one column at a time, and tables of users and items.
+
+    Raises:
+        UserError: whatever is wrong with the rows.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
+        spool = Spool(raw, Path(scratch))
+        tell = _Progress(raw.name)
+        for frame in blocks_of(raw, rows):
+            spool.add(frame)
+            tell.read(spool.rows)
+        if not isinstance(raw.events, pd.DataFrame):
+            raw = spool.raw = raw.events.finish(raw)
+        if spool.rows == 0:
+            return Converted(raw, {}, _NOTHING, 0, 0, 0, 0)
+        spool.times.finish()
+        for counted in spool.unread.values():
+            counted.finish()
+        screened = screen(spool)
+        tell.say("sorting")
+        records = Records(spool, screened, Path(scratch))
+        written = _write(records, spool, screened, folder)
+        dictionaries = {name: codes.texts for name, codes in screened.codes.items() if name != "request"}
+        renamed = {name if name in ("user", "item", "action") else f"feature.{name}": one for name, one in dictionaries.items()}
+        _close(renamed, written, raw.schema.context_features, folder)
+    return Converted(raw, renamed, screened, spool.rows, written.rows, written.repeated, written.conflicting)
+
+
+_NOTHING = Screened({}, True, 0, False, {}, {}, np.empty(0), np.empty(0))
+
+
+class _Progress:
+    """Lines on stderr, where somebody looks."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._next, self._shown = name, 2_000_000, sys.stderr.isatty()
+
+    def read(self, rows: int) -> None:
+        if rows >= self._next:
+            self._next += 2_000_000
+            self.say(f"{rows:,} rows read")
+
+    def say(self, what: str) -> None:
+        if self._shown:
+            print(f"{self._name}: {what}", file=sys.stderr)
+
+
+@dataclass
+class _Written:
+    rows: int
+    repeated: int
+    conflicting: int
+    used: dict[str, np.ndarray]
+    """Column -> bool by code: which codes are in the log."""
+
+
+def _write(records: Records, spool: Spool, screened: Screened, folder: Path) -> _Written:
+    names = [name for name in records.kind.names or () if name not in ("user", "request")]
+    coded = {name: name.removeprefix("feature.") for name in names if records.kind[name] == np.int32}
+    kinds = {name: records.kind[name] for name in names}
+    if spool.raw.schema.request_ids:
+        kinds["request_id"] = np.dtype(np.int32)
+    columns = {name: GrowingColumn(folder / f"{name}.npy", kind) for name, kind in kinds.items()}
+    used = {name: np.zeros(len(screened.codes[column].texts), dtype=bool) for name, column in coded.items()}
+    counts = np.zeros(len(screened.user_rows), dtype=np.int64)
+    requests = 0
+    written = _Written(0, 0, 0, used)
+    for rows, ordered in records:
+        for name in names:
+            columns[name].append(rows[name])
+        for name, seen in used.items():
+            seen[rows[name]] = True
+        if "request_id" in columns:
+            pair = rows["user"].astype(np.int64) * len(screened.codes["request"].texts) + rows["request"]
+            number, distinct = pd.factorize(pair)
+            columns["request_id"].append((number + requests).astype(np.int32))
+            requests += len(distinct)
+        counts += np.bincount(rows["user"], minlength=len(counts))
+        written.rows += len(rows)
+        written.repeated += ordered.repeated
+        written.conflicting += ordered.conflicting
+    for column in columns.values():
+        column.close()
+    np.save(folder / "user_offsets.npy", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    return written
+
+
+class GrowingColumn:
+    """A .npy file of one dimension that grows at its end."""
+
+    _HEADER = 128
+
+    def __init__(self, path: Path, kind: np.dtype) -> None:
+        self._stream, self._kind, self._rows = path.open("wb"), kind, 0
+        self._stream.write(b"\0" * self._HEADER)
+
+    def append(self, values: np.ndarray) -> None:
+        np.ascontiguousarray(values, dtype=self._kind).tofile(self._stream)
+        self._rows += len(values)
+
+    def close(self) -> None:
+        """Write the header, whose length does not depend on the number of rows."""
+        self._stream.seek(0)
+        facts = {"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": (self._rows,)}
+        np.lib.format.write_array_header_1_0(self._stream, facts)
+        assert self._stream.tell() == self._HEADER
+        self._stream.close()
+
+
+def _close(texts: dict[str, np.ndarray], written: _Written, context: tuple[Feature, ...], folder: Path) -> None:
+    """Forget values that only dropped rows had, and bring features into their final form."""
+    kinds = {f"feature.{feature.column}": feature for feature in context}
+    for name, used in written.used.items():
+        feature = kinds.get(name)
+        if feature is not None and feature.kind == "multi":
+            texts[name] = _spread(name, texts[name], feature.separator, folder)
+            continue
+        if used.all():
+            continue
+        left = texts[name][used]
+        # Whether all values are numbers, which are sorted as such, may have changed; ids keep the order that sorted the log.
+        order = order_of_texts(left) if feature is not None else np.arange(len(left))
+        rank = np.zeros(len(used), dtype=np.int32)
+        rank[np.flatnonzero(used)[order]] = np.arange(len(left), dtype=np.int32)
+        texts[name] = left[order]
+        _translate(folder / f"{name}.npy", lambda codes, rank=rank: rank[codes])
+
+
+def _translate(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    column = np.load(path, mmap_mode="r+")
+    for begin in range(0, len(column), BLOCK_ROWS):
+        column[begin : begin + BLOCK_ROWS] = change(column[begin : begin + BLOCK_ROWS])
+
+
+def _spread(name: str, cells: np.ndarray, separator: str, folder: Path) -> np.ndarray:
+    """A column of codes of cells becomes one of their values, with offsets; returns the values' texts."""
+    path = folder / f"{name}.npy"
+    parts = [[part for part in str(cell).split(separator) if part] for cell in cells]
+    codes = np.load(path, mmap_mode="r")
+    seen = np.zeros(len(cells), dtype=bool)
+    for begin in range(0, len(codes), BLOCK_ROWS):
+        seen[codes[begin : begin + BLOCK_ROWS]] = True
+    distinct = np.array(sorted({part for at in np.flatnonzero(seen) for part in parts[at]}), dtype=object)
+    texts = distinct[order_of_texts(distinct)]
+    place = {text: at for at, text in enumerate(texts)}
+    length = np.array([len(cell) if seen[at] else 0 for at, cell in enumerate(parts)], dtype=np.int64)
+    start = np.concatenate([[0], np.cumsum(length)])
+    every = np.array([place[part] for at, cell in enumerate(parts) if seen[at] for part in cell], dtype=np.int32)
+    values = GrowingColumn(folder / f"{name}.values", np.dtype(np.int32))
+    offsets = GrowingColumn(folder / f"{name}.offsets.npy", np.dtype(np.int64))
+    offsets.append(np.zeros(1, dtype=np.int64))
+    total = 0
+    for begin in range(0, len(codes), BLOCK_ROWS):
+        cell = np.asarray(codes[begin : begin + BLOCK_ROWS])
+        ends = np.cumsum(length[cell])
+        row = np.repeat(np.arange(len(cell)), length[cell])
+        within = np.arange(len(row)) - (ends - length[cell])[row]
+        values.append(every[start[cell][row] + within])
+        offsets.append(total + ends)
+        total += int(ends[-1]) if len(ends) else 0
+    values.close()
+    offsets.close()
+    (folder / f"{name}.values").replace(path)
+    return texts
