@@ -4,9 +4,9 @@ Coverage: tests are drawn again and again, with other users and other seeds (mad
 the difference of two models, must hold the truth in 93% to 97% of them, and the truly best model must be among those that cannot
 be told from the best in 95% at least; all models are alike, which is the hardest case for that.
 
-The truth of a value is its mean over tests of as many users: an interval says what other users and seeds would change. AUC of few
-users holds more pairs of two examples of one user than AUC of very many, and these are harder to rank, so that the two are not one
-number; how far they lie apart is counted beside the shares (`Coverage.of_few`).
+The truth of a value is its mean over tests of as many users: an interval says what other users and seeds would change. More of
+the pairs of AUC lie within a user where users are few, and these are harder to rank, so that it is lower than AUC of very many
+users; how far they lie apart is counted beside the shares (`Coverage.of_few`).
 
 Self-comparison: three seeds of a real model against its two others are one model against itself; they must be called different in
 5% of cases. The ten ways to part five seeds depend on each other, so that the share over a table of models scatters.
@@ -112,7 +112,15 @@ def coverage(world: World, times: int, seed: int = 0) -> list[Coverage]:
                 some = {name: of[:seeds] for name, of in every.items()}
                 hits.setdefault((seeds, metric), []).append(_hits(metric, some, users, true[metric]))
     return [
-        Coverage(world.users, world.training, seeds, metric, times, true[metric] - of_many[metric], *map(float, np.mean(found, axis=0)))
+        Coverage(
+            world.users,
+            world.training,
+            seeds,
+            metric,
+            times,
+            true[metric] - of_many[metric],
+            *map(float, np.mean(found, axis=0)),
+        )
         for (seeds, metric), found in sorted(hits.items(), key=lambda item: (item[0][0], METRICS.index(item[0][1])))
     ]
 

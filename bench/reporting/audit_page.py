@@ -92,8 +92,8 @@ _HEAD_COVERAGE = (
     "Simulated tests: users with the sizes of ml-100k's test, four models that are truly alike, seeds that differ by `training`. "
     "Columns are shares in percent: 95% intervals of a value, of a difference beside other models, of a difference of two models "
     f"alone (outside {COVERED[0]:.0%} to {COVERED[1]:.0%} is bold); the truly best model among those that may be the best, which "
-    "must be 95% at least; and how many of the four these are. The truth of a value is that of tests of as many users; `of few` is "
-    "how far it lies from that of very many, which no interval of a test tells."
+    "must be 95% at least; and how many of the four these are. The truth of a value is that of tests of as many users; `of few` "
+    "is how far it lies from that of very many, which no interval of a test tells."
 )
 
 
@@ -113,7 +113,18 @@ def _coverage(found: Sequence[Coverage]) -> list[list[str]]:
         text = f"{100 * share:.1f}"
         return text if COVERED[0] <= share <= COVERED[1] else f"**{text}**"
 
-    header = ["users", "training", "seeds", "metric", "of few", "value", "difference", "difference alone", "best is among", "among best"]
+    header = [
+        "users",
+        "training",
+        "seeds",
+        "metric",
+        "of few",
+        "value",
+        "difference",
+        "difference alone",
+        "best is among",
+        "among best",
+    ]
     body = [
         [
             str(one.users),
