@@ -52,6 +52,12 @@ def restore(view: View, roots: DataRoots, source: str | None = None) -> None:
                 _restore(view.store, roots, record, missing, source)
 
 
+def restored(view: View, roots: DataRoots, source: str | None = None) -> View:
+    """The view, once `restore` made what was missing."""
+    restore(view, roots, source)
+    return view
+
+
 def _restore(store: Store, roots: DataRoots, record: RunRecord, wanted: str, source: str | None) -> None:
     identity = record.identity
     data = data_of(record.config["data"], roots, f"the record {store.record_path(identity)}", source)
