@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..analysis.comparison import HEADLINES, HeadlineMetric, test_slices
-from ..analysis.costs import train_seconds
+from ..analysis.costs import had_room, train_seconds
 from ..errors import UserError
 from ..evaluation.stats import LEAST_USERS, Comparison, align, compare, verdict
 from ..records.rounded import rounded
@@ -103,6 +103,7 @@ def make(view: View, records: Sequence[RunRecord], against: View) -> Entrant:
         last_finished=max(record.finished for record in records),
         parameters=costs[0].parameters_embedding + costs[0].parameters_dense,
         train_seconds=rounded(train_seconds(records)),
+        comparable=all(map(had_room, records)),
         margin=margin,
         quality=rounded({metric: _quality(one) for metric, one in found.items()}),
         claims=rounded(claims),

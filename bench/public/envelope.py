@@ -37,7 +37,7 @@ class Envelope:
 def envelopes(
     board: PublicBoard, place: tuple[str, str], today: datetime.date, without: PublicRow | None = None
 ) -> list[Envelope]:
-    """Of each family of a track, from the best seeds of its rows of the closed division that somebody verified.
+    """Of each family of a track but floors, which are no sample of anything, from the best seeds of its rows of the closed division that somebody verified.
 
     Args:
         without: a row that is held against them, with all in whose place it stands.
@@ -45,7 +45,7 @@ def envelopes(
     left_out = {without.id, *(old.id for old in board.before(without))} if without is not None else set()
     rows = [row for row in board.standing("closed", place, today) if row.tier != "self-reported" and row.id not in left_out]
     found = []
-    for family in dict.fromkeys(row.entrant.family for row in rows):
+    for family in dict.fromkeys(row.entrant.family for row in rows if row.entrant.family != "floor"):
         for metric in HEADLINES:
             best = [
                 max(row.entrant.quality[metric].by_seed)

@@ -113,6 +113,8 @@ class Entrant:
     parameters: int
     train_seconds: float
     """Mean over seeds: CPU time of all threads if all runs were on a CPU, else wall time."""
+    comparable: bool
+    """Whether every run began on a machine with room, so that times may be compared."""
     margin: float
     """Differences up to it matter to nobody."""
     quality: dict[HeadlineMetric, Quality]
