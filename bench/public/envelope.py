@@ -37,7 +37,8 @@ class Envelope:
 def envelopes(
     board: PublicBoard, place: tuple[str, str], today: datetime.date, without: PublicRow | None = None
 ) -> list[Envelope]:
-    """Of each family of a track but floors, which are no sample of anything, from the best seeds of its rows of the closed division that somebody verified.
+    """Of each family of a track but floors, which have little in common, from the best seeds of the rows of the closed division
+    that somebody verified.
 
     Args:
         without: a row that is held against them, with all in whose place it stands.
