@@ -61,11 +61,12 @@ lint: install  ## style, format, types, who imports whom
 results: install  ## tables and figures of everything under results/, of which records alone are committed
 	$(BIN)/rankbench redraw --results results
 
-docs: install  ## pages that are generated from the code and the committed boards
+docs: install  ## pages that are generated from the code, the committed boards and the public rows
 	for page in models:models settings:settings commands:cli; do \
 		$(BIN)/rankbench ls $${page%:*} --markdown > docs/new.md && mv docs/new.md docs/$${page#*:}.md || exit 1; \
 	done
 	$(BIN)/rankbench report --results results --markdown --out LEADERBOARD.md
+	$(BIN)/rankbench report --results results --public --out docs/public_board.md
 
 format: install  ## mend style and format
 	$(BIN)/ruff check --fix --exit-zero

@@ -63,8 +63,8 @@ def verify(folder: Path, public: Path, asked: Verifying, means: MeansOfRow) -> t
         UserError: there is no such run, the data set is not here, or the board is broken.
     """
     board = read(public)
-    view = restored(view_of(folder, board), means.roots)
-    references = functools.cache(lambda track: restored(reference(track, public.parent), means.roots))
+    view = restored(view_of(folder, board), means.roots, means.source)
+    references = functools.cache(lambda track: restored(reference(track, public.parent), means.roots, means.source))
     groups = asked_cells(view, asked.models)
     findings = [one for one in check(folder, dataclasses.replace(means, retrain=0)) if one.kind != "ok"]
     findings += _copies(view, public.parent)
@@ -155,7 +155,7 @@ def _retrained(
     runs = [Run(record, view) for record in group]
     run, siblings = runs[at], runs[:at] + runs[at + 1 :]
     try:
-        data = data_of(run.record.config["data"], means.roots, run.where)
+        data = data_of(run.record.config["data"], means.roots, run.where, means.source)
         codes, valid = made_again(run, data)
     except Exception as error:  # whatever a record's settings lead to
         return None, [Finding("wrong", run.where, f"it cannot be trained again: {in_one_line(error)}")]
