@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
@@ -14,11 +15,15 @@ from typing import Any
 import pytest
 
 from rankbench.bench import cli
+from rankbench.bench.audit.public_board import FOLDER, about_public
 from rankbench.bench.commands.roots import data_roots
+from rankbench.bench.public.board import expiry
+from rankbench.bench.public.board import read as read_public
+from rankbench.bench.public.row import day
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import board_files, leaderboard_page, results_folder
+from rankbench.bench.reporting import board_files, leaderboard_page, public_page, results_folder
 from rankbench.bench.runs import schedule
 
 pytestmark = pytest.mark.results
@@ -143,6 +148,20 @@ def test_the_leaderboard_page_is_that_of_the_committed_boards() -> None:
 def test_tables_are_those_of_the_board(folder: Path) -> None:
     board = board_files.from_json((folder / "board.json").read_text(), str(folder))
     assert (folder / "board.md").read_text() == board_files.to_markdown(board)
+
+
+def test_nothing_is_wrong_with_the_public_leaderboard() -> None:
+    """Rows unchanged since they were committed, and what their runs make of them."""
+    assert [str(one) for one in about_public(ROOT / "results") if one.kind == "wrong"] == []
+
+
+def test_the_page_of_the_public_leaderboard_is_that_of_its_rows() -> None:
+    """As they stood on some day since the last was added: the page changes only where one is added or expires."""
+    board = read_public(ROOT / "results" / FOLDER)
+    today, last = datetime.datetime.now(datetime.UTC).date(), max(day(row.date) for row in board.rows.values())
+    days = {last, today} | {until for row in board.rows.values() if (until := expiry(row)) is not None and last < until <= today}
+    pages = {public_page.to_markdown(board, "../results/public", on) for on in days}
+    assert (ROOT / "docs" / "public_board.md").read_text() in pages, "make docs"
 
 
 def test_no_place_of_a_machine_is_committed() -> None:

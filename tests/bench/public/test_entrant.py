@@ -19,6 +19,8 @@ from support.records import predictions
 
 from .conftest import Place
 
+pytestmark = pytest.mark.long
+
 
 def track(place: Place) -> Track:
     found = place.board.versions.track(1, ("toy", "global-time"))

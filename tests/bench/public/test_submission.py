@@ -10,6 +10,8 @@ from support.public import runs, submitted
 
 from .conftest import Place
 
+pytestmark = pytest.mark.long
+
 
 def test_a_second_submission_of_the_same_runs_makes_no_row(place: Place) -> None:
     rows, told = submitted(place.theirs, place.root)

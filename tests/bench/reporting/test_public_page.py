@@ -14,6 +14,8 @@ from rankbench.bench.public.submission import Submission
 from rankbench.bench.reporting.public_page import to_markdown
 from support.public import public, runs, submitted
 
+pytestmark = pytest.mark.long
+
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
