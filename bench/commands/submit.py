@@ -51,9 +51,9 @@ def add_who(parser: Parser, does: str) -> None:
     add_roots(parser)
 
 
-def models_of(args: argparse.Namespace) -> tuple[str, ...]:
+def models_of(text: str | None) -> tuple[str, ...]:
     """The names of --models; none if it was not given."""
-    return tuple(name.strip() for name in args.models.split(",")) if args.models else ()
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from ..public.submission import Submission, submit, view_of
     from ..rows import restored
 
-    asked = Submission(args.by, args.division, models_of(args), args.replaces, args.reason or "")
+    asked = Submission(args.by, args.division, models_of(args.models), args.replaces, args.reason or "")
     view = restored(view_of(args.folder, read(args.board)), roots)
     written, told = submit(
         view, args.board, functools.cache(lambda track: restored(reference(track, args.board.parent), roots)), asked

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\x1b[2K{line}", end="\r", file=sys.stderr, flush=True)
 
-    asked = Verifying(args.by, args.retrain, models_of(args))
+    asked = Verifying(args.by, args.retrain, models_of(args.models))
     written, findings = verify(args.folder, args.board, asked, MeansOfRow(roots, seed=choice, told=told))
     told("")
     for finding in findings:
