@@ -19,8 +19,8 @@ from .declared import Declarations
 from .parts import SliceOfTest, parts
 from .run_facts import Groups, about_runs, about_sampling
 from .statements import (
+    AgainstFloor,
     AucPairs,
-    BelowFloor,
     Best,
     CutWinners,
     Disagreement,
@@ -322,7 +322,7 @@ def _like(rows: Sequence[Row], first: str, second: str) -> Iterable[tuple[Row, R
 
 
 def _about_quality(found: Measured, metric: HeadlineMetric) -> Iterable[Statement]:
-    """Who may be the best, what could be shown at all, and what is not better than the floors."""
+    """Who may be the best, what could be shown at all, and who is shown to be better than the best floor."""
     rows = _ordered(found.rows, metric)
     comparison = found.comparisons[metric]
     others = [row for row in rows[1:] if row.quality[metric].among_best]
@@ -336,11 +336,9 @@ def _about_quality(found: Measured, metric: HeadlineMetric) -> Iterable[Statemen
         if metric == found.headline:
             yield NoFloor()
         return
-    for row in rows:
-        if row.family != "floor":
-            pair = found.chosen(metric, row.label, floor.label)
-            if pair.verdict != "better":
-                yield BelowFloor(pair)
+    learnt = [row for row in rows if row.family != "floor"]
+    if learnt:
+        yield AgainstFloor(metric, floor.label, tuple(found.chosen(metric, row.label, floor.label) for row in learnt))
 
 
 def _about_costs(answer: Families | MissingFamily, groups: Groups) -> Iterable[Statement]:
