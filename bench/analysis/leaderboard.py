@@ -124,7 +124,7 @@ def build(view: View) -> Board:
             *declared,
             *_about_question(found, [*declared, *answered]),
             *(statement for metric in found.headlines for statement in _about_quality(found, metric)),
-            *_about_costs(families[found.headline], groups),
+            *_about_costs(answered, groups),
             found.about_headline(whole),
             AucPairs(_number(whole["auc_pairs_within_user"]), _number(whole["auc_pairs_within_request"])),
             *([] if any(row.tuned for row in rows) else [Untuned()]),
@@ -341,9 +341,9 @@ def _about_quality(found: Measured, metric: HeadlineMetric) -> Iterable[Statemen
         yield AgainstFloor(metric, floor.label, tuple(found.chosen(metric, row.label, floor.label) for row in learnt))
 
 
-def _about_costs(answer: Families | MissingFamily, groups: Groups) -> Iterable[Statement]:
-    if isinstance(answer, Families):
-        one, other = answer.pair.one, answer.pair.other
+def _about_costs(answers: Iterable[Pair], groups: Groups) -> Iterable[Statement]:
+    """Of the rows of each answer, once where two answers have the same."""
+    for one, other in dict.fromkeys((pair.one, pair.other) for pair in answers):
         costs = compare_costs((one, groups[one]), (other, groups[other]))
         if costs is not None:
             yield costs
