@@ -35,62 +35,14 @@ from . import board_files, figures, summary
 from .figures import style
 from .figures.answers import answers
 from .figures.ranks import critical_difference
+from .picture import Figure
 from .results_folder import BoardFiles, Contents, StudyFiles, SweepFiles
 from .study_words import sentence
 from .words import sentences
 
 TEMPLATES = Path(__file__).parent / "templates"
-ACTING = {"script", "foreignobject", "iframe", "object", "embed", "animate", "set", "handler", "listener", "a"}
-"""Elements of SVG by which a file does or fetches something."""
-
 LONGEST_TABLE = 60
 """Rows of a csv file that is shown whole; of a longer one, only its size is told."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture in the page: an image, in which nothing acts, whatever its file holds."""
-
-    caption: str
-    label: str
-    """What it shows, for those who cannot see it."""
-    source: str
-    """A relative address, or a data URI."""
-    width: float
-    height: float
-    """Of the drawing; their ratio keeps its place free until it is drawn."""
-
-    @classmethod
-    def of(cls, svg: str, caption: str, label: str, source: str | None = None) -> Figure:
-        """Of the text of an SVG file.
-
-        Args:
-            source: where the file is, from the page; without one the page holds the picture itself.
-
-        Raises:
-            ElementTree.ParseError: it is not XML.
-            ValueError: it does not say how large it is, or holds what could act where the file is opened by itself.
-        """
-        root = ElementTree.fromstring(svg)
-        size = root.get("viewBox", "").split()
-        if len(size) != 4:
-            raise ValueError("it has no viewBox")
-        _refuse_acting(root)
-        if source is None:
-            source = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
-        return cls(caption, label, source, float(size[2]), float(size[3]))
-
-
-def _refuse_acting(root: ElementTree.Element) -> None:
-    """No figure of this program holds a script, a page or an address of elsewhere; one that does came from somebody else."""
-    for element in root.iter():
-        tag = str(element.tag).rpartition("}")[2].lower()
-        if tag in ACTING:
-            raise ValueError(f"it holds <{tag}>, which no figure does")
-        for key, value in element.attrib.items():
-            name, inside = key.rpartition("}")[2].lower(), value.strip().lower()
-            if name.startswith("on") or (name == "href" and not inside.startswith(("#", "data:image/png"))):
-                raise ValueError(f"it holds {name}={value[:40]!r}, which no figure does")
 
 
 @dataclass(frozen=True)
