@@ -117,12 +117,12 @@ def against(board: Board, cost: CostAxis) -> Figure:
         if searched := from_defaults(rows):
             arrow = {"marker": r"$\rightarrow$", "markersize": 12, "linestyle": ""}
             handles.append(Line2D([], [], color="black", label="default to tuned", **arrow))
-        for default, tuned in searched:
-            ends = [(cost.of(row), max(style.interval(board, row).point, edge)) for row in (default, tuned)]
-            arrow = {"arrowstyle": "->", "color": COLOURS[tuned.family], "linewidth": 1.2, "shrinkA": 4, "shrinkB": 4}
-            axes.annotate("", ends[1], ends[0], arrowprops=arrow, zorder=2)
+        ends = [[(cost.of(row), max(style.interval(board, row).point, edge)) for row in pair] for pair in searched]
+        for default, tuned in ends:
+            arrow = {"arrowstyle": "->", "color": "black", "linewidth": 1.2, "shrinkA": 4, "shrinkB": 4}
+            axes.annotate("", tuned, default, arrowprops=arrow, zorder=2)
         style.legend(figure, rows, handles, columns=3)
-        name_points(figure, axes, board, points, corners)
+        name_points(figure, axes, board, points, corners, ends)
         return figure
 
 

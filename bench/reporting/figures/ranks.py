@@ -1,4 +1,8 @@
-"""Mean ranks over data sets."""
+"""Mean ranks over data sets.
+
+The diagram of scikit-posthocs was weighed: it wants statsmodels, seaborn and patsy, 70 MB for some forty lines, and starts from
+a matrix of p-values, so that the critical difference is not in the picture.
+"""
 
 from __future__ import annotations
 

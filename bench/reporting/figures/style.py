@@ -38,6 +38,9 @@ DPI = 150
 WIDTH = 7.2
 """Inches."""
 
+SIDE = 0.01
+"""Of the width, left free on both sides."""
+
 PANELS = 4
 """Side by side, in a figure of a panel a row."""
 
@@ -60,7 +63,7 @@ def headed(finding: str, about: str, height: float, width: float = WIDTH) -> Fig
     whole = height + sum(lines) + 0.12
     figure = Figure(figsize=(width, whole), dpi=DPI)
     FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, height / whole))  # type: ignore[call-arg]
+    figure.set_layout_engine("constrained", rect=(SIDE, 0, 1 - 2 * SIDE, height / whole))  # type: ignore[call-arg]
     left = 0.07 / width
     figure.suptitle(title, x=left, y=1 - 0.05 / whole, ha="left", va="top", fontsize=10, fontweight="bold").set_in_layout(False)
     text = figure.text(left, 1 - (0.08 + lines[0]) / whole, small, ha="left", va="top", fontsize=8, color="#444444")

@@ -33,7 +33,8 @@ def by_verdict(by: str, one: str, other: str, judged: Judged, where: str, noun: 
     for word, names in groups.items():
         if names:
             clause = word if clauses else clause_of(one, other, word)
-            clauses.append(f"{clause} {where} {some(names, len(judged), noun)}")
+            every = "any" if word == "not settled" else "each"
+            clauses.append(f"{clause} {where} {some(names, len(judged), noun, every)}")
     return f"By {by}, " + "; ".join(clauses)
 
 
@@ -44,11 +45,11 @@ def clause_of(one: str, other: str, word: Verdict) -> str:
     return f"{one} is {word} {'to' if word == 'equivalent' else 'than'} {other}"
 
 
-def some(names: Sequence[str], total: int, noun: str) -> str:
-    """Few names, or how many of how many."""
+def some(names: Sequence[str], total: int, noun: str, every: str = "each") -> str:
+    """Few names, or how many of how many; `every` stands before all of them."""
     if len(names) <= NAMED:
         return listed(names)
-    return f"each of the {total} {noun}" if len(names) == total else f"{len(names)} of {total} {noun}"
+    return f"{every} of the {total} {noun}" if len(names) == total else f"{len(names)} of {total} {noun}"
 
 
 def of_families(board: Board, metric: HeadlineMetric) -> str:
