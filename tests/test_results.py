@@ -11,10 +11,12 @@ import statistics
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from rankbench.bench import cli
+from rankbench.bench.analysis.statements import Families, of_kind
 from rankbench.bench.audit.public_board import FOLDER, about_public
 from rankbench.bench.commands.roots import data_roots
 from rankbench.bench.public.board import expiry
@@ -23,7 +25,8 @@ from rankbench.bench.public.row import day
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import board_files, leaderboard_page, public_page, results_folder
+from rankbench.bench.reporting import board_files, html, leaderboard_page, public_page, results_folder, summary
+from rankbench.bench.reporting.words import difference
 from rankbench.bench.runs import schedule
 
 pytestmark = pytest.mark.results
@@ -31,6 +34,8 @@ pytestmark = pytest.mark.results
 ROOT = Path(__file__).resolve().parents[1]
 STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
 BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
+LARGEST_PAGE = 2_000_000
+"""Bytes of the report of all committed results."""
 CONTENTS = ROOT / "results" / "contents.txt"
 STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
 
@@ -142,6 +147,26 @@ def test_the_leaderboard_page_is_that_of_the_committed_boards() -> None:
     assert page.read_text() == leaderboard_page.to_markdown(results_folder.collect(ROOT / "results"), "results"), (
         "rankbench report --results results --markdown --out LEADERBOARD.md"
     )
+
+
+@pytest.mark.skipif(not BOARDS, reason="no board is committed")
+def test_the_report_of_everything_is_small_and_its_figures_are_beside_it() -> None:
+    """Figures are not in the page, however many there are; the first picture is."""
+    page = html.to_html(results_folder.collect(ROOT / "results"), "results", ROOT / "results")
+    assert len(page.encode()) <= LARGEST_PAGE
+    first, *others = re.findall(r'<img [^>]*?src="(.*?)"[^>]*>', page)
+    assert first.startswith("data:image/svg+xml;base64,")
+    assert all((ROOT / "results" / unquote(source)).is_file() for source in others)
+
+
+@pytest.mark.skipif(not BOARDS, reason="no board is committed")
+def test_the_summary_of_the_committed_boards_is_what_they_state() -> None:
+    boards = results_folder.collect(ROOT / "results").boards
+    for metric, (_, *lines) in summary.tables(boards).items():
+        for files, line in zip(boards, lines, strict=True):
+            pairs = [one.pair for one in of_kind(files.board.statements, Families) if one.pair.metric == metric]
+            said = [[pair.one, pair.other, difference(pair.difference), pair.verdict] for pair in pairs]
+            assert [line[2:6]] == said if said else line[4:6] == ["-", "-"], files.name
 
 
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())

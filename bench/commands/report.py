@@ -11,8 +11,9 @@ from .options import add_results
 from .parser import Parser
 
 HELP = """\
-Write one page that needs no network: the answer of every board, its leaderboard, figures, protocol, hashes and commands, and
-the studies and sweeps beside it. It is made from the files of the folder and of stores below it; rankbench board makes those."""
+Write one page that needs no network: the answers of all boards in a picture and a table, then each board's leaderboard,
+figures, protocol, hashes and commands, and the studies and sweeps beside it. It is made from the files of the folder and of
+stores below it; rankbench board makes those, and the page shows figures from where they lie."""
 
 EXAMPLES = (
     "rankbench report",
@@ -23,9 +24,7 @@ EXAMPLES = (
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument(
-        "--markdown", action="store_true", help="write answers and brief tables of all boards in Markdown, not the HTML page"
-    )
+    parser.add_argument("--markdown", action="store_true", help="write the answers of all boards in Markdown, not the HTML page")
     parser.add_argument(
         "--public",
         action="store_true",
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         folder = Path(os.path.relpath(args.results, out.parent)).as_posix()
         write_text(out, leaderboard_page.to_markdown(found, folder))
     else:
-        write_text(out, html.to_html(found, args.results.resolve().name))
+        write_text(out, html.to_html(found, args.results.resolve().name, out.parent))
     print(f"boards: {len(found.boards)}, studies: {len(found.studies)}, sweeps: {len(found.sweeps)}; {out}")
     return 0
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from ..analysis.statements import (
+    AgainstFloor,
     AucPairs,
-    BelowFloor,
     Best,
     Costs,
     CutWinners,
@@ -157,12 +157,17 @@ def _(one: Smallest) -> str:
 
 
 @sentence.register
-def _(one: BelowFloor) -> str:
-    pair = one.pair
-    return (
-        f"By {shown(pair.metric)}, {pair.one} is not shown to be better than the best floor, {pair.other} ({pair.verdict}): "
-        f"{difference(pair.difference)}."
-    )
+def _(one: AgainstFloor) -> str:
+    better, floor = one.of("better"), f"the best floor, {one.floor}"
+    others = {word: one.of(word) for word in ("not settled", "equivalent", "worse") if one.of(word)}
+    if not others:
+        return f"By {shown(one.metric)}, every learnt row is better than {floor}."
+    reasons = "; ".join(f"{word}: {listed(labels)}" for word, labels in others.items())
+    first = one.pairs[0]
+    if not better:
+        ahead = f"The one with the highest value, {first.one}, minus {one.floor} is {of_pair(first)}."
+        return f"By {shown(one.metric)}, no learnt row is shown to be better than {floor} ({reasons}). {ahead}"
+    return f"By {shown(one.metric)}, better than {floor}: {listed(better)}. Not shown to be better: {reasons}."
 
 
 @sentence.register
