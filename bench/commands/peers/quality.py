@@ -13,7 +13,7 @@ from .fuxictr import add_fuxictr
 
 HELP = """\
 Compare AUC, GAUC and logloss of DIN, DIEN and BST with FuxiCTR's under its own trainer, with intervals and a verdict;
-docs/peers.md says how."""
+docs/results/peers.md says how."""
 
 EXAMPLES = (
     "rankbench peers quality --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",

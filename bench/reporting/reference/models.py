@@ -1,14 +1,15 @@
-"""docs/models.md: every model's card, generated from the registry, so that it cannot say what the code does not."""
+"""docs/reference/models.md: every model's card, generated from the registry, so that it cannot say what the code does not."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from .. import registry
-from ..contract import BATCH_SETTINGS, BATCHES, SHARED_SPACE, Choice, DataSpec, Field, ModelInfo, Range
-from ..data.segments import longest_segment
-from ..evaluation.evaluator import parameter_counts
-from . import config_fields
+from ... import registry
+from ...contract import BATCH_SETTINGS, BATCHES, SHARED_SPACE, Choice, DataSpec, Field, ModelInfo, Range
+from ...data.segments import longest_segment
+from ...evaluation.evaluator import parameter_counts
+from ..board_files import markdown_table
+from . import fields
 
 USERS = ITEMS = 10_000
 HISTORY = 50
@@ -34,25 +35,23 @@ Beside these it searches the model's depth and width and at most four settings o
 """
 
 
-def markdown() -> str:
+def page() -> str:
     """The whole page."""
     cards = [registry.info(name) for name in registry.MODELS]
-    table = [("model", "family", "parameters", "paper", "code", "checked by"), *(_row(card) for card in cards)]
-    lines = ["| " + " | ".join(row) + " |" for row in table]
-    lines.insert(1, "|" + "---|" * len(table[0]))
-    return "\n".join([_head(), *lines, "", *(line for card in cards for line in _section(card))]).rstrip() + "\n"
+    table = [["model", "family", "parameters", "paper", "code", "checked by"], *(_row(card) for card in cards)]
+    return "\n".join([_head(), *markdown_table(table), "", *(line for card in cards for line in _section(card))]).rstrip() + "\n"
 
 
-def _row(card: ModelInfo) -> tuple[str, ...]:
+def _row(card: ModelInfo) -> list[str]:
     embedding, dense = parameter_counts(card.build(card.config(), _spec()))
-    return (
+    return [
         f"[{card.name}](#{card.name})",
         card.family + (", core" if registry.MODELS[card.name].core else ""),
         f"{embedding:,} + {dense:,}",
         card.paper,
         card.code,
         card.checked or "-",
-    )
+    ]
 
 
 def _spec() -> DataSpec:
@@ -77,12 +76,13 @@ def _section(card: ModelInfo) -> list[str]:
         lines += ["", "Differs from the paper or its authors' code:", "", *(f"- {point}" for point in card.differs)]
     settings = dataclasses.fields(card.config)
     if settings:
-        texts, values = config_fields.texts(card.config), config_fields.values(card.config)
-        lines += ["", "| setting | default | values | searched | what it does |", "|---|---|---|---|---|"]
+        texts, values = fields.texts(card.config), fields.values(card.config)
+        table = [["setting", "default", "values", "searched", "what it does"]]
         for field in settings:
             searched = _range(card.space[field.name]) if field.name in card.space else ""
-            cells = (f"`{field.name}`", f"`{field.default}`", values[field.name], searched, texts.get(field.name, ""))
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            default = f"`{fields.shown(field.default)}`"
+            table.append([f"`{field.name}`", default, values[field.name], searched, texts.get(field.name, "")])
+        lines += ["", *markdown_table(table)]
     return [*lines, ""]
 
 
