@@ -10,7 +10,7 @@ import pytest
 from rankbench.bench.reporting.leaderboard_page import anchor
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [page for folder in (ROOT, ROOT / "docs", ROOT / "results") for page in sorted(folder.glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "results").glob("*.md"))]
 
 
 def headings(page: Path) -> set[str]:

@@ -122,7 +122,7 @@ def _same(committed: Path, made: Path) -> None:
             assert path.read_bytes() == (made / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name)
 def test_leaderboards_of_pages_are_the_committed_ones(page: Path) -> None:
     found = re.findall(r"<!-- board: (\S+) -->\n(.*?)<!-- board: end -->", page.read_text(), re.DOTALL)
     for folder, text in found:
