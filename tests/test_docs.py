@@ -76,7 +76,9 @@ def test_every_command_of_a_page_is_one(page: str, call: str, program: Parser, c
 
 
 def test_a_list_behind_a_paragraph_and_a_bar_in_code_are_translated() -> None:
-    text = "Said:\n- one\n  more\n- two\n\n1. first\n   - inner\n\n| a |\n|---|\n| `x \\| y` \\| z |\n\n```sh\na \\| b\n- c\n```\n"
+    text = (
+        "Said:\n- one\n  more\n- two\n\n1. first\n   - inner\n\n| a |\n|---|\n| `x \\| y` \\| z |\n\n```sh\na \\| b\n- c\n```\n"
+    )
     assert translated(text) == (
         "Said:\n\n- one\n    more\n- two\n\n1. first\n    - inner\n\n| a |\n|---|\n| `x | y` \\| z |\n\n```sh\na \\| b\n- c\n```\n"
     )

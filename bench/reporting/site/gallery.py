@@ -12,6 +12,7 @@ from ...analysis.comparison import HEADLINES
 from ...analysis.statements import Costs, Families, Pair, Statement
 from ...analysis.study_statements import Differences
 from ...errors import UserError
+from ...evaluation.cards import shown as called
 from .. import figures, results_folder
 from ..board_files import name
 from ..results_folder import BoardFiles, StudyFiles, SweepFiles
@@ -70,12 +71,15 @@ def _figure(shown: Shown, results: Path, page: Path) -> str:
     def link(path: Path) -> str:
         return Path(os.path.relpath(path, results.parent / page.parent)).as_posix()
 
-    said = "".join(f" {finding}" for finding in shown.findings)
+    said = [f"- {finding}" for finding in shown.findings]
     again = f", made by `{shown.command}`" if shown.command else ""
-    return (
-        f'<figure markdown="block">\n\n![{shown.caption}]({link(shown.path)}){{ loading=lazy }}\n\n'
-        f'<figcaption markdown="span">**{shown.caption}.**{said} Source: [{shown.source.name}]({link(shown.source)}){again}.'
-        f"</figcaption>\n\n</figure>"
+    return "\n".join(
+        [
+            f'<figure markdown="block">\n\n![{shown.caption}]({link(shown.path)}){{ loading=lazy }}\n',
+            f'<figcaption markdown="block">\n\n**{shown.caption}**\n',
+            *([*said, ""] if said else []),
+            f"Source: [{shown.source.name}]({link(shown.source)}){again}\n\n</figcaption>\n\n</figure>",
+        ]
     )
 
 
@@ -121,8 +125,8 @@ def _study(files: StudyFiles) -> Iterator[Shown]:
         metric, by_slice = _metric(path), path.stem.startswith("slices")
         said = [one for one in record.statements if isinstance(one, Differences) and one.metric == metric and not one.part]
         findings = () if by_slice else tuple(map(sentence, said))
-        what = path.stem.replace("-", ", ")
-        caption = f"{record.title}: {record.dataset} @ {record.split}{within}, {what}"
+        what = f"{called(metric)}, by slice" if by_slice and metric else called(metric) if metric else path.stem.replace("-", " ")
+        caption = f"{record.title}, {record.dataset} @ {record.split}{within}: {what}"
         yield Shown(path, caption, findings, path.with_name("study.json"), record.command)
 
 
@@ -138,4 +142,4 @@ def _measured(results: Path) -> Iterator[Shown]:
         for path in sorted((results / folder).glob("*.svg")):
             record = path.with_suffix(".json")
             if record.exists():
-                yield Shown(path, path.stem.replace("-", " ").capitalize(), (), record, "")
+                yield Shown(path, f"Measured: {path.stem.replace('-', ' ')}", (), record, "")

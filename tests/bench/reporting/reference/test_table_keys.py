@@ -32,7 +32,11 @@ def test_every_example_is_accepted(row: list[str]) -> None:
     example = yaml.safe_load(f"{row[0].strip('`')}: {row[3].strip('`')}")
     described = describe_table(Path("clicks.yaml"), {**SMALLEST, **example})
     (name, value), config = next(iter(example.items())), dataclasses.asdict(described.config)
-    assert value != SMALLEST.get(name) and config[name] in (value, tuple(value) if isinstance(value, list) else (value,), f"{value}")
+    assert value != SMALLEST.get(name) and config[name] in (
+        value,
+        tuple(value) if isinstance(value, list) else (value,),
+        f"{value}",
+    )
 
 
 def test_reserved_names_and_splits_are_those_of_the_code() -> None:

@@ -98,7 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[Path, Page]:
     """Path -> what it holds."""
-    return {path: Page(path.read_text()) for path in site.rglob("*.html") if path.name != "404.html"}
+    return {path.resolve(): Page(path.read_text()) for path in site.rglob("*.html") if path.name != "404.html"}
 
 
 def test_every_link_and_image_of_the_site_leads_somewhere(pages: dict[Path, Page]) -> None:
@@ -112,13 +112,9 @@ def test_every_link_and_image_of_the_site_leads_somewhere(pages: dict[Path, Page
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if not target.is_file():
                 wrong.append(f"{path.name} links to {link}")
-            elif parts.fragment and target.suffix == ".html" and unquote(parts.fragment) not in _names(pages, target):
+            elif parts.fragment and target.suffix == ".html" and unquote(parts.fragment) not in pages[target].names:
                 wrong.append(f"{path.name} links to {link}, which has no such place")
     assert not wrong
-
-
-def _names(pages: dict[Path, Page], target: Path) -> set[str]:
-    return next(page.names for path, page in pages.items() if path.resolve() == target)
 
 
 def test_nothing_is_fetched_from_elsewhere(pages: dict[Path, Page], site: Path) -> None:
