@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -69,16 +70,14 @@ def test_every_command_of_a_page_is_one(page: str, call: str, program: Parser, c
     except SystemExit:
         pytest.fail(f"{page}: {call}: {capsys.readouterr().err.strip()}")
     known = {"data": DataConfig, "train": TrainConfig}
-    for setting in (word.partition("=")[0] for before, word in zip(words, words[1:], strict=False) if before == "--set"):
+    for setting in (word.partition("=")[0] for before, word in itertools.pairwise(words) if before == "--set"):
         section, _, key = setting.removeprefix("hstu.").removeprefix("din.").partition(".")
         if section in known:
             assert key in known[section].__dataclass_fields__, f"{page}: there is no setting {setting}"
 
 
 def test_a_list_behind_a_paragraph_and_a_bar_in_code_are_translated() -> None:
-    text = (
-        "Said:\n- one\n  more\n- two\n\n1. first\n   - inner\n\n| a |\n|---|\n| `x \\| y` \\| z |\n\n```sh\na \\| b\n- c\n```\n"
-    )
-    assert translated(text) == (
-        "Said:\n\n- one\n    more\n- two\n\n1. first\n    - inner\n\n| a |\n|---|\n| `x | y` \\| z |\n\n```sh\na \\| b\n- c\n```\n"
-    )
+    fenced = "```sh\na \\| b\n- c\n```\n"
+    assert translated(f"Said:\n- one\n  more\n- two\n\n{fenced}") == f"Said:\n\n- one\n    more\n- two\n\n{fenced}"
+    assert translated("1. first\n   - inner\n") == "1. first\n    - inner\n"
+    assert translated("| a |\n|---|\n| `x \\| y` \\| z |\n") == "| a |\n|---|\n| `x | y` \\| z |\n"

@@ -1,4 +1,4 @@
-"""`python -m rankbench.bench.reporting.site ROOT OUT`: the pages of the repository at ROOT, ready to be built, in the folder OUT."""
+"""`python -m rankbench.bench.reporting.site ROOT OUT`: the pages of the site, from the repository ROOT into the folder OUT."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Markdown as it is written here, for a code host, in the words of Python-Markdown, which builds the site.
 
-The two differ in three things that these pages use: a list may follow a paragraph without an empty line, what lies within an entry
-of a list is indented by as much as its mark and not by four, and `|` within code in a table is written `\\|`.
+The two differ in three things that these pages use: a list may follow a paragraph without an empty line, what lies within an
+entry of a list is indented by as much as its mark and not by four, and `|` within code in a table is written `\\|`.
 """
 
 from __future__ import annotations

@@ -49,9 +49,9 @@ def gallery(results: Path, page: Path) -> str:
         contents = results_folder.Contents((), (), ())
     parts = [
         "# Gallery",
-        "Made when this site is built, from the figures below [results](../../results/README.md). The sentences are those that boards "
-        "and studies state as typed values; nothing here is written by hand. A figure that is not committed is drawn by `make "
-        "results` from the records, and is missing here where its data set was not at hand.",
+        "Made when this site is built, from the figures below [results](../../results/README.md). The sentences are those that "
+        "boards and studies state; nothing here is written by hand. A figure that is not committed is drawn by `make results` "
+        "from the records, and is missing here where that was not called or its data set was not at hand.",
         *_section("Studies", [shown for files in contents.studies for shown in _study(files)], results, page),
         *_section("Boards", [shown for files in contents.boards for shown in _board(files, results)], results, page),
         *_section("Searches", [shown for files in contents.sweeps for shown in _sweep(files, results)], results, page),

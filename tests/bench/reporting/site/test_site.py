@@ -55,7 +55,8 @@ addEventListener("load", async () => {
   const asked = performance.getEntriesByType("resource").map((entry) => entry.name);
   const text = document.createElement("pre");
   text.id = "found";
-  text.textContent = JSON.stringify({errors, results, images, asked, wide: document.documentElement.scrollWidth, width: innerWidth});
+  const wide = document.documentElement.scrollWidth;
+  text.textContent = JSON.stringify({errors, results, images, asked, wide, width: innerWidth});
   document.body.append(text);
 });
 </script>
