@@ -67,7 +67,7 @@ def add(parser: Parser) -> None:
         action=Assign,
         default=[],
         metavar="SECTION.KEY=RANGE",
-        help="search this too: values a,b, low..high or low..high:log; may be repeated",
+        help="search this too: the values a,b or the range low..high or low..high:log; may be repeated",
     )
     parser.add_argument(
         "--storage", metavar="URL", help="a database or journal file (default: sweeps/journal.log below --results)"

@@ -28,11 +28,16 @@ def add(parser: Parser) -> None:
         "--models", default="din,dien,bst", metavar="NAMES", help="some of din, dien and bst, separated by commas (default: all)"
     )
     parser.add_argument(
-        "--dropout", type=share, nargs="+", default=[0.0], metavar="P", help="of FuxiCTR's models (default: 0, as shipped)"
+        "--dropout",
+        type=share,
+        nargs="+",
+        default=[0.0],
+        metavar="P",
+        help="the dropout of FuxiCTR's models (default: 0, as shipped)",
     )
     add_seeds(parser)
     add_fuxictr(parser, required=True)
-    parser.add_argument("--jobs", type=positive, metavar="N", help="how many runs at a time (default: one per core)")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="how many runs are trained at a time (default: one per core)")
     add_threads(parser)
     add_roots(parser)
     add_results(parser)
