@@ -46,10 +46,12 @@ addEventListener("load", async () => {
   const input = await until(() => dialog.querySelector("input"));
   const results = {};
   for (const word of ["equivalent", "tesseract"]) {
+    const links = () => [...dialog.querySelectorAll("[role=listbox] a")].map((link) => link.href);
+    const before = links().length;
     input.value = word;
-    input.dispatchEvent(new Event("input", {bubbles: true}));
-    await wait(1500);
-    results[word] = [...dialog.querySelectorAll("[role=listbox] a")].map((link) => link.href);
+    input.dispatchEvent(new InputEvent("input", {bubbles: true, composed: true}));
+    await until(() => links().length !== before);
+    results[word] = links();
   }
   const images = [...document.querySelectorAll(".md-content img")].map((image) => image.naturalWidth);
   const asked = performance.getEntriesByType("resource").map((entry) => entry.name);
@@ -156,8 +158,8 @@ def test_search_works_from_the_file_system_and_asks_nobody(site: Path, tmp_path:
     assert told, "the page's script came to its end"
     found = json.loads(unescape(told[1]))
     assert found["errors"] == []
-    assert any("reading-a-board.html#four-words" in link for link in found["results"]["equivalent"])
+    assert any("reading-a-board.html" in link and link.endswith("#four-words") for link in found["results"]["equivalent"])
     assert found["results"]["tesseract"] == []
     assert found["images"] and all(width > 100 for width in found["images"])
-    assert found["asked"] and all(name.startswith("file:") for name in found["asked"])
+    assert [name for name in found["asked"] if not name.startswith("file:")] == []
     assert found["wide"] <= found["width"]
