@@ -242,6 +242,9 @@ register(
     Implementation(
         "cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable,
         parts=("linear", "silu_split", "hstu_attention", "gated_norm", "dropout"),
+        what="a whole layer, norms, projections, attention, gate, dropout and skip connection, as one pass in each direction; a "
+        "few segments at a time stay in the caches",
     ),
-    Implementation("torch", _composed),
+    Implementation("torch", _composed, what="composed of its parts, each with the implementation that is chosen for it"),
+    users="hstu",
 )  # fmt: skip

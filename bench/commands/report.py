@@ -19,7 +19,7 @@ EXAMPLES = (
     "rankbench report",
     "rankbench report --results results --out report.html",
     "rankbench report --results results --markdown --out LEADERBOARD.md",
-    "rankbench report --results results --public --out docs/public_board.md",
+    "rankbench report --results results --public --out docs/results/public_board.md",
 )
 
 
@@ -34,7 +34,7 @@ def add(parser: Parser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="the file (default: report.html or LEADERBOARD.md in the results folder, or docs/public_board.md)",
+        help="the file (default: report.html or LEADERBOARD.md in the results folder, or docs/results/public_board.md)",
     )
     add_results(parser)
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.markdown and args.public:
         raise UserError("--markdown and --public are two pages; write one at a time")
     usual = args.results / ("LEADERBOARD.md" if args.markdown else "report.html")
-    out = args.out or (Path("docs/public_board.md") if args.public else usual)
+    out = args.out or (Path("docs/results/public_board.md") if args.public else usual)
     if (out.suffix == ".md") != (args.markdown or args.public):
         raise UserError(f"--out {out}: a name that ends in .md goes with --markdown or --public, any other without them")
     if args.public:

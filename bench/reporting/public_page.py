@@ -1,4 +1,4 @@
-"""docs/public_board.md: the public leaderboard as its rows are, and nothing besides."""
+"""docs/results/public_board.md: the public leaderboard as its rows are, and nothing besides."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def to_markdown(board: PublicBoard, folder: str, today: datetime.date) -> str:
         "# Public leaderboard",
         f"Made by `rankbench report --public` from the rows in [{folder}]({folder}), and by nothing else. What divisions, tiers, "
         "claims and versions mean, and what cannot be found: [rules](public_rules.md). How to submit: "
-        "[CONTRIBUTING](../CONTRIBUTING.md#a-row-of-the-public-leaderboard).",
+        "[CONTRIBUTING](../../CONTRIBUTING.md#a-row-of-the-public-leaderboard).",
         "A claim is a row minus its track's reference, a paired difference with a 95% interval over test users and seeds, each a "
         "single comparison (of rows that are truly like the reference, one in twenty is called better or worse): "
         "**better**, **worse**, **equivalent** or **not settled**. Rows stand in the order of their claims; the order among rows "

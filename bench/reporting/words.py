@@ -202,7 +202,7 @@ def _(one: SampledTest) -> str:
         f"Test negatives are not impressions but sampled items ({one.negatives}, {one.rate:g} per positive, the same for every "
         "row). Telling liked items from sampled ones is another task than telling them from what was shown: compare no number "
         "here with one of exposed negatives. Positives are left out whose item nobody had met earlier"
-        f"{'' if one.repeats else ', or that their user had met before'} (docs/negatives.md)."
+        f"{'' if one.repeats else ', or that their user had met before'} (docs/ideas/negatives.md)."
     )
 
 
@@ -244,7 +244,7 @@ def _(one: Machines) -> str:
 def _(one: ProcessCounts) -> str:
     counts = listed([str(count) for count in one.counts])
     how = f"how many processes trained together ({counts})"
-    return f"Runs differ in {how}, and with that in the examples of a step (docs/devices.md)."
+    return f"Runs differ in {how}, and with that in the examples of a step (docs/howto/devices.md)."
 
 
 @sentence.register

@@ -15,19 +15,28 @@ _TRITON = {"device": "cuda", "dtypes": (torch.float32, torch.bfloat16, torch.flo
 
 _NPU = {"device": "npu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": npu.why_unavailable}
 
+_FUSED = "fused C++: logits and weights never leave the cache, the backward pass computes them again"
+_HUAWEI = "Huawei's `hstu_dense` on segments padded to a few lengths; SiLU alone, a softmax goes the way of `torch`"
+_BLOCKS = "plain PyTorch, blocks of 64 queries against the range of keys that they see"
+_DEFINITION = "the definition in loops and float64; tests compare with it, nothing chooses it"
+
 register(
     "hstu_attention",
-    Implementation("cpu", cpu.attention, **_CPU),
-    Implementation("triton", triton.attention, **_TRITON),
-    Implementation("npu", npu.attention, **_NPU),
-    Implementation("torch", torch_blocks.attention),
-    Implementation("reference", reference.attention, automatic=False),
+    Implementation("cpu", cpu.attention, what=_FUSED, **_CPU),
+    Implementation(
+        "triton", triton.attention, what="the same as programs for a GPU, one a block of 32 tokens and head", **_TRITON
+    ),
+    Implementation("npu", npu.attention, what=_HUAWEI, **_NPU),
+    Implementation("torch", torch_blocks.attention, what=_BLOCKS),
+    Implementation("reference", reference.attention, automatic=False, what=_DEFINITION),
+    users="every generative ranker",
 )
 register(
     "bias_mixing",
-    Implementation("cpu", cpu.bias_mixing, **_CPU),
-    Implementation("torch", torch_blocks.bias_mixing),
-    Implementation("reference", reference.bias_mixing, automatic=False),
+    Implementation("cpu", cpu.bias_mixing, what="fused C++, without queries, keys and activation", **_CPU),
+    Implementation("torch", torch_blocks.bias_mixing, what=_BLOCKS),
+    Implementation("reference", reference.bias_mixing, automatic=False, what=_DEFINITION),
+    users="fuxi",
 )
 
 IMPLEMENTATIONS = names("hstu_attention")

@@ -76,7 +76,7 @@ def ranges(plan: AttentionPlan, size: int) -> Ranges:
 
 
 BLOCK = 32
-"""Tokens of a block. With 64 the tiles of a pair's bias do not fit the registers: several times slower (docs/kernels.md)."""
+"""Tokens of a block. With 64 the tiles of a pair's bias do not fit the registers: much slower (docs/howto/kernels.md)."""
 
 
 def launch(size: int, dtype: torch.dtype) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Your own csv, csv.gz or parquet tables, described by a small YAML file (docs/data.md has all of its keys):
+"""Your own csv, csv.gz or parquet tables, described by a small YAML file (docs/howto/own-data.md has all of its keys):
 
     events: events.csv.gz                         # paths are relative to the YAML file
     columns: {user: uid, item: sku, time: ts}

@@ -93,7 +93,7 @@ def test_a_fuxictr_that_fails_is_one_line(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_the_page_shows_the_committed_record() -> None:
-    shown = (ROOT / "docs" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1 -->\n")[2]
+    shown = (ROOT / "docs" / "results" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1 -->\n")[2]
     record = json.loads((ROOT / "results" / "peers" / "peers-ml-100k-1.json").read_text())
     rows = [TrainerSpeed(**row) for row in record["rows"]]
     assert shown.partition("\n<!-- speed: end -->")[0] == "\n".join(lines(rows, record["load_average"]))

@@ -184,7 +184,7 @@ SAID: list[tuple[typing.Any, str]] = [
         "Telling liked items "
         "from sampled ones is another task than telling them from what was shown: compare no number here with one of "
         "exposed negatives. "
-        "Positives are left out whose item nobody had met earlier, or that their user had met before (docs/negatives.md).",
+        "Positives are left out whose item nobody had met earlier, or that their user had met before (docs/ideas/negatives.md).",
     ),
     (
         Costs(CostOf("hstu", "CPU time", 30.04, 2.04, 2e5), CostOf("din", "CPU time", 10.0, 1.0, 1e5)),
@@ -209,7 +209,7 @@ SAID: list[tuple[typing.Any, str]] = [
     (
         ProcessCounts((1, 4)),
         "Runs differ in how many processes trained together (1 and 4), and with that in the examples of a step "
-        "(docs/devices.md).",
+        "(docs/howto/devices.md).",
     ),
     (
         Loaded(3, 12),
