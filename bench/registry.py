@@ -57,6 +57,37 @@ MODELS: dict[str, Entry] = {
     "mmoe": Entry(
         "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
     ),
+    "rankmixer": Entry(
+        "unified.rankmixer:INFO",
+        "unified",
+        "tokens of all fields and pooled past, mixed by a transposition, a network of its own for each token",
+    ),
+    "din-rankmixer": Entry(
+        "unified.din_rankmixer:INFO", "unified", "RankMixer over all fields and DIN's weighted sum of past events"
+    ),
+    "longer": Entry(
+        "unified.longer:INFO",
+        "unified",
+        "neighbouring past events merged to tokens; the latest of them and global tokens read all, then each other",
+    ),
+    "onetrans": Entry(
+        "unified.onetrans:INFO",
+        "unified",
+        "one causal Transformer over past events, which share weights, and tokens of fields, which have their own",
+    ),
+    "hyformer": Entry(
+        "unified.hyformer:INFO",
+        "unified",
+        "queries made of all fields attend to past events, then mix with the fields as in RankMixer, layer by layer",
+    ),
+    "din-hyformer": Entry(
+        "unified.din_hyformer:INFO", "unified", "HyFormer whose fields include DIN's weighted sum of past events"
+    ),
+    "interformer": Entry(
+        "unified.interformer:INFO",
+        "unified",
+        "interactions of fields and attention among past events, which exchange gated summaries layer by layer",
+    ),
     "sasrec": Entry(
         "generative.sasrec:INFO",
         "generative",
