@@ -156,15 +156,15 @@ class RequestLayer(nn.Module):
             visible, bias: [n, L].
         """
         n, tokens = x.shape[:2]
-        q, own_k, own_v = self._apply(self.qkv, self.attention_norm(x)).chunk(3, dim=2)
+        q, own_k, own_v = self.each_token(self.qkv, self.attention_norm(x)).chunk(3, dim=2)
         k, v = torch.cat([k, own_k], dim=1), torch.cat([v, own_v], dim=1)
         sees = torch.cat([visible.unsqueeze(1).expand(n, tokens, -1), self.before.expand(n, -1, -1)], dim=2)
         q, k, v = (part.unflatten(2, (self.heads, -1)) for part in (q, k, v))
         attended = padded_attention(q, k, v, sees, F.pad(bias, (0, tokens)).unsqueeze(1)).flatten(2)
-        x = x + self.dropout(self._apply(self.out, attended))
-        return x + self.dropout(self._apply(self.feed, self.feed_norm(x)))
+        x = x + self.dropout(self.each_token(self.out, attended))
+        return x + self.dropout(self.each_token(self.feed, self.feed_norm(x)))
 
-    def _apply(self, layer: nn.Module, x: Tensor) -> Tensor:
+    def each_token(self, layer: nn.Module, x: Tensor) -> Tensor:
         """With one set of weights, tokens are rows of it."""
         if x.shape[1] == self.qkv.tokens:
             return layer(x)
