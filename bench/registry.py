@@ -41,9 +41,18 @@ MODELS: dict[str, Entry] = {
     "dcnv2": Entry(
         "baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields", core=True
     ),
+    "gdcn": Entry("baselines.gdcn:INFO", "classical", "gated cross layers and MLP over mean-pooled history and all fields"),
     "widedeep": Entry("baselines.widedeep:INFO", "classical", "linear model of the fields; MLP over fields and pooled past"),
     "xdeepfm": Entry("baselines.xdeepfm:INFO", "classical", "compressed interaction network and MLP over fields and pooled past"),
     "autoint": Entry("baselines.autoint:INFO", "classical", "self-attention among fields and pooled past, and an MLP"),
+    "finalmlp": Entry(
+        "baselines.finalmlp:INFO",
+        "classical",
+        "two MLPs over gated fields and pooled past, and a bilinear product of their outputs",
+    ),
+    "wukong": Entry(
+        "baselines.wukong:INFO", "classical", "stacked factorisation machines over fields and pooled past as vectors, and MLP"
+    ),
     "fibinet": Entry("baselines.fibinet:INFO", "classical", "SENET weights and bilinear pairs of fields and pooled past; MLP"),
     "din": Entry(
         "baselines.din:INFO",

@@ -2,7 +2,7 @@
 
 M tokens F are cut out of the example's fields; N queries Q_n = FFN_n([F_1 .. F_M ; mean of the events]). A layer:
 
-    H <- encode(H);  K = H W_K, V = H W_V             H: the events, in the first layer as they are
+    H <- encode(H);  K, V = RMS(H) W_K, RMS(H) W_V    H: the events, in the first layer as they are
     Q <- Q + attention(RMS(Q), K, V)                  query decoding
     X = [Q ; F];  X <- X + FFN_t(RMS(mix(X)))         query boosting, with RankMixer's mixing; Q and F go on to the next layer
 

@@ -296,7 +296,7 @@ def _about_families(rows: Sequence[Row], families: Mapping[HeadlineMetric, Famil
 
 
 def _about_unified(found: Measured) -> Iterable[Pair]:
-    """The best row that mixes fields and events in one backbone, against the best of the two families that the question is about."""
+    """The best row that mixes fields and events in one backbone, against the best of both families of the question."""
     for metric in found.headlines:
         rows = _ordered(found.rows, metric)
         unified = next((row for row in rows if row.family == "unified"), None)
