@@ -75,6 +75,8 @@ class Wukong(Ranker):
         self.layers = nn.ModuleList(WukongLayer(config, vectors) for vectors in before)
         self.mlp = MLP(config.vectors * config.embedding_dim, config.hidden, "relu", config.dropout)
         self.out = output_layer(self.mlp.width, spec)
+        # Vectors of unit spread, unlike fresh embeddings, would start logits away from the base rate.
+        nn.init.normal_(self.out.weight, std=0.01)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         x = self.inputs(batch)
