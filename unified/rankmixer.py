@@ -95,6 +95,8 @@ class Config(MixerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.block == "large" and self.experts == 2:
+            raise ValueError("block=large needs 3 experts at least: one that is always open, and two to choose from")
         if self.block == "large" and self.token_hidden % self.experts:
             raise ValueError(f"{self.token_hidden} hidden numbers cannot be shared out among {self.experts} experts")
         if (self.block == "large" or self.experts == 1) and self.gate_penalty != 0.01:

@@ -155,6 +155,7 @@ def test_inner_blocks_of_the_large_kind_predict_the_label_in_training_alone(
         ({"width": 30}, "cannot be cut into 8 heads"),
         ({"gate_penalty": 0.1}, "gate_penalty belongs to"),
         ({"block": "large", "experts": 3}, "cannot be shared out among 3 experts"),
+        ({"block": "large", "experts": 2}, "needs 3 experts at least"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, object], message: str) -> None:
