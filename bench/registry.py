@@ -41,9 +41,18 @@ MODELS: dict[str, Entry] = {
     "dcnv2": Entry(
         "baselines.dcnv2:INFO", "classical", "cross layers and MLP over mean-pooled history and all fields", core=True
     ),
+    "gdcn": Entry("baselines.gdcn:INFO", "classical", "gated cross layers and MLP over mean-pooled history and all fields"),
     "widedeep": Entry("baselines.widedeep:INFO", "classical", "linear model of the fields; MLP over fields and pooled past"),
     "xdeepfm": Entry("baselines.xdeepfm:INFO", "classical", "compressed interaction network and MLP over fields and pooled past"),
     "autoint": Entry("baselines.autoint:INFO", "classical", "self-attention among fields and pooled past, and an MLP"),
+    "finalmlp": Entry(
+        "baselines.finalmlp:INFO",
+        "classical",
+        "two MLPs over gated fields and pooled past, and a bilinear product of their outputs",
+    ),
+    "wukong": Entry(
+        "baselines.wukong:INFO", "classical", "stacked factorisation machines over fields and pooled past as vectors, and MLP"
+    ),
     "fibinet": Entry("baselines.fibinet:INFO", "classical", "SENET weights and bilinear pairs of fields and pooled past; MLP"),
     "din": Entry(
         "baselines.din:INFO",
@@ -56,6 +65,37 @@ MODELS: dict[str, Entry] = {
     "sim": Entry("baselines.sim:INFO", "classical", "attention over past events of the candidate's category and latest ones"),
     "mmoe": Entry(
         "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
+    ),
+    "rankmixer": Entry(
+        "unified.rankmixer:INFO",
+        "unified",
+        "tokens of all fields and pooled past, mixed by a transposition, a network of its own for each token",
+    ),
+    "din-rankmixer": Entry(
+        "unified.din_rankmixer:INFO", "unified", "RankMixer over all fields and DIN's weighted sum of past events"
+    ),
+    "longer": Entry(
+        "unified.longer:INFO",
+        "unified",
+        "neighbouring past events merged to tokens; the latest of them and global tokens read all, then each other",
+    ),
+    "onetrans": Entry(
+        "unified.onetrans:INFO",
+        "unified",
+        "one causal Transformer over past events, which share weights, and tokens of fields, which have their own",
+    ),
+    "hyformer": Entry(
+        "unified.hyformer:INFO",
+        "unified",
+        "queries made of all fields attend to past events, then mix with the fields as in RankMixer, layer by layer",
+    ),
+    "din-hyformer": Entry(
+        "unified.din_hyformer:INFO", "unified", "HyFormer whose fields include DIN's weighted sum of past events"
+    ),
+    "interformer": Entry(
+        "unified.interformer:INFO",
+        "unified",
+        "interactions of fields and attention among past events, which exchange gated summaries layer by layer",
     ),
     "sasrec": Entry(
         "generative.sasrec:INFO",

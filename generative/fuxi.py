@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from ..bench.contract import DataSpec, ModelInfo, Positive
 from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import bias_mixing
+from ..kernels.layers.feed_forward import SwiGLU
 from ..kernels.linear import Linear
-from ._blocks import SwiGLU, rms_norm
+from ._blocks import rms_norm
 from .attention import Geometry, RelativeBias, SelfAttention
 from .config import FEED_FORWARD, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker

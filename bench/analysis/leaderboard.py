@@ -121,6 +121,7 @@ def build(view: View) -> Board:
         statements=(
             *about_sampling(finished[0]),
             *_about_families(rows, families),
+            *_about_unified(found),
             *declared,
             *_about_question(found, [*declared, *answered]),
             *(statement for metric in found.headlines for statement in _about_quality(found, metric)),
@@ -292,6 +293,17 @@ def _about_families(rows: Sequence[Row], families: Mapping[HeadlineMetric, Famil
     if len({answer.pair.verdict for answer in answers}) > 1:
         yield Disagreement(answers[0].pair, answers[1].pair)
     yield from answers
+
+
+def _about_unified(found: Measured) -> Iterable[Pair]:
+    """The best row that mixes fields and events in one backbone, against the best of both families of the question."""
+    for metric in found.headlines:
+        rows = _ordered(found.rows, metric)
+        unified = next((row for row in rows if row.family == "unified"), None)
+        for family in ("classical", "generative"):
+            other = next((row for row in rows if row.family == family), None)
+            if unified is not None and other is not None:
+                yield found.chosen(metric, unified.label, other.label)
 
 
 def _about_question(found: Measured, before: Sequence[Pair]) -> Iterable[Pair]:

@@ -1,7 +1,7 @@
 """Rankbench: generative rankers against classical ones, on identical examples.
 
 What is meant to be used from Python is here (`run`, `load_runs`, `load_board`, `board`, `compare`, `UserError`); bench/api.py
-says how. The four top-level folders are linked in as subpackages.
+says how. The five top-level folders are linked in as subpackages.
 """
 
 from __future__ import annotations

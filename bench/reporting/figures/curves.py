@@ -17,7 +17,7 @@ from scipy.optimize import isotonic_regression
 
 from .style import COLOURS, DPI, OTHERS, STYLE, WIDTH, headed
 
-MARKERS = {"floor": "sxP", "classical": "oDshX", "generative": "^v<>d"}
+MARKERS = {"floor": "sxP", "classical": "oDshX", "unified": "DpHd*", "generative": "^v<>d"}
 OTHER_MARKERS = "osD^vP"
 DASHES = ("-", (0, (5, 2)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 SHADES = (0.0, -0.4, 0.4, -0.65, 0.2)

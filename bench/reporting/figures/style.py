@@ -18,8 +18,8 @@ from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
 from ...evaluation.stats import ModelInterval
 
-COLOURS = {"floor": "#595959", "classical": "#0072B2", "generative": "#D55E00"}
-MARKERS = {"floor": "s", "classical": "o", "generative": "^"}
+COLOURS = {"floor": "#595959", "classical": "#0072B2", "unified": "#009E73", "generative": "#D55E00"}
+MARKERS = {"floor": "s", "classical": "o", "unified": "D", "generative": "^"}
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,

@@ -106,6 +106,19 @@ def test_the_better_family_is_named_by_both_headlines(store: Store) -> None:
     assert [one.others for one in of_kind(board.statements, Best)] == [(), ()]
 
 
+def test_the_best_unified_row_is_held_against_the_best_of_both_families(store: Store) -> None:
+    """It is none of the two that the board's question is about."""
+    for model, skill, family in (("onetrans", 1.4, "unified"), ("hstu", 1.0, "generative"), ("din", 0.5, "classical")):
+        seeds(store, model, skill, family)
+    board = build(store)
+    found = [pair for pair in of_kind(board.statements, Pair) if pair.one == "onetrans"]
+    assert [(pair.metric, pair.other) for pair in found] == [
+        (metric, other) for metric in ("request_gauc", "auc") for other in ("din", "hstu")
+    ]
+    assert all((pair.basis, pair.verdict) == ("post hoc", "better") for pair in found)
+    assert {(answer.pair.one, answer.pair.other) for answer in answers(board).values()} == {("hstu", "din")}
+
+
 def test_where_the_headlines_disagree_that_is_said_first(store: Store) -> None:
     """Right within a request and by chance between requests, against the reverse."""
     for seed in range(3):
