@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# From an installed package to a leaderboard, a comparison and a page of figures; no repository is needed.
+# The first argument is a data set: ml-100k is fetched by itself, simulator needs no network.
+set -euo pipefail
+dataset="${1:-ml-100k}"
+rankbench doctor
+rankbench run --dataset "$dataset" --models ctr,lr,din,hstu --seeds 3 "${@:2}"
+rankbench ls runs
+rankbench report --out report.html
