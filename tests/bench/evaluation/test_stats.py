@@ -155,6 +155,7 @@ def test_intervals_hold_the_truth_whichever_noise_is_larger(seeds: int, users: f
     assert 0.92 <= np.mean(held) <= 0.985, "95%, and three standard errors of 800 comparisons"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("apart", [0.0, 0.06])
 def test_the_best_is_among_the_best_and_many_equal_models_are_seldom_told_apart(apart: float) -> None:
     rng, best, every, errors = np.random.default_rng(0), 0, 0, 0
