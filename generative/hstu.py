@@ -67,6 +67,7 @@ class HSTULayer(nn.Module):
             turn=geometry.turn,
             rate=self.dropout.rate if self.training else 0.0,
             clean=self.clean,
+            cache=geometry.cache,
         )
 
 

@@ -71,7 +71,10 @@ register(
     "padded_attention",
     Implementation("torch", _in_parts, what="softmax attention of an example's own few queries over its padded past"),
     Implementation(
-        "reference", _literal, automatic=False, what="the definition in loops and float64; tests compare with it, nothing chooses it"
+        "reference",
+        _literal,
+        automatic=False,
+        what="the definition in loops and float64; tests compare with it, nothing chooses it",
     ),
     users="hyformer, interformer, longer, onetrans",
 )

@@ -22,7 +22,8 @@ import numpy as np
 
 from .influence import LEAST_USERS, METRICS, Metric, influence, rows
 from .made_up import World
-from .stats import Comparison, Predictions, assemble
+from .predictions import Predictions
+from .stats import Comparison, assemble
 from .training_noise import SAME
 
 SEEDS = (2, 3, 5)

@@ -12,7 +12,8 @@ from typing import TypeVar
 from ..analysis.comparison import HEADLINES, HeadlineMetric, test_slices
 from ..analysis.costs import had_room, train_seconds
 from ..errors import UserError
-from ..evaluation.stats import LEAST_USERS, Comparison, align, compare, verdict
+from ..evaluation.predictions import align
+from ..evaluation.stats import LEAST_USERS, Comparison, compare, verdict
 from ..records.rounded import rounded
 from ..records.schema import RunRecord
 from ..records.store import Store

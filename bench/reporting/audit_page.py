@@ -10,8 +10,9 @@ from pathlib import Path
 from ..errors import UserError
 from ..evaluation import proof
 from ..evaluation.cards import shown
+from ..evaluation.predictions import align
 from ..evaluation.proof import Coverage, SelfComparison
-from ..evaluation.stats import METRICS, align
+from ..evaluation.stats import METRICS
 from ..records.rounded import rounded
 from ..records.schema import Identity
 from ..records.store import write_text

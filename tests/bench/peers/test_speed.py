@@ -41,6 +41,7 @@ def test_examples_hold_ids_alone(data: RankingData) -> None:
     assert data.vocabulary.context == () and data.spec.history_length == 6
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_deepctr")
 def test_everybody_trains_on_the_same_examples(data: RankingData, tmp_path: Path) -> None:
     rows = compare(data, find_peer(stand_in(tmp_path), model_zoo(tmp_path), ["din"]), 1, 1, lambda line: None)

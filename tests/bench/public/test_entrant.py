@@ -8,7 +8,8 @@ import json
 import pytest
 
 from rankbench.bench.errors import UserError
-from rankbench.bench.evaluation.stats import align, compare
+from rankbench.bench.evaluation.predictions import align
+from rankbench.bench.evaluation.stats import compare
 from rankbench.bench.public.entrant import cells, make, reference, same
 from rankbench.bench.public.submission import view_of
 from rankbench.bench.public.versions import Track

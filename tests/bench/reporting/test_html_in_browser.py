@@ -54,6 +54,7 @@ addEventListener("load", () => {
 WATCH = '<script>window.errors = []; addEventListener("error", (event) => window.errors.push(event.message));</script>'
 
 
+@pytest.mark.long
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here (on Debian: apt-get install chromium)")
 def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
     """In frames as wide as a phone and as a desk: a window of a browser without a screen is not narrower than 500 pixels."""
