@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-all lint results docs format
+.PHONY: help install triton bench test test-long test-results test-processors test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -61,11 +61,22 @@ lint: install  ## style, format, types, who imports whom
 results: install  ## tables and figures of everything under results/, of which records alone are committed
 	$(BIN)/rankbench redraw --results results
 
-docs: install  ## pages that are generated from the code and the committed boards
-	for page in models:models settings:settings commands:cli; do \
-		$(BIN)/rankbench ls $${page%:*} --markdown > docs/new.md && mv docs/new.md docs/$${page#*:}.md || exit 1; \
+docs: reference site  ## documentation site in site/: the pages of docs/ and results/ with a gallery of figures
+
+reference: install  ## pages that are generated from the code, the committed boards and the public rows
+	for page in models:models settings:settings commands:commands keys:table records:records kernels:kernels; do \
+		$(BIN)/rankbench ls $${page%:*} --markdown > docs/new.md && mv docs/new.md docs/reference/$${page#*:}.md || exit 1; \
 	done
 	$(BIN)/rankbench report --results results --markdown --out LEADERBOARD.md
+	$(BIN)/rankbench report --results results --public --out docs/results/public_board.md
+
+site: $(VENV)/.docs  ## the site alone, from the pages as they are; `make results` before it draws the figures that are not committed
+	$(BIN)/python -m rankbench.bench.reporting.site . build/pages
+	$(BIN)/zensical build --strict --clean
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/pip install --quiet -c constraints.txt --no-build-isolation -e '.[docs]'
+	@touch $@
 
 format: install  ## mend style and format
 	$(BIN)/ruff check --fix --exit-zero

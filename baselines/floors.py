@@ -128,7 +128,7 @@ class OwnRateConfig:
 class OwnRate(Ranker):
     """logit of the share of positives in the visible history, smoothed towards the base rate; it knows nothing of the item.
 
-    Its use is to show what a metric makes of a user's own past: see docs/requests.md.
+    Its use is to show what a metric makes of a user's own past: see docs/ideas/requests.md.
     """
 
     strength: Tensor

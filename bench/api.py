@@ -2,7 +2,8 @@
 
     import rankbench
 
-    rankbench.run(["din", "hstu"], dataset="ml-100k", seeds=3)
+    rankbench.register("my_model.py")  # or the card itself, see examples/own_model.py
+    rankbench.run(["din", "hstu", "my-model"], dataset="ml-100k", seeds=3)
     board = rankbench.board("results/local", "ml-100k")
     for row in board.rows:
         print(row.label, row.quality["auc"].point, row.quality["auc"].low, row.quality["auc"].high)
@@ -23,6 +24,7 @@ from .analysis.leaderboard import Board
 from .analysis.statements import Pair
 from .commands.roots import data_roots
 from .config import Settings
+from .contract import ModelInfo
 from .data.sources import DATASETS, name_of
 from .data.sources.schema import DataRoots
 from .errors import UserError
@@ -35,6 +37,25 @@ from .runs.schedule import Options, run_all
 
 LOCAL = Path("results/local")
 """Where runs go if nothing is said, as on the command line."""
+
+
+def register(model: ModelInfo | str | Path) -> str:
+    """Make a model of your own known, so that it is trained and compared beside the others.
+
+    Args:
+        model: its card, or the Python file that has it as `INFO`. With `jobs` above 1 give the file, or call this where a
+            script begins and not below `if __name__ == "__main__":`: other processes train the model, and must find it.
+
+    Returns:
+        Its name, as `run` takes it.
+
+    Raises:
+        UserError: the file cannot be read, or the name is taken.
+    """
+    if isinstance(model, ModelInfo):
+        registry.register(model)
+        return model.name
+    return registry.load(Path(model))
 
 
 def run(

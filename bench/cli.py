@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__  # pyright: ignore[reportMissingImports]  (the folder above is a package only through src/rankbench)
+from . import registry
 from .commands import COMMANDS
 from .commands.parser import Parser
 from .errors import UserError
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     try:
+        registry.load_own()
         code = args.run(args)
         sys.stdout.flush()
         return code

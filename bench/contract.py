@@ -28,7 +28,7 @@ Share = Annotated[float, Gt(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 
-Family = Literal["floor", "classical", "generative"]
+Family = Literal["floor", "classical", "unified", "generative"]
 UserId = Literal["none", "embedding"]
 
 

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 import torch
 
-from ..kernels import dropout, gating, hstu_attention, hstu_layer, linear, lookup, recurrence, row_adam, target_attention  # noqa: F401
+from ..kernels import (  # noqa: F401
+    dropout,
+    gating,
+    hstu_attention,
+    hstu_layer,
+    linear,
+    lookup,
+    padded_attention,
+    recurrence,
+    row_adam,
+    target_attention,
+)
 from ..kernels.dispatch import OPERATIONS, choose, find, names
 from .errors import UserError, unknown_name
 

@@ -10,7 +10,7 @@ from .data import sources
 from .data.dataset import RankingData, open_dataset, prepare_log
 from .data.sources.schema import DataRoots
 from .errors import UserError
-from .evaluation import evaluator
+from .evaluation import evaluator, scores
 from .records.schema import RunRecord
 from .records.store import Store
 from .records.view import View
@@ -52,12 +52,19 @@ def restore(view: View, roots: DataRoots, source: str | None = None) -> None:
                 _restore(view.store, roots, record, missing, source)
 
 
+def restored(view: View, roots: DataRoots, source: str | None = None) -> View:
+    """The view, once `restore` made what was missing."""
+    restore(view, roots, source)
+    return view
+
+
 def _restore(store: Store, roots: DataRoots, record: RunRecord, wanted: str, source: str | None) -> None:
     identity = record.identity
     data = data_of(record.config["data"], roots, f"the record {store.record_path(identity)}", source)
-    same = (data.log.meta.content_hash, data.split.hash) == (identity.content_hash, identity.split_hash)
-    if not same or store.keep_rows(identity, evaluator.rows(data, "test")) != wanted:
+    rows = evaluator.rows(data, "test")
+    if scores.rows_hash(rows) != wanted:
         raise UserError(
             f"{identity.dataset}@{identity.split}: the data set here gives other test rows than those that the runs in "
             f"{store.root} scored; use the files of their records, or run again"
         )
+    store.keep_rows(identity, rows)

@@ -30,18 +30,6 @@ class ProjectedAttention(nn.Module):
         return self.out(attended)
 
 
-class SwiGLU(nn.Module):
-    """W_2 (SiLU(W_1 x) * W_3 x), without biases (Shazeer 2020, arXiv:2002.05202)."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.gate_up, self.down = Linear(width, 2 * hidden, bias=False), Linear(hidden, width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up(x).chunk(2, dim=1)
-        return self.down(F.silu(gate) * up)
-
-
 def rms_norm(x: Tensor) -> Tensor:
     """x / sqrt(mean(x^2) + 1e-6) over the last dimension, no weights."""
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)

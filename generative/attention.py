@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from ..bench.contract import DataSpec
-from ..kernels.hstu_attention import AttentionPlan, Prefix, continued, hstu_attention, plan_attention
+from ..kernels.hstu_attention import AttentionPlan, KVCache, LayerCache, continued, hstu_attention, plan_attention
 from ..kernels.layers.rotary import rotate, rotation
 from .config import Attention, RelativeBiasKind, SequenceConfig
 from .tokens import Tokens
@@ -16,7 +16,7 @@ from .tokens import Tokens
 
 @dataclass(frozen=True)
 class Geometry:
-    """What all layers of a pass share."""
+    """What the layers of a pass are told besides their tokens; all of them share everything but `cache`."""
 
     plan: AttentionPlan
     turn: Tensor | None
@@ -25,16 +25,22 @@ class Geometry:
     """Of SiLU weights."""
     kind: Tensor
     """int64 [T], see Tokens.kind."""
+    cache: LayerCache | None = None
+    """Keys and values that this layer keeps of a past; None in a pass that neither leaves nor reads any."""
+
+    def of_layer(self, index: int, cache: KVCache | None) -> Geometry:
+        """The geometry as one layer gets it."""
+        return self if cache is None else replace(self, cache=cache.layers[index])
 
 
-def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens, past: Prefix | None = None) -> Geometry:
-    """From the tokens of a batch, once for all layers; with `past`, tokens see that prefix from their lo on and themselves."""
+def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens, past: KVCache | None = None) -> Geometry:
+    """From the tokens of a batch, once for all layers; with `past`, tokens see that segment from their lo on and themselves."""
     own_time = _latest_seen(tokens, past) if config.own_time == "recency" else None
     times = {"query_time": tokens.query_time, "key_time": tokens.time, "own_time": own_time}
     if past is None:
         plan = plan_attention(tokens.offsets, tokens.lo, tokens.hi, position=tokens.position, **times)
     else:
-        plan = continued(past, tokens.lo, tokens.position, **times)
+        plan = continued(past.plan, tokens.lo, tokens.position, **times)
     turn = rotation(tokens.position, config.width // config.heads) if config.rope else None
     divisor: Tensor | float = float(config.tokens_per_event * spec.history_length + 1)
     if config.divisor == "own":
@@ -42,7 +48,7 @@ def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens, past: 
     return Geometry(plan, turn, divisor, tokens.kind)
 
 
-def _latest_seen(tokens: Tokens, past: Prefix | None) -> Tensor | None:
+def _latest_seen(tokens: Tokens, past: KVCache | None) -> Tensor | None:
     """int64 [T], milliseconds: of the latest event that a token sees; the time of its query, a gap of 0, if it sees none."""
     time = tokens.time if past is None else past.plan.key_time
     if time is None or tokens.query_time is None:
@@ -93,9 +99,19 @@ class SelfAttention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
         """q, k [T, H d], v [T, H dv] -> [T, H dv]"""
+        return self.read(*self.by_head(q, k, v, geometry), geometry).flatten(1)
+
+    def by_head(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k [T, H d], v [T, H dv] -> [T, H, ...]: turned, and keys and values with those of a past before them."""
         q, k, v = (x.unflatten(1, (self.heads, -1)) for x in (q, k, v))
         if geometry.turn is not None:
             q, k = rotate(q, geometry.turn), rotate(k, geometry.turn)
+        if geometry.cache is not None:
+            k, v = geometry.cache.with_past(k, v)
+        return q, k, v
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+        """What `by_head` gives -> [T, H, dv]"""
         return hstu_attention(
             q,
             k,
@@ -106,4 +122,4 @@ class SelfAttention(nn.Module):
             time_bias=self.bias.time,
             activation=self.kind,
             divisor=geometry.divisor,
-        ).flatten(1)
+        )

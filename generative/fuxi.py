@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from ..bench.contract import DataSpec, ModelInfo, Positive
 from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import bias_mixing
+from ..kernels.layers.feed_forward import SwiGLU
 from ..kernels.linear import Linear
-from ._blocks import SwiGLU, rms_norm
+from ._blocks import rms_norm
 from .attention import Geometry, RelativeBias, SelfAttention
 from .config import FEED_FORWARD, GENERATIVE_SPACE, Attention, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker
@@ -48,7 +49,7 @@ class FuXiLayer(nn.Module):
         super().__init__()
         assert isinstance(config, Config)
         width = config.width
-        self.heads, self.clean = config.heads, config.residual == "clean"
+        self.clean = config.residual == "clean"
         self.channels = RelativeBias(config.channels, config, spec)
         count = 1 + sum(table is not None for table in (self.channels.position, self.channels.time))
         self.gate_size = count * width
@@ -67,8 +68,9 @@ class FuXiLayer(nn.Module):
         normed = rms_norm(x)
         width = x.shape[1]
         u, v, q, k = F.silu(self.uvqk(normed)).split((self.gate_size, width, width, width), dim=1)
-        mixed = [self.attention(q, k, v, geometry).unflatten(1, (self.heads, -1))]
-        values, position, time = v.unflatten(1, (self.heads, -1)), self.channels.position, self.channels.time
+        q, k, values = self.attention.by_head(q, k, v, geometry)
+        mixed = [self.attention.read(q, k, values, geometry)]
+        position, time = self.channels.position, self.channels.time
         if position is not None:
             mixed.append(bias_mixing(values, geometry.plan, position_table=position))
         if time is not None:

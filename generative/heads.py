@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from ..bench.contract import DataSpec
 from ..kernels.dropout import Dropout
-from ..kernels.hstu_attention import AttentionPlan, hstu_attention
+from ..kernels.hstu_attention import hstu_attention
 from ..kernels.layers.mixture import MultiGateMixture
 from ..kernels.linear import Linear
+from .attention import Geometry
 from .config import SequenceConfig
 from .tokens import Tokens
 
@@ -31,7 +32,7 @@ class Head(nn.Module):
         super().__init__()
         self.base_rate_logits = torch.tensor([math.log(rate / (1 - rate)) for rate in spec.rates])
 
-    def forward(self, states: Tensor, tokens: Tokens, plan: AttentionPlan) -> Tensor:
+    def forward(self, states: Tensor, tokens: Tokens, geometry: Geometry) -> Tensor:
         state = states.index_select(0, tokens.readout)
         return self.score(state, state if tokens.candidate is None else tokens.candidate)
 
@@ -112,15 +113,18 @@ class TargetAttentionHead(Head):
         self.hidden, self.dropout = Linear(3 * config.width, config.head_hidden), Dropout(config.dropout)
         self.out = self.output(config.head_hidden)
 
-    def forward(self, states: Tensor, tokens: Tokens, plan: AttentionPlan) -> Tensor:
+    def forward(self, states: Tensor, tokens: Tokens, geometry: Geometry) -> Tensor:
         assert tokens.candidate is not None, "the layout embeds candidates for this head"
         states, candidate = self.norm(states), self.candidate_norm(tokens.candidate)
         query = torch.zeros_like(states).index_copy(0, tokens.readout, self.query(candidate).to(states.dtype))
+        query, key, value = (x.unflatten(1, (self.heads, self.size)) for x in (query, self.key(states), self.value(states)))
+        if geometry.cache is not None:
+            key, value = geometry.cache.with_past(key, value)
         attended = hstu_attention(
-            query.unflatten(1, (self.heads, self.size)),
-            self.key(states).unflatten(1, (self.heads, self.size)),
-            self.value(states).unflatten(1, (self.heads, self.size)),
-            plan,
+            query,
+            key,
+            value,
+            geometry.plan,
             alpha=self.size**-0.5,
             activation="softmax",
         ).flatten(1)

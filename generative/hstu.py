@@ -67,6 +67,7 @@ class HSTULayer(nn.Module):
             turn=geometry.turn,
             rate=self.dropout.rate if self.training else 0.0,
             clean=self.clean,
+            cache=geometry.cache,
         )
 
 
@@ -109,6 +110,6 @@ INFO = ModelInfo(
     ),
     defaults="two layers, dropout 0.2 and rate 1e-3 as in the authors' ML-1M retrieval; width 64 and two heads, not 50 "
     "and one. No user id, as there. `token_start` and `own_time` are not the authors': on validation of ml-100k and "
-    "kuairand-pure, five seeds each, theirs was no better in either (docs/findings.md)",
+    "kuairand-pure, five seeds each, theirs was no better in either (docs/results/findings.md)",
     space={**GENERATIVE_SPACE, "own_time": Choice(("zero", "recency"))},
 )

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, ModelInfo, Positive
 from ..kernels.dropout import Dropout
-from ._blocks import ProjectedAttention, SwiGLU
+from ..kernels.layers.feed_forward import SwiGLU
+from ._blocks import ProjectedAttention
 from .attention import Geometry
 from .config import FEED_FORWARD, GENERATIVE_SPACE, RelativeBiasKind, SequenceConfig
 from .ranker import SequenceRanker

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..bench.contract import DataSpec, Ranker, SequenceBatch
 from ..kernels.dropout import Dropout
-from ..kernels.hstu_attention import Prefix, recording
+from ..kernels.hstu_attention import KVCache
 from .attention import Geometry, make_geometry
 from .config import SequenceConfig
 from .heads import make_head
@@ -40,26 +40,26 @@ class SequenceRanker(Ranker):
         tokens = self.tokens(batch)
         return self.score(tokens, make_geometry(self.config, self.spec, tokens))
 
-    def remember(self, past: SequenceBatch) -> Prefix:
+    def remember(self, past: SequenceBatch) -> KVCache:
         tokens = self.tokens(past)
         geometry = make_geometry(self.config, self.spec, tokens)
-        plan, prefix = recording(geometry.plan)
-        self.score(tokens, replace(geometry, plan=plan))
-        return prefix
+        cache = KVCache.empty(geometry.plan, len(self.blocks) + 1)  # the head may attend as well
+        self.score(tokens, geometry, cache)
+        return cache
 
-    def forward_after(self, memory: Prefix, seen_from: int, batch: SequenceBatch) -> Tensor:
+    def forward_after(self, memory: KVCache, seen_from: int, batch: SequenceBatch) -> Tensor:
         alone = self.tokens(batch)
         end = torch.full_like(alone.lo, len(memory))
         lo = torch.full_like(alone.lo, seen_from * self.config.tokens_per_event)
         tokens = replace(alone, lo=lo, hi=end, position=end)
-        return self.score(tokens, make_geometry(self.config, self.spec, tokens, memory))
+        return self.score(tokens, make_geometry(self.config, self.spec, tokens, memory), memory)
 
-    def score(self, tokens: Tokens, geometry: Geometry) -> Tensor:
-        """Tokens as the blocks read them -> logits of the examples."""
+    def score(self, tokens: Tokens, geometry: Geometry, cache: KVCache | None = None) -> Tensor:
+        """Tokens as the blocks read them -> logits of the examples. An empty cache is filled, a full one is read."""
         x = tokens.x
         if self.positions is not None:
             x = x + self.positions(tokens.position)
         x = self.dropout(x)
-        for block in self.blocks:
-            x = block(x, geometry)
-        return self.head(x, tokens, geometry.plan)
+        for index, block in enumerate(self.blocks):
+            x = block(x, geometry.of_layer(index, cache))
+        return self.head(x, tokens, geometry.of_layer(len(self.blocks), cache))

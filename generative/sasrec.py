@@ -84,6 +84,6 @@ INFO = ModelInfo(
     ),
     defaults="two blocks, one head, dropout 0.2, learning rate 1e-3 as in the paper on ML-1M; width 64 instead of 50. No user "
     "id, as there. `token_start` is not the authors': theirs was no better on validation of ml-100k and kuairand-pure, five "
-    "seeds each (docs/findings.md)",
+    "seeds each (docs/results/findings.md)",
     space=GENERATIVE_SPACE,
 )

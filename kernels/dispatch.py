@@ -29,6 +29,8 @@ class Implementation:
     """None if this machine can run it, else why not; may take seconds."""
     automatic: bool = True
     """Chosen if nothing is forced; False for what is only there to be compared with."""
+    what: str = ""
+    """How it computes the operation, for those who choose among implementations; `rankbench ls kernels --markdown` shows it."""
     parts: tuple[str, ...] = ()
     """Operations whose work it does itself; where one of them is forced, it is not chosen, so that the forced one runs."""
 
@@ -53,13 +55,21 @@ def _probed(implementation: Implementation) -> str | None:
 OPERATIONS: dict[str, tuple[Implementation, ...]] = {}
 """Operation -> its implementations, the preferred one first."""
 
+USERS: dict[str, str] = {}
+"""Operation -> the models that call it, in words."""
+
 _forced: dict[str, str] = {}
 _watchers: list[dict[str, str]] = []
 
 
-def register(operation: str, *implementations: Implementation) -> None:
-    """Make an operation known."""
+def register(operation: str, *implementations: Implementation, users: str) -> None:
+    """Make an operation known.
+
+    Args:
+        users: the models that call it, in words.
+    """
     OPERATIONS[operation] = implementations
+    USERS[operation] = users
 
 
 def find(operation: str, name: str) -> Implementation:

@@ -94,6 +94,10 @@ def _counter_based(x: Tensor, rate: float) -> Tensor:
 
 register(
     "dropout",
-    Implementation("cpu", _counter_based, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
-    Implementation("torch", lambda x, rate: F.dropout(x, rate)),
-)
+    Implementation(
+        "cpu", _counter_based, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable,
+        what="a mask from a counter-based generator, computed again in the backward pass",
+    ),
+    Implementation("torch", lambda x, rate: F.dropout(x, rate), what="torch's own"),
+    users="every network",
+)  # fmt: skip

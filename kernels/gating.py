@@ -100,5 +100,15 @@ def _compiled_norm(gate: Tensor, x: Tensor, eps: float) -> Tensor:
 
 _CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": LIBRARY.why_unavailable}
 
-register("silu_split", Implementation("cpu", _compiled_split, **_CPU), Implementation("torch", _split_in_parts))
-register("gated_norm", Implementation("cpu", _compiled_norm, **_CPU), Implementation("torch", _norm_in_parts))
+register(
+    "silu_split",
+    Implementation("cpu", _compiled_split, what="SiLU of u, v, q and k in one pass, and its gradient in another", **_CPU),
+    Implementation("torch", _split_in_parts, what="one part after the other"),
+    users="hstu, stu, mtgr",
+)
+register(
+    "gated_norm",
+    Implementation("cpu", _compiled_norm, what="u * LN(x) in one pass", **_CPU),
+    Implementation("torch", _norm_in_parts, what="norm and product one after the other"),
+    users="hstu",
+)

@@ -23,8 +23,8 @@ from . import native
 from .dispatch import Implementation, choose, register
 from .dropout import draw, dropout
 from .gating import gated_norm, silu_split
-from .hstu_attention import AttentionPlan, cpu, hstu_attention
-from .hstu_attention.plan import Activation
+from .hstu_attention import AttentionPlan, LayerCache, cpu, hstu_attention
+from .hstu_attention.plan import Activation, once_a_plan
 from .layers.rotary import rotate
 from .linear import linear
 
@@ -49,6 +49,7 @@ class Layer(NamedTuple):
     turn: Tensor | None
     rate: float
     clean: bool
+    cache: LayerCache | None
 
 
 def hstu_layer(
@@ -67,6 +68,7 @@ def hstu_layer(
     turn: Tensor | None = None,
     rate: float = 0.0,
     clean: bool = True,
+    cache: LayerCache | None = None,
     implementation: str | None = None,
 ) -> Tensor:
     """One layer.
@@ -79,24 +81,23 @@ def hstu_layer(
         turn: of queries and keys, see `rotary.rotation`.
         rate: of dropout, in [0, 1).
         clean: the skip connection carries x, else LN(x).
+        cache: keys and values of tokens that were computed before, see kv_cache.py.
         implementation: a name; None for what `dispatch` chooses.
 
     Returns:
         [T, D], differentiable in x, the weights, the bias and both tables.
     """
-    layer = Layer(x, uvqk, out, bias, plan, heads, alpha, position_bias, time_bias, activation, divisor, turn, rate, clean)
+    layer = Layer(x, uvqk, out, bias, plan, heads, alpha, position_bias, time_bias, activation, divisor, turn, rate, clean, cache)
     return choose("hstu_layer", x.device, x.dtype, "torch" if _only_composed(layer) else implementation).run(layer)
 
 
 def _only_composed(layer: Layer) -> bool:
-    """What the compiled pass leaves to its parts: rotations, no gate, keys and values of a prefix, mixed precision."""
-    plan, device = layer.plan, layer.x.device.type
+    """What the compiled pass leaves to its parts: rotations, no gate, keys and values that are kept, mixed precision."""
     return (
         layer.turn is not None
         or len(layer.uvqk) != 4 * layer.x.shape[1]
-        or plan.record is not None
-        or plan.after is not None
-        or torch.is_autocast_enabled(device)
+        or layer.cache is not None
+        or torch.is_autocast_enabled(layer.x.device.type)
     )
 
 
@@ -107,6 +108,8 @@ def _composed(layer: Layer) -> Tensor:
     q, k, v = (one.unflatten(1, (layer.heads, -1)) for one in (q, k, v))
     if layer.turn is not None:
         q, k = rotate(q, layer.turn), rotate(k, layer.turn)
+    if layer.cache is not None:
+        k, v = layer.cache.with_past(k, v)
     attended = hstu_attention(
         q, k, v, plan, alpha=layer.alpha, position_bias=layer.position_bias, time_bias=layer.time_bias,
         activation=layer.activation, divisor=layer.divisor,
@@ -171,7 +174,7 @@ def _forward(layer: Layer, keep: bool) -> tuple[Tensor, _Kept]:
     library, y = LIBRARY(), torch.empty_like(x)
     arguments = _Arguments(tokens=tokens, width=width, clean=layer.clean, bias=bias.data_ptr(), y=y.data_ptr(), scale=1.0)
     arguments.x, arguments.uvqk, arguments.weight = x.data_ptr(), uvqk.data_ptr(), out.data_ptr()
-    geometry, inverse = cpu.geometry_of(layer.plan, layer.time_bias is not None), _inverse_divisor(layer)
+    geometry, inverse = cpu.prepare(layer.plan, layer.time_bias is not None), _inverse_divisor(layer)
     lse = x.new_empty(tokens, layer.heads) if layer.activation == "softmax" else None
     tables = cpu.tables_of(layer.position_bias, layer.time_bias)
     size = width // layer.heads
@@ -188,19 +191,18 @@ def _forward(layer: Layer, keep: bool) -> tuple[Tensor, _Kept]:
 
 
 def _inverse_divisor(layer: Layer) -> Tensor | None:
-    """Shared by the layers of a pass, which have one divisor."""
+    """float32 [T] of SiLU weights; None for a softmax."""
     if layer.activation != "silu":
         return None
-    found = layer.plan.cache.get("inverse divisor")
-    if found is None or found[0] is not layer.divisor:
-        divisor = layer.divisor
-        inverse = (
-            divisor.detach().float().reciprocal().contiguous()
-            if isinstance(divisor, Tensor)
-            else torch.full((len(layer.x),), 1 / divisor)
-        )
-        found = layer.plan.cache["inverse divisor"] = divisor, inverse
-    return found[1]
+    if isinstance(layer.divisor, Tensor):
+        return layer.divisor.detach().float().reciprocal().contiguous()
+    return _constant(layer.plan, 1 / layer.divisor)
+
+
+@once_a_plan
+def _constant(plan: AttentionPlan, value: float) -> Tensor:
+    """[T]; shared by the layers of a pass."""
+    return torch.full((len(plan.lo),), value)
 
 
 class _Fused(torch.autograd.Function):
@@ -242,6 +244,9 @@ register(
     Implementation(
         "cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable,
         parts=("linear", "silu_split", "hstu_attention", "gated_norm", "dropout"),
+        what="a whole layer, norms, projections, attention, gate, dropout and skip connection, as one pass in each direction; a "
+        "few segments at a time stay in the caches",
     ),
-    Implementation("torch", _composed),
+    Implementation("torch", _composed, what="composed of its parts, each with the implementation that is chosen for it"),
+    users="hstu",
 )  # fmt: skip

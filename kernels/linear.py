@@ -92,6 +92,10 @@ def _compiled(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 register(
     "linear",
-    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
-    Implementation("torch", F.linear),
-)
+    Implementation(
+        "cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable,
+        what="x W^T + b over packed panels, and its gradients; below 8 outputs torch's",
+    ),
+    Implementation("torch", F.linear, what="torch's own"),
+    users="every network",
+)  # fmt: skip

@@ -260,7 +260,14 @@ def _compiled(slots: Slots, rows: int) -> Tensor:
 
 register(
     "lookup",
-    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
-    Implementation("additions", _by_additions, device="cuda"),
-    Implementation("torch", _in_parts),
-)
+    Implementation(
+        "cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable,
+        what="rows of tables gathered or summed into pools in one loop: no tensor of past events where only their mean is read",
+    ),
+    Implementation(
+        "additions", _by_additions, device="cuda",
+        what="torch's parts as one step for autograd; the gradient is added up instead of sorted",
+    ),
+    Implementation("torch", _in_parts, what="`embedding` and `index_add`"),
+    users="every model with embeddings",
+)  # fmt: skip

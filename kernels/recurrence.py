@@ -115,6 +115,10 @@ def _compiled(x: Tensor, sizes: Tensor, weight: Tensor, bias: Tensor, attention:
 
 register(
     "recurrence",
-    Implementation("cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable),
-    Implementation("torch", _in_parts),
-)
+    Implementation(
+        "cpu", _compiled, device="cpu", dtypes=(torch.float32,), probe=LIBRARY.why_unavailable,
+        what="the GRU and DIEN's gated by attention, a block of rows through all steps in the caches",
+    ),
+    Implementation("torch", _in_parts, what="step by step"),
+    users="dien",
+)  # fmt: skip

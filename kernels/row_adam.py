@@ -240,6 +240,10 @@ def _why_unavailable() -> str | None:
 
 register(
     "table_update",
-    Implementation("cpu", RowAdamW, device="cpu", dtypes=(torch.float32,), probe=_why_unavailable),
-    Implementation("torch", torch.optim.AdamW),
-)
+    Implementation(
+        "cpu", RowAdamW, device="cpu", dtypes=(torch.float32,), probe=_why_unavailable,
+        what="AdamW over the rows that a step reads; the numbers are those of AdamW over the whole table",
+    ),
+    Implementation("torch", torch.optim.AdamW, what="torch's AdamW over the whole table"),
+    users="embedding tables of 50,000 rows and more",
+)  # fmt: skip

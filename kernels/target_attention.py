@@ -369,6 +369,26 @@ def _compiled_sum(weight: Tensor, events: Events, row: Tensor, rows: int) -> Ten
 
 _CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": LIBRARY.why_unavailable}
 
-register("activation_unit", Implementation("cpu", _compiled_unit, **_CPU), Implementation("torch", _unit_in_parts))
-register("event_layer", Implementation("cpu", _compiled_layer, **_CPU), Implementation("torch", _layer_in_parts))
-register("weighted_sum", Implementation("cpu", _compiled_sum, **_CPU), Implementation("torch", _sum_in_parts))
+_UNIT = (
+    "DIN's attention, one example in the caches; each example's matrix E + P diag(q) is made once, so that q * k never is; "
+    "outcome and gap of an event come as rows that the first layer has seen once a batch; ReLU alone"
+)
+
+register(
+    "activation_unit",
+    Implementation("cpu", _compiled_unit, what=_UNIT, **_CPU),
+    Implementation("torch", _unit_in_parts, what="as the equations stand"),
+    users="din, sim, mmoe",
+)
+register(
+    "event_layer",
+    Implementation("cpu", _compiled_layer, what="the first layer of `activation_unit` alone, in the same way", **_CPU),
+    Implementation("torch", _layer_in_parts, what="as the equations stand"),
+    users="din and sim with another activation than ReLU",
+)
+register(
+    "weighted_sum",
+    Implementation("cpu", _compiled_sum, what="sums outcomes and gaps of past events straight from their tables", **_CPU),
+    Implementation("torch", _sum_in_parts, what="as the equations stand"),
+    users="din, sim, mmoe",
+)

@@ -13,12 +13,14 @@ import pytest
 import torch
 from hypothesis import settings
 
+from rankbench.bench import registry
 from support.cache import own_cache
 
 if not torch.cuda.is_available():
     # Read when Triton is first imported, by whatever module: its programs then run in the interpreter.
     os.environ["TRITON_INTERPRET"] = "1"
 torch.set_num_threads(1)
+registry.load_own()  # the contract of models is that of one's own, too: RANKBENCH_MODELS=mine.py pytest tests/test_models.py
 settings.register_profile("local", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

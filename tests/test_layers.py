@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("bench", "baselines", "generative", "kernels")
+FOLDERS = ("bench", "baselines", "generative", "kernels", "unified")
 
 LIBRARIES = {
     "kernels": {"torch"},
     "generative": {"torch", "numpy"},
     "baselines": {"torch", "numpy"},
+    "unified": {"torch"},
 }
 """What models may import besides the standard library."""
 
@@ -81,6 +82,7 @@ def test_kernels_and_models_need_no_library_but_torch(folder: str) -> None:
         ("kernels", ("kernels",)),
         ("generative", ("generative", "kernels", "bench.contract")),
         ("baselines", ("baselines", "kernels", "bench.contract")),
+        ("unified", ("unified", "baselines", "kernels", "bench.contract")),
         ("bench", ("bench", "kernels", "__version__")),
     ],
 )

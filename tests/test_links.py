@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rankbench.bench.reporting.leaderboard_page import anchor
-
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [page for folder in (ROOT, ROOT / "docs", ROOT / "results") for page in sorted(folder.glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "results").glob("*.md"))]
+
+
+def anchor(heading: str) -> str:
+    """The name under which a heading of a Markdown page is linked to."""
+    kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
+    return kept.replace(" ", "-")
 
 
 def headings(page: Path) -> set[str]:

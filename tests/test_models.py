@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -52,8 +53,30 @@ def loss_of(model: Ranker, batch: Any) -> torch.Tensor:
     return loss if auxiliary is None else loss + auxiliary
 
 
-def ready(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
-    """A model with a little training, so that no weight is at its (often zero) start."""
+class Ready(NamedTuple):
+    """A model with a little training, so that no weight is at its (often zero) start. Tests leave it as it is."""
+
+    info: ModelInfo
+    model: Ranker
+    scores: dict[int, float]
+    """Of all test examples."""
+
+
+@pytest.fixture(scope="module")
+def ready(data: RankingData) -> Callable[[str], Ready]:
+    """Each model is trained once, whatever is asked of it."""
+    made: dict[str, Ready] = {}
+
+    def of(name: str) -> Ready:
+        if name not in made:
+            info, model = trained(name, data)
+            made[name] = Ready(info, model, scores(model, info, data))
+        return made[name]
+
+    return of
+
+
+def trained(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
     info = registry.info(name)
     model = build(info, data)
     batches = make_batches(data, info.view, "train", 256, 512)
@@ -113,9 +136,9 @@ def test_every_parameter_is_trained(name: str, time: str, user_id: str, data: Ra
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in (*GRADIENT, "random")])
-def test_whatever_is_counted_decides_the_score(name: str, data: RankingData) -> None:
+def test_whatever_is_counted_decides_the_score(name: str, data: RankingData, ready: Callable[[str], Ready]) -> None:
     """Fitted to turned labels, a floor of counts gives other scores, and before it is fitted it knows the base rate at most."""
-    info, model = ready(name, data)
+    info, model, _ = ready(name)
     batches = make_batches(data, info.view, "train", 10_000, 512)
     batch = batches.assemble(batches.plans(0)[0], None)
     turned, fresh = build(info, data), build(info, data)
@@ -160,18 +183,22 @@ def test_floors_of_counts_have_no_such_setting() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_score_does_not_depend_on_batch_mates(name: str, data: RankingData) -> None:
-    info, model = ready(name, data)
-    together, apart = scores(model, info, data), scores(model, info, data, size=3)
-    assert together.keys() == apart.keys()
-    assert [together[e] for e in together] == pytest.approx([apart[e] for e in together], abs=1e-5)
+def test_a_score_does_not_depend_on_batch_mates(name: str, data: RankingData, ready: Callable[[str], Ready]) -> None:
+    info, model, together = ready(name)
+    few = make_batches(data, info.view, "test", 3, 3)
+    apart = {}
+    for plan in few.plans(None)[::4]:
+        batch = few.assemble(plan, None)
+        with torch.inference_mode():
+            apart |= dict(zip(batch.example.tolist(), model(batch).sigmoid().tolist(), strict=True))
+    assert len(apart) > 30
+    assert [together[e] for e in apart] == pytest.approx(list(apart.values()), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_candidates_of_one_request_score_as_if_alone(name: str, data: RankingData) -> None:
-    info, model = ready(name, data)
-    expected = scores(model, info, data)
-    for event in data.split.examples("test")[::9]:
+def test_candidates_of_one_request_score_as_if_alone(name: str, data: RankingData, ready: Callable[[str], Ready]) -> None:
+    info, model, expected = ready(name)
+    for event in data.split.examples("test")[::20]:
         items = np.array([3, int(data.log.item[event]), 5, 0])
         with torch.inference_mode():
             both = [
@@ -183,33 +210,62 @@ def test_candidates_of_one_request_score_as_if_alone(name: str, data: RankingDat
             assert both[0].tolist() == pytest.approx(both[1].tolist()[::-1], abs=1e-5), "the order of candidates does not matter"
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_no_outcome_at_or_after_hi_changes_a_score(name: str, data: RankingData, tmp_path: Path) -> None:
-    """For several examples: new labels and actions from hi on, and other items for all but the example itself."""
-    info, model = ready(name, data)
-    expected = scores(model, info, data)
-    for at, event in enumerate(data.split.examples("test")[::25].tolist()):
-        end = int(data.log.user_offsets[data.log.user_of(np.array([event]))[0] + 1])
+@pytest.fixture(scope="module")
+def altered(data: RankingData, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[list[int], RankingData]]:
+    """One test example of each user, from the first to the last in four steps, and a log that is another from their hi on: new
+    labels and actions, and other items for all but the examples themselves."""
+    test = data.split.examples("test")
+    of_user = np.split(test, np.flatnonzero(np.diff(data.log.user_of(test))) + 1)
+    found = []
+    for part in range(4):
+        chosen = np.array([events[part * (len(events) - 1) // 3] for events in of_user])
         label, action, item = (np.array(column) for column in (data.log.label, data.log.action, data.log.item))
-        hidden = np.arange(data.hi[event], end)
-        label[hidden] ^= 1
-        action[hidden] = (action[hidden] + 1) % (action.max() + 1)
-        others = hidden[hidden != event]
-        item[others] = (item[others] + 7) % data.log.meta.items
-        altered = changed(data, tmp_path / f"altered-{at}", label=label, action=action, item=item)
-        assert scores(model, info, altered)[event] == pytest.approx(expected[event], abs=1e-6)
+        for event in chosen.tolist():
+            end = int(data.log.user_offsets[data.log.user_of(np.array([event]))[0] + 1])
+            hidden = np.arange(data.hi[event], end)
+            label[hidden] ^= 1
+            action[hidden] = (action[hidden] + 1) % (data.log.action.max() + 1)
+            others = hidden[hidden != event]
+            item[others] = (item[others] + 7) % data.log.meta.items
+        folder = tmp_path_factory.mktemp("altered") / "log"
+        found.append((chosen.tolist(), changed(data, folder, label=label, action=action, item=item)))
+    return found
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_deleting_the_future_changes_no_score(name: str, data: RankingData) -> None:
-    info, model = ready(name, data)
-    expected = scores(model, info, data)
+def test_no_outcome_at_or_after_hi_changes_a_score(
+    name: str, altered: list[tuple[list[int], RankingData]], ready: Callable[[str], Ready]
+) -> None:
+    info, model, expected = ready(name)
+    for events, other in altered:
+        assert len(events) > 5
+        found = scores(model, info, other)
+        assert [found[event] for event in events] == pytest.approx([expected[event] for event in events], abs=1e-6)
+
+
+class Shortened(NamedTuple):
+    """A log in which nothing follows what one example sees, but the example."""
+
+    data: RankingData
+    event: int
+    now_at: int
+
+
+@pytest.fixture(scope="module")
+def shortened(data: RankingData) -> list[Shortened]:
+    found = []
     for event in data.split.examples("test")[::25].tolist():
         user = int(data.log.user_of(np.array([event]))[0])
         gone = np.arange(data.hi[event], data.log.user_offsets[user + 1])
-        short = without(data, gone[gone != event], user)
-        moved = event - int((gone < event).sum())
-        assert one_score(model, info, short, moved) == pytest.approx(expected[event], abs=1e-6)
+        found.append(Shortened(without(data, gone[gone != event], user), event, event - int((gone < event).sum())))
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_deleting_the_future_changes_no_score(name: str, shortened: list[Shortened], ready: Callable[[str], Ready]) -> None:
+    info, model, expected = ready(name)
+    for other, event, now_at in shortened:
+        assert one_score(model, info, other, now_at) == pytest.approx(expected[event], abs=1e-6)
 
 
 def without(data: RankingData, gone: np.ndarray, user: int) -> RankingData:
@@ -241,8 +297,10 @@ def one_score(model: Ranker, info: ModelInfo, data: RankingData, event: int) -> 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_labels_of_the_examples_themselves_are_never_read(name: str, data: RankingData) -> None:
-    info, model = ready(name, data)
+def test_the_labels_of_the_examples_themselves_are_never_read(
+    name: str, data: RankingData, ready: Callable[[str], Ready]
+) -> None:
+    info, model, _ = ready(name)
     batches = make_batches(data, info.view, "test", 1000, 10_000)
     batch = batches.assemble(batches.plans(None)[0], None)
     shuffled = dataclasses.replace(batch, label=batch.label[torch.randperm(len(batch))])
@@ -250,24 +308,28 @@ def test_the_labels_of_the_examples_themselves_are_never_read(name: str, data: R
         assert torch.equal(model(batch), model(shuffled))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_without_time_information_no_time_changes_a_score(name: str, data: RankingData, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def timeless(data: RankingData, tmp_path_factory: pytest.TempPathFactory) -> tuple[RankingData, RankingData]:
+    """Data without time information, and the same where order and ties stay; every gap and every clock time is another."""
     plain = with_config(data, time="none")
-    info, model = ready(name, plain)
-    time = np.array(plain.log.time)
-    # Order and ties stay; every gap and every clock time becomes another.
-    distinct, rank = np.unique(time, return_inverse=True)
+    distinct, rank = np.unique(np.array(plain.log.time), return_inverse=True)
     stretched = np.cumsum(np.random.default_rng(0).integers(1, 10**7, len(distinct)))[rank]
-    other = changed(plain, tmp_path / "stretched", time=stretched)
+    return plain, changed(plain, tmp_path_factory.mktemp("stretched") / "log", time=stretched)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_without_time_information_no_time_changes_a_score(name: str, timeless: tuple[RankingData, RankingData]) -> None:
+    plain, other = timeless
+    info, model = trained(name, plain)
     assert scores(model, info, other) == scores(model, info, plain)
 
 
 @pytest.mark.parametrize("name", LEARNED)
-def test_saved_weights_give_the_same_scores(name: str, data: RankingData) -> None:
-    info, model = ready(name, data)
+def test_saved_weights_give_the_same_scores(name: str, data: RankingData, ready: Callable[[str], Ready]) -> None:
+    info, model, expected = ready(name)
     fresh = build(info, data, seed=1)
     fresh.load_state_dict(model.state_dict())
-    assert scores(fresh.eval(), info, data) == scores(model, info, data)
+    assert scores(fresh.eval(), info, data) == expected
 
 
 @pytest.fixture(scope="module")

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import shutil
-import subprocess
-import sys
-import sysconfig
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("bench", "baselines", "generative", "kernels")
+from support.wheel import FOLDERS, ROOT, built, call, installed
+
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-
-
-def call(*command: str | Path, cwd: Path) -> str:
-    """Output of a command that must succeed, run without what this process has in its environment for Python."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Checkout -> source distribution -> wheel; a copy of the checkout is used, because builds leave files behind."""
-    folder = tmp_path_factory.mktemp("packaging")
-    copy = folder / "checkout"
-    for name in (*FOLDERS, "src"):
-        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy / name)
-    call(sys.executable, "-c", "from setuptools import build_meta; build_meta.build_sdist('dist')", cwd=copy)
-    (archive,) = (copy / "dist").iterdir()
-    with tarfile.open(archive) as opened:
-        opened.extractall(folder, filter="data")
-    unpacked = folder / archive.name.removesuffix(".tar.gz")
-    call(sys.executable, "-c", "from setuptools import build_meta; build_meta.build_wheel('dist')", cwd=unpacked)
-    (built,) = (unpacked / "dist").iterdir()
-    return built
+    return built(tmp_path_factory.mktemp("packaging"))
 
 
 def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
@@ -59,12 +31,8 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
 
 @pytest.mark.long
 def test_the_wheel_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
-    """Libraries come from this environment by a .pth file; its own link to the checkout is not followed by that."""
-    call(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
-    python = tmp_path / "venv" / "bin" / "python"
-    call(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+    python = installed(tmp_path, wheel)
     (site,) = (tmp_path / "venv" / "lib").glob("python3*/site-packages")
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     shown = call(tmp_path / "venv" / "bin" / "rankbench", "ls", "models", cwd=tmp_path)
     assert {"din", "hstu", "random"} <= {line.split()[0] for line in shown.splitlines()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
@@ -10,15 +11,22 @@ import statistics
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from rankbench.bench import cli
+from rankbench.bench.analysis.statements import Families, of_kind
+from rankbench.bench.audit.public_board import FOLDER, about_public
 from rankbench.bench.commands.roots import data_roots
+from rankbench.bench.public.board import expiry
+from rankbench.bench.public.board import read as read_public
+from rankbench.bench.public.row import day
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.reporting import board_files, leaderboard_page, results_folder
+from rankbench.bench.reporting import board_files, html, leaderboard_page, public_page, results_folder, summary
+from rankbench.bench.reporting.words import difference
 from rankbench.bench.runs import schedule
 
 pytestmark = pytest.mark.results
@@ -26,6 +34,8 @@ pytestmark = pytest.mark.results
 ROOT = Path(__file__).resolve().parents[1]
 STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
 BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
+LARGEST_PAGE = 2_000_000
+"""Bytes of the report of all committed results."""
 CONTENTS = ROOT / "results" / "contents.txt"
 STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
 
@@ -122,7 +132,7 @@ def _same(committed: Path, made: Path) -> None:
             assert path.read_bytes() == (made / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name)
 def test_leaderboards_of_pages_are_the_committed_ones(page: Path) -> None:
     found = re.findall(r"<!-- board: (\S+) -->\n(.*?)<!-- board: end -->", page.read_text(), re.DOTALL)
     for folder, text in found:
@@ -139,10 +149,44 @@ def test_the_leaderboard_page_is_that_of_the_committed_boards() -> None:
     )
 
 
+@pytest.mark.skipif(not BOARDS, reason="no board is committed")
+def test_the_report_of_everything_is_small_and_its_figures_are_beside_it() -> None:
+    """Figures are not in the page, however many there are; the first picture is."""
+    page = html.to_html(results_folder.collect(ROOT / "results"), "results", ROOT / "results")
+    assert len(page.encode()) <= LARGEST_PAGE
+    first, *others = re.findall(r'<img [^>]*?src="(.*?)"[^>]*>', page)
+    assert first.startswith("data:image/svg+xml;base64,")
+    assert all((ROOT / "results" / unquote(source)).is_file() for source in others)
+
+
+@pytest.mark.skipif(not BOARDS, reason="no board is committed")
+def test_the_summary_of_the_committed_boards_is_what_they_state() -> None:
+    boards = results_folder.collect(ROOT / "results").boards
+    for metric, (_, *lines) in summary.tables(boards).items():
+        for files, line in zip(boards, lines, strict=True):
+            pairs = [one.pair for one in of_kind(files.board.statements, Families) if one.pair.metric == metric]
+            said = [[pair.one, pair.other, difference(pair.difference), pair.verdict] for pair in pairs]
+            assert [line[2:6]] == said if said else line[4:6] == ["-", "-"], files.name
+
+
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
 def test_tables_are_those_of_the_board(folder: Path) -> None:
     board = board_files.from_json((folder / "board.json").read_text(), str(folder))
     assert (folder / "board.md").read_text() == board_files.to_markdown(board)
+
+
+def test_nothing_is_wrong_with_the_public_leaderboard() -> None:
+    """Rows unchanged since they were committed, and what their runs make of them."""
+    assert [str(one) for one in about_public(ROOT / "results") if one.kind == "wrong"] == []
+
+
+def test_the_page_of_the_public_leaderboard_is_that_of_its_rows() -> None:
+    """As they stood on some day since the last was added: the page changes only where one is added or expires."""
+    board = read_public(ROOT / "results" / FOLDER)
+    today, last = datetime.datetime.now(datetime.UTC).date(), max(day(row.date) for row in board.rows.values())
+    days = {last, today} | {until for row in board.rows.values() if (until := expiry(row)) is not None and last < until <= today}
+    pages = {public_page.to_markdown(board, "../results/public", on) for on in days}
+    assert (ROOT / "docs" / "results" / "public_board.md").read_text() in pages, "make docs"
 
 
 def test_no_place_of_a_machine_is_committed() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..evaluation import slices
+from ..evaluation.predictions import Predictions, align
 from ..evaluation.stats import (
     LEAST_USERS,
     LOWER_IS_BETTER,
@@ -25,8 +26,6 @@ from ..evaluation.stats import (
     Estimate,
     Metric,
     ModelInterval,
-    Predictions,
-    align,
     compare,
     verdict,
 )

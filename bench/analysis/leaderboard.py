@@ -19,8 +19,8 @@ from .declared import Declarations
 from .parts import SliceOfTest, parts
 from .run_facts import Groups, about_runs, about_sampling
 from .statements import (
+    AgainstFloor,
     AucPairs,
-    BelowFloor,
     Best,
     CutWinners,
     Disagreement,
@@ -121,10 +121,11 @@ def build(view: View) -> Board:
         statements=(
             *about_sampling(finished[0]),
             *_about_families(rows, families),
+            *_about_unified(found),
             *declared,
             *_about_question(found, [*declared, *answered]),
             *(statement for metric in found.headlines for statement in _about_quality(found, metric)),
-            *_about_costs(families[found.headline], groups),
+            *_about_costs(answered, groups),
             found.about_headline(whole),
             AucPairs(_number(whole["auc_pairs_within_user"]), _number(whole["auc_pairs_within_request"])),
             *([] if any(row.tuned for row in rows) else [Untuned()]),
@@ -294,6 +295,17 @@ def _about_families(rows: Sequence[Row], families: Mapping[HeadlineMetric, Famil
     yield from answers
 
 
+def _about_unified(found: Measured) -> Iterable[Pair]:
+    """The best row that mixes fields and events in one backbone, against the best of both families of the question."""
+    for metric in found.headlines:
+        rows = _ordered(found.rows, metric)
+        unified = next((row for row in rows if row.family == "unified"), None)
+        for family in ("classical", "generative"):
+            other = next((row for row in rows if row.family == family), None)
+            if unified is not None and other is not None:
+                yield found.chosen(metric, unified.label, other.label)
+
+
 def _about_question(found: Measured, before: Sequence[Pair]) -> Iterable[Pair]:
     """What no statement `before` compares: HSTU and DIN with the same changes, or by default.
 
@@ -322,7 +334,7 @@ def _like(rows: Sequence[Row], first: str, second: str) -> Iterable[tuple[Row, R
 
 
 def _about_quality(found: Measured, metric: HeadlineMetric) -> Iterable[Statement]:
-    """Who may be the best, what could be shown at all, and what is not better than the floors."""
+    """Who may be the best, what could be shown at all, and who is shown to be better than the best floor."""
     rows = _ordered(found.rows, metric)
     comparison = found.comparisons[metric]
     others = [row for row in rows[1:] if row.quality[metric].among_best]
@@ -336,16 +348,14 @@ def _about_quality(found: Measured, metric: HeadlineMetric) -> Iterable[Statemen
         if metric == found.headline:
             yield NoFloor()
         return
-    for row in rows:
-        if row.family != "floor":
-            pair = found.chosen(metric, row.label, floor.label)
-            if pair.verdict != "better":
-                yield BelowFloor(pair)
+    learnt = [row for row in rows if row.family != "floor"]
+    if learnt:
+        yield AgainstFloor(metric, floor.label, tuple(found.chosen(metric, row.label, floor.label) for row in learnt))
 
 
-def _about_costs(answer: Families | MissingFamily, groups: Groups) -> Iterable[Statement]:
-    if isinstance(answer, Families):
-        one, other = answer.pair.one, answer.pair.other
+def _about_costs(answers: Iterable[Pair], groups: Groups) -> Iterable[Statement]:
+    """Of the rows of each answer, once where two answers have the same."""
+    for one, other in dict.fromkeys((pair.one, pair.other) for pair in answers):
         costs = compare_costs((one, groups[one]), (other, groups[other]))
         if costs is not None:
             yield costs

@@ -130,11 +130,19 @@ class Smallest:
 
 
 @dataclass(frozen=True)
-class BelowFloor:
-    """A learnt row that is not better than the best floor."""
+class AgainstFloor:
+    """Which rows are shown to be better than the best floor, and which are not."""
 
-    pair: Pair
-    kind: Literal["below floor"] = "below floor"
+    metric: Metric
+    floor: str
+    """The floor with the best value."""
+    pairs: tuple[Pair, ...]
+    """Every other row that is no floor minus the floor, the highest first."""
+    kind: Literal["against floor"] = "against floor"
+
+    def of(self, verdict: Verdict) -> tuple[str, ...]:
+        """Labels of the rows with a verdict, in order."""
+        return tuple(pair.one for pair in self.pairs if pair.verdict == verdict)
 
 
 @dataclass(frozen=True)
@@ -291,7 +299,7 @@ Statement = Annotated[
     | AucPairs
     | Best
     | Smallest
-    | BelowFloor
+    | AgainstFloor
     | NoFloor
     | Untuned
     | CutWinners

@@ -42,7 +42,7 @@ ALONE = 0.2
 def about_floor(run: Run, data: RankingData) -> Iterator[Said]:
     """A floor that counts has the scores that the data give it."""
     try:
-        codes, valid = _made(run, data)
+        codes, valid = made_again(run, data)
     except Exception as error:  # whatever a record's settings lead to
         yield "wrong", f"it cannot be made again: {in_one_line(error)}"
         return
@@ -70,14 +70,23 @@ def about_retrained(run: Run, siblings: Sequence[Run], data: RankingData) -> Ite
         siblings: the other seeds of its row.
     """
     try:
-        codes, valid = _made(run, data)
+        codes, valid = made_again(run, data)
     except Exception as error:
         yield "wrong", f"it cannot be trained again: {in_one_line(error)}"
         return
+    yield from about_scores_made_again(run, siblings, codes, valid)
+
+
+def about_scores_made_again(run: Run, siblings: Sequence[Run], codes: np.ndarray, valid: Slices) -> Iterator[Said]:
+    """Hold what `made_again` gives against a run.
+
+    Args:
+        siblings: the other seeds of its row.
+    """
     if len(codes) != len(run.codes):
         yield "wrong", f"trained again it has {len(codes)} scores, not {len(run.codes)}"
         return
-    if np.abs(codes.astype(np.int64) - run.codes).max() <= STEPS:
+    if same_scores(run, codes):
         yield "note", "trained again it has the same scores"
         yield from _about_validation(run, valid)
         return
@@ -96,9 +105,14 @@ def about_retrained(run: Run, siblings: Sequence[Run], data: RankingData) -> Ite
         yield "note", f"trained again it has the same scores but for rounding ({told})"
 
 
+def same_scores(run: Run, codes: np.ndarray) -> bool:
+    """Whether codes of scores are those of a run but for the order of sums."""
+    return len(codes) == len(run.codes) and int(np.abs(codes.astype(np.int64) - run.codes).max()) <= STEPS
+
+
 def _other_circumstances(run: Run) -> str:
     """What differs here from where it ran, in words; empty if nothing does that could change random numbers."""
-    environment, device = run.record.environment, _device(run)
+    environment, device = run.record.environment, device_of(run)
     here = provenance.environment(device)
     versions = {name for name in ("torch", "numpy") if here.versions.get(name) != environment.versions.get(name)}
     found = {
@@ -111,7 +125,8 @@ def _other_circumstances(run: Run) -> str:
     return ", ".join(name for name, differs in found.items() if differs)
 
 
-def _device(run: Run) -> torch.device:
+def device_of(run: Run) -> torch.device:
+    """Where it is made again: on a device of its kind, else on the CPU."""
     kind = run.record.device.partition(":")[0]
     usable = kind in devices.KINDS and devices.why_absent(kind) is None
     return devices.resolve(kind if usable else "cpu")
@@ -122,11 +137,11 @@ def _available(operation: str, name: str, device: torch.device) -> bool:
     return known and dispatch.find(operation, name).refusal(device) is None
 
 
-def _made(run: Run, data: RankingData) -> tuple[np.ndarray, Slices]:
+def made_again(run: Run, data: RankingData) -> tuple[np.ndarray, Slices]:
     """Codes of the test scores, int16 [n], and metrics of validation, by the record's settings, seed, threads and kernels."""
     info, experiment = run.info, run.experiment()
     assert info is not None
-    device = torch.device("cpu") if run.counted else _device(run)
+    device = torch.device("cpu") if run.counted else device_of(run)
     kernels = {operation: name for operation, name in run.record.kernels.items() if _available(operation, name, device)}
     with tempfile.TemporaryDirectory() as folder, _threads(run.record.environment.threads), dispatch.forced(kernels):
         file = Checkpoint(Path(folder) / "again.pt", "again")

@@ -45,5 +45,6 @@ LIMITS = (
     "Times, memory, load, processor and versions within what is possible: they are what the record says.",
     "Validation metrics and curves of trained models within what is possible: only training again gives them.",
     "Trials of a sweep, which are not trained again: their values are what the sweep says.",
+    "Rows of the public leaderboard that were taken out together with their history; and who submitted or verified a row.",
 )
 """What `check` cannot find; printed after every check, and the list in CONTRIBUTING.md."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from .groups import about_groups
 from .history import Repository
 from .origin import about_origin
 from .plausible import about_scores
+from .public_board import about_public
 from .runs import Run
 from .searches import about_tuning, read_sweeps
 from .settings import about_data_settings, about_settings
@@ -43,6 +45,8 @@ class MeansOfRow:
     """Of the choice among them."""
     told: Callable[[str], None] = lambda line: None
     """Hears what takes long."""
+    today: datetime.date | None = None
+    """By which rows of the public leaderboard expire; None: the day that it is (UTC)."""
 
 
 def check(root: Path, means: MeansOfRow) -> list[Finding]:
@@ -66,6 +70,7 @@ def check(root: Path, means: MeansOfRow) -> list[Finding]:
     chosen = _chosen([run for found in runs.values() for run in found], means)
     for store in stores:
         findings += _below(root, store, _against_data(runs[store.root], store, means, chosen))
+    findings += about_public(root, means.today)
     if all(finding.kind != "wrong" for finding in findings):
         findings.append(Finding("ok", str(root), f"{count} runs; nothing wrong was found"))
     return findings

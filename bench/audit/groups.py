@@ -89,12 +89,32 @@ def _about_copies(name: str, runs: list[Run]) -> Iterator[Finding]:
     apart = distances(np.stack([codes[run][::step] for run in found]))
     for one, other in itertools.combinations(range(len(found)), 2):
         a, b = found[one], found[other]
-        # Two settings of one model may train alike, for example where early stopping comes before either's limit.
-        alike = a.record.identity.model == b.record.identity.model and a.record.identity.seed == b.record.identity.seed
-        if apart[one, other] < NEAR and not alike:
-            near = f"{apart[one, other]:.4f} of their spread apart"
-            yield Finding("wrong", a.where, f"its scores are those of {b.where} ({near})")
+        if apart[one, other] < NEAR and not _alike(a, b):
+            yield _copy(a, b, apart[one, other])
     yield from _about_exchanges(found, apart)
+
+
+def about_copies_of(own: Sequence[Run], others: Sequence[Run]) -> Iterator[Finding]:
+    """Scores of runs that are those of runs elsewhere, of the same test rows."""
+    own, others = ([run for run in runs if not run.counted] for runs in (own, others))
+    if not own or not others:
+        return
+    step = max(1, -(-len(own[0].codes) // ROWS))
+    apart = distances(np.stack([run.codes[::step] for run in (*own, *others)]))
+    for one, run in enumerate(own):
+        for at, other in enumerate(others, len(own)):
+            if apart[one, at] < NEAR and not _alike(run, other):
+                yield _copy(run, other, apart[one, at])
+
+
+def _alike(one: Run, other: Run) -> bool:
+    """Two settings of one model may train alike, for example where early stopping comes before either's limit."""
+    first, second = one.record.identity, other.record.identity
+    return first.model == second.model and first.seed == second.seed
+
+
+def _copy(one: Run, other: Run, apart: float) -> Finding:
+    return Finding("wrong", one.where, f"its scores are those of {other.where} ({apart:.4f} of their spread apart)")
 
 
 def distances(codes: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""The history of this program's own repository, where it is at hand: which commits there are, when and of what code."""
+"""What git knows: of this program's own repository, which commits there are, when and of what code; of any folder, which files
+its history ever held."""
 
 from __future__ import annotations
 
@@ -48,6 +49,28 @@ class Repository:
     def commit(self, name: str) -> Commit | None:
         """The commit with this full name; None if it is not in the repository."""
         return _commit(self.root, name)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the history of a folder's repository holds, up to the commit that is checked out."""
+
+    files: frozenset[str]
+    """Every path below the folder that any commit ever held, relative to it."""
+    whole: bool
+    """Whether all commits are here."""
+
+
+def past(folder: Path) -> Past | None:
+    """Of a folder; None if it lies in no repository that has a commit, or git is not there."""
+    try:
+        # All sides of merges: git leaves out those that left no trace, which is what a deleted file is.
+        words = ("log", "--full-history", "-m", "--no-renames", "--format=", "--name-only", "-z", "--relative", "--", ".")
+        listed = _git(folder, *words).decode().split("\0")
+        shallow = _git(folder, "rev-parse", "--is-shallow-repository").strip() == b"true"
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Past(frozenset(path for path in listed if path), not shallow)
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,6 +13,8 @@ COMMANDS = {
     "redraw": "make all boards, studies and searches of a results folder again",
     "report": "write one HTML page of all boards, studies and sweeps",
     "check": "say whether a folder of runs can stand beside ours",
+    "submit": "make rows of the public leaderboard of a results folder",
+    "verify": "compute rows of the public leaderboard again, or train a seed of each",
     "audit": "measure how often intervals hold what they promise",
     "speed": "measure the speed of kernels, layers and training",
     "peers": "measure our models beside those of other projects",

@@ -18,9 +18,9 @@ EXAMPLES = ("rankbench audit statistics", "rankbench audit statistics --tests 0 
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument("what", choices=("statistics",), help="what to audit")
+    parser.add_argument("what", choices=("statistics",), help="what to audit: statistics")
     parser.add_argument(
-        "--tests", type=int, default=400, metavar="N", help="simulated tests of each kind; 0: none (default: 400)"
+        "--tests", type=int, default=400, metavar="N", help="how many tests of each kind are simulated; 0: none (default: 400)"
     )
     parser.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or the YAML file of your own table")
     add_roots(parser)

@@ -14,8 +14,8 @@ from .roots import data_roots
 HELP = """\
 Check a results folder that somebody contributes, and name what is wrong in it, one line each; exit code 1 if anything is.
 Every record is read strictly; settings, costs, curves, seeds, scores and sweeps must fit each other, and the commit must be in
-this repository. Where the data set is here, facts, floors, metrics, sizes and steps are computed again, below DIR/rows the test
-rows. What no check can find is printed at the end; training again (--retrain) is what proves most."""
+this repository. Where the data set is here, facts, floors, metrics, sizes and steps are computed again; that writes the test rows
+below DIR/rows. What no check can find is printed at the end; training again (--retrain) is what proves most."""
 
 EXAMPLES = (
     "rankbench check results",

@@ -98,7 +98,9 @@ def _print_selection_effect(name: str, roots: DataRoots) -> None:
     from ..data.dataset import prepare
     from ..evaluation.selection import selection_effect
 
-    print("the user's own past rate as a score of the test examples, by what they see of the test period (docs/requests.md):")
+    print(
+        "the user's own past rate as a score of the test examples, by what they see of the test period (docs/ideas/requests.md):"
+    )
     histories: tuple[Literal["live", "frozen"], ...] = ("live", "frozen")
     for history in histories:
         try:

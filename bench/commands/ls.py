@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 
 from .. import registry
 from ..data.sources import DATASETS
@@ -14,13 +15,19 @@ from .options import add_device
 from .parser import Parser
 
 HELP = """\
-List models, data sets, metrics, studies and commands; or, of one kind, only those. Settings and kernels are shown when they are
-asked for."""
+List models, data sets, metrics, studies and commands; or one kind alone. Settings, keys of tables, record fields and kernels are
+shown when they are asked for."""
 
 EXAMPLES = ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown", "rankbench ls kernels")
 
-PAGES = {"models": "models.md", "settings": "settings.md", "commands": "cli.md"}
-"""Kinds that have a page in docs/, made of what they list."""
+PAGES = {name: f"{page}.md" for name, page in (
+    ("models", "models"), ("settings", "settings"), ("commands", "commands"), ("keys", "table"), ("records", "records"),
+    ("kernels", "kernels"),
+)}  # fmt: skip
+"""Kinds that have a page in docs/reference/, made of what they list."""
+
+HIDDEN = {"settings", "keys", "records"}
+"""Kinds that are shown when they are asked for; kernels, which may have to be compiled, are a fourth."""
 
 
 def add(parser: Parser) -> None:
@@ -32,11 +39,13 @@ def add(parser: Parser) -> None:
         "studies": "the questions of `rankbench study`",
         "settings": "settings of data and of training, with their defaults",
         "commands": "commands and their options",
+        "keys": "the keys of a YAML file that describes a table of your own",
+        "records": "the parts of a run record and of a board",
         "kernels": "implementations of each operation, and which are chosen on a device",
     }.items():
         kind = kinds.add_parser(name, help=shown, description=f"List {shown}.")
         if name in PAGES:
-            kind.add_argument("--markdown", action="store_true", help=f"print docs/{PAGES[name]}, which says more")
+            kind.add_argument("--markdown", action="store_true", help=f"print docs/reference/{PAGES[name]}, which says more")
         if name == "kernels":
             add_device(kind)
 
@@ -45,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.kind in PAGES and args.markdown:
         print(_page(args.kind), end="")
         return 0
-    kinds = [args.kind] if args.kind else [kind for kind in TABLES if kind != "settings"]
+    kinds = [args.kind] if args.kind else [kind for kind in TABLES if kind not in HIDDEN]
     for kind in kinds:
         if len(kinds) > 1:
             print(f"{kind}:")
@@ -57,17 +66,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _page(kind: str) -> str:
-    if kind == "models":
-        from ..reporting.model_cards import markdown
+    module = {"models": "models", "settings": "settings", "keys": "table_keys", "records": "records", "kernels": "kernels"}.get(
+        kind
+    )
+    if module is None:
+        from .reference import commands_page
 
-        return markdown()
-    if kind == "settings":
-        from ..reporting.config_fields import settings_page
-
-        return settings_page()
-    from .reference import commands_page
-
-    return commands_page()
+        return commands_page()
+    return importlib.import_module(f"..reporting.reference.{module}", __package__).page()
 
 
 def _models() -> list[tuple[str, ...]]:
@@ -115,6 +121,20 @@ def _commands() -> list[tuple[str, ...]]:
     return list(COMMANDS.items())
 
 
+def _keys() -> list[tuple[str, ...]]:
+    from ..data.sources.table_config import TableConfig
+    from ..reporting.reference.table_keys import rows
+
+    return [(row[0].strip("`"), row[2].replace("`", ""), row[1].replace("`", "")) for row in rows(TableConfig)]
+
+
+def _records() -> list[tuple[str, ...]]:
+    from ..analysis.leaderboard import Board
+    from ..records.schema import RunRecord
+
+    return [(what, field.name) for what, of in (("run", RunRecord), ("board", Board)) for field in dataclasses.fields(of)]
+
+
 TABLES = {
     "models": _models,
     "datasets": _datasets,
@@ -122,4 +142,6 @@ TABLES = {
     "studies": _studies,
     "settings": _settings,
     "commands": _commands,
+    "keys": _keys,
+    "records": _records,
 }

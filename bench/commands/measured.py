@@ -97,6 +97,6 @@ class SpeedReport:
         where = f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s)"
         print(f"{where}, {self.said}\n")
         print(*lines, sep="\n")
-        figure = speed.figure(f"{title}: {where}, {self.said}", unit, cases)
+        figure = speed.figure(title, f"{where}, {self.said}; bars are the range over rounds", unit, cases)
         paths = figures.save(figure, self.store.root / self.name)
         print(f"\nrecord: {path}, figure: {', '.join(map(str, paths))}")

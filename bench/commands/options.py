@@ -17,7 +17,7 @@ def add_models(parser: Parser, default: str) -> None:
         "--models",
         default=default,
         metavar="NAMES",
-        help=f"names, families, core or all, separated by commas (default: {default})",
+        help=f"names, families, core, all, or Python files of your own models, separated by commas (default: {default})",
     )
 
 

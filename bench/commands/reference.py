@@ -1,4 +1,4 @@
-"""docs/cli.md: every command with its options and examples, as its parser has them."""
+"""docs/reference/commands.md: every command with its options and examples, as its parser has them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def commands_page() -> str:
     program.add_modules("command", PACKAGE, COMMANDS)
     assert program.verbs is not None
     lines = [
-        "# Every command",
+        "# Commands",
         "",
         "Generated from the code by `rankbench ls commands --markdown`; a test holds it up to date. What commands are for:",
-        "[commands.md](commands.md). Exit codes: 0 done, 1 a run or a check failed, 2 wrong usage or input, 130 interrupted.",
+        "[commands at a glance](../start/commands.md). Exit codes: 0 done, 1 a run or a check failed, 2 wrong usage or input,",
+        "130 interrupted.",
         "",
     ]
     for name, parser in program.verbs.choices.items():

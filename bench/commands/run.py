@@ -24,6 +24,7 @@ EXAMPLES = (
     "rankbench run --models classical --dataset simulator --split leave-one-out",
     "rankbench run --models hstu --set train.lr=2e-3 --set hstu.layers=3",
     "rankbench run --models hstu --kernel hstu_attention=torch",
+    "rankbench run --models lr,din,my_model.py --dataset my.yaml",
     "rankbench run --config my.yaml --results my/results --no-resume",
 )
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 HELP = """\
 Ask one question of many runs: train what is not trained yet, then write a table, figures and what they show in words. A second
-call trains nothing and writes the same. `rankbench ls studies` lists the questions; docs/studies.md says how to read answers."""
+call trains nothing and writes the same. `rankbench ls studies` lists the questions; docs/howto/study.md says how to read the
+answers."""
 
 EXAMPLES = (
     "rankbench study heads",

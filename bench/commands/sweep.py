@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HELP = """\
 Search the settings of models with Optuna: as many trials, and as much time, for each of them, judged by validation alone. The
 first trial has the model's defaults. The same command joins a search that is under way, also from another machine that shares the
-storage, and goes on with one that was interrupted; docs/sweeps.md says more."""
+storage, and goes on with one that was interrupted; docs/howto/sweep.md says more."""
 
 EXAMPLES = (
     "rankbench sweep --models din,hstu --trials 20",
@@ -67,7 +67,7 @@ def add(parser: Parser) -> None:
         action=Assign,
         default=[],
         metavar="SECTION.KEY=RANGE",
-        help="search this too: values a,b, low..high or low..high:log; may be repeated",
+        help="search this too: the values a,b or the range low..high or low..high:log; may be repeated",
     )
     parser.add_argument(
         "--storage", metavar="URL", help="a database or journal file (default: sweeps/journal.log below --results)"

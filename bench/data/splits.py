@@ -128,7 +128,9 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
     if resolved not in strategies:
         raise unknown_name("split", resolved, strategies)
     if resolved == "declared" and not can_be_declared(log):
-        raise UserError(f"{log.meta.name} declares no test: choose another --split, or see `split` and `events` in docs/data.md")
+        raise UserError(
+            f"{log.meta.name} declares no test: choose another --split, or see `split` and `events` in docs/howto/own-data.md"
+        )
     role = strategies[resolved](_rows(log, requests))
     if log.asked is not None:
         role = _with_history(log, role, resolved in _PER_USER)

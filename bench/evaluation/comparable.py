@@ -60,7 +60,7 @@ def comparable(log: EventLog, split: str, window: float | None) -> Comparable:
 def about_windows(log: EventLog, split: str) -> list[str]:
     """Lines for `data describe`: the data set's own definition of a request, then the usual windows."""
     own = log.defaults.request_window
-    lines = ["test rows in requests with both labels, by what a request is (data.request_window; docs/requests.md):"]
+    lines = ["test rows in requests with both labels, by what a request is (data.request_window; docs/ideas/requests.md):"]
     for window in dict.fromkeys((own, *WINDOWS)):
         found = comparable(log, split, window)
         name = "as logged" if window is None else "equal timestamps" if window == 0 else f"{window:,.0f} s"

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ...kernels import dispatch
 from ...kernels.hstu_attention.plan import AttentionPlan, Inputs
+from ...kernels.padded_attention import PaddedInputs
 from ..config import Experiment
 from ..contract import ModelInfo
 from ..data.batches import make_batches
@@ -43,6 +44,7 @@ def flops_per_example(experiment: Experiment, info: ModelInfo, data: RankingData
         dispatch.forced(torch_alone),
         dispatch.replaced("hstu_attention", pairs.attention),
         dispatch.replaced("bias_mixing", pairs.mixing),
+        dispatch.replaced("padded_attention", pairs.reading),
         counter,
     ):
         for plan in chosen:
@@ -61,6 +63,12 @@ class _Pairs:
     def attention(self, inputs: Inputs) -> Tensor:
         self.flops += 2 * _pairs(inputs.plan) * (inputs.q.shape[1] * inputs.q.shape[2] + inputs.v.shape[1] * inputs.v.shape[2])
         return inputs.v
+
+    def reading(self, inputs: PaddedInputs) -> Tensor:
+        q, k, v = inputs.q, inputs.k, inputs.v
+        pairs = int(inputs.visible.expand(len(q), q.shape[1], k.shape[1]).sum())
+        self.flops += 2 * pairs * (q.shape[2] * q.shape[3] + v.shape[2] * v.shape[3])
+        return q.new_zeros(*q.shape[:3], v.shape[3])
 
     def mixing(self, v: Tensor, plan: AttentionPlan, *_: Tensor | None) -> Tensor:
         self.flops += 2 * _pairs(plan) * v.shape[1] * v.shape[2]

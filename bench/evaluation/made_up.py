@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .stats import Predictions
+from .predictions import Predictions
 
 # fmt: off
 ML_100K = (

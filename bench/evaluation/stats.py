@@ -23,23 +23,20 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 
-from ..errors import UserError
 from ..typed import OrNaN
 from . import family
 from .family import ROUNDING
 from .influence import LEAST_USERS, LOWER_IS_BETTER, METRICS, Metric, influence, rows
-from .metrics import EPSILON, check_predictions
+from .metrics import EPSILON
+from .predictions import Predictions
 from .training_noise import Known, TrainingNoise, training_noise
 from .two_noises import Noise
 
 __all__ = ["LEAST_USERS", "LOWER_IS_BETTER", "METRICS", "Metric"]
-
-IDENTITY = ("example", "user", "request", "item", "time", "label")
 
 LARGEST: dict[Metric, float] = {"request_gauc": 1.0, "auc": 1.0, "user_gauc": 1.0, "logloss": -math.log(EPSILON)}
 """Every metric lies between 0 and this."""
@@ -50,24 +47,6 @@ few seeds is often smaller than it should be, and with all taken off, too often 
 (proof.py)."""
 
 Verdict = Literal["better", "worse", "equivalent", "not settled"]
-
-
-class Predictions(NamedTuple):
-    """What several models say about the same examples."""
-
-    label: np.ndarray
-    """[n], 0 or 1"""
-    user: np.ndarray
-    """[n]"""
-    request: np.ndarray
-    """[n], id of the (user, request) group"""
-    scores: dict[str, list[np.ndarray]]
-    """Model -> one array of probabilities [n] per seed."""
-
-    def part(self, mask: np.ndarray) -> Predictions:
-        """Those of a slice of the examples, bool [n]."""
-        scores = {name: [one[mask] for one in seeds] for name, seeds in self.scores.items()}
-        return Predictions(self.label[mask], self.user[mask], self.request[mask], scores)
 
 
 @dataclass(frozen=True)
@@ -163,29 +142,6 @@ def seed_spread(values: Sequence[float]) -> tuple[float, float | None]:
     if len(values) < 2 or any(map(math.isnan, values)):
         return statistics.fmean(values), None
     return statistics.fmean(values), statistics.stdev(values)
-
-
-def align(frames: dict[str, list[pd.DataFrame]]) -> Predictions:
-    """The predictions of each model's seeds side by side, after checking that all tables are about the same rows.
-
-    Raises:
-        UserError: there is no table, a table is broken, or two tables differ in an example, user, request, item, time or label.
-    """
-    if not frames or not all(frames.values()):
-        raise UserError("there are no predictions to compare; run the models first")
-    first_name, first = next((name, tables[0]) for name, tables in frames.items())
-    for name, tables in frames.items():
-        for table in tables:
-            check_predictions(table, (*IDENTITY, "score"), f"predictions of {name}")
-            if len(table) != len(first):
-                what = f"{len(table)} and {len(first)} rows"
-            else:
-                what = ", ".join(key for key in IDENTITY if not np.array_equal(table[key].to_numpy(), first[key].to_numpy()))
-            if what:
-                both = f"predictions of {name} and {first_name}"
-                raise UserError(f"{both} are not about the same rows ({what}); run both on the same data again")
-    scores = {name: [table["score"].to_numpy(np.float64) for table in tables] for name, tables in frames.items()}
-    return Predictions(first["label"].to_numpy(), first["user"].to_numpy(), first["request"].to_numpy(), scores)
 
 
 def compare(predictions: Predictions, metric: Metric) -> Comparison:

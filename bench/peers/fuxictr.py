@@ -155,7 +155,7 @@ def find_peer(python: str, models_from: Path, models: Iterable[str]) -> Peer:
         except OSError as error:
             raise UserError(f"--python {python} cannot be run ({error.strerror or error}); name a Python with FuxiCTR") from None
     if done.returncode:
-        raise UserError(f"--python {python} cannot use FuxiCTR ({_last_words(done)}); docs/peers.md says what to install")
+        raise UserError(f"--python {python} cannot use FuxiCTR ({_last_words(done)}); docs/results/peers.md says what to install")
     return Peer(python, models_from, json.loads(done.stdout.splitlines()[-1]), files)
 
 

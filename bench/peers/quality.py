@@ -22,7 +22,8 @@ from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..evaluation import metrics
-from ..evaluation.stats import Metric, align, seed_spread
+from ..evaluation.predictions import align
+from ..evaluation.stats import Metric, seed_spread
 from ..evaluation.stats import compare as compared
 from ..records import provenance
 from ..records.store import Store

@@ -55,7 +55,8 @@ LOADERS = ("FuxiCTR DIN", "FuxiCTR DIN, 1 worker")
 """The same computation: the faster one counts."""
 
 NOT_MEASURED = (
-    "FuxiCTR's DIN was not measured: add --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python; docs/peers.md says how."
+    "FuxiCTR's DIN was not measured: add --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python; "
+    "docs/results/peers.md says how."
 )
 
 

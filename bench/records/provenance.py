@@ -20,7 +20,7 @@ from .schema import Environment
 
 PACKAGES = ("rankbench", "torch", "torch-npu", "deepctr-torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "optuna")
 
-CODE = ("baselines", "bench", "generative", "kernels")
+CODE = ("baselines", "bench", "generative", "kernels", "unified")
 """Folders whose source files are this program."""
 SOURCES = (".py", ".cpp", ".h")
 

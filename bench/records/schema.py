@@ -68,7 +68,7 @@ class Identity:
     model: str
     """Name in the registry."""
     family: str
-    """floor, classical or generative."""
+    """floor, classical, unified or generative."""
     config_hash: str
     """Of the resolved experiment without its seed, see identity.py; 12 hex digits."""
     content_hash: str

@@ -10,8 +10,9 @@ from pathlib import Path
 from ..errors import UserError
 from ..evaluation import proof
 from ..evaluation.cards import shown
+from ..evaluation.predictions import align
 from ..evaluation.proof import Coverage, SelfComparison
-from ..evaluation.stats import METRICS, align
+from ..evaluation.stats import METRICS
 from ..records.rounded import rounded
 from ..records.schema import Identity
 from ..records.store import write_text
@@ -92,7 +93,8 @@ _HEAD_COVERAGE = (
     "Simulated tests: users with the sizes of ml-100k's test, four models that are truly alike, seeds that differ by `training`. "
     "Columns are shares in percent: 95% intervals of a value, of a difference beside other models, of a difference of two models "
     f"alone (outside {COVERED[0]:.0%} to {COVERED[1]:.0%} is bold); the truly best model among those that may be the best, which "
-    "must be 95% at least; and how many of the four these are."
+    "must be 95% at least; and how many of the four these are. The truth of a value is that of tests of as many users; `of few` "
+    "is how far it lies from that of very many, which no interval of a test tells."
 )
 
 
@@ -112,13 +114,25 @@ def _coverage(found: Sequence[Coverage]) -> list[list[str]]:
         text = f"{100 * share:.1f}"
         return text if COVERED[0] <= share <= COVERED[1] else f"**{text}**"
 
-    header = ["users", "training", "seeds", "metric", "value", "difference", "difference alone", "best is among", "among best"]
+    header = [
+        "users",
+        "training",
+        "seeds",
+        "metric",
+        "of few",
+        "value",
+        "difference",
+        "difference alone",
+        "best is among",
+        "among best",
+    ]
     body = [
         [
             str(one.users),
             f"{one.training:g}",
             str(one.seeds),
             shown(one.metric),
+            f"{one.of_few:+.4f}",
             *(within(share) for share in (one.value, one.difference, one.alone)),
             f"{100 * one.best:.1f}",
             f"{one.among_best:.1f}",

@@ -158,7 +158,8 @@ def parts(board: Board, metric: HeadlineMetric) -> list[list[str]]:
     """Header and a row for each slice that holds examples: the best row of each family, and paired differences with a verdict."""
     found = [part for part in board.parts if part.metric == metric and part.n]
     pairs = next(((pair.one, pair.other) for part in found for pair in part.pairs[:1]), ())
-    best = [row.label for family in ("generative", "classical", "floor") if (row := board.best(family, metric)) is not None]
+    families = ("generative", "unified", "classical", "floor")
+    best = [row.label for family in families if (row := board.best(family, metric)) is not None]
     labels = list(dict.fromkeys((*pairs, *best)))
     compared = list(dict.fromkeys((pair.one, pair.other) for part in found for pair in part.pairs))
     header = ["slice", "examples", "users", *labels, *(f"{one} minus {other}" for one, other in compared)]

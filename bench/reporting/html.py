@@ -1,4 +1,9 @@
-"""One HTML page of everything in a results folder: no network, no other file. The same files give the same bytes."""
+"""One HTML page of everything in a results folder, without a network. The same files give the same bytes.
+
+Figures stay the files that they are in the results folder, and the page names them by their place beside it: so the page stays
+small however many there are, a browser loads each when it is scrolled to, and no copy can be older than its board. What is given
+away is the page without its folder, which then shows words, tables and its first picture alone.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,13 @@ import base64
 import csv
 import hashlib
 import math
+import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,9 +31,11 @@ from ..evaluation import ranks
 from ..evaluation.cards import shown
 from ..records.schema import RunRecord
 from ..records.sweeps import SweepRecord
-from . import board_files, figures
+from . import board_files, figures, summary
 from .figures import style
+from .figures.answers import answers
 from .figures.ranks import critical_difference
+from .picture import Figure
 from .results_folder import BoardFiles, Contents, StudyFiles, SweepFiles
 from .study_words import sentence
 from .words import sentences
@@ -34,34 +43,6 @@ from .words import sentences
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_TABLE = 60
 """Rows of a csv file that is shown whole; of a longer one, only its size is told."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture in the page: an image, in which nothing acts, whatever its file holds."""
-
-    caption: str
-    label: str
-    """What it shows, for those who cannot see it."""
-    source: str
-    """A data URI."""
-    width: float
-    height: float
-    """Of the drawing; their ratio keeps its place free until it is drawn."""
-
-    @classmethod
-    def of(cls, svg: str, caption: str, label: str) -> Figure:
-        """Of the text of an SVG file.
-
-        Raises:
-            ElementTree.ParseError: it is not XML.
-            ValueError: it does not say how large it is.
-        """
-        size = ElementTree.fromstring(svg).get("viewBox", "").split()
-        if len(size) != 4:
-            raise ValueError("it has no viewBox")
-        coded = base64.b64encode(svg.encode()).decode()
-        return cls(caption, label, f"data:image/svg+xml;base64,{coded}", float(size[2]), float(size[3]))
 
 
 @dataclass(frozen=True)
@@ -119,11 +100,12 @@ class StudyView:
     commands: tuple[str, ...]
 
 
-def to_html(contents: Contents, name: str) -> str:
+def to_html(contents: Contents, name: str, folder: Path) -> str:
     """The page.
 
     Args:
         name: of the results folder, as commands shall name it.
+        folder: where the page will lie; figures are named from there.
     """
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -133,22 +115,44 @@ def to_html(contents: Contents, name: str) -> str:
     script = (TEMPLATES / "report.js").read_text()
     return templates.get_template("report.html").render(
         name=name,
-        boards=[_board(files, name) for files in contents.boards],
-        studies=[_study(files) for files in contents.studies],
-        sweeps=[_sweep(files) for files in contents.sweeps],
+        first=_answers(contents),
+        summary=[(summary.caption(metric), _summary(contents, rows)) for metric, rows in summary.tables(contents.boards).items()],
+        summary_header=summary.HEADER,
+        summary_legend=summary.LEGEND,
+        boards=[_board(files, name, folder) for files in contents.boards],
+        studies=[_study(files, folder) for files in contents.studies],
+        sweeps=[_sweep(files, folder) for files in contents.sweeps],
         ranks=_ranks(contents),
         labels=board_files.LABELS,
         intervals=board_files.INTERVALS.replace("`", ""),
         legend=board_files.LEGEND.removeprefix(board_files.INTERVALS).replace("`", "").strip(),
         style=Markup((TEMPLATES / "report.css").read_text()),
         script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{_digest(script)}'",
+        policy=f"default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; script-src '{_digest(script)}'",
     )
 
 
 def _digest(script: str) -> str:
     """By which a Content-Security-Policy knows the page's own script: no other one runs."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def _answers(contents: Contents) -> Figure | None:
+    """The picture with which the page begins; None where no board answers."""
+    drawn = answers([(files.name, files.board) for files in contents.boards])
+    if drawn is None:
+        return None
+    caption = "A row a board, in the order of the weight of their evidence. An interval that includes zero settles nothing."
+    return Figure.of(style.as_svg(drawn), caption, " ".join(drawn.get_suptitle().split()))
+
+
+def _summary(contents: Contents, rows: list[list[str]]) -> list[tuple[str, list[str]]]:
+    """Lines of a table of the summary, each with the place of its board in the page."""
+    return [(_board_anchor(files), line) for files, line in zip(contents.boards, rows[1:], strict=True)]
+
+
+def _board_anchor(files: BoardFiles) -> str:
+    return _anchor("board", files.store, files.place)
 
 
 def _ranks(contents: Contents) -> tuple[str, Figure | None]:
@@ -175,19 +179,18 @@ ANSWERS = (Disagreement, Families, MissingFamily)
 """Kinds of statements that answer a board's question."""
 
 
-def _board(files: BoardFiles, root: str) -> BoardView:
+def _board(files: BoardFiles, root: str, folder: Path) -> BoardView:
     board = files.board
-    anchor = _anchor("board", files.store, files.place)
-    answers = [one for one in board.statements if isinstance(one, ANSWERS)]
+    said = [one for one in board.statements if isinstance(one, ANSWERS)]
     lines = [board_files.cells(row, board) for row in board.rows]
     return BoardView(
-        anchor=anchor,
+        anchor=_board_anchor(files),
         name=board_files.name(board),
         store=files.store,
         board=board,
         question=f"Does a generative ranker beat a classical one on {board_files.name(board)}, and at what cost?",
         headline=shown(board.headline),
-        answers=tuple(sentences(answers)),
+        answers=tuple(sentences(said)),
         columns=tuple(cell.column for cell in lines[0].values()),
         lines=tuple(
             BoardLine(row.family, row.quality[board.headline].among_best, tuple(cells.values()))
@@ -201,7 +204,7 @@ def _board(files: BoardFiles, root: str) -> BoardView:
         ),
         slices=tuple((shown(metric), board_files.parts(board, metric)) for metric in board.headlines),
         labels=board_files.labels(board),
-        figures=_figures(files.figures, files.place),
+        figures=_figures(files.figures, files.name, folder),
         machines=_counted(files.records, _machine),
         commits=_counted(files.records, _commit),
         kernels=_kernels(files.records),
@@ -209,7 +212,7 @@ def _board(files: BoardFiles, root: str) -> BoardView:
     )
 
 
-def _study(files: StudyFiles) -> StudyView:
+def _study(files: StudyFiles, folder: Path) -> StudyView:
     record = files.record
     anchor = _anchor("study", files.store, f"{record.study}-{record.dataset}@{record.split}")
     return StudyView(
@@ -219,14 +222,14 @@ def _study(files: StudyFiles) -> StudyView:
         title=record.title,
         question=record.question,
         statements=tuple(map(sentence, record.statements)),
-        figures=_figures(files.figures, record.title),
+        figures=_figures(files.figures, record.title, folder),
         table=_markdown_tables(files.table),
         sheets=(),
         commands=(record.command,),
     )
 
 
-def _sweep(files: SweepFiles) -> StudyView:
+def _sweep(files: SweepFiles, folder: Path) -> StudyView:
     anchor = _anchor("sweep", files.store, files.place)
     title = f"Sweeps on {files.place}"
     found = {path.stem: _rows(path) for path in files.tables}
@@ -237,7 +240,7 @@ def _sweep(files: SweepFiles) -> StudyView:
         title=title,
         question="Which settings are best by validation, and which of them matter?",
         statements=tuple(f"{name}: {len(rows) - 1:,} rows." for name, rows in found.items() if rows),
-        figures=_figures(files.figures, title),
+        figures=_figures(files.figures, title, folder),
         table=Markup(""),
         sheets=(*_trials(files), *((name, rows) for name, rows in found.items() if 1 < len(rows) <= LONGEST_TABLE)),
         commands=(),
@@ -286,17 +289,18 @@ def _anchor(*parts: str) -> str:
     return "-".join("".join(letter if letter.isalnum() else "-" for letter in part) for part in parts if part)
 
 
-def _figures(paths: Iterable[Path], what: str) -> tuple[Figure, ...]:
+def _figures(paths: Iterable[Path], what: str, folder: Path) -> tuple[Figure, ...]:
     """Known figures in their order, then others by name."""
     order = list(figures.CAPTIONS)
     ordered = sorted(paths, key=lambda path: (order.index(path.stem) if path.stem in order else len(order), path.stem))
-    return tuple(_figure(path, what) for path in ordered)
+    return tuple(_figure(path, what, folder) for path in ordered)
 
 
-def _figure(path: Path, what: str) -> Figure:
+def _figure(path: Path, what: str, folder: Path) -> Figure:
     caption = figures.CAPTIONS.get(path.stem, path.stem.replace("-", " ").capitalize())
     try:
-        return Figure.of(path.read_text(encoding="utf-8"), caption, f"{what}: {caption}")
+        place = Path(os.path.relpath(path, folder)).as_posix()
+        return Figure.of(path.read_text(encoding="utf-8"), caption, f"{what}: {caption}", quote(place))
     except (OSError, ValueError, ElementTree.ParseError) as error:
         raise UserError(f"figure {path} cannot be read ({error}); make it again") from None
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from ..analysis import study
 from ..analysis.leaderboard import Board
-from ..analysis.statements import MissingFamily, of_kind
 from ..analysis.study import StudyRecord
+from ..analysis.summary import weight
 from ..errors import UserError
 from ..records import sweeps
 from ..records.schema import RunRecord
@@ -39,9 +39,9 @@ class BoardFiles:
     """Name of its folder."""
 
     @property
-    def answers(self) -> bool:
-        """Whether rows of both families are there to be compared."""
-        return not of_kind(self.board.statements, MissingFamily)
+    def name(self) -> str:
+        """As tables call it: a board in a store below has the store's name behind its own."""
+        return board_files.name(self.board) + (f" ({self.store})" if self.store else "")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class SweepFiles:
 
 @dataclass(frozen=True)
 class Contents:
-    """Of a results folder and the stores below it, by data set, split and store; boards that answer their question come first."""
+    """Of a results folder and the stores below it: boards by the weight of their evidence, all else by data set, split and
+    store."""
 
     boards: tuple[BoardFiles, ...]
     studies: tuple[StudyFiles, ...]
@@ -84,7 +85,7 @@ def collect(root: Path) -> Contents:
     Raises:
         UserError: there is nothing to report, or a file is broken.
     """
-    boards = sorted(_found(root, "boards/*/board.json", _board), key=lambda at: (not at.answers, at.place, at.store))
+    boards = sorted(_found(root, "boards/*/board.json", _board), key=lambda at: (weight(at.board), at.place, at.store))
     studies = sorted(
         _found(root, "studies/*/*/study.json", _study),
         key=lambda at: (at.record.study, at.record.dataset, at.record.split, at.store),

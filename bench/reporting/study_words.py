@@ -33,7 +33,7 @@ REMARKS = {
     ),
     "odds": (
         "The correction is exact for thinned exposed negatives. For sampled ones it puts the mean right at best: a sampled item "
-        "is not an exposed one (docs/negatives.md). It changes no order, so no metric of ranking."
+        "is not an exposed one (docs/ideas/negatives.md). It changes no order, so no metric of ranking."
     ),
     "training flops": (
         "Intervals of scaling are over seeds and test users together; slopes are for a tenfold size. FLOPs of training are three "

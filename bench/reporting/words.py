@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from ..analysis.statements import (
+    AgainstFloor,
     AucPairs,
-    BelowFloor,
     Best,
     Costs,
     CutWinners,
@@ -157,12 +157,17 @@ def _(one: Smallest) -> str:
 
 
 @sentence.register
-def _(one: BelowFloor) -> str:
-    pair = one.pair
-    return (
-        f"By {shown(pair.metric)}, {pair.one} is not shown to be better than the best floor, {pair.other} ({pair.verdict}): "
-        f"{difference(pair.difference)}."
-    )
+def _(one: AgainstFloor) -> str:
+    better, floor = one.of("better"), f"the best floor, {one.floor}"
+    others = {word: one.of(word) for word in ("not settled", "equivalent", "worse") if one.of(word)}
+    if not others:
+        return f"By {shown(one.metric)}, every learnt row is better than {floor}."
+    reasons = "; ".join(f"{word}: {listed(labels)}" for word, labels in others.items())
+    first = one.pairs[0]
+    if not better:
+        ahead = f"The one with the highest value, {first.one}, minus {one.floor} is {of_pair(first)}."
+        return f"By {shown(one.metric)}, no learnt row is shown to be better than {floor} ({reasons}). {ahead}"
+    return f"By {shown(one.metric)}, better than {floor}: {listed(better)}. Not shown to be better: {reasons}."
 
 
 @sentence.register
@@ -197,7 +202,7 @@ def _(one: SampledTest) -> str:
         f"Test negatives are not impressions but sampled items ({one.negatives}, {one.rate:g} per positive, the same for every "
         "row). Telling liked items from sampled ones is another task than telling them from what was shown: compare no number "
         "here with one of exposed negatives. Positives are left out whose item nobody had met earlier"
-        f"{'' if one.repeats else ', or that their user had met before'} (docs/negatives.md)."
+        f"{'' if one.repeats else ', or that their user had met before'} (docs/ideas/negatives.md)."
     )
 
 
@@ -239,7 +244,7 @@ def _(one: Machines) -> str:
 def _(one: ProcessCounts) -> str:
     counts = listed([str(count) for count in one.counts])
     how = f"how many processes trained together ({counts})"
-    return f"Runs differ in {how}, and with that in the examples of a step (docs/devices.md)."
+    return f"Runs differ in {how}, and with that in the examples of a step (docs/howto/devices.md)."
 
 
 @sentence.register

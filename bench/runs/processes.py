@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from .. import registry
 from ..errors import UserError
 from ..training.progress import Display, Send
 
@@ -32,6 +33,7 @@ def _start(threads: int, events: Any) -> None:
     torch.set_num_threads(threads)
     _send = lambda name, event, values: events.put((name, event, values))  # noqa: E731
     _end_with_parent()
+    registry.load_own()
 
 
 def _end_with_parent() -> None:
@@ -145,6 +147,7 @@ def _member(function: Callable[[Job, Send], None], job: Job, threads: int, there
     torch.set_num_threads(threads)
     _end_with_parent()
     try:
+        registry.load_own()
         function(job, lambda name, event, values: there.send((name, event, values)))
     except UserError as error:
         there.send(error)

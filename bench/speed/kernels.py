@@ -108,7 +108,7 @@ class AttentionTime:
     pairs: int
     """Query and key that it sees, itself included, one head."""
     flop: float
-    """Multiplications and additions of forward and backward pass: 2 V H (4 D + 3 Dv), docs/kernels.md."""
+    """Multiplications and additions of forward and backward pass: 2 V H (4 D + 3 Dv), docs/howto/kernels.md."""
     seconds: list[float]
     gemm_flops: list[float]
     """Of the matrix product, measured in the same round."""

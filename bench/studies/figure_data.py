@@ -8,8 +8,11 @@ from matplotlib.figure import Figure
 
 from ..analysis.comparison import HeadlineMetric
 from ..evaluation.cards import shown
+from ..evaluation.stats import Verdict
+from ..reporting.figures import titles
 from ..reporting.figures.curves import Line, Mark, curves
 from ..reporting.figures.ladder import Rung
+from ..reporting.study_words import place as place_name
 from .grid import Measurement, StudyResult
 
 
@@ -34,10 +37,39 @@ def place(finding: StudyResult) -> str:
     return f"{identity.dataset}@{identity.split}"
 
 
-def quality(finding: StudyResult, by: str, axis: str, log: bool = True) -> Figure:
-    """The headline metric along the axis, a line a series."""
+def verdicts(finding: StudyResult, one: str, other: str) -> str:
+    """The title of a figure that shows the comparisons of the headline metric.
+
+    Args:
+        one, other: what is compared, as a sentence names them.
+    """
+    judged: list[tuple[str, Verdict]] = [
+        (f"{pair.one.point.series} at {place_name(pair.one.point.at)}", pair.verdict) for pair in finding.comparisons
+    ]
+    if not judged:
+        return f"{shown(finding.headline)} of {one}"
+    return titles.by_verdict(shown(finding.headline), one, other, judged, "for", "points")
+
+
+def quality(finding: StudyResult, by: str, axis: str, other: str) -> Figure:
+    """The headline metric along the axis, a line a series, and beside it the paired differences to one of its points.
+
+    Args:
+        other: what all are compared with, as a sentence names it.
+    """
     metric = shown(finding.headline)
-    return curves(f"{place(finding)}: {metric} {by}", axis, f"test {metric} (higher is better)", {"": lines(finding)}, log_x=log)
+    found = {pair.one.point.label: pair.difference for pair in finding.comparisons}
+    apart = []
+    for name, group in finding.series.items():
+        marks = [(one.point.at, found[one.point.label]) for one in group if one.point.label in found]
+        if marks:
+            ends = tuple(Mark(at, one.value, one.low, one.high) for at, one in marks)
+            apart.append(Line(name, group[0].row.family, ends))
+    panels = {f"test {metric} (higher is better)": lines(finding)}
+    if apart:
+        panels[f"paired difference to {other}"] = apart
+    title = verdicts(finding, "another one", other)
+    return curves(title, f"{place(finding)}: {metric} {by}", axis, "", panels, one_scale=False)
 
 
 def rung(finding: StudyResult, one: Measurement, name: str | None = None, metric: HeadlineMetric | None = None) -> Rung:

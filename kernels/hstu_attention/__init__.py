@@ -10,9 +10,9 @@ seen is an interval, causal, windowed, request-grouped, candidate-isolated and t
 """
 
 from .interface import IMPLEMENTATIONS, bias_mixing, hstu_attention
+from .kv_cache import KVCache, LayerCache, continued
 from .plan import AttentionPlan, plan_attention
-from .prefix import Prefix, continued, recording
 
 __all__ = [
-    "IMPLEMENTATIONS", "AttentionPlan", "Prefix", "bias_mixing", "continued", "hstu_attention", "plan_attention", "recording",
+    "IMPLEMENTATIONS", "AttentionPlan", "KVCache", "LayerCache", "bias_mixing", "continued", "hstu_attention", "plan_attention",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..native import BuildError, Library
 from ..time_buckets import borders
-from .plan import AttentionPlan, Inputs
+from .plan import AttentionPlan, Inputs, once_a_plan, own_buckets
 
 _ACTIVATIONS = {"silu": 0, "softmax": 1, "bias alone": 2}
 
@@ -79,7 +79,7 @@ LIBRARY = Library(
 )
 
 
-class _Geometry(NamedTuple):
+class PlanArrays(NamedTuple):
     """A plan as the library reads it."""
 
     offsets: Tensor
@@ -91,11 +91,9 @@ class _Geometry(NamedTuple):
     own_bucket: Tensor | None
 
 
-def geometry_of(plan: AttentionPlan, timed: bool) -> _Geometry:
-    """Found once a plan; `timed`: with time buckets of the visible pairs."""
-    found = plan.cache.get(("cpu", timed))
-    if found is not None:
-        return found
+@once_a_plan
+def prepare(plan: AttentionPlan, timed: bool) -> PlanArrays:
+    """`timed`: with time buckets of the visible pairs."""
     offsets, lo, hi, position = (x.contiguous() for x in (plan.offsets, plan.lo, plan.hi, plan.position))
     ends = offsets[[0, -1]].tolist()
     if ends != [0, len(lo)]:
@@ -111,10 +109,8 @@ def geometry_of(plan: AttentionPlan, timed: bool) -> _Geometry:
             len(lo), *_pointers(lo, hi, query_time, key_time, border), len(border), *_pointers(bucket_offset, bucket),
             torch.get_num_threads(),
         )  # fmt: skip
-        own_bucket = None if (own := plan.own_buckets()) is None else own.to(torch.uint8).contiguous()
-    geometry = _Geometry(offsets, lo, hi, position, bucket, bucket_offset, own_bucket)
-    plan.cache[("cpu", timed)] = geometry
-    return geometry
+        own_bucket = None if (own := own_buckets(plan)) is None else own.to(torch.uint8).contiguous()
+    return PlanArrays(offsets, lo, hi, position, bucket, bucket_offset, own_bucket)
 
 
 def _pointers(*tensors: Tensor | None) -> tuple[int | None, ...]:
@@ -177,7 +173,7 @@ class _Fused(torch.autograd.Function):
         alpha: float,
         activation: str,
     ) -> Tensor:
-        geometry = geometry_of(plan, time is not None)
+        geometry = prepare(plan, time is not None)
         out = torch.empty(v.shape, dtype=torch.float32)
         lse = torch.empty(v.shape[:2], dtype=torch.float32) if activation == "softmax" else None
         tables = tables_of(position, time)
@@ -213,7 +209,7 @@ class _Fused(torch.autograd.Function):
 
 
 def _problem(
-    geometry: _Geometry,
+    geometry: PlanArrays,
     q: Tensor | None,
     k: Tensor | None,
     v: Tensor,
@@ -236,7 +232,7 @@ def _problem(
 
 
 def problem_of(
-    geometry: _Geometry,
+    geometry: PlanArrays,
     sizes: tuple[int, int, int],
     tables: Tables,
     inverse: Tensor | None,

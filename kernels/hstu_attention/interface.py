@@ -15,19 +15,28 @@ _TRITON = {"device": "cuda", "dtypes": (torch.float32, torch.bfloat16, torch.flo
 
 _NPU = {"device": "npu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": npu.why_unavailable}
 
+_FUSED = "fused C++: logits and weights never leave the cache, the backward pass computes them again"
+_HUAWEI = "Huawei's `hstu_dense` on segments padded to a few lengths; SiLU alone, a softmax goes the way of `torch`"
+_BLOCKS = "plain PyTorch, blocks of 64 queries against the range of keys that they see"
+_DEFINITION = "the definition in loops and float64; tests compare with it, nothing chooses it"
+
 register(
     "hstu_attention",
-    Implementation("cpu", cpu.attention, **_CPU),
-    Implementation("triton", triton.attention, **_TRITON),
-    Implementation("npu", npu.attention, **_NPU),
-    Implementation("torch", torch_blocks.attention),
-    Implementation("reference", reference.attention, automatic=False),
+    Implementation("cpu", cpu.attention, what=_FUSED, **_CPU),
+    Implementation(
+        "triton", triton.attention, what="the same as programs for a GPU, one a block of 32 tokens and head", **_TRITON
+    ),
+    Implementation("npu", npu.attention, what=_HUAWEI, **_NPU),
+    Implementation("torch", torch_blocks.attention, what=_BLOCKS),
+    Implementation("reference", reference.attention, automatic=False, what=_DEFINITION),
+    users="every generative ranker, bst, hyformer, onetrans",
 )
 register(
     "bias_mixing",
-    Implementation("cpu", cpu.bias_mixing, **_CPU),
-    Implementation("torch", torch_blocks.bias_mixing),
-    Implementation("reference", reference.bias_mixing, automatic=False),
+    Implementation("cpu", cpu.bias_mixing, what="fused C++, without queries, keys and activation", **_CPU),
+    Implementation("torch", torch_blocks.bias_mixing, what=_BLOCKS),
+    Implementation("reference", reference.bias_mixing, automatic=False, what=_DEFINITION),
+    users="fuxi",
 )
 
 IMPLEMENTATIONS = names("hstu_attention")
@@ -52,29 +61,26 @@ def hstu_attention(
     """Attention of every token over what it sees.
 
     Args:
-        q, k: [T, H, D]. v: [T, H, Dv].
+        q, k: [T, H, D]. v: [T, H, Dv]. Of a plan with tokens that ask nothing, q has the others alone: [T - past, H, D].
         position_bias: [R], shared by heads, or [R, H]; relative positions beyond R - 1 use the last row.
         time_bias: [buckets] or [buckets, H] over `time_buckets` of the gap; needs times in the plan. A token's own key has
             the first row, or with own_time in the plan the row of the gap from there.
-        divisor: of the SiLU weights; a number, or [T] for one a query.
+        divisor: of the SiLU weights; a number, or one a query.
         implementation: a name of IMPLEMENTATIONS; None for what `dispatch` chooses.
 
     Returns:
-        [T, H, Dv], differentiable in q, k, v and both bias tables.
+        [T, H, Dv] of the tokens that ask, differentiable in q, k, v and both bias tables.
     """
     if time_bias is not None and plan.query_time is None:
         raise ValueError("time_bias needs query_time and key_time in the plan")
     run = choose("hstu_attention", q.device, q.dtype, implementation).run
-    if plan.record is not None:
-        plan.record.append((k, v))
-    if plan.after is None:
-        return run(Inputs(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor))
-    past = plan.after.length
-    k, v = plan.after.take(k, v)
-    q = torch.cat([q.new_zeros(past, *q.shape[1:]), q])
-    if isinstance(divisor, Tensor):
-        divisor = torch.cat([divisor.new_ones(past), divisor])
-    return run(Inputs(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor))[past:]
+    _check_rows(k, plan)
+    if plan.past:
+        q = torch.cat([q.new_zeros(plan.past, *q.shape[1:]), q])
+        if isinstance(divisor, Tensor):
+            divisor = torch.cat([divisor.new_ones(plan.past), divisor])
+    out = run(Inputs(q, k, v, plan, alpha, position_bias, time_bias, activation, divisor))
+    return out[plan.past :] if plan.past else out
 
 
 def bias_mixing(
@@ -93,16 +99,19 @@ def bias_mixing(
         position_table, time_table: as the biases of `hstu_attention`; one of them at least.
 
     Returns:
-        [T, H, Dv], differentiable in v and both tables.
+        [T, H, Dv] of the tokens that ask, differentiable in v and both tables.
     """
     if position_table is None and time_table is None:
         raise ValueError("bias_mixing needs a position table or a time table")
     if time_table is not None and plan.query_time is None:
         raise ValueError("time_table needs query_time and key_time in the plan")
     run = choose("bias_mixing", v.device, v.dtype, implementation).run
-    if plan.record is not None:
-        plan.record.append((v,))
-    if plan.after is None:
-        return run(v, plan, position_table, time_table)
-    (v,) = plan.after.take(v)
-    return run(v, plan, position_table, time_table)[plan.after.length :]
+    _check_rows(v, plan)
+    out = run(v, plan, position_table, time_table)
+    return out[plan.past :] if plan.past else out
+
+
+def _check_rows(rows: Tensor, plan: AttentionPlan) -> None:
+    """Compiled code would read what lies behind the last row."""
+    if len(rows) != len(plan.lo):
+        raise ValueError(f"the plan has {len(plan.lo)} tokens, but there are keys and values of {len(rows)}")

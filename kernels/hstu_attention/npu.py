@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..time_buckets import time_buckets
 from . import torch_blocks
-from .plan import AttentionPlan, Inputs, plan_attention
+from .plan import AttentionPlan, Inputs, once_a_plan, own_buckets, plan_attention
 
 LIBRARY = "RANKBENCH_MXREC"
 """Environment variable: the shared library that defines torch.ops.mxrec, as RecSDK builds it."""
@@ -90,7 +90,7 @@ def attention(inputs: Inputs) -> Tensor:
     if activation != "silu" or len(q) == 0:
         return torch_blocks.attention(inputs)
     positions, buckets = (0 if table is None else len(table) for table in (position_bias, time_bias))
-    padded = _padded(plan, positions, buckets)
+    padded = prepare(plan, positions, buckets)
     batch, heads = len(padded.mask), q.shape[1]
     table = torch_blocks.joint_table(position_bias, time_bias)
     bias = None
@@ -111,37 +111,36 @@ def _spread(x: Tensor, padded: Padded, batch: int) -> Tensor:
     return full.index_copy(0, padded.place, x).view(batch, padded.length, *full.shape[1:])
 
 
-def _padded(plan: AttentionPlan, positions: int, buckets: int) -> Padded:
-    key = ("ascend", positions, buckets)
-    if key not in plan.cache:
-        lengths = plan.offsets.diff()
-        longest = int(lengths.max())
-        length = max(SIZE, 1 << (longest - 1).bit_length())
-        segment = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=len(plan.lo))
-        start = plan.offsets[:-1].index_select(0, segment)
-        place = segment * length + torch.arange(len(plan.lo), device=lengths.device) - start
+@once_a_plan
+def prepare(plan: AttentionPlan, positions: int, buckets: int) -> Padded:
+    """`positions` and `buckets` are the rows of the two bias tables, 0 for a table that does not exist."""
+    lengths = plan.offsets.diff()
+    longest = int(lengths.max())
+    length = max(SIZE, 1 << (longest - 1).bit_length())
+    segment = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=len(plan.lo))
+    start = plan.offsets[:-1].index_select(0, segment)
+    place = segment * length + torch.arange(len(plan.lo), device=lengths.device) - start
 
-        def spread(values: Tensor, fill: int) -> Tensor:
-            return values.new_full((len(lengths) * length,), fill).index_copy(0, place, values).view(len(lengths), length, 1)
+    def spread(values: Tensor, fill: int) -> Tensor:
+        return values.new_full((len(lengths) * length,), fill).index_copy(0, place, values).view(len(lengths), length, 1)
 
-        at = torch.arange(length, device=lengths.device)
-        real = spread(torch.ones_like(place), 0) > 0
-        mask = (at >= spread(plan.lo - start, 0)) & (at < spread(plan.hi - start, 0)) | (at.unsqueeze(1) == at)
-        bias = None
-        if positions or buckets:
-            bias = torch.zeros(mask.shape, dtype=torch.int64, device=lengths.device)
-            if positions:
-                position = spread(plan.position, 0)
-                bias += (position - position.transpose(1, 2)).clamp(0, positions - 1) * max(buckets, 1)
-            if buckets:
-                assert plan.query_time is not None and plan.key_time is not None
-                gap = spread(plan.query_time, 0) - spread(plan.key_time, 0).transpose(1, 2)
-                itself, own = at.unsqueeze(1) == at, plan.own_buckets()
-                bias += time_buckets(gap).clamp(max=buckets - 1) * ~itself
-                if own is not None:  # otherwise a token's own key has the first row, whatever the query's time
-                    bias += spread(own.clamp(max=buckets - 1), 0) * itself
-        plan.cache[key] = Padded(place, length, mask & real & real.transpose(1, 2), bias)
-    return plan.cache[key]  # type: ignore[no-any-return]
+    at = torch.arange(length, device=lengths.device)
+    real = spread(torch.ones_like(place), 0) > 0
+    mask = (at >= spread(plan.lo - start, 0)) & (at < spread(plan.hi - start, 0)) | (at.unsqueeze(1) == at)
+    bias = None
+    if positions or buckets:
+        bias = torch.zeros(mask.shape, dtype=torch.int64, device=lengths.device)
+        if positions:
+            position = spread(plan.position, 0)
+            bias += (position - position.transpose(1, 2)).clamp(0, positions - 1) * max(buckets, 1)
+        if buckets:
+            assert plan.query_time is not None and plan.key_time is not None
+            gap = spread(plan.query_time, 0) - spread(plan.key_time, 0).transpose(1, 2)
+            itself, own = at.unsqueeze(1) == at, own_buckets(plan)
+            bias += time_buckets(gap).clamp(max=buckets - 1) * ~itself
+            if own is not None:  # otherwise a token's own key has the first row, whatever the query's time
+                bias += spread(own.clamp(max=buckets - 1), 0) * itself
+    return Padded(place, length, mask & real & real.transpose(1, 2), bias)
 
 
 class _Dense(torch.autograd.Function):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar, TypeVarTuple
 
 import torch
 from torch import Tensor
@@ -13,18 +14,8 @@ from ..time_buckets import time_buckets
 
 Activation = Literal["silu", "softmax"]
 
-
-@dataclass(frozen=True)
-class After:
-    """What a pass over new tokens takes from tokens that were computed before, operation by operation; see prefix.py."""
-
-    length: int
-    """P"""
-    entries: Iterator[tuple[Tensor, ...]]
-
-    def take(self, *new: Tensor) -> tuple[Tensor, ...]:
-        """The next operation's recorded rows with the `new` ones [C, H, D] behind them."""
-        return tuple(torch.cat([old, rows]) for old, rows in zip(next(self.entries), new, strict=True))
+Prepared = TypeVar("Prepared")
+Arguments = TypeVarTuple("Arguments")
 
 
 @dataclass(frozen=True)
@@ -46,20 +37,36 @@ class AttentionPlan:
     own_time: Tensor | None = None
     """int64 [T], milliseconds: from when a token's own key is taken to be, by its own query. None: bucket 0, whatever the query's
     time. HSTU's released code has key_time here, and in query_time the time of the next event."""
-    cache: dict[Any, Any] = field(default_factory=dict)
-    """What an implementation computed for this geometry."""
-    record: list[tuple[Tensor, ...]] | None = None
-    """Where operations leave their keys and values, see prefix.py."""
-    after: After | None = None
-    """If set, operations get the rows of the last tokens alone; those of the tokens before were recorded."""
+    past: int = 0
+    """The first tokens ask nothing: operations get keys and values of all T, and queries of the T - past others."""
+    _prepared: dict[tuple[object, ...], object] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """See `once_a_plan`, which alone reads and writes it."""
 
-    def own_buckets(self) -> Tensor | None:
-        """int64 [T]: time bucket of each token's own key; None if all are 0. Found once."""
-        if self.own_time is None or self.query_time is None:
-            return None
-        if "own buckets" not in self.cache:
-            self.cache["own buckets"] = time_buckets(self.query_time - self.own_time)
-        return self.cache["own buckets"]  # type: ignore[no-any-return]
+
+def once_a_plan(
+    prepare: Callable[[AttentionPlan, *Arguments], Prepared],
+) -> Callable[[AttentionPlan, *Arguments], Prepared]:
+    """`prepare(plan, ...)` computed once for a plan and the other arguments, and kept as long as the plan.
+
+    An implementation makes of a plan what it reads instead, in a type of its own; all layers of a pass then share it.
+    """
+
+    @functools.wraps(prepare)
+    def kept(plan: AttentionPlan, *arguments: *Arguments) -> Prepared:
+        slot = (prepare, *arguments)
+        if slot not in plan._prepared:
+            plan._prepared[slot] = prepare(plan, *arguments)
+        return plan._prepared[slot]  # type: ignore[return-value]
+
+    return kept
+
+
+@once_a_plan
+def own_buckets(plan: AttentionPlan) -> Tensor | None:
+    """int64 [T]: time bucket of each token's own key; None if all are 0."""
+    if plan.own_time is None or plan.query_time is None:
+        return None
+    return time_buckets(plan.query_time - plan.own_time)
 
 
 class Inputs(NamedTuple):

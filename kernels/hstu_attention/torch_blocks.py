@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..time_buckets import time_buckets
-from .plan import AttentionPlan, Inputs
+from .plan import AttentionPlan, Inputs, once_a_plan, own_buckets
 
 BLOCK = 64
 """Queries in a block."""
@@ -34,14 +34,12 @@ class Group(NamedTuple):
     """int32 [G, BLOCK, K]: index into the joint bias table."""
 
 
-def _groups(plan: AttentionPlan, positions: int, buckets: int) -> list[Group]:
+@once_a_plan
+def prepare(plan: AttentionPlan, positions: int, buckets: int) -> list[Group]:
     """Blocks grouped by their number of keys in steps of one block, so that little of the padding is computed.
 
     `positions` and `buckets` are the rows of the two bias tables, 0 for a table that does not exist.
     """
-    found = plan.cache.get((positions, buckets))
-    if found is not None:
-        return found
     tokens = len(plan.lo)
     padding = -tokens % BLOCK
 
@@ -78,7 +76,6 @@ def _groups(plan: AttentionPlan, positions: int, buckets: int) -> list[Group]:
                 bias += time_buckets(gap).clamp(max=buckets - 1)
             bias = bias.int()
         groups.append(Group(block, key, mask, bias))
-    plan.cache[(positions, buckets)] = groups
     return groups
 
 
@@ -213,7 +210,7 @@ class _Attention(torch.autograd.Function):
 
 def _own_rows(plan: AttentionPlan, buckets: int) -> Tensor:
     """int64: rows of the joint table that own keys read, at distance 0: [T], or [1] if it is one row for all."""
-    own = plan.own_buckets() if buckets else None
+    own = own_buckets(plan) if buckets else None
     return plan.lo.new_zeros(1) if own is None else own.clamp(max=buckets - 1)
 
 
@@ -229,7 +226,7 @@ def joint_table(position: Tensor | None, time: Tensor | None) -> Tensor | None:
 
 def bias_mixing(v: Tensor, plan: AttentionPlan, position_table: Tensor | None, time_table: Tensor | None) -> Tensor:
     """See `interface.bias_mixing`; every gradient comes from autograd."""
-    groups = _groups(plan, 0 if position_table is None else len(position_table), 0 if time_table is None else len(time_table))
+    groups = prepare(plan, 0 if position_table is None else len(position_table), 0 if time_table is None else len(time_table))
     table = joint_table(position_table, time_table)
     assert table is not None
     rows = _own_rows(plan, 0 if time_table is None else len(time_table))
@@ -249,7 +246,7 @@ def attention(inputs: Inputs) -> Tensor:
     q, k, v, plan, alpha, position_bias, time_bias, activation, divisor = inputs
     if len(q) == 0:
         return v.clone()
-    groups = _groups(plan, 0 if position_bias is None else len(position_bias), 0 if time_bias is None else len(time_bias))
+    groups = prepare(plan, 0 if position_bias is None else len(position_bias), 0 if time_bias is None else len(time_bias))
     table = joint_table(position_bias, time_bias)
     inverse = None
     if activation == "silu":

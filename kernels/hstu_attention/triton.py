@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..time_buckets import borders
-from .plan import AttentionPlan, Inputs
+from .plan import AttentionPlan, Inputs, once_a_plan, own_buckets
 
 _COPIES = 32
 """Of the bias tables' gradients."""
@@ -50,11 +50,9 @@ class Ranges(NamedTuple):
     last_query: Tensor
 
 
-def ranges(plan: AttentionPlan, size: int) -> Ranges:
+@once_a_plan
+def prepare(plan: AttentionPlan, size: int) -> Ranges:
     """For blocks of `size` tokens."""
-    found = plan.cache.get(("triton", size))
-    if found is not None:
-        return found
     tokens = len(plan.lo)
     blocks = -(-tokens // size)
     nothing = plan.lo >= plan.hi
@@ -70,13 +68,11 @@ def ranges(plan: AttentionPlan, size: int) -> Ranges:
     at = torch.arange(blocks, device=plan.lo.device).unsqueeze(1)
     last_query = torch.where(meet, at + 1, 0).amax(0)
     first_query = torch.minimum(torch.where(meet, at, blocks).amin(0), last_query)
-    result = Ranges(first, last, first_query, last_query)
-    plan.cache[("triton", size)] = result
-    return result
+    return Ranges(first, last, first_query, last_query)
 
 
 BLOCK = 32
-"""Tokens of a block. With 64 the tiles of a pair's bias do not fit the registers: several times slower (docs/kernels.md)."""
+"""Tokens of a block. With 64 the tiles of a pair's bias do not fit the registers: much slower (docs/howto/kernels.md)."""
 
 
 def launch(size: int, dtype: torch.dtype) -> dict[str, int]:
@@ -109,7 +105,7 @@ class _Attention(torch.autograd.Function):
         out = torch.empty_like(v)
         lse = q.new_empty(q.shape[:2], dtype=torch.float32) if inverse is None else None
         tables, options = _arguments(q, v, position, time, inverse, plan, alpha)
-        found = ranges(plan, BLOCK)
+        found = prepare(plan, BLOCK)
         grid = (len(found.first_key), q.shape[1])
         geometry = _geometry(plan, found.first_key, found.last_key, inverse)
         programs = _programs()
@@ -125,7 +121,7 @@ class _Attention(torch.autograd.Function):
         q, k, v, position, time, inverse, out, lse = ctx.saved_tensors
         plan, grad = ctx.plan, grads[0].contiguous()
         tables, options = _arguments(q, v, position, time, inverse, plan, ctx.alpha)
-        found = ranges(plan, BLOCK)
+        found = prepare(plan, BLOCK)
         grid = (len(found.first_key), q.shape[1])
         # Softmax: the row's weighted mean of the gradient is grad . out.
         delta = None if out is None else (grad.float() * out.float()).sum(2).contiguous()
@@ -151,7 +147,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _geometry(plan: AttentionPlan, first: Tensor, last: Tensor, inverse: Tensor | None) -> tuple[Tensor | None, ...]:
-    return (plan.lo, plan.hi, plan.position, plan.query_time, plan.key_time, first, last, inverse, plan.own_buckets())
+    return (plan.lo, plan.hi, plan.position, plan.query_time, plan.key_time, first, last, inverse, own_buckets(plan))
 
 
 def _arguments(

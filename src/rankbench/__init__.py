@@ -1,7 +1,7 @@
 """Rankbench: generative rankers against classical ones, on identical examples.
 
-What is meant to be used from Python is here (`run`, `load_runs`, `load_board`, `board`, `compare`, `UserError`); bench/api.py
-says how. The four top-level folders are linked in as subpackages.
+What is meant to be used from Python is here (`register`, `run`, `load_runs`, `load_board`, `board`, `compare`, `UserError`);
+bench/api.py says how. The five top-level folders are linked in as subpackages.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bench.api import board, compare, load_board, load_runs, run
+    from .bench.api import board, compare, load_board, load_runs, register, run
     from .bench.errors import UserError
 
 __version__ = "0.1.0"
 
-__all__ = ["UserError", "__version__", "board", "compare", "load_board", "load_runs", "run"]
+__all__ = ["UserError", "__version__", "board", "compare", "load_board", "load_runs", "register", "run"]
 
 
 def __getattr__(name: str) -> Any:

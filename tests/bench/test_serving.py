@@ -23,7 +23,7 @@ from support.logs import make_data, with_config
 from support.tables import click_table
 
 CPU = torch.device("cpu")
-SEQUENCE = [name for name, entry in registry.MODELS.items() if entry.family == "generative"]
+SEQUENCE = [name for name in registry.MODELS if registry.info(name).view == "sequence"]
 
 
 @pytest.fixture(scope="module")

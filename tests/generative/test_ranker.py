@@ -21,6 +21,7 @@ from rankbench.generative import fuxi, gpt, hstu
 from rankbench.generative.attention import make_geometry
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
 from rankbench.generative.tokens import TokenLinear, make_tokens
+from rankbench.kernels.hstu_attention.plan import own_buckets
 from rankbench.kernels.time_buckets import time_buckets
 from support.logs import make_data, with_config
 
@@ -202,8 +203,7 @@ def test_recency_is_the_gap_to_the_latest_event_that_a_token_sees(layout: str, d
     batch = batches.assemble(batches.plans(None)[-1], None)
     config = hstu.Config(layout=layout, own_time="recency")  # type: ignore[arg-type]
     tokens = make_tokens(config, data.spec)(batch)
-    plan = make_geometry(config, data.spec, tokens).plan
-    buckets = plan.own_buckets()
+    buckets = own_buckets(make_geometry(config, data.spec, tokens).plan)
     assert buckets is not None and batch.time is not None and batch.query_time is not None
     some = 0
     for row, event in enumerate(batch.target.tolist()):
@@ -213,7 +213,7 @@ def test_recency_is_the_gap_to_the_latest_event_that_a_token_sees(layout: str, d
         assert buckets[tokens.readout[row]] == time_buckets(gap)
         some += int(gap > 1000)
     assert some > 10
-    assert make_geometry(hstu.Config(layout=layout), data.spec, tokens).plan.own_buckets() is None  # type: ignore[arg-type]
+    assert own_buckets(make_geometry(hstu.Config(layout=layout), data.spec, tokens).plan) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("layout", ["interleaved", "candidate"])

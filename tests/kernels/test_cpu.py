@@ -211,7 +211,7 @@ def test_buckets_are_those_of_the_definition() -> None:
     key_time = torch.cat([gaps, torch.zeros(1, dtype=torch.int64)])
     for sign in (1, -1):
         plan = plan_attention(torch.tensor([0, n + 1]), lo, hi, torch.zeros_like(lo), torch.zeros_like(lo), sign * key_time)
-        geometry = cpu.geometry_of(plan, timed=True)
+        geometry = cpu.prepare(plan, True)
         assert geometry.bucket is not None and geometry.bucket_offset is not None
         begin = int(geometry.bucket_offset[n])
         assert torch.equal(geometry.bucket[begin : begin + n].long(), time_buckets(gaps))
@@ -220,9 +220,9 @@ def test_buckets_are_those_of_the_definition() -> None:
 def test_buckets_are_found_once_a_batch() -> None:
     plan = any_bounds([30], seed=10)
     outcome("cpu", plan)
-    first = cpu.geometry_of(plan, timed=True)
+    first = cpu.prepare(plan, True)
     outcome("cpu", plan, tables="time")
-    assert cpu.geometry_of(plan, timed=True) is first
+    assert cpu.prepare(plan, True) is first
 
 
 def test_a_time_table_with_few_rows() -> None:

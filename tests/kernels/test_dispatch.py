@@ -29,9 +29,10 @@ def operation() -> Iterator[None]:
         Implementation("small", lambda: "small", device="cpu", dtypes=(torch.bfloat16, torch.float32)),
         Implementation("plain", lambda: "plain"),
         Implementation("slow", lambda: "slow", automatic=False),
+        users="these tests",
     )
     yield
-    del dispatch.OPERATIONS["add"]
+    del dispatch.OPERATIONS["add"], dispatch.USERS["add"]
 
 
 def test_the_first_that_can_is_chosen_and_a_probe_is_asked_once() -> None:
@@ -58,7 +59,7 @@ def test_an_error_inside_is_an_error() -> None:
     def broken() -> None:
         raise RuntimeError("inside")
 
-    dispatch.register("add", Implementation("broken", broken), Implementation("plain", lambda: None))
+    dispatch.register("add", Implementation("broken", broken), Implementation("plain", lambda: None), users="none")
     with pytest.raises(RuntimeError, match="inside"):
         dispatch.choose("add", CPU).run()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from rankbench.kernels import dispatch
 from rankbench.kernels import hstu_layer as module
 from rankbench.kernels.dropout import draw, dropout
-from rankbench.kernels.hstu_attention import AttentionPlan, plan_attention, recording
+from rankbench.kernels.hstu_attention import AttentionPlan, LayerCache, plan_attention
 from rankbench.kernels.hstu_layer import hstu_layer
 from rankbench.kernels.layers.rotary import rotation
 from rankbench.kernels.time_buckets import GAP_BUCKETS, time_buckets
@@ -163,7 +163,7 @@ def test_threads_do_not_change_a_bit_and_runs_repeat(rate: float) -> None:
 
 
 def composed_or_not(plan: AttentionPlan, name: str | None, rate: float, width: int = 50, **changes: Any) -> list[Tensor]:
-    plan = dataclasses.replace(plan, cache={})
+    plan = dataclasses.replace(plan)
     leaves = [None if one is None else one.float().requires_grad_() for one in leaves_of(len(plan.lo), width, 0, "both", 2)]
     options: dict[str, Any] = {"heads": 2, "divisor": 20.0, "rate": rate, "implementation": name, **changes}
     torch.manual_seed(SEED)
@@ -224,7 +224,7 @@ def test_what_it_leaves_to_its_parts() -> None:
     turned = ran(plan, width=8, turn=rotation(plan.position, 4))
     assert turned["hstu_layer"] == "torch" and turned["hstu_attention"] == "cpu"
     with dispatch.forced({"hstu_layer": "cpu"}):
-        assert ran(recording(plan)[0])["hstu_layer"] == "torch", "keys and values of a prefix are the attention's"
+        assert ran(plan, cache=LayerCache())["hstu_layer"] == "torch", "keys and values are kept between its parts"
     with torch.autocast("cpu", torch.bfloat16):
         assert ran(plan)["hstu_layer"] == "torch"
     with dispatch.watching() as seen:

@@ -70,7 +70,7 @@ def test_against_torchs_path(
 
 @pytest.mark.usefixtures("operator")
 def test_lengths_are_padded_to_few() -> None:
-    assert {npu._padded(geometry([n], 9, 0.0, 0), 0, 0).length for n in range(1, 65)} == {16, 32, 64}
+    assert {npu.prepare(geometry([n], 9, 0.0, 0), 0, 0).length for n in range(1, 65)} == {16, 32, 64}
 
 
 @pytest.mark.usefixtures("operator")

@@ -62,7 +62,7 @@ def test_silu_attention(name: str, scale: float, plan: AttentionPlan) -> None:
     tokens = len(plan.lo)
 
     def run(q: Tensor, k: Tensor, v: Tensor, position: Tensor, time: Tensor) -> Tensor:
-        fresh, own = dataclasses.replace(plan, cache={}), name if q.dtype == torch.float32 else "torch"
+        fresh, own = dataclasses.replace(plan), name if q.dtype == torch.float32 else "torch"
         return hstu_attention(q, k, v, fresh, position_bias=position, time_bias=time, divisor=101.0, implementation=own)
 
     leaves = [numbers(tokens, 2, 16, seed=at) for at in range(3)]
@@ -78,7 +78,7 @@ def test_softmax_attention(name: str, scale: float) -> None:
     plan = any_bounds([70, 33], 2)
 
     def run(q: Tensor, k: Tensor, v: Tensor, time: Tensor) -> Tensor:
-        fresh, own = dataclasses.replace(plan, cache={}), name if q.dtype == torch.float32 else "torch"
+        fresh, own = dataclasses.replace(plan), name if q.dtype == torch.float32 else "torch"
         return hstu_attention(q, k, v, fresh, time_bias=time, activation="softmax", implementation=own)
 
     leaves = [numbers(103, 2, 16, seed=at) for at in range(3)]
@@ -95,7 +95,7 @@ def test_a_layer_of_hstu(name: str, scale: float) -> None:
 
     def run(x: Tensor, uvqk: Tensor, out: Tensor, bias: Tensor, time: Tensor) -> Tensor:
         own = name if x.dtype == torch.float32 else "torch"
-        fresh = dataclasses.replace(plan, cache={})
+        fresh = dataclasses.replace(plan)
         return hstu_layer(x, uvqk, out, bias, fresh, heads=2, time_bias=time, divisor=101.0, implementation=own)
 
     leaves = [numbers(73, 24, seed=0), numbers(96, 24, seed=1) * scale / 5, numbers(24, 24, seed=2) / 5]

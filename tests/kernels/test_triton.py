@@ -66,7 +66,7 @@ def assert_near(
     plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float = 0.4
 ) -> None:
     found = results(triton.attention, plan, dtype, activation, tables, sizes, alpha)
-    fresh = dataclasses.replace(plan, cache={})
+    fresh = dataclasses.replace(plan)
     expected = results(torch_blocks.attention, fresh, torch.float64, activation, tables, sizes, alpha)
     largest = max(float(one.norm()) for one in expected)
     relative = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}[dtype]
@@ -134,7 +134,7 @@ def test_nothing_to_do() -> None:
 
 def test_ranges_cover_every_pair_and_little_more() -> None:
     plan = plan_of([30, 0, 50, 7], window=9)
-    found, size = triton.ranges(plan, 16), 16
+    found, size = triton.prepare(plan, 16), 16
     for i in range(len(plan.lo)):
         for j in range(int(plan.lo[i]), int(plan.hi[i])):
             assert found.first_key[i // size] <= j < found.last_key[i // size]

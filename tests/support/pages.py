@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rankbench.bench.analysis import leaderboard, study
+from rankbench.bench.analysis.leaderboard import Board
 from rankbench.bench.analysis.study import StudyRecord
 from rankbench.bench.analysis.study_statements import PartOfStudy, Remark
 from rankbench.bench.records import sweeps
@@ -34,6 +35,17 @@ STUDY = StudyRecord(
     points=(),
     comparisons=(),
 )
+
+
+def made_board(root: Path) -> Board:
+    """Of MODELS, in a store of its own."""
+    store = Store(root)
+    for model, family, skill in MODELS:
+        for seed in (0, 1):
+            frame = predictions(skill, seed)
+            store.write(record(model, frame, seed, family), frame)
+    (group,) = View.of(store).groups()
+    return leaderboard.build(group)
 
 
 def results(root: Path) -> Path:

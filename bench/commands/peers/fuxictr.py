@@ -16,7 +16,7 @@ def add_fuxictr(parser: Parser, required: bool) -> None:
         type=Path,
         required=required,
         metavar="DIR",
-        help=f"{ZOO}; docs/peers.md says how to get it" + ("" if required else " (default: FuxiCTR is left out)"),
+        help=f"{ZOO}; docs/results/peers.md says how to get it" + ("" if required else " (default: FuxiCTR is left out)"),
     )
     parser.add_argument(
         "--python", default=sys.executable, metavar="FILE", help="the Python that has fuxictr installed (default: this one)"

@@ -13,7 +13,7 @@ from .fuxictr import add_fuxictr
 
 HELP = """\
 Compare AUC, GAUC and logloss of DIN, DIEN and BST with FuxiCTR's under its own trainer, with intervals and a verdict;
-docs/peers.md says how."""
+docs/results/peers.md says how."""
 
 EXAMPLES = (
     "rankbench peers quality --models-from FuxiCTR/model_zoo --python fuxictr-env/bin/python",
@@ -28,11 +28,16 @@ def add(parser: Parser) -> None:
         "--models", default="din,dien,bst", metavar="NAMES", help="some of din, dien and bst, separated by commas (default: all)"
     )
     parser.add_argument(
-        "--dropout", type=share, nargs="+", default=[0.0], metavar="P", help="of FuxiCTR's models (default: 0, as shipped)"
+        "--dropout",
+        type=share,
+        nargs="+",
+        default=[0.0],
+        metavar="P",
+        help="the dropout of FuxiCTR's models (default: 0, as shipped)",
     )
     add_seeds(parser)
     add_fuxictr(parser, required=True)
-    parser.add_argument("--jobs", type=positive, metavar="N", help="how many runs at a time (default: one per core)")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="how many runs are trained at a time (default: one per core)")
     add_threads(parser)
     add_roots(parser)
     add_results(parser)

@@ -37,7 +37,7 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.models_from is None and "--python" in args.given:
-        raise UserError(f"peers speed --python needs --models-from, {ZOO}; see docs/peers.md")
+        raise UserError(f"peers speed --python needs --models-from, {ZOO}; see docs/results/peers.md")
     roots = data_roots(args.data_root)
     import torch
 

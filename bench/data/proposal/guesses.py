@@ -181,7 +181,7 @@ def _side(found: Guess, sample: Sample) -> SideGuess:
     if best[0] < 0.05:
         raise UserError(
             f"{sample.path} has neither the columns of {found.events.path.name} nor one whose values are its users or items: "
-            "describe it by hand, as docs/data.md says"
+            "describe it by hand, as docs/howto/own-data.md says"
         )
     return SideGuess(sample, best[1], best[2])
 

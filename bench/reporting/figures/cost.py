@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
@@ -15,6 +15,8 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
+from ..study_words import short
+from ..words import listed
 from . import style
 from .labels import name_points
 from .style import COLOURS, MARKERS, STYLE
@@ -32,6 +34,8 @@ class CostAxis:
     of: Callable[[Row], float]
     floors: bool
     """Whether floors are drawn too."""
+    said: Callable[[float], str]
+    """An amount with its unit."""
     timed: bool = False
     """It is a time: only rows whose times may be compared are drawn."""
 
@@ -46,15 +50,27 @@ def _clock(board: Board) -> str:
     return f"training time in seconds{clock}, mean over seeds"
 
 
-TIME = CostAxis("training time", _clock, lambda row: max(row.train_seconds, SECONDS_FLOOR), True, True)
+TIME = CostAxis(
+    "training time",
+    _clock,
+    lambda row: max(row.train_seconds, SECONDS_FLOOR),
+    True,
+    lambda amount: f"{amount:.3g} s",
+    True,
+)
 FLOPS = CostAxis(
-    "arithmetic", lambda _: "FLOPs of a forward pass, per training example", lambda row: row.flops_per_example, False
+    "arithmetic",
+    lambda _: "FLOPs of a forward pass, per training example",
+    lambda row: row.flops_per_example,
+    False,
+    lambda amount: f"{short(amount)} FLOPs",
 )
 PARAMETERS = CostAxis(
-    "size",
+    "memory for weights",
     lambda _: "trained numbers, embedding tables included",
     lambda row: row.parameters_embedding + row.parameters_dense,
     False,
+    lambda amount: f"{short(amount)} numbers",
 )
 
 
@@ -62,9 +78,9 @@ def against(board: Board, cost: CostAxis) -> Figure:
     """The headline metric against a cost; the line joins the rows that no other row beats in both."""
     with matplotlib.rc_context(STYLE):
         metric = shown(board.headline)
-        figure = style.titled(board, f"{metric} against {cost.name}", 5.2)
-        axes = figure.add_subplot()
         rows = cost.drawn(board)
+        figure = style.headed(title(board, cost), f"{style.name(board)}: {metric} against {cost.name}", 5.0)
+        axes = figure.add_subplot()
         others = [row for row in board.rows if row not in rows]
         edge, end = style.headline_limits(board, [*rows, *others[:1]])
         axes.set_ylim(edge, end)
@@ -98,9 +114,33 @@ def against(board: Board, cost: CostAxis) -> Figure:
         if others:
             axes.axhline(style.interval(board, others[0]).point, color=COLOURS["floor"], linestyle=":", linewidth=1, zorder=0.9)
             handles.append(Line2D([], [], color=COLOURS["floor"], linestyle=":", label=f"best of the others: {others[0].label}"))
+        if searched := from_defaults(rows):
+            arrow = {"marker": r"$\rightarrow$", "markersize": 12, "linestyle": ""}
+            handles.append(Line2D([], [], color="black", label="default to tuned", **arrow))
+        ends = [[(cost.of(row), max(style.interval(board, row).point, edge)) for row in pair] for pair in searched]
+        for default, tuned in ends:
+            arrow = {"arrowstyle": "->", "color": "black", "linewidth": 1.2, "shrinkA": 4, "shrinkB": 4}
+            axes.annotate("", tuned, default, arrowprops=arrow, zorder=2)
         style.legend(figure, rows, handles, columns=3)
-        name_points(figure, axes, board, points, corners)
+        name_points(figure, axes, board, points, corners, ends)
         return figure
+
+
+def title(board: Board, cost: CostAxis) -> str:
+    """The cheapest of the rows that may be the best."""
+    may_be = [row for row in cost.drawn(board) if style.tied(board, row)]
+    if not may_be:
+        return f"By {shown(board.headline)}, no row of this figure may be the best"
+    least = min(map(cost.of, may_be))
+    cheapest = sorted(row.label for row in may_be if cost.of(row) == least)
+    takes = f"{listed(cheapest)} {'takes' if len(cheapest) == 1 else 'take'} the least {cost.name}"
+    return f"By {shown(board.headline)}, of the rows here that may be the best {takes}: {cost.said(least)}"
+
+
+def from_defaults(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Pairs of a row and the same one tuned."""
+    pairs = ((default, tuned) for default in rows for tuned in rows if tuned.tuned and not default.tuned)
+    return [(one, other) for one, other in pairs if (one.model, one.changes) == (other.model, other.changes)]
 
 
 def front(board: Board, rows: list[Row], cost: CostAxis) -> list[Row]:

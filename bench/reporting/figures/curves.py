@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from scipy.optimize import isotonic_regression
 
-from . import COLOURS, DPI, STYLE
-from .speed import COLOURS as PALETTE
+from .style import COLOURS, DPI, OTHERS, STYLE, WIDTH, headed
 
-MARKERS = {"floor": "sxP", "classical": "oDshX", "generative": "^v<>d"}
+MARKERS = {"floor": "sxP", "classical": "oDshX", "unified": "DpHd*", "generative": "^v<>d"}
 OTHER_MARKERS = "osD^vP"
 DASHES = ("-", (0, (5, 2)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 SHADES = (0.0, -0.4, 0.4, -0.65, 0.2)
@@ -81,7 +78,7 @@ def looks(lines: Sequence[Line]) -> dict[str, Look]:
         at = members.setdefault(line.family, 0)
         members[line.family] += 1
         if line.family is None:
-            colour, markers = to_rgb(PALETTE[at % len(PALETTE)]), OTHER_MARKERS
+            colour, markers = to_rgb(OTHERS[at % len(OTHERS)]), OTHER_MARKERS
         else:
             colour, markers = shade(COLOURS[line.family], SHADES[at % len(SHADES)]), MARKERS[line.family]
         result[line.name] = Look(colour, markers[at % len(markers)], DASHES[at % len(DASHES)])
@@ -94,34 +91,30 @@ def shade(colour: str, by: float) -> tuple[float, ...]:
     return tuple(part + (end - part) * abs(by) for part in to_rgb(colour))
 
 
-def figure(title: str, width: float, height: float) -> Figure:
-    """An empty figure with its title; sizes in inches."""
-    drawn = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(drawn)
-    drawn.suptitle(textwrap.fill(title, round(12 * width)), x=0.01, ha="left", fontsize=10, fontweight="bold")
-    return drawn
-
-
 def curves(
     title: str,
+    about: str,
     x_label: str,
     y_label: str,
     panels: Mapping[str, Sequence[Line]],
     log_x: bool = True,
     from_zero: bool = False,
     variant: tuple[str, str] | None = None,
+    one_scale: bool = True,
 ) -> Figure:
-    """Panels side by side on common axes, each with its lines.
+    """Panels side by side, each with its lines.
 
     Args:
         panels: caption -> lines; a single panel may have an empty caption. Marks at words are placed in the order in which
             words first occur, those at numbers by value.
         from_zero: the vertical axis begins at 0, for amounts such as seconds.
         variant: what dashed lines and the others are, for the legend.
+        one_scale: all panels show one amount; else each has a scale of its own, which its caption names, with a line at zero
+            where zero lies inside.
     """
     with matplotlib.rc_context(STYLE):
-        drawn = figure(title, max(7.2, 4.3 * len(panels)), 4.4)
-        grid = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+        drawn = headed(title, about, 4.2, max(WIDTH, 4.3 * len(panels)))
+        grid = drawn.subplots(1, len(panels), sharex=True, sharey=one_scale, squeeze=False)[0]
         every = [line for lines in panels.values() for line in lines]
         styles = looks(every)
         places = _places([mark.x for line in every for mark in line.marks], log_x)
@@ -132,6 +125,9 @@ def curves(
             for line in lines:
                 _draw(axes, line, styles[line.name], places, APART * step * _aside(line, lines))
             axes.set_xlabel(x_label)
+            low, high = axes.get_ylim()
+            if not one_scale and low < 0 < high:
+                axes.axhline(0, color="black", linewidth=0.8, zorder=0.9)
         grid[0].set_ylabel(y_label)
         if from_zero:
             grid[0].set_ylim(bottom=0)

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
-from . import style
+from . import style, titles
 from .style import COLOURS, MARKERS, STYLE
 
 WHOLE = 2.0
@@ -31,9 +31,9 @@ def intervals(board: Board) -> Figure:
         rows = board.rows[::-1]
         names = [textwrap.fill(row.label, LABEL_WIDTH) for row in rows]
         metric = shown(board.headline)
-        figure = style.titled(
-            board, f"{metric} on the test examples", 1.7 + 0.19 * sum(1.45 + name.count("\n") for name in names)
-        )
+        about = f"{style.name(board)}: {metric} on the test examples; {titles.of_best(board, board.headline)}"
+        height = 1.5 + 0.19 * sum(1.45 + name.count("\n") for name in names)
+        figure = style.headed(titles.of_families(board, board.headline), about, height)
         left, right = figure.subplots(1, 2, sharey=True)
         edge, end = style.headline_limits(board, board.rows)
         left.set_xlim(edge, end)

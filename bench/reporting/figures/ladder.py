@@ -12,9 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...evaluation.stats import Estimate, Verdict
-from . import COLOURS, MARKERS, STYLE, style
-from .curves import Mark, figure
+from ...evaluation.cards import shown
+from ...evaluation.stats import Estimate, Metric, Verdict
+from . import style, titles
+from .curves import Mark
+from .style import COLOURS, MARKERS, STYLE
 
 NAME_WIDTH = 38
 """Letters in a line of a row's name."""
@@ -35,18 +37,18 @@ class Rung:
 
 
 def ladder(
-    title: str,
-    metric: str,
-    against: str,
+    about: str,
+    metric: Metric,
+    compared: tuple[str, str],
     groups: Mapping[str, Sequence[Rung]],
     lines: Mapping[str, float] | None = None,
     joined: bool = False,
 ) -> Figure:
-    """Two columns of marks, one row per variant, from top to bottom.
+    """Two columns of marks, one row per variant, from top to bottom; the verdicts of the rungs are the title.
 
     Args:
-        metric: its name, as axes show it.
-        against: what differences are to, as their axis says it.
+        about: what is shown, beside the verdicts.
+        compared: what a rung stands for, and what its difference is to, as a sentence names them.
         groups: caption -> rungs; a single group may have an empty caption.
         lines: name -> a level drawn through the left column.
         joined: rungs of a group are steps of one way, their levels joined.
@@ -54,7 +56,7 @@ def ladder(
     with matplotlib.rc_context(STYLE):
         names = {caption: [textwrap.fill(rung.name, NAME_WIDTH) for rung in rungs] for caption, rungs in groups.items()}
         height = sum(_height(name) for rows in names.values() for name in rows) + sum(bool(caption) for caption in groups)
-        drawn = figure(title, 8.6, 1.5 + 0.21 * height)
+        drawn = style.headed(title(metric, compared, groups), about, 1.25 + 0.21 * height, 8.6)
         left, right = drawn.subplots(1, 2, sharey=True, width_ratios=(1, 1))
         y, ticks = 0.0, []
         for caption, rungs in groups.items():
@@ -78,11 +80,25 @@ def ladder(
         right.axvline(0, color="black", linewidth=0.8, zorder=0.9)
         left.set_yticks([place for place, _ in ticks], [name for _, name in ticks], fontsize=8)
         left.set_ylim(y + 0.2, -0.2)
-        style.beside(left, right, metric, textwrap.fill(f"difference in {metric} {against}", 46))
+        style.beside(left, right, shown(metric), textwrap.fill(f"difference in {shown(metric)} to {compared[1]}", 46))
         for axes in (left, right):
             axes.locator_params(axis="x", nbins=6)
         drawn.legend(handles=[*_key(groups), *left.get_legend_handles_labels()[0]], loc="outside lower left", ncols=3)
         return drawn
+
+
+def title(metric: Metric, compared: tuple[str, str], groups: Mapping[str, Sequence[Rung]]) -> str:
+    """The verdicts of all rungs, each named as far as it takes to tell it from the others."""
+    judged: dict[str, list[tuple[str, Verdict]]] = {
+        caption: [(rung.name, rung.verdict) for rung in rungs if rung.verdict] for caption, rungs in groups.items()
+    }
+    single = max(map(len, judged.values())) == 1
+    named: list[tuple[str, Verdict]] = [
+        (caption if single and caption else f"{caption} {name}".strip(), verdict)
+        for caption, rungs in judged.items()
+        for name, verdict in rungs
+    ]
+    return titles.by_verdict(shown(metric), *compared, named, "for", "cases") if named else f"{shown(metric)} of {compared[0]}"
 
 
 def _height(name: str) -> float:

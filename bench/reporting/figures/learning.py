@@ -40,7 +40,9 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
     medians = {row.label: _median(curves[row.label], value) for row in rows}
     with matplotlib.rc_context(STYLE):
         epochs = "epoch" if by == "epoch" else "seconds of training, log scale"
-        figure, panels = style.panels(board, f"validation {shown(metric)} (higher is better) by {epochs}", rows, 1.15, by)
+        about = f"{style.name(board)}: validation {shown(metric)} (higher is better) by {epochs}; a description of these runs"
+        figure = style.headed(title(medians, value, by), about, 0.75 + style.panels_height(rows, 1.15))
+        panels = style.panels(figure, rows, by)
         for panel, row in zip(panels, rows, strict=True):
             colour = COLOURS[row.family]
             # One line with gaps: a file with a line for each is three times as large.
@@ -51,7 +53,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
                 panel.plot(*line(curve), color=colour, linewidth=0.7, alpha=0.7, zorder=2)
             curve = medians[row.label]
             x, y = line(curve)
-            best = max(range(len(y)), key=lambda at: (not math.isnan(y[at]), y[at]))
+            best = _best(y)
             panel.plot(x, y, color=colour, linewidth=1.8, zorder=3)
             panel.plot([x[best]], [y[best]], "o", color=colour, markerfacecolor="white", markersize=4, zorder=4)
         if by == "epoch":
@@ -70,6 +72,19 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
         ]
         style.legend(figure, rows, others)
         return figure
+
+
+def title(medians: Mapping[str, Curve], value: Callable[[CurvePoint], float], by: By) -> str:
+    """When the median seeds of the rows are at their best."""
+    ends = sorted(getattr(curve[_best([value(point) for point in curve])], by) for curve in medians.values())
+    first, last = (f"{end:.3g}" for end in (ends[0], ends[-1]))
+    span = first if first == last else f"{first} to {last}"
+    return f"Validation is best after {span} {'epochs' if by == 'epoch' else 'seconds'}, by the median seed of each row"
+
+
+def _best(values: list[float]) -> int:
+    """Where the highest value stands; one that does not exist is none."""
+    return max(range(len(values)), key=lambda at: (not math.isnan(values[at]), values[at]))
 
 
 def _median(seeds: tuple[Curve, ...], value: Callable[[CurvePoint], float]) -> Curve:

@@ -1,22 +1,39 @@
-"""Mean ranks over data sets."""
+"""Mean ranks over data sets.
+
+The diagram of scikit-posthocs was weighed: for the forty lines of this one figure it wants statsmodels, seaborn and patsy, 70 MB,
+and its own mean ranks would stand beside those of evaluation/ranks.py, which the sentence under the figure needs anyway.
+"""
 
 from __future__ import annotations
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ...evaluation.ranks import Ranking
-from .style import DPI, STYLE, WIDTH
+from . import titles
+from .style import STYLE, headed
+
+
+def title(ranking: Ranking) -> str:
+    """Which models are not shown to differ from the one with the best mean rank."""
+    first, *others = ranking.models
+    near = [name for name, rank in zip(others, ranking.mean_rank[1:], strict=True) if _near(rank, ranking)]
+    if not near:
+        return f"{first} has a better mean rank than every other model"
+    return (
+        f"{first} has the best mean rank, and is not shown to differ in it from {titles.some(near, len(others), 'other models')}"
+    )
+
+
+def _near(rank: float, ranking: Ranking) -> bool:
+    return rank - ranking.mean_rank[0] <= ranking.critical_difference
 
 
 def critical_difference(ranking: Ranking) -> Figure:
     """Mean ranks, best on top; bars join models whose ranks do not differ by more than the critical difference."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.5 + 0.22 * len(ranking.models)), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
-        title = f"Mean rank over {len(ranking.datasets)} data sets, with the critical difference at 5%"
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        about = f"Mean rank over {len(ranking.datasets)} data sets, with the critical difference at 5%"
+        figure = headed(title(ranking), about, 1.2 + 0.22 * len(ranking.models))
         axes = figure.add_subplot()
         places = {model: len(ranking.models) - at for at, model in enumerate(ranking.models)}
         axes.plot(ranking.mean_rank, list(places.values()), "o", color="black")

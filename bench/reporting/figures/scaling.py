@@ -12,8 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
-from . import STYLE
-from .curves import Line, Look, figure, looks
+from ...analysis.study_statements import Trend
+from ..study_words import brief, loss_name
+from . import titles
+from .curves import Line, Look, looks
+from .style import STYLE, headed
 
 COLUMNS = 2
 
@@ -42,8 +45,7 @@ class Curve:
     low: np.ndarray
     high: np.ndarray
     """95% interval"""
-    finding: str
-    """A few words, beside the name."""
+    trend: Trend
     band: Band | None
 
 
@@ -56,8 +58,8 @@ class Panel:
     curves: tuple[Curve, ...]
 
 
-def fits(title: str, y_label: str, panels: Sequence[Panel], intervals: str) -> Figure:
-    """Points with intervals, fits with bands, and under each panel what is shown of each series.
+def fits(about: str, y_label: str, panels: Sequence[Panel], intervals: str) -> Figure:
+    """Points with intervals, fits with bands, and under each panel what is shown of each series; all of that is the title.
 
     Args:
         intervals: what intervals and bands are of, for the legend.
@@ -67,7 +69,8 @@ def fits(title: str, y_label: str, panels: Sequence[Panel], intervals: str) -> F
         entries = max(len(panel.curves) for panel in panels)
         # Beside one another, the marks' explanations take as much room as two panels.
         alone = len(panels) == 1
-        drawn = figure(title, 4.6 * min(COLUMNS, len(panels)), 0.9 + 0.36 * alone + rows * (2.9 + 0.18 * entries))
+        height = 0.7 + 0.36 * alone + rows * (2.9 + 0.18 * entries)
+        drawn = headed(title(panels), about, height, 4.6 * min(COLUMNS, len(panels)))
         styles = looks([Line(curve.name, curve.family, ()) for panel in panels for curve in panel.curves])
         grid = drawn.subplots(rows, min(COLUMNS, len(panels)), squeeze=False).ravel()
         for axes, panel in zip(grid, panels, strict=False):
@@ -82,6 +85,22 @@ def fits(title: str, y_label: str, panels: Sequence[Panel], intervals: str) -> F
         ]
         drawn.legend(handles=parts, loc="outside lower left", ncols=1 if alone else len(parts), columnspacing=1.2)
         return drawn
+
+
+def title(panels: Sequence[Panel]) -> str:
+    """Which losses fall along the axis, which rise, and of which nothing is shown."""
+    named = len({curve.trend.axis for panel in panels for curve in panel.curves}) > 1
+    still = "is not shown to move with"
+    groups: dict[str, list[str]] = {"falls with": [], "rises with": [], still: []}
+    for panel in panels:
+        for curve in panel.curves:
+            slope = curve.trend.slope
+            way = still if slope is None or not slope.shown else "falls with" if slope.value < 0 else "rises with"
+            groups[way].append(f"{curve.name} ({panel.caption})" if len(panels) > 1 else curve.name)
+    total, axis = sum(map(len, groups.values())), "size" if named else panels[0].curves[0].trend.axis
+    loss = loss_name(panels[0].curves[0].trend)
+    clauses = [f"{way} {axis} for {titles.some(names, total, 'series')}" for way, names in groups.items() if names]
+    return f"{loss[0].upper()}{loss[1:]} {'; it '.join(clauses)}"
 
 
 def _panel(axes: Axes, panel: Panel, styles: dict[str, Look]) -> None:
@@ -106,6 +125,6 @@ def _panel(axes: Axes, panel: Panel, styles: dict[str, Look]) -> None:
             axes.plot(band.x, band.middle, color=look.colour, linewidth=1.2, linestyle=dash, zorder=2)
         axes.vlines(curve.x, curve.low, curve.high, color=look.colour, linewidth=2.2, alpha=0.35, zorder=2)
         axes.plot(curve.x, curve.y, color=look.colour, marker=look.marker, markersize=5, linestyle="", zorder=3)
-        label = f"{curve.name}: {curve.finding}"
+        label = f"{curve.name}: {brief(curve.trend)}"
         handles += axes.plot([], [], color=look.colour, marker=look.marker, markersize=5, linestyle=look.dash, label=label)
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.12, -0.2), borderaxespad=0, fontsize=8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 import warnings
 from collections.abc import Sequence
 from itertools import accumulate
@@ -15,16 +14,15 @@ import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...evaluation.cards import shown
 from ...records import sweeps
 from ...records.sweeps import Axis, SweepRecord, Trial
-from . import COLOURS, DPI, STYLE, save
+from .style import COLOURS, STYLE, headed, save
 
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 """Of the models of one family, in turn."""
@@ -48,13 +46,6 @@ def draw(folder: Path) -> list[Path]:
     return paths
 
 
-def _figure(title: str, height: float) -> Figure:
-    figure = Figure(figsize=(7.2, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(textwrap.fill(title, 86), x=0.01, ha="left", fontsize=10, fontweight="bold")
-    return figure
-
-
 def _running_best(record: SweepRecord) -> list[float]:
     """Of the trials that count, in the order in which they began; NaN before the first complete one."""
     pick = np.fmin if record.lower_is_better else np.fmax
@@ -66,8 +57,10 @@ def best_so_far(records: Sequence[SweepRecord]) -> Figure:
     """The best validation metric against trials and against training time, a line a model."""
     with matplotlib.rc_context(STYLE):
         first = records[0]
-        title = f"{first.study.rpartition('/')[0]}: the best validation {shown(first.metric)} so far (one training seed a trial)"
-        figure = _figure(title, 3.9)
+        counts = {len(record.counted) for record in records}
+        trials = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
+        title = f"What {trials} trials a model find on validation; one seed a trial, so that no verdict follows"
+        figure = headed(title, f"{first.study.rpartition('/')[0]}: the best validation {shown(first.metric)} so far", 3.6)
         left, right = figure.subplots(1, 2, sharey=True)
         seen: dict[str, int] = {}
         handles = []
@@ -114,8 +107,8 @@ def parallel(record: SweepRecord) -> Figure:
     with matplotlib.rc_context(STYLE):
         states = [trial.state for trial in record.counted]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed") if state in states)
-        title = f"{record.study}: trials and their validation {shown(record.metric)} ({counts})"
-        figure = _figure(title, 0.9 + 0.42 * (len(record.space) + 1))
+        about = f"{record.study}: trials and their validation {shown(record.metric)} ({counts}); one seed a trial"
+        figure = headed(_against_defaults(record), about, 0.6 + 0.42 * (len(record.space) + 1))
         axes = figure.add_subplot()
         names = list(record.space)
         colours, norm = _colours(record)
@@ -142,16 +135,25 @@ def parallel(record: SweepRecord) -> Figure:
         bar.set_label(f"validation {shown(record.metric)} of complete trials")
         bar.outline.set_visible(False)  # type: ignore[operator]
         handles = [
-            Line2D([], [], color=BEST, linewidth=2.4, label="best"),
+            Line2D([], [], color=COLOURS[record.family], linewidth=2.4, label="best"),
             Line2D([], [], color="black", linestyle="--", linewidth=1.4, label="defaults"),
         ]
         if {"pruned", "failed"} & set(states):
-            handles.append(Line2D([], [], color=GREY, linewidth=0.7, label="pruned or failed"))
+            handles.append(Line2D([], [], color=UNFINISHED, linestyle=":", linewidth=0.9, label="pruned or failed"))
         figure.legend(handles=handles, loc="outside lower left", ncols=3)
         return figure
 
 
-BEST, GREY = "#D55E00", "#999999"
+UNFINISHED = "#999999"
+
+
+def _against_defaults(record: SweepRecord) -> str:
+    """The best trial beside the one of the defaults, in numbers: with a seed each, nothing is shown."""
+    best = record.best
+    assert best is not None and best.value is not None, "drawn where there is a best trial"
+    own = next((trial.value for trial in record.counted if trial.params == record.defaults and trial.value is not None), None)
+    reached = f"The best trial of {record.model} reaches {best.value:.4f} on validation"
+    return reached if own is None else f"{reached}, the defaults {own:.4f}"
 
 
 def _colours(record: SweepRecord) -> tuple[Any, Normalize]:
@@ -161,7 +163,9 @@ def _colours(record: SweepRecord) -> tuple[Any, Normalize]:
         max(values.min(), 2 * np.median(values) - values.max()), values.max()
     )  # fmt: skip
     low, high = sorted(map(float, ends))
-    palette = colormaps["viridis_r" if record.lower_is_better else "viridis"]
+    # Greys, light for bad: a colour would be a family's.
+    shades = np.linspace(0.25, 0.85, 256)
+    palette = ListedColormap(colormaps["Greys"](shades[::-1] if record.lower_is_better else shades))
     return palette, Normalize(low, high if high > low else low + 1e-6)
 
 
@@ -173,13 +177,13 @@ def _by_merit(record: SweepRecord) -> list[Trial]:
 
 def _line(axes: Axes, record: SweepRecord, trial: Trial, names: list[str], colours: Any, norm: Normalize) -> None:
     heights = [_height(record.space[name], trial.params[name]) for name in names]
-    style: dict[str, Any] = {"color": GREY, "linewidth": 0.7, "alpha": 0.6}
+    style: dict[str, Any] = {"color": UNFINISHED, "linewidth": 0.9, "linestyle": ":"}
     if trial.value is not None:
         style = {"color": colours(norm(trial.value)), "linewidth": 1.1, "alpha": 0.9}
     if trial.params == record.defaults:
         style = {"color": "black", "linewidth": 1.4, "linestyle": "--"}
     if trial == record.best:
-        style |= {"color": BEST, "linewidth": 2.4, "alpha": 1.0}
+        style |= {"color": COLOURS[record.family], "linewidth": 2.4, "alpha": 1.0}
     axes.plot(heights, range(len(names)), **style)
 
 
@@ -198,10 +202,10 @@ def importance(record: SweepRecord) -> Figure:
     names, found = importances(record)
     with matplotlib.rc_context(STYLE):
         complete = sum(trial.state == "complete" for trial in record.trials)
-        title = f"{record.study}: what the validation {shown(record.metric)} of {complete} trials depends on"
-        figure = _figure(title, 1.2 + 0.3 * len(names))
-        axes = figure.add_subplot()
         middle = found.mean(0)
+        about = f"{record.study}: what the validation {shown(record.metric)} of {complete} trials depends on"
+        figure = headed(_weightiest(names, found), about, 0.9 + 0.3 * len(names))
+        axes = figure.add_subplot()
         rows = np.argsort(middle, kind="stable")
         around = np.stack([middle - found.min(0), found.max(0) - middle])[:, rows]
         axes.barh(range(len(rows)), middle[rows], color=COLOURS[record.family], height=0.6, alpha=0.75)
@@ -211,6 +215,14 @@ def importance(record: SweepRecord) -> Figure:
         axes.set_xlim(left=0)
         axes.set_xlabel(f"share of variance (fANOVA; bars: range over {FORESTS} forests, not over other trials)")
         return figure
+
+
+def _weightiest(names: list[str], found: np.ndarray) -> str:
+    """The setting whose range lies above that of every other, if there is one."""
+    first, *others = np.argsort(-found.mean(0), kind="stable")
+    if all(found[:, first].min() > found[:, other].max() for other in others):
+        return f"Of the settings of these trials, {names[first]} matters most"
+    return "No setting stands out in these trials"
 
 
 def importances(record: SweepRecord) -> tuple[list[str], np.ndarray]:

@@ -17,8 +17,8 @@ from ...analysis.leaderboard import Board
 from ...analysis.parts import SliceOfTest
 from ...evaluation.cards import shown
 from ...evaluation.slices import PARTS
-from ...evaluation.stats import LEAST_USERS
-from . import style
+from ...evaluation.stats import LEAST_USERS, Verdict
+from . import style, titles
 from .style import COLOURS, MARKERS, STYLE
 
 KINDS = {
@@ -36,13 +36,13 @@ def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
     """The best row of each family on each slice with its interval, and beside it the paired difference of the best generative and
     the best classical row. None where no slice has enough users."""
     found = [part for part in board.parts if part.metric == metric and part.n]
-    rows = [row for family in ("generative", "classical", "floor") if (row := board.best(family, metric)) is not None]
+    rows = [row for family in ("generative", "unified", "classical", "floor") if (row := board.best(family, metric)) is not None]
     if not any(part.trusted for part in found):
         return None
     with matplotlib.rc_context(STYLE):
         groups = [(kind, list(group)) for kind, group in groupby(found, key=lambda part: PARTS[part.name].column)]
         lines = sum(len(group) + 1 for _, group in groups)
-        figure = style.titled(board, f"{shown(metric)} by slice of the test examples", 1.6 + 0.36 * lines)
+        figure = style.headed(_title(found, rows, metric), _about(board, metric), 1.4 + 0.36 * lines)
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
         y, ticks = 0.0, []
         for kind, group in groups:
@@ -72,6 +72,19 @@ def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
         ]
         figure.legend(handles=handles, loc="outside lower left", ncols=2, columnspacing=1.2, handletextpad=0.4)
         return figure
+
+
+def _title(found: list[SliceOfTest], rows: list[Row], metric: HeadlineMetric) -> str:
+    """The best generative against the best classical row, slice by slice; what is compared with the floor alone has no title."""
+    pairs = [(part, pair) for part in found if part.trusted for pair in part.pairs[:1]]
+    if not pairs:
+        return f"{shown(metric)} of {' and '.join(row.label for row in rows)} by slice of the test examples"
+    judged: list[tuple[str, Verdict]] = [(part.name, pair.verdict) for part, pair in pairs]
+    return titles.by_verdict(shown(metric), pairs[0][1].one, pairs[0][1].other, judged, "on", "slices")
+
+
+def _about(board: Board, metric: HeadlineMetric) -> str:
+    return f"{style.name(board)}: {shown(metric)} by slice of the test examples, each interval a single comparison, post hoc"
 
 
 def _part(left: Axes, right: Axes, part: SliceOfTest, rows: list[Row], y: float) -> None:

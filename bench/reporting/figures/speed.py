@@ -6,26 +6,22 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from . import DPI, STYLE
+from .style import OTHERS, STYLE, headed
 
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#595959", "#E69F00")
 MARKERS = "o^sDvP"
 
 Cases = Mapping[str, Mapping[str, Sequence[float]]]
 """Case -> contender -> one value per round."""
 
 
-def figure(title: str, unit: str, cases: Cases) -> Figure:
+def figure(title: str, about: str, unit: str, cases: Cases) -> Figure:
     """One line a case, one point a contender (the median), a bar from its smallest to its largest value; log axis."""
     names = list(dict.fromkeys(name for values in cases.values() for name in values))
     with matplotlib.rc_context(STYLE):
-        drawn = Figure(figsize=(7.2, 1.3 + 0.42 * len(cases)), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(drawn)
-        drawn.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        drawn = headed(title, about, 1.1 + 0.42 * len(cases))
         axes = drawn.add_subplot()
         for at, name in enumerate(names):
             apart = 0.6 * ((at + 0.5) / len(names) - 0.5)
@@ -40,7 +36,7 @@ def figure(title: str, unit: str, cases: Cases) -> Figure:
                 [row + apart for row, _ in places],
                 xerr=around,
                 fmt=MARKERS[at % len(MARKERS)],
-                color=COLOURS[at % len(COLOURS)],
+                color=OTHERS[at % len(OTHERS)],
                 markersize=5,
                 linewidth=1,
                 label=name,

@@ -18,8 +18,8 @@ from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
 from ...evaluation.stats import ModelInterval
 
-COLOURS = {"floor": "#595959", "classical": "#0072B2", "generative": "#D55E00"}
-MARKERS = {"floor": "s", "classical": "o", "generative": "^"}
+COLOURS = {"floor": "#595959", "classical": "#0072B2", "unified": "#009E73", "generative": "#D55E00"}
+MARKERS = {"floor": "s", "classical": "o", "unified": "D", "generative": "^"}
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -38,36 +38,68 @@ DPI = 150
 WIDTH = 7.2
 """Inches."""
 
+SIDE = 0.01
+"""Of the width, left free on both sides."""
+
 PANELS = 4
 """Side by side, in a figure of a panel a row."""
 
+LABEL = 24
+"""Letters in a line of the label of a panel."""
 
-def titled(board: Board, what: str, height: float) -> Figure:
-    """An empty figure, `height` inches high, under the name of the board and what it shows."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+OTHERS = ("#117733", "#882255", "#44AA99", "#999933", "#332288", "#AA4499")
+"""Colours of what is no model and has no family, none of them near a family's (Tol 2021); markers tell them apart in grey."""
+
+
+def headed(finding: str, about: str, height: float, width: float = WIDTH) -> Figure:
+    """An empty figure under what it shows, a sentence, and below that in small letters what it is about.
+
+    Args:
+        height: of the drawing and its legend in inches; the two texts stand above it.
+        width: inches.
+    """
+    title, small = textwrap.fill(finding, round(12 * width)), textwrap.fill(about, round(16 * width))
+    lines = 0.17 * (1 + title.count("\n")), 0.145 * (1 + small.count("\n"))
+    whole = height + sum(lines) + 0.12
+    figure = Figure(figsize=(width, whole), dpi=DPI)
     FigureCanvasAgg(figure)
-    variant = f"+{board.variant}" if board.variant else ""
-    title = textwrap.fill(f"{board.dataset}@{board.split}{variant}: {what}", 86)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure.set_layout_engine("constrained", rect=(SIDE, 0, 1 - 2 * SIDE, height / whole))  # type: ignore[call-arg]
+    left = 0.07 / width
+    figure.suptitle(title, x=left, y=1 - 0.05 / whole, ha="left", va="top", fontsize=10, fontweight="bold").set_in_layout(False)
+    text = figure.text(left, 1 - (0.08 + lines[0]) / whole, small, ha="left", va="top", fontsize=8, color="#444444")
+    text.set_in_layout(False)
     return figure
 
 
-def panels(board: Board, what: str, rows: Sequence[Row], height: float, axis: str) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel of `height` inches for each row under its label; all share both axes. `axis` names the lower."""
-    names = [textwrap.fill(row.label, 24) for row in rows]
-    lines = -(-len(rows) // PANELS)
-    taller = 0.11 * max(name.count("\n") for name in names)
-    figure = titled(board, what, 0.9 + lines * (height + taller))
-    grid = figure.subplots(lines, PANELS, sharex=True, sharey=True, squeeze=False)
+def name(board: Board) -> str:
+    """Data set, split and variant."""
+    return f"{board.dataset}@{board.split}" + (f"+{board.variant}" if board.variant else "")
+
+
+def panels(figure: Figure, rows: Sequence[Row], axis: str, columns: int = PANELS, size: float = 8) -> list[Axes]:
+    """A panel for each row under its label; all share both axes. `axis` names the lower."""
+    grid = figure.subplots(panel_lines(rows, columns), columns, sharex=True, sharey=True, squeeze=False)
     axes = list(grid.flat)
-    for at, (panel, name, row) in enumerate(zip(axes, names, rows, strict=False)):
-        panel.set_title(name, fontsize=8, color=COLOURS[row.family], pad=3)
-        panel.tick_params(labelsize=7, labelbottom=at + PANELS >= len(rows))
-        if at + PANELS >= len(rows):
-            panel.set_xlabel(axis, fontsize=7)
+    for at, (panel, row) in enumerate(zip(axes, rows, strict=False)):
+        lowest = at + columns >= len(rows)
+        panel.set_title(textwrap.fill(row.label, LABEL), fontsize=size, color=COLOURS[row.family], pad=3)
+        panel.tick_params(labelsize=size - 1, labelbottom=lowest)
+        if lowest:
+            panel.set_xlabel(axis, fontsize=size - 1)
     for panel in axes[len(rows) :]:
         panel.remove()
-    return figure, axes[: len(rows)]
+    return axes[: len(rows)]
+
+
+def panel_lines(rows: Sequence[Row], columns: int = PANELS) -> int:
+    """Of panels below one another."""
+    return -(-len(rows) // columns)
+
+
+def panels_height(rows: Sequence[Row], each: float, columns: int = PANELS) -> float:
+    """Inches of all panels that are `each` high, with their labels."""
+    wrapped = max(textwrap.fill(row.label, LABEL).count("\n") for row in rows)
+    return panel_lines(rows, columns) * (each + 0.11 * wrapped)
 
 
 def legend(figure: Figure, rows: Sequence[Row], others: list[Line2D], columns: int = 4) -> None:
@@ -132,8 +164,13 @@ def beside(left: Axes, right: Axes, metric: str, difference: str) -> None:
 
 
 def equivalent(margin: float) -> Line2D:
-    """The legend's word for the band of differences that do not matter; flat ends, which stay off the words beside it."""
-    return Line2D([], [], color="#DDDDDD", linewidth=6, solid_capstyle="butt", label=f"equivalent: within ±{margin:g}")
+    """The legend's word for the band of differences that do not matter."""
+    return band(f"equivalent: within ±{margin:g}")
+
+
+def band(label: str) -> Line2D:
+    """A grey band in a legend; flat ends, which stay off the words beside it."""
+    return Line2D([], [], color="#DDDDDD", linewidth=6, solid_capstyle="butt", label=label)
 
 
 def as_svg(figure: Figure) -> str:

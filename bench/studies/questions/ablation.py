@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from ...analysis.statements import Statement
 from ...errors import UserError
-from ...evaluation.cards import shown
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
 from ..grid import Point, Scope, Study, StudyResult, retuned
@@ -93,17 +92,18 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
 
 
 def figures(finding: StudyResult) -> Mapping[str, Figure]:
-    metric, where, result = shown(finding.headline), place(finding), {}
+    where, result = place(finding), {}
     groups = {name: [rung(finding, one) for one in group] for name, group in finding.series.items()}
     switched, steps = (
         {name: groups[name] for name, group in finding.series.items() if group[0].point.factor == factor}
         for factor in ("switch", "step")
     )
     if switched:
-        result["switches"] = ladder(f"{where}: HSTU, one switch at a time", metric, "to HSTU's default", switched)
+        about = f"{where}: HSTU, one switch at a time"
+        result["switches"] = ladder(about, finding.headline, ("a switched HSTU", "HSTU's default"), switched)
     if steps:
-        title = f"{where}: from SASRec to HSTU, each step on top of those before"
-        result["ladder"] = ladder(title, metric, "to the step before", steps, joined=True)
+        about = f"{where}: from SASRec to HSTU, each step on top of those before"
+        result["ladder"] = ladder(about, finding.headline, ("a step", "the step before"), steps, joined=True)
     return result
 
 

@@ -9,6 +9,7 @@ from ..figure_data import quality
 from ..grid import Point, Scope, Study, against, retuned
 from ..verdicts import by_series
 
+REFERENCE = "the model's default size"
 SIZES = {"small": (4, 8, 16, 32, 64), "full": (4, 8, 16, 32, 64, 128)}
 
 
@@ -32,5 +33,5 @@ STUDY = Study(
     points=points,
     pairs=pairs,
     statements=by_series,
-    figures=lambda finding: {"quality": quality(finding, "by embedding size", "embedding_dim (log scale)")},
+    figures=lambda finding: {"quality": quality(finding, "by embedding size", "embedding_dim (log scale)", REFERENCE)},
 )

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from ... import registry
 from ...analysis.statements import Statement
 from ...errors import UserError
-from ...evaluation.cards import shown
 from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import place, rung
 from ..grid import Measurement, Point, Scope, Study, StudyResult, retuned
@@ -63,7 +62,6 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
 
 def figures(finding: StudyResult) -> Mapping[str, Figure]:
     classical = finding.measurements[0]
-    metric = shown(finding.headline)
     level = classical.row.quality[finding.headline].point
     result = {}
     for model in dict.fromkeys(one.point.model for one in finding.measurements[1:]):
@@ -72,8 +70,9 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
             for series, group in finding.series.items()
             if group[0].point.model == model
         }
-        title = f"{place(finding)}: scoring networks of {model}"
-        result[model] = ladder(title, metric, f"to head {REFERENCE}, interleaved", groups, {CLASSICAL: level})
+        about = f"{place(finding)}: scoring networks of {model}"
+        compared = f"another head of {model}", f"head {REFERENCE}, interleaved"
+        result[model] = ladder(about, finding.headline, compared, groups, {CLASSICAL: level})
     return result
 
 

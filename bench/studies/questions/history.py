@@ -11,6 +11,7 @@ from ..figure_data import quality
 from ..grid import Point, Scope, Study, StudyResult, against, retuned
 from ..verdicts import by_series
 
+REFERENCE = "the default length"
 LENGTHS = {"small": (5, 10, 20, 50, 100, 200), "full": (5, 10, 20, 50, 100, 200)}
 
 
@@ -40,5 +41,7 @@ STUDY = Study(
     points=points,
     pairs=pairs,
     statements=statements,
-    figures=lambda finding: {"quality": quality(finding, "by length of the history", "history_length (events, log scale)")},
+    figures=lambda finding: {
+        "quality": quality(finding, "by length of the history", "history_length (events, log scale)", REFERENCE)
+    },
 )

@@ -19,6 +19,7 @@ from ..figure_data import place, rung
 from ..grid import Measurement, Point, PointPair, Scope, Study, StudyResult, retuned
 
 SETTINGS = ("none", "embedding")
+COMPARED = ("a model with the user's id", "the same model without it")
 CLASSICAL = "din"
 """What generative rankers are held against, with and without the id."""
 
@@ -105,12 +106,14 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
         for model, rungs in groups.items():
             # The first is what the second is compared with; its own difference is to another model.
             groups[model] = [Rung(rungs[0].name, rungs[0].family, rungs[0].level), *rungs[1:]]
-        title = f"{place(finding)}: what the user's id brings, by {shown(metric)}"
-        drawn[f"models-{metric}"] = ladder(title, shown(metric), "to the same model without the id", groups)
+        about = f"{place(finding)}: what the user's id brings, by {shown(metric)}"
+        drawn[f"models-{metric}"] = ladder(about, metric, COMPARED, groups)
         sliced = _slices(finding, metric, _own(comparisons))
         if sliced:
-            title = f"{place(finding)}: what the user's id brings by events of the user in training, by {shown(metric)}"
-            drawn[f"slices-{metric}"] = ladder(title, shown(metric), "to the same model without the id", sliced)
+            about = (
+                f"{place(finding)}: what the user's id brings by events of the user in training, each slice by itself, post hoc"
+            )
+            drawn[f"slices-{metric}"] = ladder(about, metric, COMPARED, sliced)
     return drawn
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...analysis.comparison import test_slices
+from ...analysis.costs import train_seconds
 from ...analysis.statements import Statement
 from ...analysis.study_statements import Calibrated, Calibration, Remark
 from ...errors import UserError
@@ -22,7 +24,7 @@ from ...evaluation.cards import shown
 from ...records.schema import Identity
 from ...records.view import View
 from ...reporting.figures.curves import Line, Mark, curves
-from ..figure_data import mark, place
+from ..figure_data import mark, place, verdicts
 from ..grid import Measurement, Point, Scope, Study, StudyResult, retuned
 from ..verdicts import against
 
@@ -89,11 +91,11 @@ def _uncorrected(view: View, identity: Identity, shift: float) -> tuple[float, f
 def before(at: int) -> Callable[[Measurement, StudyResult], float]:
     """Logloss (0) or ECE (1) before correction, mean over seeds."""
 
-    def value(one: Measurement, finding: StudyResult) -> float:
-        shift = correction(one)
-        return statistics.fmean(_uncorrected(finding.view, record.identity, shift)[at] for record in one.records)
+    return lambda one, finding: statistics.fmean(_before(at, one, finding))
 
-    return value
+
+def _before(at: int, one: Measurement, finding: StudyResult) -> list[float]:
+    return [_uncorrected(finding.view, record.identity, correction(one))[at] for record in one.records]
 
 
 def statements(finding: StudyResult) -> Iterable[Statement]:
@@ -116,35 +118,52 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
 
 def figures(finding: StudyResult) -> Mapping[str, Figure]:
     metric, where = shown(finding.headline), place(finding)
-    ece, raw = (lambda one: one.row.means["ece"] or math.nan), before(1)
     cost = {record.device == "cpu" for one in finding.measurements for record in one.records}
     clock = "CPU seconds" if cost == {True} else "seconds"
     return {
         "quality": curves(
+            verdicts(finding, "a thinned or sampled training set", "its reference"),
             f"{where}: {metric} by source and rate of training negatives",
             AXIS,
             f"test {metric} (higher is better)",
             _panels(finding, lambda one: mark(finding, one, per_positive(one, finding))),
         ),
         "calibration": curves(
-            f"{where}: calibration by source and rate of training negatives",
+            _corrected(finding),
+            f"{where}: calibration by source and rate of training negatives; a description of these runs",
             AXIS,
             "expected calibration error (lower is better)",
-            _panels(finding, lambda one: _plain(finding, one, ece(one)), lambda one: _plain(finding, one, raw(one, finding))),
+            _panels(
+                finding,
+                lambda one: _seeds(finding, one, [float(test_slices(run)["all"]["ece"] or 0.0) for run in one.records]),
+                lambda one: _seeds(finding, one, _before(1, one, finding)),
+            ),
             variant=("before correction of the odds", "after it"),
         ),
         "cost": curves(
-            f"{where}: training time by source and rate of training negatives",
+            f"Training time in {clock}, by negatives per positive",
+            f"{where}: training time by source and rate of training negatives; a description of these runs",
             AXIS,
             f"training time ({clock}, lower is better)",
-            _panels(finding, lambda one: _plain(finding, one, one.row.train_seconds)),
+            _panels(finding, lambda one: _seeds(finding, one, [train_seconds([run]) for run in one.records])),
             from_zero=True,
         ),
     }
 
 
-def _plain(finding: StudyResult, one: Measurement, value: float) -> Mark:
-    return Mark(per_positive(one, finding), value, math.nan, math.nan)
+def _seeds(finding: StudyResult, one: Measurement, values: Sequence[float]) -> Mark:
+    """The mean over seeds with each of them: an amount that has no interval."""
+    return Mark(per_positive(one, finding), statistics.fmean(values), math.nan, math.nan, tuple(values))
+
+
+def _corrected(finding: StudyResult) -> str:
+    """In how many points the correction of the odds brings every seed nearer to what is observed."""
+    moved = [one for one in finding.measurements if correction(one)]
+    nearer = sum(
+        all((test_slices(run)["all"]["ece"] or 0.0) < raw for run, raw in zip(one.records, _before(1, one, finding), strict=True))
+        for one in moved
+    )
+    return f"Correcting the odds lowers the calibration error of every seed at {nearer} of {len(moved)} thinned points"
 
 
 def _panels(

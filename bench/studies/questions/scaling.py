@@ -26,7 +26,6 @@ from ...evaluation.cards import shown
 from ...evaluation.scaling import CLOSE, Fit, Means, Scaling, means, study
 from ...evaluation.stats import LEAST_USERS, Estimate, Metric
 from ...reporting.figures.scaling import Band, Curve, Panel, fits
-from ...reporting.study_words import brief
 from ..figure_data import place
 from ..grid import Measurement, Point, Scope, Size, Study, StudyResult, rates
 from ..verdicts import against, by_series
@@ -261,9 +260,9 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
                 )
             ]
             name = f"{loss.metric}-by-{axis.name if axis else 'size'}"
-            title = f"{place(finding)}: {loss.shown} by {axis.label if axis else 'size'}"
+            about = f"{place(finding)}: {loss.shown} by {axis.label if axis else 'size'}"
             intervals = "95%, seeds and users, without what moves all points of a panel together"
-            drawn[name] = fits(title, f"test {loss.shown} (lower is better)", panels, intervals)
+            drawn[name] = fits(about, f"test {loss.shown} (lower is better)", panels, intervals)
     return drawn
 
 
@@ -291,7 +290,7 @@ def _curve(group: Sequence[Measurement], loss: MeasuredLaw, axis: Grown, shift: 
         own.y,
         low,
         high,
-        brief(trend(group[0].point.series, loss.name, axis.label, found)),
+        trend(group[0].point.series, loss.name, axis.label, found),
         band,
     )
 

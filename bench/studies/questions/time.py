@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from ... import registry
-from ...evaluation.cards import shown
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
 from ..grid import Point, Scope, Study, StudyResult, against, retuned
@@ -29,8 +28,8 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
 
 def figures(finding: StudyResult) -> Mapping[str, Figure]:
     groups = {series: [rung(finding, one) for one in group] for series, group in finding.series.items()}
-    title = f"{place(finding)}: what time information is worth"
-    return {"differences": ladder(title, shown(finding.headline), "to the same model without time information", groups)}
+    compared = "a model with time information", "the same model without it"
+    return {"differences": ladder(f"{place(finding)}: what time information is worth", finding.headline, compared, groups)}
 
 
 STUDY = Study(

@@ -12,8 +12,8 @@ import pytest
 from rankbench.bench.analysis import leaderboard
 from rankbench.bench.analysis.leaderboard import Board, Failure
 from rankbench.bench.analysis.statements import (
+    AgainstFloor,
     AucPairs,
-    BelowFloor,
     Best,
     Costs,
     CutWinners,
@@ -106,6 +106,19 @@ def test_the_better_family_is_named_by_both_headlines(store: Store) -> None:
     assert [one.others for one in of_kind(board.statements, Best)] == [(), ()]
 
 
+def test_the_best_unified_row_is_held_against_the_best_of_both_families(store: Store) -> None:
+    """It is none of the two that the board's question is about."""
+    for model, skill, family in (("onetrans", 1.4, "unified"), ("hstu", 1.0, "generative"), ("din", 0.5, "classical")):
+        seeds(store, model, skill, family)
+    board = build(store)
+    found = [pair for pair in of_kind(board.statements, Pair) if pair.one == "onetrans"]
+    assert [(pair.metric, pair.other) for pair in found] == [
+        (metric, other) for metric in ("request_gauc", "auc") for other in ("din", "hstu")
+    ]
+    assert all((pair.basis, pair.verdict) == ("post hoc", "better") for pair in found)
+    assert {(answer.pair.one, answer.pair.other) for answer in answers(board).values()} == {("hstu", "din")}
+
+
 def test_where_the_headlines_disagree_that_is_said_first(store: Store) -> None:
     """Right within a request and by chance between requests, against the reverse."""
     for seed in range(3):
@@ -174,14 +187,16 @@ def test_the_share_of_pairs_within_a_user_is_that_of_the_metrics(store: Store) -
     assert pairs.within_user == pytest.approx(within, abs=1e-9) and 0 < pairs.within_request < pairs.within_user
 
 
-def test_a_row_that_is_not_better_than_the_best_floor_is_named(store: Store) -> None:
+def test_one_statement_a_metric_says_who_is_better_than_the_best_floor_and_who_is_not(store: Store) -> None:
     seeds(store, "ctr", 0.3, "floor")
     seeds(store, "random", 0.0, "floor")
     seeds(store, "dnn", 0.2)
     seeds(store, "din", 0.9)
-    below = of_kind(build(store).statements, BelowFloor)
-    assert [(one.pair.one, one.pair.other, one.pair.verdict) for one in below] == [("dnn", "ctr", "worse")] * 2
-    assert [one.pair.metric for one in below] == ["request_gauc", "auc"]
+    found = of_kind(build(store).statements, AgainstFloor)
+    assert [one.metric for one in found] == ["request_gauc", "auc"]
+    for one in found:
+        assert one.floor == "ctr" and [(pair.one, pair.other) for pair in one.pairs] == [("din", "ctr"), ("dnn", "ctr")]
+        assert (one.of("better"), one.of("worse"), one.of("not settled")) == (("din",), ("dnn",), ())
     assert not of_kind(build(store).statements, NoFloor)
 
 

@@ -12,7 +12,7 @@ from rankbench.bench.commands import COMMANDS
 from rankbench.bench.commands.ls import PAGES
 from rankbench.bench.config import DataConfig, TrainConfig
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -22,7 +22,7 @@ def test_the_committed_page_is_up_to_date(kind: str, capsys: pytest.CaptureFixtu
 
 
 def test_every_setting_and_every_command_has_its_place() -> None:
-    settings, commands = (DOCS / "settings.md").read_text(), (DOCS / "cli.md").read_text()
+    settings, commands = (DOCS / "settings.md").read_text(), (DOCS / "commands.md").read_text()
     data, train = settings.partition("## data")[2].split("## train")
     for text, config in ((data, DataConfig), (train, TrainConfig)):
         assert all(f"\n| `{field.name}` | " in text for field in dataclasses.fields(config))

@@ -91,7 +91,7 @@ def test_four_kinds_of_own_data_are_read_as_proposed_in_under_ten_lines(make, tm
     assert 0 < log.label.mean() < 1 and log.meta.calendar
 
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "howto" / "own-data.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE.split("## Four examples")[1].split("\n## ")[0], re.DOTALL)
 
 

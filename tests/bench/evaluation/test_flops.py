@@ -10,8 +10,10 @@ from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, Experiment, TrainConfig
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.evaluation import flops as flops_module
 from rankbench.bench.evaluation.flops import flops_per_example
 from rankbench.kernels import dispatch
+from rankbench.kernels.padded_attention import PaddedInputs
 from support.logs import make_data
 
 TRAIN = TrainConfig(batch_size=64, batch_events=200)
@@ -50,6 +52,14 @@ def test_of_attention_pairs_that_see_each_other_are_counted(data: RankingData) -
     options = {"width": width, "heads": 2, "relative_bias": "none"}
     found = flops("hstu", data, layers=2, **options) - flops("hstu", data, layers=1, **options)
     assert found == pytest.approx(layer / examples)
+
+
+def test_of_queries_over_a_padded_past_only_what_they_see_is_counted() -> None:
+    """Two queries of a row see three keys, those of the other none: q . k over 2 heads of 4, and A v over 2 heads of 3."""
+    pairs, visible = flops_module._Pairs(), torch.tensor([[[True, True, False, True]], [[False] * 4]])
+    inputs = PaddedInputs(torch.ones(2, 2, 2, 4), torch.ones(2, 4, 2, 4), torch.ones(2, 4, 2, 3), visible, None)
+    assert pairs.reading(inputs).shape == (2, 2, 2, 3)
+    assert pairs.flops == 2 * (2 * 3) * (2 * 4 + 2 * 3)
 
 
 @pytest.mark.parametrize("name", [name for name in registry.MODELS if name not in ("lr", "fm")])

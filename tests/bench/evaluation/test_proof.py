@@ -9,7 +9,8 @@ import pytest
 from rankbench.bench.evaluation import proof
 from rankbench.bench.evaluation.influence import METRICS
 from rankbench.bench.evaluation.made_up import World
-from rankbench.bench.evaluation.stats import LEAST_USERS, Predictions
+from rankbench.bench.evaluation.predictions import Predictions
+from rankbench.bench.evaluation.stats import LEAST_USERS
 
 
 @pytest.mark.long

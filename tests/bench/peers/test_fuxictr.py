@@ -94,7 +94,7 @@ def test_what_is_missing_is_named(zoo: Path, tmp_path: Path) -> None:
         find_peer(sys.executable, zoo, ["bts"])
     with pytest.raises(UserError, match=r"none cannot be run \(No such file"):
         find_peer(str(tmp_path / "none"), zoo, ["din"])
-    with pytest.raises(UserError, match=r"cannot use FuxiCTR \(ModuleNotFoundError.*\); docs/peers.md says"):
+    with pytest.raises(UserError, match=r"cannot use FuxiCTR \(ModuleNotFoundError.*\); docs/results/peers.md says"):
         find_peer(sys.executable, zoo, ["din"])
 
 

@@ -81,7 +81,7 @@ def test_the_table_has_a_line_a_row_and_differences_for_the_peer_alone() -> None
 
 
 def test_the_page_shows_the_committed_record() -> None:
-    page = (ROOT / "docs" / "peers.md").read_text()
+    page = (ROOT / "docs" / "results" / "peers.md").read_text()
     begin, end = "<!-- peers: fuxictr-ml-100k@chrono-rank -->\n", "\n<!-- peers: end -->"
     path = ROOT / "results" / "peers" / "fuxictr-ml-100k@chrono-rank.json"
     if not path.exists():

@@ -41,6 +41,7 @@ def test_examples_hold_ids_alone(data: RankingData) -> None:
     assert data.vocabulary.context == () and data.spec.history_length == 6
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_deepctr")
 def test_everybody_trains_on_the_same_examples(data: RankingData, tmp_path: Path) -> None:
     rows = compare(data, find_peer(stand_in(tmp_path), model_zoo(tmp_path), ["din"]), 1, 1, lambda line: None)
@@ -93,7 +94,7 @@ def test_a_fuxictr_that_fails_is_one_line(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_the_page_shows_the_committed_record() -> None:
-    shown = (ROOT / "docs" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1 -->\n")[2]
+    shown = (ROOT / "docs" / "results" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1 -->\n")[2]
     record = json.loads((ROOT / "results" / "peers" / "peers-ml-100k-1.json").read_text())
     rows = [TrainerSpeed(**row) for row in record["rows"]]
     assert shown.partition("\n<!-- speed: end -->")[0] == "\n".join(lines(rows, record["load_average"]))

@@ -1,5 +1,6 @@
 """Provenance names versions and the commit, never a place."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,10 @@ def test_only_a_repository_that_tracks_the_code_counts(tmp_path: Path, monkeypat
 def _found() -> tuple[str | None, bool | None]:
     environment = provenance.environment(torch.device("cpu"))
     return environment.git_commit, environment.git_dirty
+
+
+def test_the_environment_names_versions_but_no_place() -> None:
+    found = provenance.environment(torch.device("cpu"))
+    assert found.versions["torch"] == torch.__version__ or found.versions["torch"] == torch.__version__.partition("+")[0]
+    text = str(found)
+    assert os.uname().nodename not in text and (Path.home() == Path("/") or str(Path.home()) not in text)

@@ -1,15 +1,29 @@
-"""What the types of a record cannot say, and numbers that are undefined."""
+"""Records survive a round trip and are read strictly: wrong keys and types, contradictions, numbers that are undefined."""
 
 import dataclasses
 import json
 import math
 
+import pandas as pd
 import pytest
 
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import metrics
 from rankbench.bench.records.schema import METRICS, SLICES, OtherVersion, from_json, to_json
 from support.records import predictions, record
+
+
+@pytest.mark.parametrize("frame", [predictions(1.0), None], ids=["ok", "failed"])
+def test_round_trip(frame: pd.DataFrame | None) -> None:
+    made = record("din", frame)
+    assert from_json(to_json(made), "x") == made
+
+
+def test_undefined_numbers_become_null() -> None:
+    made = record("din", predictions(1.0))
+    assert made.cost is not None
+    text = to_json(dataclasses.replace(made, cost=dataclasses.replace(made.cost, latency_ms_100_candidates=float("nan"))))
+    assert "NaN" not in text and json.loads(text)["cost"]["latency_ms_100_candidates"] is None
 
 
 def test_an_undefined_number_of_the_curve_can_be_read_back() -> None:
@@ -46,6 +60,11 @@ def test_floats_read_back_exactly(value: float) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
+        (lambda raw: raw.pop("device"), "it lacks device"),
+        (lambda raw: raw.update(extra=1), "unknown key 'extra'"),
+        (lambda raw: raw["cost"].pop("steps"), "cost lacks steps"),
+        (lambda raw: raw["identity"].update(seed="0"), "identity.seed must be a whole number, not '0'"),
+        (lambda raw: raw.update(status="maybe"), "unknown value of status 'maybe'"),
         (lambda raw: raw.update(error=5), "error must be text, not 5"),
         (lambda raw: raw["environment"].update(git_dirty=1), "environment.git_dirty must be true or false, not 1"),
         (lambda raw: raw["data"].update(bayes_auc=True), "data.bayes_auc must be a number, not True"),
@@ -64,7 +83,7 @@ def test_floats_read_back_exactly(value: float) -> None:
         (lambda raw: raw.update(status="failed", error="it broke"), "status failed but not exactly one line"),
     ],
 )
-def test_contradictions_and_wrong_types_are_refused(damage, complaint: str) -> None:
+def test_wrong_keys_wrong_types_and_contradictions_are_refused(damage, complaint: str) -> None:
     raw = json.loads(to_json(record("din", predictions(1.0))))
     damage(raw)
     with pytest.raises(UserError, match=complaint) as error:
@@ -72,7 +91,7 @@ def test_contradictions_and_wrong_types_are_refused(damage, complaint: str) -> N
     assert "some/file.json" in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"schema_version": true}', '{"schema_version": 2}'])
+@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"schema_version": 0}', '{"schema_version": true}', '{"schema_version": 2}'])
 def test_what_is_no_record_of_this_version_is_told_apart(text: str) -> None:
     with pytest.raises(OtherVersion, match=r"some/file\.json has schema version"):
         from_json(text, "some/file.json")
@@ -82,3 +101,9 @@ def test_nan_is_not_json() -> None:
     text = to_json(record("din", predictions(1.0))).replace('"load_average": 0.5', '"load_average": NaN')
     with pytest.raises(UserError, match="is not JSON"):
         from_json(text, "x")
+
+
+def test_a_torn_file_is_one_clear_line() -> None:
+    with pytest.raises(UserError, match=r"record some/file\.json is not JSON .* delete it") as error:
+        from_json(to_json(record("din", None))[:200], "some/file.json")
+    assert "\n" not in str(error.value)

@@ -159,3 +159,47 @@ def test_scores_or_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         store.scores_path(made.identity).write_bytes(content)
         with pytest.raises(UserError, match=r"scores .*seed-0\.scores\.npz cannot be read"):
             View(store, ()).predictions(made.identity)
+
+
+def test_finished_means_record_and_predictions_of_the_same_cell(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", predictions(1.0))
+    assert store.finished(made.identity) is None
+    store.write(made, predictions(1.0))
+    assert store.finished(made.identity) == made
+    for other in ({"split_hash": "0" * 64}, {"content_hash": "0" * 64}, {"seed": 1}, {"config_hash": "ba" * 6}):
+        assert store.finished(dataclasses.replace(made.identity, **other)) is None, other
+    pd.testing.assert_frame_equal(View(store, ()).predictions(made.identity), predictions(1.0))
+    store.scores_path(made.identity).unlink()
+    assert store.finished(made.identity) is None
+    with pytest.raises(UserError, match="are missing"):
+        View(store, ()).predictions(made.identity)
+
+
+def test_a_failed_run_is_a_record_but_not_finished(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record("din", None)
+    store.write(made, None)
+    assert store.records() == [made]
+    assert store.finished(made.identity) is None
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    store, made = Store(tmp_path), record("din", predictions(1.0))
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
+        store.write(made, predictions(1.0))
+    monkeypatch.undo()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_names_chosen_by_users_stay_below_the_folder(tmp_path: Path) -> None:
+    made = record("din", None)
+    odd = dataclasses.replace(made, identity=dataclasses.replace(made.identity, dataset="../../my data/Ünique"))
+    store = Store(tmp_path)
+    store.write(odd, None)
+    assert tmp_path in store.record_path(odd.identity).resolve().parents
+    assert [found.identity.dataset for found in store.records()] == ["../../my data/Ünique"]

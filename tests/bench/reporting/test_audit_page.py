@@ -47,7 +47,7 @@ def test_simulated_tests_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_lies_outside_the_bounds_is_bold() -> None:
     counted = Audit(
-        (Coverage(30, 0.01, 3, "auc", 400, 0.951, 0.928, 0.975, 0.96, 3.8),),
+        (Coverage(30, 0.01, 3, "auc", 400, -0.0079, 0.951, 0.928, 0.975, 0.96, 3.8),),
         (
             OfBoard(
                 "ml-1m@global-time",
@@ -56,6 +56,6 @@ def test_what_lies_outside_the_bounds_is_bold() -> None:
         ),
     )
     page = to_markdown(counted)
-    assert "| 30 | 0.01 | 3 | AUC | 95.1 | **92.8** | **97.5** | 96.0 | 3.8 |" in page
+    assert "| 30 | 0.01 | 3 | AUC | -0.0079 | 95.1 | **92.8** | **97.5** | 96.0 | 3.8 |" in page
     assert "| ml-1m@global-time | AUC | 13 | 5 of 130 | 3.8% | din (3 of 10) |" in page
     assert "| **7.7%** | x |" in page

@@ -8,7 +8,9 @@ import re
 import shutil
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -17,7 +19,8 @@ from rankbench.bench.analysis.leaderboard import Board
 from rankbench.bench.analysis.statements import Costs, Families, of_kind
 from rankbench.bench.analysis.study import to_json
 from rankbench.bench.errors import UserError
-from rankbench.bench.reporting import board_files, html, leaderboard_page, results_folder
+from rankbench.bench.reporting import board_files, html, results_folder, summary
+from rankbench.bench.reporting.picture import Figure
 from rankbench.bench.reporting.words import difference, sentences
 from support.pages import MODELS, STUDY, results
 from support.sweeps import record as made_sweep
@@ -32,7 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(root: Path) -> str:
-    return html.to_html(results_folder.collect(root), "results")
+    return html.to_html(results_folder.collect(root), "results", root)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +72,15 @@ def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
 
 
 @pytest.mark.long
-def test_the_page_needs_nothing_else(elements: list[tuple[str, dict[str, str | None]]]) -> None:
+def test_the_page_needs_nothing_but_the_figures_of_its_folder(
+    elements: list[tuple[str, dict[str, str | None]]], root: Path
+) -> None:
     assert not [tag for tag, _ in elements if tag in ("svg", "iframe", "object", "embed")]
     for tag, attributes in elements:
-        assert (attributes.get("src") or "data:").startswith("data:") and not any(name.startswith("on") for name in attributes), (
-            tag
-        )
+        if source := attributes.get("src"):
+            assert source.startswith("data:image/svg+xml;base64,") or (root / unquote(source)).is_file(), source
+            assert ":" not in source or source.startswith("data:"), "a place beside the page, never an address"
+        assert not any(name.startswith("on") for name in attributes), tag
         assert (attributes.get("href") or "#").startswith(("#", "data:,")), tag
     assert Counter(tag for tag, _ in elements)["script"] == 1
 
@@ -88,9 +94,12 @@ def test_ids_are_unique_and_every_reference_has_its_place(page: str, elements: l
 
 def test_tables_are_readable_without_eyes(elements: list[tuple[str, dict[str, str | None]]]) -> None:
     counts = Counter(tag for tag, _ in elements)
-    assert counts["caption"] >= 2 * 4 and counts["img"] == 6
-    images = [attributes for tag, attributes in elements if tag == "img"]
+    assert counts["caption"] >= 2 * 4 + 2 and counts["img"] == 7
+    first, *images = [attributes for tag, attributes in elements if tag == "img"]
+    assert first["alt"] and "loading" not in first, "the page begins with it"
     assert all(image["alt"] and image["loading"] == "lazy" and float(image["width"] or 0) > 100 for image in images)
+    levels = [int(tag[1]) for tag, _ in elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1 and all(later <= before + 1 for before, later in pairwise(levels)), "no level of headings is left out"
     board_headers = [attributes.get("scope") for tag, attributes in elements if tag == "th" and "data-key" in attributes]
     assert board_headers == ["row"] * (len(MODELS) + len(MODELS) - 1)
 
@@ -116,6 +125,11 @@ def test_the_page_holds_what_the_files_hold(page: str, root: Path) -> None:
     assert "".join(f"<td>{cell}</td>" for cell in numbers) in page and f"train.lr={search.best.params['train.lr']}" in page
 
 
+def test_the_picture_and_the_summary_come_before_everything_else(page: str) -> None:
+    places = [page.index(part) for part in ('<figure class="first">', '<table class="summary">', "<nav", '<section id="board-')]
+    assert places == sorted(places)
+
+
 def test_the_same_files_give_the_same_page(page: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copied = shutil.copytree(root, tmp_path / "results")
     assert cli.main(["report", "--results", str(copied)]) == 0
@@ -124,36 +138,32 @@ def test_the_same_files_give_the_same_page(page: str, root: Path, tmp_path: Path
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work)/", page)
 
 
-def test_the_markdown_page_begins_with_a_short_table_and_says_nothing_twice(root: Path, tmp_path: Path) -> None:
+def test_the_markdown_page_is_the_summary_and_leads_to_every_board(root: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(root, tmp_path / "results")
     for out in (tmp_path / "LEADERBOARD.md", copied / "LEADERBOARD.md"):
         assert cli.main(["report", "--results", str(copied), "--markdown", "--out", str(out)]) == 0
         text = out.read_text()
-        found = results_folder.collect(copied)
-        for files in found.boards:
-            assert board_files.brief(files.board) in text
-        links = re.findall(r"\[board\]\((.*?)\)", text)
-        assert len(links) == 2 and all((out.parent / link).is_file() for link in links)
-        headings = {leaderboard_page.anchor(line.removeprefix("## ")) for line in text.splitlines() if line.startswith("## ")}
-        assert set(re.findall(r"\]\(#(.*?)\)", text)) == headings and len(headings) == 2
-        body = text.partition("## toy @ global-time\n")[2].partition("## ")[0]
-        lines = [line for line in body.splitlines() if line.startswith("- ")]
-        assert len(lines) == len(set(lines)) > 5
+        links = re.findall(r"\]\((\S+?board\.md)\)", text)
+        assert len(links) == 2 * 2 and all((out.parent / link).is_file() for link in links)
+        for rows in summary.tables(results_folder.collect(copied).boards).values():
+            assert all(" | ".join(line[1:]) in text for line in rows)
     assert cli.main(["report", "--results", str(copied), "--markdown"]) == 0
     assert (copied / "LEADERBOARD.md").read_text() == text, "that is where it lies by default"
 
 
-def test_the_short_table_gives_both_verdicts(root: Path) -> None:
+def test_the_summary_is_what_the_boards_state(root: Path, page: str) -> None:
     found = results_folder.collect(root)
-    header, whole, partial = leaderboard_page.short(found.boards)
-    assert header == ["data set", "tuned", "best generative", "best classical", "request GAUC", "AUC", "train s"]
     board = found.boards[0].board
     said = {one.pair.metric: one.pair for one in of_kind(board.statements, Families)}
-    assert whole[1:4] == ["no", "hstu", "din"]
-    pairs = [said["request_gauc"], said["auc"]]
-    assert whole[4:6] == [f"**{pair.verdict}** {difference(pair.difference)}" for pair in pairs]
-    assert whole[6] == "6 / 6" and of_kind(board.statements, Costs)
-    assert partial[1:] == ["no", "-", "din", "-", "-", "-"], "without a generative ranker"
+    (costs,) = of_kind(board.statements, Costs)
+    for metric, (header, whole, partial) in summary.tables(found.boards).items():
+        assert header == ["data set", "tuned", "best generative", "best classical", "difference", "verdict", "train s"]
+        pair = said[metric]
+        assert whole[1:-1] == ["no", pair.one, pair.other, difference(pair.difference), pair.verdict]
+        assert whole[-1] == f"{costs.generative.train_seconds:.0f} / {costs.classical.train_seconds:.0f}"
+        assert partial[1:] == ["-", "-", "din", "-", "-", "-"], "without a generative ranker"
+        for line in (whole, partial):
+            assert "".join(f"<td>{cell}</td>" for cell in line[1:]) in page
 
 
 def test_trials_of_ones_own_stay_out_of_the_report_of_a_folder_above(root: Path, tmp_path: Path) -> None:
@@ -182,7 +192,7 @@ def test_broken_files_and_empty_folders_say_what_to_do(root: Path, tmp_path: Pat
     (figure, *_) = sorted((copied / "boards").rglob("*.svg"))
     figure.write_text("<svg>")
     with pytest.raises(UserError, match=r"figure .*svg cannot be read .*; make it again"):
-        html.to_html(results_folder.collect(copied), "results")
+        html.to_html(results_folder.collect(copied), "results", copied)
     (board,) = (copied / "boards").rglob("board.json")
     board.write_text(board.read_text().replace('"headlines"', '"headliness"'))
     with pytest.raises(UserError, match=r"board .*board.json .*headliness.*; make it again with rankbench board"):
@@ -193,14 +203,50 @@ def test_a_board_is_read_back_from_its_file(board: Board) -> None:
     assert board_files.from_json(board_files.to_json(board), "here") == board
 
 
-def test_a_figure_is_an_image_in_which_nothing_acts() -> None:
-    """Whatever a contributed file holds stays inside of an image, where browsers run no script, and the page allows none."""
-    text = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 300 90" onload="x()"><script>x()</script></svg>'
-    figure = html.Figure.of(text, "a & b", "what")
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 300 90" {}>{}</svg>'
+
+
+def test_a_figure_is_an_image_of_its_size() -> None:
+    text = SVG.format("", "<g/>")
+    figure = Figure.of(text, "a & b", "what")
     assert base64.b64decode(figure.source.removeprefix("data:image/svg+xml;base64,")).decode() == text
     assert (figure.width, figure.height) == (300.0, 90.0)
+    assert Figure.of(text, "", "", "a/b.svg").source == "a/b.svg"
     with pytest.raises(ValueError, match="viewBox"):
-        html.Figure.of("<svg/>", "", "")
+        Figure.of("<svg/>", "", "")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "content"),
+    [
+        ('onload="x()"', ""),
+        ("", "<script>x()</script>"),
+        ("", "<foreignObject><p/></foreignObject>"),
+        ("", '<image href="https://example.org/seen.png"/>'),
+        ("", '<use xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="javascript:x()"/>'),
+        ("", "<style>@import url(https://example.org/a.css)</style>"),
+    ],
+)
+def test_a_figure_that_could_act_by_itself_is_refused(attribute: str, content: str) -> None:
+    """As an image nothing of it acts; opened from the folder it would."""
+    with pytest.raises(ValueError, match="which no figure does"):
+        Figure.of(SVG.format(attribute, content), "", "")
+
+
+def test_hostile_names_of_figures_and_boards_are_text(root: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(root, tmp_path / "results")
+    (first, *_) = sorted((copied / "boards").rglob("*.svg"))
+    shutil.copy(first, first.with_name('"onerror="x() <b>&#39; javascript:x.svg'))
+    store = copied / "<img src=x onerror=x()>"
+    (copied / "more").rename(store)
+    made = html.to_html(results_folder.collect(copied), "<script>x()</script>", copied)
+    reader = Reader()
+    reader.feed(made)
+    tags = Counter(tag for tag, _ in reader.seen)
+    assert tags["script"] == 1 and tags["b"] == 0
+    assert not any(name.startswith("on") for _, attributes in reader.seen for name in attributes)
+    sources = [attributes["src"] or "" for tag, attributes in reader.seen if tag == "img"]
+    assert sum("%3A" in source for source in sources) == 1 and all((copied / unquote(one)).is_file() for one in sources[1:])
 
 
 def test_the_page_runs_its_own_script_and_no_other(page: str) -> None:
@@ -208,7 +254,7 @@ def test_the_page_runs_its_own_script_and_no_other(page: str) -> None:
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert policy.replace("&#39;", "'") == (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        f"default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     )
 
 
@@ -219,10 +265,10 @@ def test_ranks_over_data_sets_are_shown_from_six_on(page: str, root: Path) -> No
         dataclasses.replace(found.boards[0], board=dataclasses.replace(found.boards[0].board, dataset=f"d{at}"))
         for at in range(6)
     )
-    made = html.to_html(results_folder.Contents(boards, (), ()), "results")
+    made = html.to_html(results_folder.Contents(boards, (), ()), "results", root)
     assert "Mean ranks over d0, d1, d2, d3, d4, d5: din 1.00, hstu 2.00, dnn 3.00, ctr 4.00." in made
     assert 'alt="Mean ranks over data sets"' in made
-    assert html.to_html(results_folder.Contents(boards, (), ()), "results") == made
+    assert html.to_html(results_folder.Contents(boards, (), ()), "results", root) == made
 
 
 def test_names_between_backticks_are_code_and_nothing_acts() -> None:

@@ -54,10 +54,12 @@ addEventListener("load", () => {
 WATCH = '<script>window.errors = []; addEventListener("error", (event) => window.errors.push(event.message));</script>'
 
 
+@pytest.mark.long
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here (on Debian: apt-get install chromium)")
 def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
     """In frames as wide as a phone and as a desk: a window of a browser without a screen is not narrower than 500 pixels."""
-    page = html.to_html(results_folder.collect(results(tmp_path / "results")), "results")
+    root = results(tmp_path / "results")
+    page = html.to_html(results_folder.collect(root), "results", tmp_path)
     (tmp_path / "page.html").write_text(page)
     done = subprocess.run([*_browser(tmp_path), (tmp_path / "page.html").as_uri()], capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr, "its own policy lets everything of it through"
@@ -89,6 +91,6 @@ def _check(found: dict[str, Any]) -> None:
         assert numbers == sorted(numbers, reverse=direction == "descending")
     assert found["names"] == sorted((model for model, _, _ in MODELS), reverse=True) and found["sorted"] == 1
     assert found["filter"] and found["without"] and "floor" not in found["without"] and found["again"] == len(MODELS)
-    assert len(found["figures"]) == 6
+    assert len(found["figures"]) == 7
     for wide, high, drawn in found["figures"]:
         assert 300 < wide <= found["width"] and high > 60 and drawn > 100

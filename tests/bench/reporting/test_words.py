@@ -8,8 +8,8 @@ import typing
 import pytest
 
 from rankbench.bench.analysis.statements import (
+    AgainstFloor,
     AucPairs,
-    BelowFloor,
     Best,
     CostOf,
     Costs,
@@ -58,6 +58,11 @@ from rankbench.bench.reporting.study_words import REMARKS, brief
 from rankbench.bench.reporting.words import sentence
 
 BELOW, AROUND = Estimate(-0.0071, -0.0103, -0.0038), Estimate(0.0003, -0.002, 0.0026)
+FLOOR_PAIRS = {
+    "din": Pair("din", "ctr", "auc", Estimate(0.0071, 0.0038, 0.0103), "better", "post hoc", 21),
+    "dnn": Pair("dnn", "ctr", "auc", AROUND, "not settled", "post hoc", 21),
+    "lr": Pair("lr", "ctr", "auc", BELOW, "worse", "post hoc", 21),
+}
 PAIR = Pair("hstu", "din", "request_gauc", BELOW, "worse", "declared", 1)
 BY_AUC = Pair("hstu", "din", "auc", AROUND, "not settled", "post hoc", 21)
 NAN = math.nan
@@ -149,9 +154,15 @@ SAID: list[tuple[typing.Any, str]] = [
     ),
     (Smallest("auc", NAN, NAN, 0.002), "No difference in AUC could be shown here."),
     (
-        BelowFloor(Pair("dnn", "ctr", "auc", BELOW, "worse", "post hoc", 21)),
-        "By AUC, dnn is not shown to be better than the best floor, ctr (worse): -0.0071 [-0.0103, -0.0038].",
+        AgainstFloor("auc", "ctr", (FLOOR_PAIRS["din"], FLOOR_PAIRS["dnn"], FLOOR_PAIRS["lr"])),
+        "By AUC, better than the best floor, ctr: din. Not shown to be better: not settled: dnn; worse: lr.",
     ),
+    (
+        AgainstFloor("auc", "ctr", (FLOOR_PAIRS["dnn"], FLOOR_PAIRS["lr"])),
+        "By AUC, no learnt row is shown to be better than the best floor, ctr (not settled: dnn; worse: lr). The one with the "
+        "highest value, dnn, minus ctr is +0.0003 [-0.0020, +0.0026] (95% for all 21 comparisons together; post hoc).",
+    ),
+    (AgainstFloor("auc", "ctr", (FLOOR_PAIRS["din"],)), "By AUC, every learnt row is better than the best floor, ctr."),
     (NoFloor(), "No floor was run, so it is not shown that any of these models beats a trivial one."),
     (Untuned(), "No row is tuned: every model has its defaults, apart from the settings that its label names."),
     (
@@ -173,7 +184,7 @@ SAID: list[tuple[typing.Any, str]] = [
         "Telling liked items "
         "from sampled ones is another task than telling them from what was shown: compare no number here with one of "
         "exposed negatives. "
-        "Positives are left out whose item nobody had met earlier, or that their user had met before (docs/negatives.md).",
+        "Positives are left out whose item nobody had met earlier, or that their user had met before (docs/ideas/negatives.md).",
     ),
     (
         Costs(CostOf("hstu", "CPU time", 30.04, 2.04, 2e5), CostOf("din", "CPU time", 10.0, 1.0, 1e5)),
@@ -198,7 +209,7 @@ SAID: list[tuple[typing.Any, str]] = [
     (
         ProcessCounts((1, 4)),
         "Runs differ in how many processes trained together (1 and 4), and with that in the examples of a step "
-        "(docs/devices.md).",
+        "(docs/howto/devices.md).",
     ),
     (
         Loaded(3, 12),

@@ -146,6 +146,7 @@ def test_a_search_goes_on_from_its_record_as_if_its_storage_were_still_there(
     assert "lr.json was made with seed=0, not 1" in capsys.readouterr().err and kept.read_bytes() == record
 
 
+@pytest.mark.long
 def test_what_was_left_of_a_beginning_is_taken_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "BEGINNING", 0.1)
     assert cli.main(("sweep", *SMALL, "--models", "lr", "--trials", "1", "--results", "named", "--storage", "named.log")) == 0

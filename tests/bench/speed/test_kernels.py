@@ -73,6 +73,7 @@ def test_a_data_set_gives_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest
     assert [row.contender for row in measure(shape, CPU, torch.float32, rounds=1)] == AVAILABLE
 
 
+@pytest.mark.long
 def test_the_command_keeps_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(kernels, "shapes", lambda device: [SMALL])

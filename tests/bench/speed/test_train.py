@@ -19,6 +19,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
 
 
+@pytest.mark.long
 def test_both_choices_of_kernels_are_trained_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = str(click_table(tmp_path))
     assert cli.main(["speed", "train", "--dataset", table, "--models", "din,hstu", "--rounds", "1", "--device", "cpu"]) == 0

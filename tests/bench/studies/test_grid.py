@@ -162,6 +162,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.long
 def test_a_whole_study_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One real, tiny one; the second call trains nothing, writes the same bytes and drops figures of another size."""
     asked = ["study", "time", "--models", "lr,hstu", "--dataset", str(click_table(tmp_path)), "--seeds", "1", "--jobs", "1"]

@@ -73,6 +73,7 @@ def test_two_processes_are_one_with_twice_the_batch(name: str, run: tuple[Path, 
         assert one["train_loss"] == pytest.approx(two["train_loss"], rel=1e-5)
 
 
+@pytest.mark.long
 def test_a_stopped_run_resumes_to_the_same_weights_in_all_processes(run: tuple[Path, list[dict[str, Any]]]) -> None:
     """With masks, statistics and negatives that are each process's own. Here they are compared with each other, in the processes
     with those of an uninterrupted run."""
@@ -81,21 +82,25 @@ def test_a_stopped_run_resumes_to_the_same_weights_in_all_processes(run: tuple[P
     assert any("running_mean" in name for name in leader["dien"])
 
 
+@pytest.mark.long
 def test_processes_stop_at_the_same_step(run: tuple[Path, list[dict[str, Any]]]) -> None:
     _, found = run
     assert [one["leads"] for one in found] == [True, False]
     assert found[0]["brief"] == found[1]["brief"] < 1000
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_another_size_is_refused(run: tuple[Path, list[dict[str, Any]]]) -> None:
     for one in run[1]:
         assert "alone.pt was made by 1 process(es), this run has 2; run with 1, or start over with --no-resume" in one["refused"]
 
 
+@pytest.mark.long
 def test_an_overflow_in_one_process_is_everyones(run: tuple[Path, list[dict[str, Any]]]) -> None:
     assert [one["overflow"] for one in run[1]] == [[[[1.0, 1.0]], 2.0]] * 2
 
 
+@pytest.mark.long
 def test_what_fails_in_one_process_is_a_failed_record_and_the_next_cell_goes_on(run: tuple[Path, list[dict[str, Any]]]) -> None:
     errors, nobody = (one["failing"] for one in run[1])
     assert nobody == {}, "who does not lead has no records"
@@ -104,6 +109,7 @@ def test_what_fails_in_one_process_is_a_failed_record_and_the_next_cell_goes_on(
     assert errors["ctr"] is None and errors["hstu"] is None
 
 
+@pytest.mark.long
 def test_a_process_that_is_lost_ends_the_others_with_a_line(run: tuple[Path, list[dict[str, Any]]]) -> None:
     said = (run[0] / "lost.txt").read_text()
     assert said.startswith("rank 0 of 2 gets no answer from the others (")

@@ -61,7 +61,7 @@ class KillAt(Quiet):
             raise Killed
 
 
-@pytest.mark.parametrize("name", ["din", "hstu", "dcnv2", "dien"])
+@pytest.mark.parametrize("name", ["din", "hstu", *(pytest.param(name, marks=pytest.mark.long) for name in ("dcnv2", "dien"))])
 def test_one_seed_gives_one_result(name: str, data: RankingData, tmp_path: Path) -> None:
     first, again, other = (fit(name, data, tmp_path / f"{run}.pt", seed=seed) for run, seed in enumerate((0, 0, 1)))
     assert first[2] == again[2] and without_seconds(first[1]) == without_seconds(again[1])

@@ -12,13 +12,15 @@ from matplotlib.text import Annotation, Text
 from rankbench.bench.reporting.figures import save
 from rankbench.bench.reporting.figures.curves import DASHES, SHADES, Line, Mark, curves, looks
 
+pytestmark = pytest.mark.long
+
 
 def line(name: str, family: str | None, end: float, places: tuple[float | str, ...] = (1, 10, 100), dashed: bool = False) -> Line:
     return Line(name, family, tuple(Mark(x, end, end - 0.05, end + 0.05, (end, end - 0.01)) for x in places), dashed)
 
 
 def draw(*lines: Line) -> Figure:
-    return curves("a title", "axis", "quality", {"": lines})
+    return curves("a title", "about it", "axis", "quality", {"": lines})
 
 
 def names(figure: Figure) -> list[Annotation]:
@@ -57,7 +59,9 @@ def test_a_dashed_variant_is_not_named_twice_and_explained(tmp_path: Path) -> No
     after, before = line("exposed", None, 0.7), line("exposed", None, 0.6, dashed=True)
 
     def made() -> Figure:
-        return curves("a title", "axis", "quality", {"din": [after, before], "hstu": [after]}, variant=("before", "after"))
+        return curves(
+            "a title", "about it", "axis", "quality", {"din": [after, before], "hstu": [after]}, variant=("before", "after")
+        )
 
     figure = made()
     assert [text.get_text() for text in names(figure)] == ["exposed", "exposed"], "once a panel"

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.path import Path as MplPath
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from rankbench.bench.analysis import leaderboard
@@ -23,12 +23,14 @@ from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.reporting import figures
 from rankbench.bench.reporting.figures import cost, labels, style
-from rankbench.bench.reporting.figures.calibration import calibration
+from rankbench.bench.reporting.figures.calibration import calibration, chosen
 from rankbench.bench.reporting.figures.intervals import intervals
 from rankbench.bench.reporting.figures.learning import learning
 from rankbench.bench.reporting.figures.ranks import critical_difference
 from rankbench.bench.reporting.figures.slices import slices
 from support.records import predictions, record
+
+pytestmark = pytest.mark.long
 
 MODELS = (
     ("random", "floor", 0.0, 0.3),
@@ -109,7 +111,7 @@ def test_every_name_is_readable(board: Board, draw: Callable[[Board], Figure]) -
     joined = _check_texts(draw(board))
     for row in board.rows:
         assert any(text == row.label or f"{row.label} (" in text for text in joined), row.label
-    assert any(text.startswith("toy@global-time: request GAUC") for text in joined)
+    assert any(text.startswith("toy@global-time: request GAUC") for text in joined), "what it is about"
     assert sum("higher is better" in text for text in joined) == 1
 
 
@@ -218,16 +220,23 @@ def test_the_main_figure_draws_the_paired_difference_beside_the_level(board: Boa
     assert "difference" in right.get_xlabel() and "higher is better" in left.get_xlabel()
 
 
-def test_calibration_draws_what_was_found(board: Board, found: Details) -> None:
+def test_calibration_draws_residuals_of_four_rows_at_most_on_one_scale(board: Board, found: Details) -> None:
     figure = calibration(board, found.reliability)
     joined = _check_texts(figure)
-    assert len(figure.axes) == len(board.rows) and any(
-        text.startswith(f"ECE {board.rows[0].means['ece']:.3f} (floor") for text in joined
-    )
-    one = {"din": Reliability((0.2, 0.7), (0.3, 0.6), (0.2, 0.5), (0.4, 0.9), (100.0, 50.0))}
-    (panel,) = calibration(board, one).axes
-    assert panel.collections[1].get_offsets().tolist() == [[0.2, 0.3], [0.7, 0.6]]
-    assert panel.get_xlim() == panel.get_ylim() and panel.get_xlim()[1] >= 0.9
+    assert len(figure.axes) == 4 and {row.family for row in chosen(board, found.reliability)} == set(style.COLOURS)
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    best = board.best("generative")
+    assert best is not None and any(text.startswith(f"ECE {best.means['ece']:.3f} (floor") for text in joined)
+
+
+def test_a_bin_without_an_interval_is_not_drawn_and_the_title_counts_what_differs(board: Board) -> None:
+    one = {"din": Reliability((0.2, 0.5, 0.7), (0.3, 0.5, 0.6), (0.25, 0.0, 0.4), (0.4, 1.0, 0.9), (100.0, 20.0, 50.0))}
+    figure = calibration(board, one)
+    (panel,) = figure.axes
+    marks = [line for line in panel.lines if line.get_marker() == style.MARKERS["classical"]]
+    assert [(line.get_xdata()[0], round(line.get_ydata()[0], 9)) for line in marks] == [(0.2, 0.1), (0.7, -0.1)]
+    assert [line.get_markerfacecolor() == "white" for line in marks] == [False, True], "the second includes zero"
+    assert figure.get_suptitle() == "What was observed is shown to differ from the prediction in 1 of 2 bins of din"
 
 
 def test_far_floors_are_named_with_their_value_and_do_not_press_the_others(board: Board) -> None:
@@ -238,7 +247,6 @@ def test_far_floors_are_named_with_their_value_and_do_not_press_the_others(board
     assert f"{rows['random'].quality['request_gauc'].point:.3f}, left of the axis" in shown
 
 
-@pytest.mark.long
 def test_the_same_board_gives_the_same_bytes_and_no_global_state_changes(board: Board, found: Details, tmp_path: Path) -> None:
     settings = dict(matplotlib.rcParams)
     few = dataclasses.replace(board, rows=(*board.rows[:2], board.rows[-1]))
@@ -281,8 +289,17 @@ def test_rows_whose_times_may_be_compared_with_nothing_are_not_drawn_against_tim
 
 
 def test_a_variant_is_named(board: Board) -> None:
-    figure = style.titled(dataclasses.replace(board, variant="time=none"), "AUC", 3)
-    assert figure.get_suptitle() == "toy@global-time+time=none: AUC"
+    assert style.name(dataclasses.replace(board, variant="time=none")) == "toy@global-time+time=none"
+
+
+def test_an_arrow_leads_from_a_row_to_itself_tuned(board: Board) -> None:
+    row = next(row for row in board.rows if row.label == "hstu")
+    tuned = dataclasses.replace(row, label="hstu (tuned)", tuned=True, flops_per_example=2 * row.flops_per_example)
+    figure = cost.against(dataclasses.replace(board, rows=(tuned, *board.rows)), cost.FLOPS)
+    (arrow,) = [text for text in figure.axes[0].texts if isinstance(text, Annotation) and text.arrow_patch is not None]
+    assert (arrow.xyann[0], arrow.xy[0]) == (row.flops_per_example, tuned.flops_per_example)
+    assert "default to tuned" in {text.get_text() for text in figure.legends[0].get_texts()}
+    assert cost.from_defaults(list(board.rows)) == []
 
 
 def test_ranks_are_named_and_groups_are_bars() -> None:

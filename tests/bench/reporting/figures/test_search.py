@@ -18,6 +18,8 @@ from rankbench.bench.records.sweeps import SweepRecord, Trial
 from rankbench.bench.reporting.figures import search as figures
 from support.sweeps import record
 
+pytestmark = pytest.mark.long
+
 
 def drawn(figure: Figure) -> list[Text]:
     """Texts that are seen; all lie inside the picture."""
@@ -61,7 +63,6 @@ def test_the_best_so_far_never_gets_worse() -> None:
         assert (np.diff(values[~np.isnan(values)]) >= 0).all()
 
 
-@pytest.mark.long
 def test_importance_finds_what_matters() -> None:
     made = record("din", 40)
     names, found = figures.importances(made)
@@ -70,7 +71,6 @@ def test_importance_finds_what_matters() -> None:
     assert "train.lr" in {text.get_text() for text in drawn(figures.importance(made))}
 
 
-@pytest.mark.long
 def test_the_same_trials_give_the_same_bytes(tmp_path: Path) -> None:
     made = record("hstu", 12)
     sweeps.write(made, tmp_path / "hstu.json")

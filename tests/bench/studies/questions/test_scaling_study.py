@@ -161,6 +161,7 @@ def test_costs_of_training(growing: StudyResult) -> None:
     assert training_flops(one) == pytest.approx(3 * 1e4 * training_examples(one))
 
 
+@pytest.mark.long
 def test_figures_show_every_series_and_come_out_the_same(growing: StudyResult, tmp_path: Path) -> None:
     figures = STUDY.figures(growing)
     assert [*figures] == [f"{loss}-by-{axis}" for loss in ("logloss", "request_gauc") for axis in ("size", "flops", "seconds")]

@@ -1,0 +1,121 @@
+"""What unified rankers read: an example's fields cut into tokens, and its past events in rows of one length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..baselines._inputs import EmbeddingConfig, EventInputs, PooledInputs, example_of_event
+from ..baselines.din import ActivationUnit, pooled
+from ..bench.contract import DataSpec, History, PointwiseBatch, Sizes
+from ._per_token import PerTokenLinear
+
+
+@dataclass(frozen=True)
+class AttentiveConfig(EmbeddingConfig):
+    """Of DIN's attention inside another ranker."""
+
+    attention_hidden: Sizes = (80, 40)
+    """Widths of the activation unit's hidden layers; at least one."""
+    attention_softmax: bool = False
+    """Weights of an example's events sum to 1."""
+
+
+class FieldTokens(nn.Module):
+    """Numbers laid end to end [n, inputs], cut into equal pieces, each projected by a matrix of its own -> [n, tokens, width].
+
+    The last piece is filled up with zeros.
+    """
+
+    def __init__(self, inputs: int, tokens: int, width: int) -> None:
+        super().__init__()
+        self.piece = -(-inputs // tokens)
+        self.filling = tokens * self.piece - inputs
+        self.projection = PerTokenLinear(tokens, self.piece, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.projection(F.pad(x, (0, self.filling)).unflatten(1, (-1, self.piece)))
+
+
+class Interest(nn.Module):
+    """DIN's weighted sum of the visible past (Zhou et al. 2018): what `din` puts into its MLP beside the example's fields."""
+
+    def __init__(self, config: AttentiveConfig, inputs: EventInputs) -> None:
+        super().__init__()
+        self.softmax, self.width = config.attention_softmax, inputs.key_width
+        self.unit = ActivationUnit(inputs.query_width, inputs.key_width, config.attention_hidden, "relu")
+
+    def forward(self, inputs: EventInputs, query: Tensor, history: History) -> Tensor:
+        """query [n, Q] -> [n, K]; zeros where there is no past."""
+        events = inputs.events(history)
+        weight = self.unit(query, events, history.offsets)
+        return pooled(weight, events, example_of_event(history), len(query), self.softmax)
+
+
+class FieldRow(Protocol):
+    """A module that makes of an example all numbers that field tokens are cut out of."""
+
+    width: int
+
+    def __call__(self, batch: PointwiseBatch) -> Tensor:
+        """[n, width]"""
+        ...
+
+
+class PooledRow(nn.Module):
+    """The example's fields and means of its past."""
+
+    def __init__(self, config: EmbeddingConfig, spec: DataSpec) -> None:
+        super().__init__()
+        self.inputs = PooledInputs(config, spec)
+        self.width = self.inputs.fields * config.embedding_dim
+
+    def forward(self, batch: PointwiseBatch) -> Tensor:
+        return self.inputs(batch).flatten(1)
+
+
+class AttendedRow(nn.Module):
+    """The example's fields and DIN's weighted sum of its past."""
+
+    def __init__(self, config: AttentiveConfig, spec: DataSpec) -> None:
+        super().__init__()
+        self.inputs = EventInputs(config, spec)
+        self.interest = Interest(config, self.inputs)
+        self.width = self.inputs.example_width + self.interest.width
+
+    def forward(self, batch: PointwiseBatch) -> Tensor:
+        example, query = self.inputs(batch)
+        return torch.cat([example, self.interest(self.inputs, query, batch.history)], dim=1)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Where the T past events of n examples stand in rows of one length L, the latest first."""
+
+    place: Tensor
+    """int64 [n, L]: 1 + the event's place among all T; 0 where there is none."""
+    visible: Tensor
+    """bool [n, L]"""
+
+    def rows(self, x: Tensor) -> Tensor:
+        """x [T, ...] -> [n, L, ...], zeros where there is no event."""
+        padded = torch.cat([x.new_zeros(1, *x.shape[1:]), x])
+        return padded.index_select(0, self.place.flatten()).unflatten(0, self.place.shape)
+
+
+def latest_first(end: Tensor, length: Tensor, longest: int) -> Padding:
+    """Padding of rows that hold the `length` [n] events before `end` [n] (exclusive), `longest` of them at most."""
+    back = torch.arange(longest, device=end.device)
+    visible = back < length.unsqueeze(1)
+    return Padding(torch.where(visible, end.unsqueeze(1) - back, 0), visible)
+
+
+def padding_of(history: History, multiple: int = 1, least: int = 1) -> Padding:
+    """The same of a whole history; L is a multiple of `multiple`, and `least` at least."""
+    length = history.offsets.diff()
+    longest = max(int(length.max()) if len(length) else 0, least)
+    return latest_first(history.offsets[1:], length, -(-longest // multiple) * multiple)
