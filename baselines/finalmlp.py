@@ -53,7 +53,7 @@ class Gate(nn.Module):
         self.up, self.down = Linear(inputs or hidden, hidden), Linear(hidden, outputs)
 
     def forward(self, read: Tensor) -> Tensor:
-        read = read if self.learned is None else self.learned.expand(len(read), -1)
+        read = read if self.learned is None else self.learned.repeat(len(read), 1)
         return 2 * torch.sigmoid(self.down(torch.relu(self.up(read))))
 
 

@@ -96,7 +96,8 @@ class EventSummary(nn.Module):
         self.pool, self.gate = CrossAttention(config.width, config.heads), SelfGate(config.width)
 
     def forward(self, s: Tensor, visible: Tensor) -> Tensor:
-        pooled = self.pool(self.queries.expand(len(s), -1, -1), self.pool.key_value(s), visible.unsqueeze(1))
+        # Copies: a view of a parameter is no input of a module that torch's counter of FLOPs bears.
+        pooled = self.pool(self.queries.repeat(len(s), 1, 1), self.pool.key_value(s), visible.unsqueeze(1))
         first, last = self.ends
         recent = s[:, first:last] * visible[:, first:last, None]
         return self.gate(torch.cat([s[:, :first], pooled, recent], dim=1))
