@@ -339,9 +339,9 @@ def _about_quality(found: Measured, metric: HeadlineMetric) -> Iterable[Statemen
     comparison = found.comparisons[metric]
     others = [row for row in rows[1:] if row.quality[metric].among_best]
     floors = tuple(row.label for row in others if row.family == "floor")
-    yield Best(metric, rows[0].label, comparison.value(rows[0].label), tuple(row.label for row in others), floors)
-    resolution = comparison.resolution()
     if len(rows) > 1:
+        yield Best(metric, rows[0].label, comparison.value(rows[0].label), tuple(row.label for row in others), floors)
+        resolution = comparison.resolution()
         yield Smallest(metric, resolution.half_width, resolution.detectable, found.margin)
     floor = next((row for row in rows if row.family == "floor"), None)
     if floor is None:

@@ -150,7 +150,7 @@ def _plan(case: _Case) -> AttentionPlan:
 def _packed(case: _Case) -> list[Tensor]:
     """Output, then gradients of the input and of all weights."""
     plan, x = _plan(case), case.packed_x
-    geometry = SimpleNamespace(plan=plan, turn=None, divisor=case.divisor)
+    geometry = SimpleNamespace(plan=plan, turn=None, divisor=case.divisor, cache=None)
     for layer in case.layers:
         x = layer(x, geometry)
     return [x, *torch.autograd.grad(x, [case.packed_x, *case.layers.parameters()], case.packed_grad)]

@@ -18,7 +18,7 @@ DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 def page() -> str:
     """The whole page."""
     rows = [["operation", "used by", "implementation", "runs on", "dtypes", "what it is"]]
-    for operation, found in OPERATIONS.items():
+    for operation, found in sorted(OPERATIONS.items()):  # not in the order in which modules happened to be imported
         for at, one in enumerate(found):
             first = [f"`{operation}`", USERS[operation]] if at == 0 else ["", ""]
             rows.append([*first, f"`{one.name}`", DEVICES[one.device], _dtypes(one), one.what])
