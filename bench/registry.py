@@ -179,7 +179,7 @@ def info(name: str) -> ModelInfo:
 OWN_MODELS = "RANKBENCH_MODELS"
 """Environment variable: Python files of models of one's own, separated as in PATH."""
 
-_RESERVED = ("all", "core", "data", "train", "floor", "classical", "generative")
+_RESERVED = ("all", "core", "data", "train", *sorted({entry.family for entry in MODELS.values()}))
 """What else stands where a model's name may stand: in `--models` and among the sections of settings."""
 
 
@@ -210,7 +210,7 @@ def load(path: Path) -> str:
         UserError: the file is missing, fails, or has no card called INFO; or as `register`.
     """
     path = path.absolute()
-    spec = importlib.util.spec_from_file_location(f"own_models.{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"own_model_{path.stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise UserError(f"there is no Python file {path}; a model of your own is one with INFO = ModelInfo(...)")
     # Before it runs: dataclasses look their module up.

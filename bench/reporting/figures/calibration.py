@@ -24,7 +24,9 @@ MOST = 4
 def chosen(board: Board, found: Mapping[str, Reliability]) -> list[Row]:
     """The best row of each family and, while there is room, the best of the others."""
     rows = [row for row in board.rows if row.label in found]
-    best = [next((row for row in rows if row.family == family), None) for family in ("generative", "classical", "floor")]
+    best = [
+        next((row for row in rows if row.family == family), None) for family in ("generative", "unified", "classical", "floor")
+    ]
     kept = [row for row in best if row is not None]
     return [*kept, *(row for row in rows if row not in kept)][:MOST]
 

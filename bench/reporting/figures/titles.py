@@ -62,10 +62,12 @@ def of_families(board: Board, metric: HeadlineMetric) -> str:
 
 def of_best(board: Board, metric: HeadlineMetric) -> str:
     """Which row has the best value, and how many others may be the truly best."""
-    best = next(one for one in of_kind(board.statements, Best) if one.metric == metric)
     others = len(board.rows) - 1
+    if not others:
+        return f"{board.rows[0].label} is the only row"
+    best = next(one for one in of_kind(board.statements, Best) if one.metric == metric)
     if not best.others:
-        return f"with 95% confidence {best.label} is the best" if others else f"{best.label} is the only row"
+        return f"with 95% confidence {best.label} is the best"
     return f"{len(best.others)} of {others} other rows are not distinguishable from the best, {best.label}"
 
 

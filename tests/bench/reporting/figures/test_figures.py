@@ -223,7 +223,9 @@ def test_the_main_figure_draws_the_paired_difference_beside_the_level(board: Boa
 def test_calibration_draws_residuals_of_four_rows_at_most_on_one_scale(board: Board, found: Details) -> None:
     figure = calibration(board, found.reliability)
     joined = _check_texts(figure)
-    assert len(figure.axes) == 4 and {row.family for row in chosen(board, found.reliability)} == set(style.COLOURS)
+    assert len(figure.axes) == 4 and {row.family for row in chosen(board, found.reliability)} == {
+        row.family for row in board.rows
+    }
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     best = board.best("generative")
     assert best is not None and any(text.startswith(f"ECE {best.means['ece']:.3f} (floor") for text in joined)
