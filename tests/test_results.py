@@ -185,7 +185,7 @@ def test_the_page_of_the_public_leaderboard_is_that_of_its_rows() -> None:
     board = read_public(ROOT / "results" / FOLDER)
     today, last = datetime.datetime.now(datetime.UTC).date(), max(day(row.date) for row in board.rows.values())
     days = {last, today} | {until for row in board.rows.values() if (until := expiry(row)) is not None and last < until <= today}
-    pages = {public_page.to_markdown(board, "../results/public", on) for on in days}
+    pages = {public_page.to_markdown(board, "../../results/public", on) for on in days}
     assert (ROOT / "docs" / "results" / "public_board.md").read_text() in pages, "make docs"
 
 
