@@ -65,6 +65,7 @@ def test_huaweis_operator_runs_where_it_is_loaded(tmp_path: Path) -> None:
         assert record["status"] == "ok" and record["kernels"]["hstu_attention"] == "npu", record["error"]
 
 
+@pytest.mark.long
 def test_results_of_a_simulated_device_enter_no_board(run: tuple[Path, Any]) -> None:
     folder, result = run
     assert "a simulated device: results enter no board" in result["shown"]
