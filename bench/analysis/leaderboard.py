@@ -40,6 +40,10 @@ QUESTION = ("hstu", "din")
 """Models that every board compares where it has them: the names of the two families."""
 
 
+FAMILIES: tuple[str, ...] = ("generative", "unified", "classical", "floor")
+"""In the order in which readers look for them."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """A run that is no part of its board."""
@@ -85,6 +89,10 @@ class Board:
         """The row of a family with the best value."""
         of = metric or self.headline
         return max((row for row in self.rows if row.family == family), key=lambda row: _value(row, of), default=None)
+
+    def best_of_families(self, metric: HeadlineMetric) -> list[Row]:
+        """The best row of each family that the board has."""
+        return [row for family in FAMILIES if (row := self.best(family, metric)) is not None]
 
     def by(self, metric: HeadlineMetric) -> Board:
         """The same board with its rows ordered by `metric`; what it says stays the same."""

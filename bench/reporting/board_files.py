@@ -158,9 +158,7 @@ def parts(board: Board, metric: HeadlineMetric) -> list[list[str]]:
     """Header and a row for each slice that holds examples: the best row of each family, and paired differences with a verdict."""
     found = [part for part in board.parts if part.metric == metric and part.n]
     pairs = next(((pair.one, pair.other) for part in found for pair in part.pairs[:1]), ())
-    families = ("generative", "unified", "classical", "floor")
-    best = [row.label for family in families if (row := board.best(family, metric)) is not None]
-    labels = list(dict.fromkeys((*pairs, *best)))
+    labels = list(dict.fromkeys((*pairs, *(row.label for row in board.best_of_families(metric)))))
     compared = list(dict.fromkeys((pair.one, pair.other) for part in found for pair in part.pairs))
     header = ["slice", "examples", "users", *labels, *(f"{one} minus {other}" for one, other in compared)]
     return [header, *([part.name, f"{part.n:,}", f"{part.users:,}", *_of_part(part, labels)] for part in found)]

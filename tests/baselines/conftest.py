@@ -1,25 +1,5 @@
-"""Random pointwise batches of `support.example_rows` for every test here."""
+"""Random rows for every test here."""
 
-from __future__ import annotations
+from support.row_fixtures import make_batch, make_spec, rows_of
 
-from collections.abc import Callable
-
-import pytest
-
-from rankbench.bench.contract import DataSpec, PointwiseBatch
-from support.example_rows import new_batch, new_spec, some_rows
-
-
-@pytest.fixture
-def make_spec() -> Callable[..., DataSpec]:
-    return new_spec
-
-
-@pytest.fixture
-def make_batch() -> Callable[..., PointwiseBatch]:
-    return new_batch
-
-
-@pytest.fixture
-def rows_of() -> Callable[[PointwiseBatch, list[int]], PointwiseBatch]:
-    return some_rows
+__all__ = ["make_batch", "make_spec", "rows_of"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from rankbench.baselines.fm import FM, Config, pairwise
 from rankbench.bench.contract import DataSpec, Ids, PointwiseBatch
 from rankbench.kernels.layers.embedding import FieldEmbeddings
+from support.example_rows import in_double
 
 
 def test_the_pairwise_sum_equals_a_loop_over_pairs() -> None:
@@ -59,8 +59,7 @@ def literal(model: FM, batch: PointwiseBatch) -> Tensor:
 @pytest.mark.parametrize("time", ["none", "request"])
 def test_equals_the_formula(time: str, make_spec: Callable[..., DataSpec], make_batch: Callable[..., PointwiseBatch]) -> None:
     spec = make_spec(time)
-    model, batch = FM(Config(embedding_dim=3), spec).double(), make_batch(spec, n=20)
+    model, batch = FM(Config(embedding_dim=3), spec).double(), in_double(make_batch(spec, n=20))
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4)
-    batch = replace(batch, history=replace(batch.history, label=batch.history.label.double()))
     assert torch.allclose(model(batch), literal(model, batch), atol=1e-12)

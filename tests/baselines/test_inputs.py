@@ -12,6 +12,7 @@ from torch import Tensor
 from rankbench.baselines._inputs import EmbeddingConfig, PooledInputs, event_fields, example_fields, names
 from rankbench.bench.contract import DataSpec, Field, Ids, PointwiseBatch, TimeInformation
 from rankbench.kernels.layers.embedding import FieldEmbeddings
+from support.example_rows import in_double
 
 DIM = 3
 
@@ -59,10 +60,8 @@ def test_equals_a_loop_over_events(
 ) -> None:
     torch.manual_seed(0)
     spec = make_spec(time)
-    inputs, batch = PooledInputs(EmbeddingConfig("embedding", DIM), spec).double(), make_batch(spec, n=20)
-    past = batch.history
-    batch = replace(batch, history=replace(past, label=past.label.double()))
-    assert (past.offsets.diff() == 0).any(), "an empty past must be among the rows"
+    inputs, batch = PooledInputs(EmbeddingConfig("embedding", DIM), spec).double(), in_double(make_batch(spec, n=20))
+    assert (batch.history.offsets.diff() == 0).any(), "an empty past must be among the rows"
     pooled = inputs(batch)
     assert pooled.shape == (20, inputs.fields, DIM)
     assert torch.allclose(pooled, literal(inputs, spec, batch), atol=1e-14)

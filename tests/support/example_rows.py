@@ -72,6 +72,11 @@ def take_all(fields: Mapping[str, Ids], rows: Tensor) -> dict[str, Ids]:
     return {name: take(ids, rows) for name, ids in fields.items()}
 
 
+def in_double(batch: PointwiseBatch) -> PointwiseBatch:
+    """A batch whose labels, which models read as numbers, are float64."""
+    return replace(batch, label=batch.label.double(), history=replace(batch.history, label=batch.history.label.double()))
+
+
 def some_rows(batch: PointwiseBatch, rows: list[int]) -> PointwiseBatch:
     """A batch of the given examples alone."""
     index, past = torch.tensor(rows), batch.history

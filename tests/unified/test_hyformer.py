@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rankbench.bench.contract import DataSpec, History, PointwiseBatch
+from rankbench.bench.contract import DataSpec, PointwiseBatch
 from rankbench.unified import din_hyformer, hyformer
 from rankbench.unified.hyformer import Config, EventEncoder, HyFormer, QueryDecoder
+from support.example_rows import in_double
 
 from .literal import Vectors, assert_same, attend, cross, gelu, line, mixed, own_line, rms, scatter, swiglu
 
@@ -68,10 +69,8 @@ def test_it_is_its_equations(
     spec = make_spec()
     model = HyFormer(Config(**{**SMALL, **settings}), spec)
     scatter(model)
-    batch = make_batch(spec, n=6, longest=4)
+    batch = in_double(make_batch(spec, n=6, longest=4))
     history = batch.history
-    history = History(history.offsets, history.fields, history.action, history.label.double(), history.gap)
-    batch = PointwiseBatch(**{**vars(batch), "label": batch.label.double(), "history": history})
     seen: list[Tensor] = []
     model.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model(batch)

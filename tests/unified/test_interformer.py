@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rankbench.bench.contract import DataSpec, History, PointwiseBatch
+from rankbench.bench.contract import DataSpec, PointwiseBatch
 from rankbench.unified import interformer
 from rankbench.unified.interformer import Config, ContextAttention, EventSummary, FieldInteraction, FieldSummary, InterFormer
+from support.example_rows import in_double
 
 from .literal import Vectors, assert_same, attend, cross, layer_norm, line, rms, scatter, sigmoid, silu
 
@@ -89,10 +90,8 @@ def test_it_is_its_equations(
     config = Config(embedding_dim=3, width=4, heads=1, summaries=2, pooled=1, recent=2, hidden=(5,), interaction=kind)  # type: ignore[arg-type]
     model = InterFormer(config, spec)
     scatter(model)
-    batch = make_batch(spec, n=4, longest=3)
+    batch = in_double(make_batch(spec, n=4, longest=3))
     history = batch.history
-    history = History(history.offsets, history.fields, history.action, history.label.double(), history.gap)
-    batch = PointwiseBatch(**{**vars(batch), "label": batch.label.double(), "history": history})
     seen: list[Tensor] = []
     model.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model(batch)

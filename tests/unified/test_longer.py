@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from rankbench.bench.contract import DataSpec, History, PointwiseBatch
+from rankbench.bench.contract import DataSpec, PointwiseBatch
 from rankbench.unified.longer import GLOBAL, LONGER, Config, ReadingLayer
+from support.example_rows import in_double
 
 from .literal import Vectors, assert_same, cross, gelu, line, rms, scatter
 
@@ -52,10 +53,8 @@ def test_it_is_its_equations(
     options = {"embedding_dim": 3, "width": 8, "merge": 2, "recent": 2, "hidden": (5,)}
     model = LONGER(Config(**{**options, **settings}), spec)
     scatter(model)
-    batch = make_batch(spec, n=8, longest=5)
+    batch = in_double(make_batch(spec, n=8, longest=5))
     history = batch.history
-    history = History(history.offsets, history.fields, history.action, history.label.double(), history.gap)
-    batch = PointwiseBatch(**{**vars(batch), "label": batch.label.double(), "history": history})
     seen: list[Tensor] = []
     model.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model(batch)

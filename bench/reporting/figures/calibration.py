@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ...analysis.comparison import Row
-from ...analysis.leaderboard import Board
+from ...analysis.leaderboard import FAMILIES, Board
 from ...evaluation.reliability import Reliability
 from ..words import listed
 from . import style
@@ -24,9 +24,7 @@ MOST = 4
 def chosen(board: Board, found: Mapping[str, Reliability]) -> list[Row]:
     """The best row of each family and, while there is room, the best of the others."""
     rows = [row for row in board.rows if row.label in found]
-    best = [
-        next((row for row in rows if row.family == family), None) for family in ("generative", "unified", "classical", "floor")
-    ]
+    best = [next((row for row in rows if row.family == family), None) for family in FAMILIES]
     kept = [row for row in best if row is not None]
     return [*kept, *(row for row in rows if row not in kept)][:MOST]
 

@@ -36,7 +36,7 @@ def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
     """The best row of each family on each slice with its interval, and beside it the paired difference of the best generative and
     the best classical row. None where no slice has enough users."""
     found = [part for part in board.parts if part.metric == metric and part.n]
-    rows = [row for family in ("generative", "unified", "classical", "floor") if (row := board.best(family, metric)) is not None]
+    rows = board.best_of_families(metric)
     if not any(part.trusted for part in found):
         return None
     with matplotlib.rc_context(STYLE):
