@@ -134,7 +134,7 @@ def title(board: Board, cost: CostAxis) -> str:
     least = min(map(cost.of, may_be))
     cheapest = sorted(row.label for row in may_be if cost.of(row) == least)
     takes = f"{listed(cheapest)} {'takes' if len(cheapest) == 1 else 'take'} the least {cost.name}"
-    return f"By {shown(board.headline)}, of the rows here that may be the best {takes}: {cost.said(least)}"
+    return f"By {shown(board.headline)}, of the rows here that may be the best, {takes}: {cost.said(least)}"
 
 
 def from_defaults(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
