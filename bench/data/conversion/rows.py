@@ -65,7 +65,7 @@ def screen(spool: Spool) -> Screened:
     values = {name: native(dictionary.finish()) for name, dictionary in spool.texts.items()}
     ids = {
         name: as_ids(values[name].rename(raw.named.get(name, name)), raw.where or raw.name)
-        for name in ("user", "item", *(("request",) if schema.request_ids else ()))
+        for name in spool.ids
     }
     outcome = _outcomes(spool, values)
     sizes = {name: len(column) for name, column in values.items()}

@@ -11,7 +11,7 @@ import pandas as pd
 from ..sources.files import column_of
 from ..sources.labels import Unread, parse_label
 from ..sources.schema import ALL_POSITIVE, ROLE_WORDS, RawLog
-from ..sources.values import as_feature, as_numbers, present
+from ..sources.values import apart, as_feature, as_numbers, present
 from ..times import TimeReader
 from .dictionary import Dictionary
 
@@ -30,17 +30,17 @@ class Spool:
         rules = [rule for rule in (schema.label, *(label.rule for label in schema.labels)) if rule != ALL_POSITIVE]
         self.rules = tuple(dict.fromkeys(parse_label(rule).column for rule in rules))
         features = [feature.column for feature in schema.context_features if feature.kind != "number"]
-        ids = ("user", "item", *(("request",) if schema.request_ids else ()))
+        self.ids = ("user", "item", *(("request",) if schema.request_ids else ()))
         self.texts = {
             name: Dictionary(folder, f"text{at}")
-            for at, name in enumerate(dict.fromkeys((*ids, *self.rules, *schema.action, *features)))
+            for at, name in enumerate(dict.fromkeys((*self.ids, *self.rules, *schema.action, *features)))
         }
 
     def add(self, frame: pd.DataFrame) -> None:
         """Keep the numbers of one more block.
 
         Raises:
-            UserError: dates of another form than stated.
+            UserError: dates of another form than stated, ids that fell together in a file.
         """
         time, known = self.times.read(column_of(frame, "time"))
         columns = {"time": time, "known": known}
@@ -55,6 +55,8 @@ class Spool:
             columns["role"] = column_of(frame, "role").map(codes).to_numpy(dtype=np.uint8)
         for name, dictionary in self.texts.items():
             column = column_of(frame, name)
+            if name in self.ids:
+                apart(column, f"{self.raw.where or self.raw.name}: column {self.raw.named.get(name, name)!r}")
             if name == "request" and self.raw.schema.request_at_time:
                 column = column.mask(column.notna(), pd.Series(time, index=column.index).astype("str") + "-" + column)
             columns[f"text.{name}"] = dictionary.add(self.blocks, column)

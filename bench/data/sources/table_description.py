@@ -70,6 +70,8 @@ def describe_table(path: Path, keys: dict[str, Any]) -> TableDescription:
     for key, value in keys.items():
         if value is None or value == "":
             raise UserError(f"{path}: the key {key!r} has no value: give one or leave the key out")
+        if key in vars(Columns()):
+            raise UserError(f"unknown key in {path} {key!r}: write columns: {{{key}: {value}}}")
     keys, events = _plain(path, keys)
     config = from_dict(TableConfig, keys, str(path))
     name = name_in(path, keys)

@@ -66,6 +66,29 @@ def as_text(column: pd.Series) -> pd.Series:
     return text
 
 
+def apart(column: pd.Series, name: str) -> None:
+    """Ids that are numbers can be told apart by the type that a file holds them in, which must be asked before it is changed.
+
+    Args:
+        name: of the column and its file, for messages.
+
+    Raises:
+        UserError: floating point numbers that are not whole, or too large for their type.
+    """
+    if not pd.api.types.is_float_dtype(column.dtype):
+        return
+    exact = 2 ** (np.finfo(str(column.dtype).lower()).nmant + 1)
+    known = column.dropna().astype("float64")
+    if bool((known.abs() >= exact).any()):
+        raise UserError(
+            f"{name} holds ids as {str(column.dtype).lower()}, in which numbers from {exact:,} on fall together: "
+            "store whole numbers or text"
+        )
+    broken = known[known % 1 != 0]
+    if len(broken):
+        raise UserError(f"{name} holds {broken.iloc[0]} as an id: store whole numbers or text")
+
+
 def as_ids(column: pd.Series, where: str) -> pd.Series:
     """A column of ids as strings.
 
@@ -78,17 +101,7 @@ def as_ids(column: pd.Series, where: str) -> pd.Series:
             alone.
     """
     name = f"{where}: column {column.name!r}"
-    if pd.api.types.is_float_dtype(column.dtype):
-        exact = 2 ** (np.finfo(str(column.dtype).lower()).nmant + 1)
-        known = column.dropna().astype("float64")
-        if bool((known.abs() >= exact).any()):
-            raise UserError(
-                f"{name} holds ids as {str(column.dtype).lower()}, in which numbers from {exact:,} on fall together: "
-                "store whole numbers or text"
-            )
-        broken = [number for number in known.tolist() if number % 1]
-        if broken:
-            raise UserError(f"{name} holds {broken[0]} as an id: store whole numbers or text")
+    apart(column, name)
     text = as_text(column)
     distinct = [str(one) for one in text.dropna().unique()]
     for one in distinct:

@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -103,6 +104,10 @@ def test_feature_that_changes_with_time_is_refused(tmp_path: Path) -> None:
             {"events": "floats.parquet"},
             "'uid' holds ids as float64, in which numbers from 9,007,199,254,740,992 on fall together",
         ),
+        ({"events": "single.parquet"}, "'uid' holds ids as float32, in which numbers from 16,777,216 on fall together"),
+        ({"events": "half.parquet"}, "'uid' holds ids as float16, in which numbers from 2,048 on fall together"),
+        ({"user": "uid"}, "unknown key in .*shop.yaml 'user': write columns: {user: uid}"),
+        ({"time": None, "request": "uid"}, "unknown key in .*shop.yaml 'request': write columns: {request: uid}"),
         ({"events": "lists.parquet"}, "column 'stars' holds lists; only a feature of kind multi can"),
     ],
 )
@@ -130,6 +135,8 @@ def test_bad_descriptions_and_files(changes: dict[str, Any], message: str, tmp_p
     frame = pd.DataFrame({"uid": [2.0**60], "sku": ["a"], "ts": [1], "stars": [[5]], "market": ["de"], "device": ["web"]})
     frame.to_parquet(tmp_path / "lists.parquet")
     frame.assign(stars=5).to_parquet(tmp_path / "floats.parquet")
+    frame.assign(stars=5, uid=np.float32(2**24)).to_parquet(tmp_path / "single.parquet")
+    frame.assign(stars=5, uid=np.float16(2**11)).to_parquet(tmp_path / "half.parquet")
     with pytest.raises(UserError, match=message) as caught:
         log_of(load(tmp_path, **changes))
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
