@@ -239,7 +239,8 @@ def _fingerprint(name: str, roots: DataRoots) -> str:
     else:
         homes = [home for home in (roots.root, roots.cache / "downloads", roots.cache) if home is not None and home.is_dir()]
         # A folder may carry a suffix, as a sample's does.
-        folders = [folder for home in homes for folder in sorted(home.iterdir()) if folder.name.lower().startswith(name)]
+        places = sources.DATASETS[name].places if name in sources.DATASETS else (name,)
+        folders = [folder for home in homes for folder in sorted(home.iterdir()) if folder.name.lower().startswith(places)]
         files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     stats = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return hashlib.sha256("\0".join((name, _code_digest(), *stats)).encode()).hexdigest()[:16]

@@ -5,79 +5,18 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError, unknown_name
+from .cards import DATASETS, DatasetCard
 from .equivalence import MARGIN
 from .names import name_in, read_keys
 
 if TYPE_CHECKING:
     from .schema import DataRoots, RawLog
 
-
-@dataclass(frozen=True)
-class DatasetCard:
-    """What `rankbench ls datasets` shows, and where the loader is."""
-
-    name: str
-    summary: str
-    licence: str
-    default_split: str
-    loader: str
-    """`module:function` within this package; the function takes DataRoots and returns a RawLog."""
-    margin: float = MARGIN
-    """Up to which difference of a metric two models count as equivalent."""
-
-
-DATASETS: dict[str, DatasetCard] = {
-    card.name: card
-    for card in (
-        DatasetCard(
-            "ml-100k",
-            "MovieLens 100K: 100,000 ratings of 943 users, 1997-98; label rating >= 4",
-            "GroupLens: research use, no redistribution",
-            "global-time",
-            "movielens:load_ml_100k",
-        ),
-        DatasetCard(
-            "ml-1m",
-            "MovieLens 1M: 1,000,209 ratings of 6,040 users, 2000-03; label rating >= 4",
-            "GroupLens: research use, no redistribution",
-            "global-time",
-            "movielens:load_ml_1m",
-        ),
-        DatasetCard(
-            "kuairand-pure",
-            "KuaiRand-Pure: impressions of short videos with eight feedback signals, 2022; label is_click",
-            "CC BY-SA 4.0",
-            "global-time",
-            "kuairand:load_kuairand_pure",
-        ),
-        DatasetCard(
-            "taobao-userbehavior",
-            "Taobao UserBehavior: views, carts, favourites, purchases, 2017; positives alone, negatives are sampled",
-            "Alibaba Tianchi: research use",
-            "global-time",
-            "taobao:load_taobao",
-        ),
-        DatasetCard(
-            "simulator",
-            "Simulated log with planted effects and a known best AUC",
-            "none needed: generated",
-            "global-time",
-            "simulator:load_simulator",
-        ),
-        DatasetCard(
-            "simulator-target",
-            "Simulated log whose planted effect only target-aware history models can find",
-            "none needed: generated",
-            "global-time",
-            "simulator:load_simulator_target",
-        ),
-    )
-}
+__all__ = ["DATASETS", "DatasetCard"]
 
 
 def load(name: str, roots: DataRoots) -> RawLog:
@@ -87,7 +26,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
         UserError: an unknown name, or whatever is wrong with the files.
     """
     if name in DATASETS:
-        return _with_margin(_function(DATASETS[name].loader)(roots), DATASETS[name].margin)
+        return _with_margin(_function(f"{DATASETS[name].loader}:load")(name, roots), DATASETS[name].margin)
     path = Path(name)
     if is_description(name):
         keys = read_keys(path)

@@ -140,7 +140,7 @@ class RawLog:
     named: Mapping[str, str] = field(default_factory=dict)
     """Role -> the column of the files that has it, for messages."""
     left_out: int = 0
-    """Rows that the description leaves out, such as those of behaviours that are not asked for."""
+    """Rows that the source or its description leaves out, such as those of behaviours that are not asked for."""
     notes: tuple[str, ...] = field(default=())
     """One line each; shown by `data describe`."""
 

@@ -119,14 +119,12 @@ TARGET = SimulatorConfig(
 comes back after more than 50 events, so that among 50 visible ones there is one to find or none."""
 
 
-def load_simulator(roots: DataRoots) -> RawLog:
-    """All effects at moderate strength; nothing is read from `roots`."""
-    return simulate(SimulatorConfig(), "simulator")
+def load(name: str, roots: DataRoots) -> RawLog:
+    """simulator: all effects at moderate strength; simulator-target: a strong target_match and a weak popularity alone.
 
-
-def load_simulator_target(roots: DataRoots) -> RawLog:
-    """A strong target_match and a weak popularity alone; nothing is read from `roots`."""
-    return simulate(TARGET, "simulator-target")
+    Nothing is read from `roots`.
+    """
+    return simulate(TARGET if name == "simulator-target" else SimulatorConfig(), name)
 
 
 def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
