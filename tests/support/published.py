@@ -1,4 +1,4 @@
-"""Files in the form in which publishers give their data sets, made of rows that a test thinks up, and the rows of what was read."""
+"""Files in the form in which publishers give their data sets, made of rows that a test thinks up, and what was read of them."""
 
 from __future__ import annotations
 

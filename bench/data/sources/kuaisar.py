@@ -72,7 +72,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
         schema=Schema(
             label="click",
             labels=tuple(Label(signal, signal) for signal in _SIGNALS),
-            action=("service", "click", *_SIGNALS, "search"),
+            action=("shown_by", "click", *_SIGNALS, "search"),
             user_features=tuple(Feature(column) for column in _USER_FEATURES),
             item_features=tuple(Feature(column) for column in _ITEM_FEATURES),
             context_features=(Feature("service"), Feature("search_source"), Feature("keyword", "multi")),
@@ -98,7 +98,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
 def _recommendation(block: pd.DataFrame) -> pd.DataFrame:
     time = as_text(column_of(block, "timestamp")).str.removesuffix(".0")
     return block.rename(columns={"user_id": "user", "item_id": "item"}).assign(
-        time=time, request="shown at " + time, service="recommendation", search_source="", keyword=""
+        time=time, request="shown at " + time, service="recommendation", shown_by="recommendation", search_source="", keyword=""
     )
 
 
@@ -111,6 +111,7 @@ def _search(block: pd.DataFrame) -> pd.DataFrame:
         request="session " + column_of(shown, "search_session_id"),
         click=pd.Series(np.where(clicks > 0, "1", "0"), index=shown.index, dtype="str").where(~np.isnan(clicks)),
         service="search",
+        shown_by="search",
         keyword=column_of(shown, "keyword").str.strip("[]").str.replace(",", " "),
         **dict.fromkeys((*_SIGNALS, "search"), "0"),
     )
