@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .errors import UserError, unknown_name
-from .yaml_text import load_yaml
 
 Score = Literal["gauc-ndcg5"]
 """Of evaluation/protocol_score.py."""
@@ -28,8 +27,8 @@ class Protocol:
     """Whose it is, and where it is stated."""
     datasets: tuple[str, ...]
     """That it may be followed on; the first where none is named."""
-    settings: Mapping[str, str]
-    """Section and key, such as `data.test_history`, and the value as YAML has it."""
+    settings: Mapping[str, Any]
+    """Section and key, such as `data.test_history`, and the value."""
     why: Mapping[str, str]
     """The same keys, and why each is as it is."""
     score: Score | None
@@ -48,8 +47,7 @@ class Protocol:
 
     def section(self, name: str) -> dict[str, Any]:
         """Its settings of `data` or `train`."""
-        chosen = {key.partition(".")[2]: text for key, text in self.settings.items() if key.startswith(f"{name}.")}
-        return {key: load_yaml(text, f"protocol {self.name}") for key, text in chosen.items()}
+        return {key.partition(".")[2]: value for key, value in self.settings.items() if key.startswith(f"{name}.")}
 
     def followed(self, config: Mapping[str, Any]) -> bool:
         """Whether the resolved config of a record asks as the protocol does; how a model is trained is its own affair."""

@@ -26,9 +26,9 @@ def test_each_protocol_is_one_that_models_can_be_trained_under(protocol: protoco
     found = settings(asked(protocol=protocol.name), MODELS)
     for name in MODELS:
         config = resolve(registry.info(name), found).as_dict()
-        for key, text in protocol.settings.items():
-            section, _, key = key.partition(".")
-            assert str(config[section][key]) == text
+        for path, value in protocol.settings.items():
+            section, _, key = path.partition(".")
+            assert config[section][key] == value
         assert config["data"]["dataset"] == protocol.datasets[0] and protocol.followed(config)
     assert set(protocol.datasets) <= set(DATASETS) and set(protocol.why) == set(protocol.settings)
 
