@@ -136,7 +136,7 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
         return open_log(folder)
     raw = sources.load(name, roots)
     try:
-        whole = dataclasses.replace(raw, steps=(), variant_of="", name=raw.steps and raw.variant_of or raw.name)
+        whole = dataclasses.replace(raw, steps=(), variant_of="", name=(raw.steps and raw.variant_of) or raw.name)
         log = _converted(whole, roots)
         if raw.steps:
             log = _stepped(log, raw, roots)

@@ -1,7 +1,7 @@
 """A log without the rows that its steps leave out: the same columns, filtered, and dictionaries of what is left.
 
-A log is converted once; each declared list of steps makes another log of it, with a content hash of its own. Columns are filtered in
-blocks; in memory are a bit and three numbers a row.
+A log is converted once; each declared list of steps makes another log of it, with a content hash of its own. Columns are
+filtered in blocks; in memory are some numbers a row.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def apply_steps(
 ) -> EventLog:
     """The log after one step after the other, written into `folder`, which appears complete or not at all.
 
-    The first step on training rows fixes the log's default split as it then is: the roles become declared ones, so that validation
-    and test stay what they were.
+    The first step on training rows fixes the log's default split as it then is: the roles become declared ones, so that
+    validation and test stay what they were.
 
     Args:
         requests_of: the requests of a log under its own settings.

@@ -1,6 +1,6 @@
 """The steps that `steps:` of a YAML file may declare, and what each of them looks at.
 
-`rows` says which rows a step counts and leaves out. `training`: those of the data set's own split that are trained on; validation and
+`rows` says which rows a step counts and leaves out. `training`: those that the data set's own split trains on; validation and
 test stay as they are, so that all variants of a log are judged by the same rows. `all`: all rows. A count over all rows knows the
 validation and test periods: whether a user or an item is in the log then says something of its future.
 """

@@ -121,7 +121,7 @@ def test_effects_are_kept_with_the_log_and_in_records(tmp_path: Path) -> None:
 
 def test_a_step_that_leaves_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
     log = write_log(raw_log(), tmp_path / "whole")
-    with pytest.raises(UserError, match="the step k-core users=500 .* leaves no row of the rows"):
+    with pytest.raises(UserError, match=r"the step k-core users=500 .* leaves no row of the rows"):
         stepped(log, tmp_path / "less", KCore(500, 1))
     assert not (tmp_path / "less").exists()
 
