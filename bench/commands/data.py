@@ -26,6 +26,9 @@ EXAMPLES = (
 )
 
 
+_NAMED = "a name that `rankbench ls datasets` shows, or a YAML file for your own table"
+
+
 def add(parser: Parser) -> None:
     verbs = parser.add_verbs("action")
     for verb, summary in (
@@ -33,19 +36,15 @@ def add(parser: Parser) -> None:
         ("describe", "say what is in it: size, splits, licence and more"),
     ):
         one = verbs.add_parser(verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        one.add_argument(
-            "name", metavar="NAME", help="a name that `rankbench ls datasets` shows, or a YAML file for your own table"
-        )
+        one.add_argument("name", metavar="NAME", help=_NAMED)
         add_roots(one)
     check = verbs.add_parser(
         "check",
         help="look for what is wrong with it: ties, repeats, leaks, drift and more",
-        description="Look for what is wrong with a data set, say what to do about it, and write a page of it. Exit code 1 if something "
-        "serious was found.",
+        description="Look for what is wrong with a data set, say what to do about it, and write a page of it. Exit code 1 if "
+        "something serious was found.",
     )
-    check.add_argument(
-        "name", metavar="NAME", help="a name that `rankbench ls datasets` shows, or a YAML file for your own table"
-    )
+    check.add_argument("name", metavar="NAME", help=_NAMED)
     check.add_argument("--split", metavar="NAME", help="the split whose training and test are compared (default: its own)")
     check.add_argument("--to", type=Path, metavar="FILE", help="the page (default: NAME-check.md in the folder of --results)")
     add_roots(check)

@@ -32,8 +32,8 @@ def drift(data: RankingData) -> Iterator[Fault]:
                 "drift",
                 "serious" if ratio > DOUBLE else "look",
                 f"The base rate is {before:.1%} in training and {after:.1%} in the test.",
-                "Find out what changed: the label's meaning, what is logged, or the world. Probabilities learned on the one are off "
-                "on the other; rankbench study shift shows how fast.",
+                "Find out what changed: the label's meaning, what is logged, or the world. Probabilities learned on the one are "
+                "off on the other; rankbench study shift shows how fast.",
             )
     for what, cold, bound, counted in (
         ("users", split.user_events[log.user_of(test)] == 0, COLD_USERS, "user"),

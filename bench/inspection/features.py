@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from ..data.dataset import RankingData
 from ..data.eventlog import Multi
@@ -101,8 +101,8 @@ def leaks(data: RankingData) -> Iterator[Fault]:
                 "leak",
                 "serious",
                 f"{what} alone tells the label: AUC {later:.3f} on validation and test, {within:.3f} on later training rows.",
-                "If it is an outcome (what happened after the item was shown), list it under action, never among the features. If "
-                "ids tell it, look at how rows without the outcome were made.",
+                "If it is an outcome (what happened after the item was shown), list it under action, never among the features. "
+                "If ids tell it, look at how rows without the outcome were made.",
             )
 
 
@@ -127,15 +127,16 @@ def _counts(data: RankingData) -> Iterator[Fault]:
             past = np.bincount(at[counted & known], minlength=size)
             whole = np.bincount(at[counted], minlength=size)
             both = np.isfinite(values) & (past > 0) & (whole > past)
-            if both.sum() < FEWEST or np.ptp(values[both]) == 0:
+            if both.sum() < FEWEST or any(np.ptp(one[both]) == 0 for one in (values, whole, past)):
                 continue
-            of_whole, of_past = (float(spearmanr(values[both], one[both]).statistic) for one in (whole, past))
+            ranks = rankdata(values[both])
+            of_whole, of_past = (float(np.corrcoef(ranks, rankdata(one[both]))[0, 1]) for one in (whole, past))
             if of_whole >= COUNTS and of_whole > of_past + AHEAD:
                 yield Fault(
                     "future",
                     "serious",
-                    f"The {owner} feature {feature.column} is a count of {what} of the whole log: rank correlation {of_whole:.3f} "
-                    f"with that count, {of_past:.3f} with that of training alone.",
+                    f"The {owner} feature {feature.column} is a count of {what} of the whole log: rank correlation "
+                    f"{of_whole:.3f} with that count, {of_past:.3f} with that of training alone.",
                     "Take the feature from before the first test row, or leave it out: it says how often the "
                     f"{owner} will be met in the test.",
                 )
@@ -153,6 +154,6 @@ def _filled_in(data: RankingData) -> Iterator[Fault]:
                 "future",
                 "look",
                 f"The {owner} feature {name} is missing in {before:.0%} of training and in {after:.0%} of the test.",
-                "Find out when it is filled in: a value that comes after the event carries the future into the past, and one that "
-                "stops coming cannot be learned from.",
+                "Find out when it is filled in: a value that comes after the event carries the future into the past, and one "
+                "that stops coming cannot be learned from.",
             )

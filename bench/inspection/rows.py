@@ -38,7 +38,8 @@ def times(data: RankingData) -> Iterator[Fault]:
             "time",
             "serious",
             f"{outside:,} of {len(time):,} rows lie before 1990 or after 2050, one at {shown} UTC.",
-            "Look at these rows: a date of 1970 is a missing time or a wrong time_unit. Drop them, or mend time_unit or time_format.",
+            "Look at these rows: a date of 1970 is a missing time or a wrong time_unit. Drop them, or mend time_unit or "
+            "time_format.",
         )
     if last - first > 60 * 365 * _DAY_MS:
         years = (last - first) / (365 * _DAY_MS)
@@ -130,8 +131,8 @@ def both_sides(data: RankingData) -> Iterator[Fault]:
             yield Fault(
                 "both sides",
                 "serious" if share > 0.01 else "look",
-                f"The source's own split cuts through {requests:,} requests of {int(cut.sum()):,} rows, {share:.1%} of its test: what "
-                "one part of a request got tells what the rest got. They are left out of every role here.",
+                f"The source's own split cuts through {requests:,} requests of {int(cut.sum()):,} rows, {share:.1%} of its test: "
+                "what one part of a request got tells what the rest got. They are left out of every role here.",
                 "Split by whole requests, or do not compare with numbers that others report on this split.",
             )
     test = split.examples("test")
