@@ -23,7 +23,7 @@ from .mismatch import ValidationMismatch, mismatch
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
 from .segments import longest_segment
 from .sources.schema import DataRoots, RawLog
-from .splits import ROLES, SPLITS, Split, make_split
+from .splits import ROLES, SPLITS, Split, is_split, make_split
 from .steps.apply import apply_steps
 from .steps.declared import in_words
 from .visibility import Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
@@ -190,7 +190,7 @@ def resolved(config: DataConfig, log: EventLog) -> DataConfig:
     Raises:
         UserError: an unknown split, or negatives that the log cannot give.
     """
-    if config.split not in ("default", *SPLITS):
+    if config.split != "default" and not is_split(config.split):
         raise unknown_name("split", config.split, SPLITS)
     return dataclasses.replace(config.resolved(log.defaults), dataset=log.meta.name)
 

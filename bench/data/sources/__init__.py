@@ -102,7 +102,8 @@ def load(name: str, roots: DataRoots) -> RawLog:
 
 
 def _extended(path: Path, keys: dict[str, Any], roots: DataRoots) -> RawLog:
-    """The data set that a YAML file takes from elsewhere, by its key `source`: another name, margin and steps.
+    """The data set that a YAML file takes from elsewhere, by its key `source`, with a name of its own, and margin and steps where
+    it has them.
 
     Raises:
         UserError: a source that does not exist, a key that does nothing, or whatever is wrong with the source.
@@ -123,8 +124,8 @@ def _extended(path: Path, keys: dict[str, Any], roots: DataRoots) -> RawLog:
             raise unknown_name(f"source in {path}", str(keys["source"]), DATASETS)
         raw = load(source, roots)
         raw = dataclasses.replace(raw, name=name_in(path, keys), variant_of=raw.variant_of or raw.name)
-    steps = read_steps(keys.get("steps", []), f"{path}: steps")
-    raw = dataclasses.replace(raw, steps=(*raw.steps, *steps))
+    if "steps" in keys:
+        raw = dataclasses.replace(raw, steps=read_steps(keys["steps"], f"{path}: steps"))
     return raw if margin is None else _with_margin(raw, float(margin))
 
 

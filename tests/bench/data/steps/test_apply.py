@@ -132,11 +132,11 @@ def test_a_published_set_and_a_table_take_steps_and_describe_says_what_they_did(
     steps = "steps: [{step: k-core, users: 45, items: 5, rows: all}]\n"
     own, more = tmp_path / "own.yaml", tmp_path / "more.yaml"
     own.write_text(f"events: clicks.csv\nlabel: click\nname: shop\n{steps}")
-    more.write_text("source: own.yaml\nmargin: 0.01\nsteps: [repeats]\n")
+    more.write_text("source: own.yaml\nmargin: 0.01\nsteps: [repeats, {step: sample-users, share: 0.9}]\n")
     text = "\n".join(describe(str(own), roots))
     assert "step k-core users=45 items=5 count=all rows=all: rows 1,500 -> " in text and "knows its future" in text
     log = open_dataset(str(more), roots)
-    assert [effect.step.step for effect in log.meta.steps] == ["k-core", "repeats"]
+    assert [effect.step.step for effect in log.meta.steps] == ["repeats", "sample-users"]
     assert (log.meta.name, log.meta.margin) == ("more", 0.01)
     assert "knows its future" not in "\n".join(describe(str(tmp_path / "clicks.yaml"), roots))
     simulated = tmp_path / "sim.yaml"
