@@ -46,9 +46,9 @@ REMARKS = {
     ),
     "windows": (
         "Windows follow each other in time and hold about as many events each. Every model sees the events of its user up to "
-        "each request, whenever it was trained: what gets old is what training learned. Windows differ in how hard they are, so that "
-        "differences within a window say what age costs, and levels from window to window do not. `retrained` learns from more "
-        "events than `trained once`; `on as many` learns from a random part of them, as many as `trained once` had, so that what "
+        "each request, whenever it was trained: what gets old is what training learned. Windows differ in how hard they are, so "
+        "that differences within a window say what age costs, and levels from window to window do not. `retrained` learns from "
+        "more events than `trained once`; `on as many` learns from a random part of them, as many as `trained once` had, so that what "
         "is left is how fresh they are."
     ),
     "steps": (
