@@ -1,7 +1,7 @@
 """How fast what was learned gets old: the end of the log window by window, by models that were trained once or again before each.
 
-Retraining brings two things, newer events and more of them. A third way of training tells them apart: again before each window, on
-a random part of the events, as many as were there when the model was trained once.
+Retraining brings two things, newer events and more of them. A third way of training tells them apart: again before each window,
+on a random part of the events, as many as were there when the model was trained once.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ ONCE, AGAIN, AS_MANY = "trained once", "retrained", "retrained on as many"
 MOST = {"small": 3, "full": 8}
 """Windows, at most; where requests are long, fewer."""
 CLASSICAL = "din"
-"""What other rankers are held against, however they were trained."""
+"""What other rankers are held against, where it is asked about, however they were trained."""
 _DAY_MS = 86_400_000
 
 
 def points(scope: Scope) -> Iterable[Point]:
     windows = min(MOST[scope.size], scope.windows or MOST[scope.size])
     first = f"data.split=windows-{windows}"
-    for model in dict.fromkeys((*scope.models, CLASSICAL)):
+    for model in scope.models:
         yield Point(model, ONCE, model, (), retuned(model, scope.size), ONCE, ((first,),))
         if windows > 1:
             again = [(f"data.split=window-{at}-of-{windows}",) for at in range(2, windows + 1)]
@@ -67,7 +67,7 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
         if point.factor != ONCE:
             yield point, found[point.model, ONCE]
     for point in points:
-        if point.model != CLASSICAL:
+        if point.model != CLASSICAL and (CLASSICAL, point.factor) in found:
             yield point, found[CLASSICAL, point.factor]
 
 
@@ -115,9 +115,12 @@ class AtWindow:
 
 
 def by_window(finding: StudyResult, metric: HeadlineMetric, pair: PointPair) -> list[AtWindow]:
-    """A comparison window by window, each interval of that window alone; windows of too few users say nothing."""
+    """A comparison window by window, each interval of that window alone; windows of too few users say nothing, and the first is
+    judged by one run."""
     found = []
     for window in windows(finding):
+        if window.at == 1:
+            continue
         compared = compare(finding.measured.predictions.part(window.mask), metric)
         apart = compared.difference(pair.one.row.label, pair.other.row.label)
         if compared.users >= LEAST_USERS:
