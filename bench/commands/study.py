@@ -29,8 +29,10 @@ EXAMPLES = (
     "rankbench study ablation --dataset ml-1m --size full --seeds 5 --device cuda",
     "rankbench study negatives --models din,hstu --seeds 1 --set train.epochs=2",
     "rankbench study embedding --models din,hstu",
-    "rankbench study history --set data.test_history=frozen --results my/results",
+    "rankbench study long-history --set data.test_history=frozen --results my/results",
     "rankbench study time --models core",
+    "rankbench study steps --series 'hstu' --dataset shop.yaml",
+    "rankbench study shift --models din,hstu",
     "rankbench study scaling --dataset ml-1m --size full --models din,hstu --series '* data'",
 )
 

@@ -1,4 +1,4 @@
-"""The table of studies. A name is that of a module in questions/; nothing is imported before it is used."""
+"""The table of studies. A name is that of a module in questions/, - written as _; nothing is imported before it is used."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ STUDIES: dict[str, str] = {
     "ablation": "HSTU one switch at a time, and the way from SASRec to HSTU",
     "negatives": "sources and rates of negatives: quality, calibration, cost; the test is frozen",
     "embedding": "quality by the size of embedding tables",
-    "history": "quality by the length of the history",
+    "long-history": "quality, seconds and memory by the length of the history",
     "identity": "what the user's id brings, by model and by how often training saw the user",
     "time": "what time information is worth to each model",
+    "steps": "what data engineering changes: k-core, repeats, bots, short histories, fewer users",
+    "shift": "test window by window: trained once or again before each window",
     "scaling": "loss by depth, width, embeddings and data, with fits and their intervals",
 }
 
@@ -30,4 +32,4 @@ def find(name: str) -> Study:
     """
     if name not in STUDIES:
         raise unknown_name("study", name, STUDIES)
-    return importlib.import_module(f".questions.{name}", __package__).STUDY
+    return importlib.import_module(f".questions.{name.replace('-', '_')}", __package__).STUDY

@@ -7,6 +7,7 @@ import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from matplotlib.figure import Figure
@@ -15,8 +16,11 @@ from .. import registry, rows
 from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
 from ..analysis.statements import Statement
 from ..config import DataConfig, Settings, TrainConfig
-from ..data.dataset import open_dataset
+from ..data.dataset import open_dataset, requests_of
+from ..data.eventlog import EventLog
 from ..data.sources import DATASETS
+from ..data.splits import most_windows
+from ..data.steps.declared import Step
 from ..errors import UserError
 from ..evaluation.cards import merit
 from ..evaluation.stats import Estimate, Verdict
@@ -25,6 +29,7 @@ from ..records.view import View
 from ..runs import schedule
 from ..runs.cell import Cell, plan
 from ..typed import from_dict
+from .frames import common, joined
 
 Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""
@@ -50,6 +55,14 @@ class Scope:
     """The log has no exposed negatives, neither to train on nor to test on."""
     series: tuple[str, ...] = ()
     """Patterns such as `* data`: only series with such a name, and what they are compared with; all if empty."""
+    dataset: str = DataConfig.dataset
+    """A registered name or the path of a YAML file."""
+    steps: tuple[Step, ...] = ()
+    """That the data set declares."""
+    windows: int = 0
+    """Windows of time that the end of the log can be cut into, WINDOWS at most; 0: not known."""
+    folder: Path = Path()
+    """Where the study may keep files that its points need."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,8 @@ class Point:
     extended while the best lies at their edge. Empty: the model's own."""
     factor: str = ""
     """What its series varies, in a study whose series vary several things: a source of negatives, what grows."""
+    parts: tuple[tuple[str, ...], ...] = ((),)
+    """Further settings of each of its runs, which together judge its test rows; of a row that several judge, the later counts."""
 
     @property
     def label(self) -> str:
@@ -97,7 +112,7 @@ class Measurement:
     """The candidate that was kept."""
     row: Row
     records: tuple[RunRecord, ...]
-    """One per seed."""
+    """One per seed, or of each seed one for each part of its point."""
 
     @property
     def at_edge(self) -> bool:
@@ -211,6 +226,10 @@ class Study:
     """Points that are compared, first minus second: chosen before anything ran."""
     columns: Mapping[str, Callable[[Measurement, StudyResult], float | str]] = dataclasses.field(default_factory=dict)
     """More columns of its table, beyond quality and cost."""
+    prepare: Callable[[Scope], None] = lambda scope: None
+    """Makes what its points need before anything runs, such as the files of data sets."""
+    several_datasets: bool = False
+    """Points differ in their data sets: they are compared on the test rows that all of them have."""
 
     def grid(self, scope: Scope) -> list[Point]:
         """Its points, each with a name of its own.
@@ -256,8 +275,9 @@ def run(
         UserError: settings, data or device are wrong.
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
-    dataset = from_dict(DataConfig, settings.data, "data").dataset
-    points = study.grid(dataclasses.replace(scope, positive_only=open_dataset(dataset, options.roots).positive_only))
+    scope = _about(scope, from_dict(DataConfig, settings.data, "data"), options)
+    study.prepare(scope)
+    points = study.grid(scope)
 
     def finished(asked: Sequence[Cell], failing: bool = False) -> dict[tuple[str, int], RunRecord]:
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
@@ -276,8 +296,26 @@ def run(
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
     view = View(options.store, tuple(records.values()))
-    rows.restore(view, options.roots, dataset if dataset not in DATASETS else None)
-    return read(study, points, chosen, groups, view)
+    sources = {label: cells[0].source for label, cells in planned.items()}
+    for source in dict.fromkeys(sources.values()):
+        own = [records[cell.experiment.hash, cell.seed] for cells in planned.values() for cell in cells if cell.source == source]
+        rows.restore(dataclasses.replace(view, records=tuple(own)), options.roots, source if source not in DATASETS else None)
+    logs = {label: open_dataset(source, options.roots) for label, source in sources.items()}
+    return read(study, points, chosen, groups, view, logs if study.several_datasets else None)
+
+
+def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Scope:
+    """With what the log says."""
+    log = open_dataset(settings.dataset, options.roots)
+    window = log.defaults.request_window if settings.request_window is None else settings.request_window
+    return dataclasses.replace(
+        scope,
+        positive_only=log.positive_only,
+        dataset=settings.dataset,
+        steps=tuple(effect.step for effect in log.meta.steps),
+        windows=most_windows(log, requests_of(log, window)),
+        folder=options.store.root,
+    )
 
 
 def read(
@@ -286,17 +324,24 @@ def read(
     chosen: Mapping[str, tuple[str, ...]],
     groups: Mapping[str, list[RunRecord]],
     view: View,
+    logs: Mapping[str, EventLog] | None = None,
 ) -> StudyResult:
     """Measure and compare finished runs.
 
     Args:
         chosen: label of a point -> its candidate.
-        groups: label of a point -> its records, one per seed, that are in `view`.
+        groups: label of a point -> its records, one per seed and part, that are in `view`.
+        logs: label of a point -> its log, where points differ in their data sets.
 
     Raises:
         UserError: scores or test rows are missing or differ, see measure.
     """
-    measured = measure(view, groups)
+    frames = None
+    if logs is not None:
+        frames = common(joined(view, groups), logs)
+    elif any(len(point.parts) > 1 for point in points):
+        frames = joined(view, groups)
+    measured = measure(view, groups, frames=frames)
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
@@ -347,6 +392,9 @@ def _validation(record: RunRecord) -> float:
 
 
 def cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
-    """A point as experiments, one per seed."""
-    changed = settings.changed([*point.settings, *candidate], tuple(registry.MODELS))
-    return plan((point.model,), changed, seeds)
+    """A point as experiments, one per seed and part."""
+    parts = [
+        plan((point.model,), settings.changed([*point.settings, *part, *candidate], tuple(registry.MODELS)), seeds)
+        for part in point.parts
+    ]
+    return [cell for seed in zip(*parts, strict=True) for cell in seed]

@@ -111,7 +111,8 @@ def to_markdown(report: StudyReport) -> str:
     parts = [
         f"# {report.study.title}: {identity.dataset} @ {identity.split}",
         report.study.question,
-        f"{facts.examples['test']:,} test examples, the same for every row. Split hash {facts.split_hash[:12]}.",
+        f"{len(report.finding.measured.predictions.label):,} test examples, the same for every row. Split hash "
+        f"{facts.split_hash[:12]}.",
         "\n".join(f"- {line}" for line in sentences(report.statements)),
         "\n".join(markdown_table(rows)),
         LEGEND,

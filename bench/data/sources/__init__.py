@@ -30,15 +30,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
     path = Path(name)
     if is_description(name):
         keys = read_keys(path)
-        if "source" not in keys:
-            return _function("table:load_table")(path, keys)
-        if keys["source"] != "simulator":
-            raise unknown_name(f"source in {path}", str(keys["source"]), ["simulator"])
-        settings = {key: value for key, value in keys.items() if key not in ("source", "name", "margin")}
-        margin = keys.get("margin", MARGIN)
-        if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf:
-            raise UserError(f"data set file {path}: margin must be a number of at least 0, not {margin!r}")
-        return _with_margin(_function("simulator:load_yaml")(settings, name_in(path, keys)), float(margin))
+        return _extended(path, keys, roots) if "source" in keys else _function("table:load_table")(path, keys)
     from .files import is_file
 
     if is_file(path):
@@ -46,6 +38,68 @@ def load(name: str, roots: DataRoots) -> RawLog:
             f"{path} is not a .yaml file: describe your own table in one that names its columns (events: {path.name}, ...)"
         )
     raise unknown_name("data set", name, DATASETS)
+
+
+def _extended(path: Path, keys: dict[str, Any], roots: DataRoots) -> RawLog:
+    """The data set that a YAML file takes from elsewhere, by its key `source`, with a name of its own, and margin and steps where
+    it has them.
+
+    Raises:
+        UserError: a source that does not exist, a key that does nothing, or whatever is wrong with the source.
+    """
+    from ..steps.declared import read_steps
+
+    margin = keys.get("margin")
+    if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf):
+        raise UserError(f"data set file {path}: margin must be a number of at least 0, not {margin!r}")
+    settings = {key: value for key, value in keys.items() if key not in _OF_EXTENSIONS}
+    if keys["source"] == "simulator":
+        raw = _with_margin(_function("simulator:load_yaml")(settings, name_in(path, keys)), MARGIN)
+    else:
+        if settings:
+            raise unknown_name(f"key beside `source` in {path}", next(iter(settings)), _OF_EXTENSIONS)
+        source = source_of(str(path))
+        if source is None:
+            raise unknown_name(f"source in {path}", str(keys["source"]), DATASETS)
+        raw = load(source, roots)
+        raw = dataclasses.replace(raw, name=name_in(path, keys), variant_of=raw.variant_of or raw.name)
+    if "steps" in keys:
+        raw = dataclasses.replace(raw, steps=read_steps(keys["steps"], f"{path}: steps"))
+    return raw if margin is None else _with_margin(raw, float(margin))
+
+
+_OF_EXTENSIONS = ("source", "name", "margin", "steps")
+
+
+def source_of(dataset: str) -> str | None:
+    """The data set that a YAML file takes its rows from: a registered name, or another file by its path; None if it names none.
+
+    Raises:
+        UserError: the file names itself, by whatever way.
+    """
+    met, path = [Path(dataset)], Path(dataset)
+    first: str | None = None
+    while (source := _named_source(path)) is not None:
+        first = first or source
+        path = Path(source)
+        if any(path.absolute() == one.absolute() for one in met):
+            raise UserError(f"data set file {dataset}: its source leads back to {path}: name a data set with rows of its own")
+        met.append(path)
+    return first
+
+
+def _named_source(path: Path) -> str | None:
+    if not is_description(str(path)):
+        return None
+    from .files import is_file
+
+    try:
+        source = read_keys(path).get("source") if is_file(path) else None
+    except UserError:
+        return None  # the loader will say what is wrong
+    if not isinstance(source, str):
+        return None
+    return source if source in DATASETS else str(path.parent / source) if is_description(source) else None
 
 
 def is_description(dataset: str) -> bool:

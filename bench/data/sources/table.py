@@ -89,6 +89,7 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
         where=str(event_files[0]),
         named={**columns.named(), **({"item": described.impressions.column} if described.impressions else {})},
         notes=tuple(notes),
+        steps=described.steps,
     )
 
 

@@ -197,6 +197,12 @@ class TableConfig:
         default_factory=list, metadata=_shown("[device, {column: basket, kind: number}]", values=_FEATURES, left_out="none")
     )
     """Columns of the event table that are known when an item is shown; never an outcome."""
+    steps: list = field(
+        default_factory=list,
+        metadata=_shown("[repeats, {step: k-core, users: 10}]", values="list of steps", left_out="none"),
+    )
+    """What leaves rows out once the table is converted, in this order: `k-core`, `repeats`, `bots`, `short-histories`,
+    `sample-users`, each with its keys below."""
     default_split: str = field(
         default="",
         metadata=_shown(

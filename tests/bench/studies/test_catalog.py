@@ -37,13 +37,14 @@ def test_points_are_valid_experiments(name: str, size: Size, positive_only: bool
     study = catalog.find(name)
     assert study.name == name
     points = study.grid(Scope(study.models[size], size, positive_only))
-    same: dict[str, list[Point]] = {}
+    same: dict[tuple[str, ...], list[Point]] = {}
     for point in points:
-        planned = [cells(point, candidate, Settings(), 1)[0] for candidate in point.candidates]
-        assert len({cell.experiment.hash for cell in planned}) == len(point.candidates)
-        for cell in planned:
+        planned = [cells(point, candidate, Settings(), 1) for candidate in point.candidates]
+        hashes = [tuple(cell.experiment.hash for cell in parts) for parts in planned]
+        assert len(set(hashes)) == len(point.candidates) and all(len(set(one)) == len(point.parts) for one in hashes)
+        for cell in (cell for parts in planned for cell in parts):
             assert cell.experiment.data.resolved(LogDefaults("global-time", 0, positive_only))
-        same.setdefault(planned[0].experiment.hash, []).append(point)
+        same.setdefault(hashes[0], []).append(point)
     for shared in same.values():
         assert len({point.series for point in shared}) == len(shared), "two points of a series are one experiment"
     known = set(points)
