@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,10 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
 def pack(store: Store) -> None:
     """Pack all runs of a store, whatever their files hold."""
     for folder in store.cells():
-        files = [path for path in folder.iterdir() if run_files.NAME.fullmatch(path.name)]
-        run_files.pack(folder, files)
-        assert files and not any(path.exists() for path in files)
+        pack_cell(folder)
+
+
+def pack_cell(folder: Path) -> None:
+    files = [path for path in folder.iterdir() if run_files.NAME.fullmatch(path.name)]
+    run_files.pack(folder, files)
+    assert files and not any(path.exists() for path in files)

@@ -19,7 +19,7 @@ from rankbench.bench.records import provenance, run_files, sweeps
 from rankbench.bench.records.schema import from_json, to_json
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.sweeps import Axis, SweepRecord, Trial
-from support.records import pack
+from support.records import pack, pack_cell
 
 from .conftest import Folder
 from .test_files import part, whole
@@ -63,7 +63,7 @@ def test_packed_runs_are_checked_as_loose_ones_and_a_broken_zip_is_named(folder:
     assert any("auc of all is 0.75" in line for line in before) and any("it belongs at" in line for line in before)
     store, home = Store(folder.root), folder.path("dnn", 1).parent
     pack(store)
-    run_files.pack(folder.root / "runs" / "elsewhere", list((folder.root / "runs" / "elsewhere").glob("seed-*.[js]*")))
+    pack_cell(store.runs / "elsewhere")
     assert not list(store.runs.rglob("seed-*.json"))
     assert [str(one) for one in folder.findings(data=True)] == before
     run_files.archive(home).write_bytes(b"torn")
