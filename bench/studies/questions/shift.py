@@ -191,7 +191,7 @@ def _figure(finding: StudyResult, metric: HeadlineMetric) -> Figure:
         panels = {"": [Line(name, of[0].row.family, tuple(_level(metric, one) for one in of)) for name, of in group.items()]}
     title = titles.by_verdict(shown(metric), "a model trained on fresher events", "one on older ones", judged, "for", "models")
     axis = "days from the first test row to the window"
-    return curves(title, about, axis, f"difference in {shown(metric)}", panels, log_x=False, one_scale=False)
+    return curves(title, about, axis, f"difference in {shown(metric)}", panels, log_x=False)
 
 
 def _level(metric: HeadlineMetric, one: Measurement) -> Mark:
