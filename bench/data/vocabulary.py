@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +36,12 @@ class Vocabulary:
     """int32 [events]"""
 
 
-def build_vocabulary(log: EventLog, train: np.ndarray) -> Vocabulary:
-    """Vocabularies and quantiles from the training events `train` (bool [events]) only."""
+def build_vocabulary(log: EventLog, train: np.ndarray, left_out: Collection[str] = ()) -> Vocabulary:
+    """Vocabularies and quantiles from the training events `train` (bool [events]) only.
+
+    Args:
+        left_out: features that become no field.
+    """
     weight = {
         "user": np.bincount(log.user[train], minlength=log.meta.users),
         "item": np.bincount(log.item[train], minlength=log.meta.items),
@@ -48,6 +53,8 @@ def build_vocabulary(log: EventLog, train: np.ndarray) -> Vocabulary:
         "context": [],
     }
     for owner, feature in log.meta.features:
+        if feature.column in left_out:
+            continue
         values = log.feature(feature.column)
         if isinstance(values, Multi):
             table = _multi(feature.column, owner, values, weight[owner])
