@@ -24,7 +24,7 @@ from .negatives import Examples, Sampler, held_out_examples, negatives_per_posit
 from .segments import longest_segment
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, Split, make_split
-from .visibility import Places, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
+from .visibility import HistoryPlaces, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
 from .vocabulary import Vocabulary, build_vocabulary
 
 _REQUEST_FIELDS = tuple(
@@ -58,7 +58,7 @@ class RankingData:
     spec: DataSpec
     refit: bool = False
     """Validation examples are trained on too, see `with_validation`."""
-    places: Places | None = None
+    places: HistoryPlaces | None = None
     """Of the events that histories hold; None: all, and a place is a position in the log."""
 
     def past(self, place: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ class RankingData:
         return place if self.places is None else self.places.event[place]
 
     def places_before(self, position: np.ndarray) -> np.ndarray:
-        """Places whose events lie before positions in the log."""
+        """HistoryPlaces whose events lie before positions in the log."""
         return position if self.places is None else self.places.before[position]
 
     def past_action(self, event: np.ndarray) -> np.ndarray:
@@ -114,7 +114,9 @@ class RankingData:
     def mismatch(self) -> ValidationMismatch:
         """How far validation is from the test."""
         requests, time = Requests(self.request_start, self.request), np.asarray(self.log.time)
-        return mismatch(self.log, self.split, requests, self.lo, self.hi, None if self.places is None else time[self.places.event])
+        return mismatch(
+            self.log, self.split, requests, self.lo, self.hi, None if self.places is None else time[self.places.event]
+        )
 
     def further_labels(self, event: np.ndarray) -> torch.Tensor | None:
         """float32 [n, K] of n events, in the order of config.labels; None if none are asked for."""
@@ -252,7 +254,7 @@ def _left_out(log: EventLog, config: DataConfig) -> frozenset[str]:
     return frozenset(columns)
 
 
-def _places(log: EventLog, config: DataConfig) -> Places | None:
+def _places(log: EventLog, config: DataConfig) -> HistoryPlaces | None:
     """Of the events of config.behaviours."""
     if not config.behaviours:
         return None
@@ -261,7 +263,7 @@ def _places(log: EventLog, config: DataConfig) -> Places | None:
         if name not in (MAIN_LABEL, *log.meta.labels):
             raise unknown_name(f"outcome of {log.meta.name} in data.behaviours", name, (MAIN_LABEL, *log.meta.labels))
         held |= np.asarray(log.label if name == MAIN_LABEL else log.further_label(name)) == 1
-    return Places.of(held)
+    return HistoryPlaces.of(held)
 
 
 def requests_of(log: EventLog, window: float | None) -> Requests:

@@ -32,7 +32,7 @@ class Requests:
 
 
 @dataclass(frozen=True)
-class Places:
+class HistoryPlaces:
     """The events that histories hold, where these are not all. Intervals then count places among them, and stay intervals."""
 
     event: np.ndarray
@@ -41,9 +41,9 @@ class Places:
     """int64 [events + 1]: places whose events lie before a position of the log."""
 
     @staticmethod
-    def of(held: np.ndarray) -> Places:
+    def of(held: np.ndarray) -> HistoryPlaces:
         """held: bool [events]."""
-        return Places(np.flatnonzero(held), np.concatenate([[0], np.cumsum(held)]))
+        return HistoryPlaces(np.flatnonzero(held), np.concatenate([[0], np.cumsum(held)]))
 
     def intervals(self, hi: np.ndarray, user_start: np.ndarray, history_length: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the log, int64 [events], as places: what is seen up to hi, at most `history_length` of it."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...errors import UserError
 from .files import read_columns, source_file
-from .schema import DataRoots, Feature, Label, RawLog, Schema
+from .schema import DataRoots, Domain, Feature, Label, RawLog, Schema
 
 _FEEDBACK = ("is_click", "is_like", "is_follow", "is_comment", "is_forward", "is_hate", "long_view", "is_profile_enter")
 
@@ -68,6 +68,7 @@ def load_kuairand_pure(roots: DataRoots) -> RawLog:
             user_features=tuple(Feature(column) for column in _USER_FEATURES),
             item_features=_ITEM_FEATURES,
             context_features=(Feature("tab"),),
+            domain=Domain("tab", "scenario of the app in which the video was shown"),
             time_unit="ms",
             calendar=True,
             time_zone="Asia/Shanghai",
