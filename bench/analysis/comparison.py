@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ..errors import UserError
 from ..evaluation import slices
@@ -154,18 +155,26 @@ class Measured:
 
 
 def measure(
-    view: View, groups: Mapping[str, Sequence[RunRecord]], changes: Mapping[str, dict[str, Any]] | None = None
+    view: View,
+    groups: Mapping[str, Sequence[RunRecord]],
+    changes: Mapping[str, dict[str, Any]] | None = None,
+    frames: Mapping[str, list[pd.DataFrame]] | None = None,
 ) -> Measured:
     """Compare groups of runs, label -> the seeds of one model under one configuration.
 
     Args:
         changes: label -> `Row.changes`; none where nothing sets rows apart but their labels.
+        frames: label -> test predictions, one table per seed, of groups whose runs are not in `view`.
 
     Raises:
         UserError: scores or test rows are missing, are not about the same rows, or are not those of the records.
     """
-    frames = {name: [view.predictions(record.identity) for record in group] for name, group in groups.items()}
-    predictions = align(frames)
+    given = frames or {}
+    tables = {
+        name: given[name] if name in given else [view.predictions(record.identity) for record in group]
+        for name, group in groups.items()
+    }
+    predictions = align(tables)
     comparisons: dict[Metric, Comparison] = {metric: compare(predictions, metric) for metric in METRICS}
     _confirm(groups, comparisons)
     quality: dict[str, dict[Metric, ModelInterval]] = {name: {} for name in groups}
@@ -174,7 +183,7 @@ def measure(
             quality[name][metric] = found
     rows = tuple(_row(name, group, quality[name], (changes or {}).get(name, {})) for name, group in groups.items())
     margin = min(record.data.margin for group in groups.values() for record in group)
-    return Measured(rows, margin, predictions, slices.masks(next(iter(frames.values()))[0]), comparisons)
+    return Measured(rows, margin, predictions, slices.masks(next(iter(tables.values()))[0]), comparisons)
 
 
 def test_slices(record: RunRecord) -> Slices:

@@ -102,7 +102,7 @@ class Calibration:
 class Remark:
     """Something that is to be known of every such study."""
 
-    topic: Literal["dense reach", "exposed test", "odds", "training flops", "ids"]
+    topic: Literal["dense reach", "exposed test", "odds", "training flops", "ids", "behaviours", "domains", "side information"]
     kind: Literal["remark"] = "remark"
 
 

@@ -43,6 +43,19 @@ REMARKS = {
         "A user without training events has no id that training knows: what the id brings to such users is what it takes from "
         "the rest of the model. Slices are single comparisons, each of its own examples alone."
     ),
+    "behaviours": (
+        "A behaviour is an outcome by which events are labelled. Test examples are the same everywhere, and judged by the main "
+        "label; what a model is told of the past is not, and a history holds at most history_length events of its kind."
+    ),
+    "domains": (
+        "One for each domain: as many models, each trained, validated and asked on its own domain, their costs added up. Every "
+        "model sees all earlier events of a user, of whatever domain. Results by domain are single comparisons on its test rows, "
+        "post hoc."
+    ),
+    "side information": (
+        "Costs are those of one training by the same model without features; they are facts about these runs, without intervals. "
+        "What a feature brings to one model of a family need not be what it brings to another."
+    ),
 }
 """Topic of a Remark -> its words."""
 

@@ -1,4 +1,4 @@
-"""The table of studies. A name is that of a module in questions/; nothing is imported before it is used."""
+"""The table of studies. A name is that of a module in questions/, with hyphens; nothing is imported before it is used."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ STUDIES: dict[str, str] = {
     "embedding": "quality by the size of embedding tables",
     "history": "quality by the length of the history",
     "identity": "what the user's id brings, by model and by how often training saw the user",
+    "behaviours": "what other behaviours bring: in histories, told apart or not, and as further labels",
+    "domains": "one model for each domain or one for all, with rankers made for several; small domains apart, transfer",
+    "side-information": "what features of items and users bring, summed or side by side, and what they cost",
     "time": "what time information is worth to each model",
     "scaling": "loss by depth, width, embeddings and data, with fits and their intervals",
 }
@@ -30,4 +33,4 @@ def find(name: str) -> Study:
     """
     if name not in STUDIES:
         raise unknown_name("study", name, STUDIES)
-    return importlib.import_module(f".questions.{name}", __package__).STUDY
+    return importlib.import_module(f".questions.{name.replace('-', '_')}", __package__).STUDY

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import registry, rows
@@ -25,6 +27,8 @@ from ..records.view import View
 from ..runs import schedule
 from ..runs.cell import Cell, plan
 from ..typed import from_dict
+from .assembled import assembled
+from .offers import Offers, domains_of, offers_of
 
 Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""
@@ -50,6 +54,8 @@ class Scope:
     """The log has no exposed negatives, neither to train on nor to test on."""
     series: tuple[str, ...] = ()
     """Patterns such as `* data`: only series with such a name, and what they are compared with; all if empty."""
+    offers: Offers = dataclasses.field(default_factory=Offers)
+    """What the log has to be asked about."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Point:
     extended while the best lies at their edge. Empty: the model's own."""
     factor: str = ""
     """What its series varies, in a study whose series vary several things: a source of negatives, what grows."""
+    parts: tuple[tuple[tuple[str, ...], str], ...] = ()
+    """Of a point that is put together of others: domains, and the label of the point whose model scores their test rows."""
 
     @property
     def label(self) -> str:
@@ -134,6 +142,8 @@ class StudyResult:
     of its pairs together."""
     measured: Measured
     view: View
+    domains: np.ndarray | None = None
+    """str [test rows]: the domain of each, where the log declares one."""
 
     @property
     def headline(self) -> HeadlineMetric:
@@ -231,11 +241,15 @@ class Study:
                 raise UserError(f"no series of the study {self.name} is called {pattern!r}; it has: {'; '.join(names)}")
         asked = {name for found in fitting.values() for name in found}
         kept = {point.label for point in points if point.series in asked}
-        references = {one.label: other.label for one, other in self.pairs(points)}
-        for label in list(kept):
-            # What a point is compared with may itself be compared with another.
-            while (label := references.get(label, "")) and label not in kept:
-                kept.add(label)
+        needed: dict[str, list[str]] = {point.label: [label for _, label in point.parts] for point in points}
+        for one, other in self.pairs(points):
+            needed[one.label].append(other.label)
+        # What a point is compared with may itself be compared with another.
+        waiting = list(kept)
+        while waiting:
+            more = [label for label in needed[waiting.pop()] if label not in kept]
+            kept.update(more)
+            waiting += more
         return [point for point in points if point.label in kept]
 
 
@@ -257,7 +271,8 @@ def run(
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
     dataset = from_dict(DataConfig, settings.data, "data").dataset
-    points = study.grid(dataclasses.replace(scope, positive_only=open_dataset(dataset, options.roots).positive_only))
+    log = open_dataset(dataset, options.roots)
+    points = study.grid(dataclasses.replace(scope, positive_only=log.positive_only, offers=offers_of(log)))
 
     def finished(asked: Sequence[Cell], failing: bool = False) -> dict[tuple[str, int], RunRecord]:
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
@@ -272,12 +287,13 @@ def run(
         return dict(zip(distinct, records, strict=True))
 
     points, chosen = _choose(points, settings, finished)
-    planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points}
+    planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points if not point.parts}
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
     view = View(options.store, tuple(records.values()))
     rows.restore(view, options.roots, dataset if dataset not in DATASETS else None)
-    return read(study, points, chosen, groups, view)
+    example = view.predictions(next(iter(groups.values()))[0].identity)["example"].to_numpy()
+    return read(study, points, chosen, groups, view, domains_of(log, example))
 
 
 def read(
@@ -286,23 +302,32 @@ def read(
     chosen: Mapping[str, tuple[str, ...]],
     groups: Mapping[str, list[RunRecord]],
     view: View,
+    domains: np.ndarray | None = None,
 ) -> StudyResult:
     """Measure and compare finished runs.
 
     Args:
         chosen: label of a point -> its candidate.
-        groups: label of a point -> its records, one per seed, that are in `view`.
+        groups: label of a point -> its records, one per seed, that are in `view`; none of points that are put together.
+        domains: str [test rows], where the log declares a domain.
 
     Raises:
         UserError: scores or test rows are missing or differ, see measure.
     """
-    measured = measure(view, groups)
+    whole: dict[str, list[tuple[RunRecord, pd.DataFrame]]] = {}
+    for point in points:
+        if point.parts:
+            assert domains is not None, "a point of several domains is one of a log that declares some"
+            whole[point.label] = assembled({values: groups[label] for values, label in point.parts}, domains, view)
+    every = {**groups, **{label: [record for record, _ in made] for label, made in whole.items()}}
+    groups = {point.label: every[point.label] for point in points}
+    measured = measure(view, groups, frames={label: [frame for _, frame in made] for label, made in whole.items()})
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
     }
     asked = [(made[one.label], made[other.label]) for one, other in study.pairs(points)]
-    finding = StudyResult(tuple(made.values()), {}, measured, view)
+    finding = StudyResult(tuple(made.values()), {}, measured, view, domains)
     return dataclasses.replace(finding, pairs={metric: finding.compare(metric, asked) for metric in measured.headlines})
 
 

@@ -5,31 +5,55 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from rankbench.bench import registry
 from rankbench.bench.config import Settings
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
-from rankbench.bench.studies.grid import Scope, Study, StudyResult
+from rankbench.bench.studies.grid import Scope, Size, Study, StudyResult
+from rankbench.bench.studies.offers import Offers
 from support.records import predictions, record
+
+OFFERS = Offers(
+    labels=(("liked", 0.1), ("shared", 0.02), ("reported", 0.0001)),
+    domains=(("home",), ("search",), ("cart", "profile")),
+    features=("item", "user"),
+)
+"""Of a log that every study can ask about."""
+
+
+def scope(models: tuple[str, ...], size: Size = "small", positive_only: bool = False, series: tuple[str, ...] = ()) -> Scope:
+    """About that log."""
+    return Scope(models, size, positive_only, series, OFFERS)
+
+
+def domains(rows: int) -> np.ndarray:
+    """Of test rows."""
+    return np.array(["home", "home", "search", "cart", "profile"], dtype=object)[np.arange(rows) % 5]
 
 
 def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int = 30) -> StudyResult:
     """A finding in which later points of a series are better, with the hashes that real runs would have."""
     store, points = Store(folder), study.grid(scope)
     groups, chosen, runs = {}, {}, {}
+    rows = 0
     for at, point in enumerate(points):
         chosen[point.label] = point.candidates[0]
+        if point.parts:
+            continue
         groups[point.label] = []
         for cell in grid.cells(point, point.candidates[0], Settings(), seeds):
             key = cell.experiment.hash, cell.seed
             if key not in runs:  # two series may share an experiment
                 frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)
+                rows = len(frame)
                 made = record(point.model, frame, seed=cell.seed, family=registry.MODELS[point.model].family)
                 runs[key] = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=key[0]))
                 store.write(runs[key], frame)
             groups[point.label].append(runs[key])
-    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())))
+    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())), domains(rows))
 
 
 def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.StudyReport:

@@ -1,0 +1,64 @@
+"""What a data set has that a study can ask about: further labels, domains, features of users and items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.eventlog import EventLog
+
+LARGE = 0.02
+"""Share of the examples from which a domain is one of the large ones, and has a model of its own where each has."""
+MOST = 5
+"""Large domains at the most; the others are asked about together."""
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Of one log."""
+
+    labels: tuple[tuple[str, float], ...] = ()
+    """Further labels with their share of positives among the events, the most frequent first."""
+    domains: tuple[tuple[str, ...], ...] = ()
+    """Values of the declared domain, the largest first: each large one alone, all small ones together as the last."""
+    features: tuple[str, ...] = ()
+    """`user` and `item`, whichever has features besides its id."""
+
+
+def offers_of(log: EventLog) -> Offers:
+    """What this log offers."""
+    shares = [(name, float(np.asarray(log.further_label(name)).mean())) for name in log.meta.labels]
+    owners = {owner for owner, _ in log.meta.features}
+    return Offers(
+        labels=tuple(sorted(shares, key=lambda one: -one[1])),
+        domains=_domains(log),
+        features=tuple(owner for owner in ("item", "user") if owner in owners),
+    )
+
+
+def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
+    if log.meta.domain is None:
+        return ()
+    code = log.feature(log.meta.domain.column)
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    names = [str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")]
+    count = np.bincount(code if log.asked is None else code[log.asked], minlength=len(names))
+    order = [int(at) for at in np.argsort(-count, kind="stable") if count[at]]
+    large = [at for at in order if count[at] >= LARGE * count.sum()][:MOST]
+    small = [at for at in order if at not in large]
+    return tuple((names[at],) for at in large) + ((tuple(names[at] for at in small),) if small else ())
+
+
+def domains_of(log: EventLog, example: np.ndarray) -> np.ndarray | None:
+    """str [n]: the domain of each example; None where the log declares none.
+
+    Args:
+        example: int64 [n], numbers of Examples.ids.
+    """
+    if log.meta.domain is None:
+        return None
+    code = log.feature(log.meta.domain.column)
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    names = np.array([str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")], dtype=object)
+    return names[code[example % log.meta.events]]
