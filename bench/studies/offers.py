@@ -15,11 +15,22 @@ MOST = 5
 
 
 @dataclass(frozen=True)
+class OfferedLabel:
+    """A further label of a log."""
+
+    name: str
+    of_events: float
+    """Share of positives among all events, which histories may hold."""
+    of_examples: float
+    """The same among those that are asked for."""
+
+
+@dataclass(frozen=True)
 class Offers:
     """Of one log."""
 
-    labels: tuple[tuple[str, float], ...] = ()
-    """Further labels with their share of positives among the events, the most frequent first."""
+    labels: tuple[OfferedLabel, ...] = ()
+    """The most frequent first."""
     domains: tuple[tuple[str, ...], ...] = ()
     """Values of the declared domain, the largest first: each large one alone, all small ones together as the last."""
     features: tuple[str, ...] = ()
@@ -28,13 +39,18 @@ class Offers:
 
 def offers_of(log: EventLog) -> Offers:
     """What this log offers."""
-    shares = [(name, float(np.asarray(log.further_label(name)).mean())) for name in log.meta.labels]
+    labels = [_label(log, name) for name in log.meta.labels]
     owners = {owner for owner, _ in log.meta.features}
     return Offers(
-        labels=tuple(sorted(shares, key=lambda one: -one[1])),
+        labels=tuple(sorted(labels, key=lambda one: -one.of_events)),
         domains=_domains(log),
         features=tuple(owner for owner in ("item", "user") if owner in owners),
     )
+
+
+def _label(log: EventLog, name: str) -> OfferedLabel:
+    positive = np.asarray(log.further_label(name))
+    return OfferedLabel(name, float(positive.mean()), float((positive if log.asked is None else positive[log.asked]).mean()))
 
 
 def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:

@@ -13,11 +13,11 @@ from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
 from rankbench.bench.studies.grid import Scope, Size, Study, StudyResult
-from rankbench.bench.studies.offers import Offers
+from rankbench.bench.studies.offers import OfferedLabel, Offers
 from support.records import predictions, record
 
 OFFERS = Offers(
-    labels=(("liked", 0.1), ("shared", 0.02), ("reported", 0.0001)),
+    labels=(OfferedLabel("liked", 0.1, 0.1), OfferedLabel("shared", 0.02, 0.0), OfferedLabel("reported", 0.0001, 0.0001)),
     domains=(("home",), ("search",), ("cart", "profile")),
     features=("item", "user"),
 )

@@ -76,8 +76,38 @@ DATASETS: dict[str, DatasetCard] = {
             "global-time",
             "simulator:load_simulator_target",
         ),
+        DatasetCard(
+            "simulator-behaviours",
+            "Simulated log with a behaviour that predicts clicks and one that does not",
+            "none needed: generated",
+            "global-time",
+            "simulated_behaviours:load",
+        ),
+        DatasetCard(
+            "simulator-domains",
+            "Simulated log of three domains: a large one, a small one that it helps, one that goes against both",
+            "none needed: generated",
+            "global-time",
+            "simulated_domains:load",
+        ),
+        DatasetCard(
+            "simulator-side-information",
+            "Simulated log of many items whose features tell more than their ids can",
+            "none needed: generated",
+            "global-time",
+            "simulated_side_information:load",
+        ),
     )
 }
+
+
+SOURCES: dict[str, str] = {
+    "simulator": "simulator:load_yaml",
+    "simulator-behaviours": "simulated_behaviours:load_yaml",
+    "simulator-domains": "simulated_domains:load_yaml",
+    "simulator-side-information": "simulated_side_information:load_yaml",
+}
+"""What `source` in a YAML file may be -> what draws the log by its other keys."""
 
 
 def load(name: str, roots: DataRoots) -> RawLog:
@@ -93,13 +123,13 @@ def load(name: str, roots: DataRoots) -> RawLog:
         keys = read_keys(path)
         if "source" not in keys:
             return _function("table:load_table")(path, keys)
-        if keys["source"] != "simulator":
-            raise unknown_name(f"source in {path}", str(keys["source"]), ["simulator"])
+        if keys["source"] not in SOURCES:
+            raise unknown_name(f"source in {path}", str(keys["source"]), SOURCES)
         settings = {key: value for key, value in keys.items() if key not in ("source", "name", "margin")}
         margin = keys.get("margin", MARGIN)
         if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf:
             raise UserError(f"data set file {path}: margin must be a number of at least 0, not {margin!r}")
-        return _with_margin(_function("simulator:load_yaml")(settings, name_in(path, keys)), float(margin))
+        return _with_margin(_function(SOURCES[keys["source"]])(settings, name_in(path, keys)), float(margin))
     from .files import is_file
 
     if is_file(path):

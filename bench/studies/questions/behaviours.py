@@ -30,7 +30,7 @@ ONE_MIXED, SEVERAL_MIXED = "one label, mixture of experts", "several labels, mix
 SHOWN = {"small": 3, "full": 20}
 """Further behaviours that are added to the target's history one at a time, the most frequent first."""
 RARE = 0.002
-"""Share of positives below which a further label teaches nothing."""
+"""Share of positives below which a further label is left out of histories, or of what is taught."""
 
 COMPARED = {"history": ("another history", "all behaviours, told apart"), "labels": ("a model of several labels", "one label")}
 
@@ -40,14 +40,15 @@ def points(scope: Scope) -> Iterable[Point]:
     models = [model for model in scope.models if registry.MODELS[model].family != "floor"]
     if not models:
         raise UserError(f"study behaviours is about histories, and {', '.join(scope.models)} reads none: name others")
-    labels = [name for name, share in scope.offers.labels if share >= RARE]
+    seen = [label.name for label in scope.offers.labels if label.of_events >= RARE]
+    taught = [label.name for label in scope.offers.labels if label.of_examples >= RARE]
     yield Point(FLOOR, FLOOR, FLOOR)
     for model in models:
-        yield from _histories(model, labels, scope)
-    if labels and not scope.positive_only:
+        yield from _histories(model, seen, scope)
+    if taught and not scope.positive_only:
         for model in dict.fromkeys((*models, MULTI_TASK)):
             if registry.info(model).fit == "gradient":
-                yield from _labels(model, labels, scope)
+                yield from _labels(model, taught, scope)
 
 
 def _histories(model: str, labels: list[str], scope: Scope) -> Iterable[Point]:
