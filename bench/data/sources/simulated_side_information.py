@@ -67,12 +67,13 @@ def simulate(config: SideInformationConfig, name: str) -> RawLog:
             "click": click.ravel().astype(np.int64),
             "true_probability": probability.ravel(),
         }
-    ).drop_duplicates(["user", "item", "time"])
+    )
+    once = ~events.duplicated(["user", "item", "time"])
     catalogue, everyone = np.arange(config.items), np.arange(config.users)
     return raw_log(
         name,
         config,
-        events,
+        events[once],
         Schema(
             label="click",
             action=("click",),
@@ -80,7 +81,7 @@ def simulate(config: SideInformationConfig, name: str) -> RawLog:
             item_features=(Feature("brand"), Feature("colour")),
             calendar=True,
         ),
-        without,
+        without[once],
         f"brands (logit {config.brand:g}) and brands by segment ({config.segment:g}); colours and shoe sizes tell nothing",
         users=pd.DataFrame({"segment": names("s", segment), "shoe_size": names("", 36 + shoes)}, index=names("u", everyone)),
         items=pd.DataFrame({"brand": names("b", brand), "colour": names("c", colour)}, index=names("i", catalogue)),

@@ -21,7 +21,7 @@ from ..verdicts import by_series
 
 MULTI_TASK = "mmoe"
 """The classical ranker that is made for several labels, and the head of generative ones."""
-FLOOR = "ctr"
+FLOOR = "lr"
 
 ALL, UNTOLD, BY_LABEL, TARGET = "all, told apart", "all, not told apart", "all, told by the label alone", "the target alone"
 ONE, SEVERAL = "one label", "several labels"

@@ -24,7 +24,7 @@ from ..verdicts import against
 RANKERS = ("ple", "star", "pepnet")
 """Made for several domains; their inputs are those of CLASSICAL."""
 CLASSICAL = "din"
-FLOOR = "ctr"
+FLOOR = "lr"
 OWN = "own"
 """Factor of models of one domain, which stand for nothing on the test of all."""
 

@@ -108,7 +108,7 @@ def test_patterns_choose_series_with_what_they_are_compared_with() -> None:
     assert (late.pop("din"), late.pop("hstu, interleaved"), list(late)) == (1, 1, ["hstu, late"])
 
 
-REFERENCES = (("heads", "din"), ("behaviours", "ctr"), ("domains", "ctr"))
+REFERENCES = (("heads", "din"), ("behaviours", "lr"), ("domains", "lr"))
 """Series of what others are compared with, or stand beside."""
 
 
