@@ -21,7 +21,8 @@ def test_listing_imports_neither_pandas_nor_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
-        "['ml-100k', 'ml-1m', 'kuairand-pure', 'taobao-userbehavior', 'simulator', 'simulator-target'] set()"
+        "['ml-100k', 'ml-1m', 'kuairand-pure', 'taobao-userbehavior', 'simulator', 'simulator-target', 'simulator-behaviours', "
+        "'simulator-domains', 'simulator-side-information'] set()"
     )
 
 
