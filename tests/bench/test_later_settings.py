@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
 
 from rankbench.bench import identity, registry
 from rankbench.bench.config import DataConfig, LogDefaults, Settings, resolve
+from rankbench.bench.errors import UserError
+from rankbench.bench.records.schema import from_json, to_json
+from rankbench.bench.records.view import shared_settings
+from support.records import predictions, record
 
 LOG = LogDefaults("global-time", 0.0, positive_only=False)
 
@@ -53,6 +58,19 @@ def test_the_items_of_generative_rankers_are_in_every_hash() -> None:
     usual, other = config("hstu"), config("hstu", params={"item_fields": "sum"})
     assert usual["params"]["item_fields"] == "concat" and "item_fields" in identity.active(usual)["params"]
     assert identity.config_hash(usual) != identity.config_hash(other)
+
+
+def test_a_record_from_before_is_read_and_stands_beside_one_of_today() -> None:
+    frame = predictions(1.0, users=12)
+    today = record("din", frame)
+    text = json.loads(to_json(today))
+    text["config"] = before(text["config"])
+    assert "behaviours" not in text["config"]["data"]
+    old = from_json(json.dumps(text), "old.json")
+    assert shared_settings(old) == shared_settings(today)
+    del text["config"]["data"]["history_length"]
+    with pytest.raises(UserError, match=r"missing or unknown keys in config.data \(history_length\)"):
+        from_json(json.dumps(text), "old.json")
 
 
 def test_every_later_setting_exists() -> None:
