@@ -90,6 +90,24 @@ class DataConfig:
     out. Histories, vocabulary and test stay as they are."""
     exclude_future_positives: bool = False
     """Sample no item that the user likes later. That uses the future, test included: only to compare with work that does it."""
+    item_id: Literal["id", "none", "codes", "both", "backoff"] = "id"
+    """How every model knows which item it is told of, side information aside (docs/ideas/semantic-ids.md). id: by the item's own
+    id. none: not at all. codes: by its semantic id alone. both: by the two side by side. backoff: by its id from backoff_events
+    training events on, by its semantic id below."""
+    backoff_events: Annotated[int, Ge(1)] = 10
+    """Training events from which an item has an id of its own, of item_id=backoff."""
+    code_source: Literal["features", "events"] = "features"
+    """What semantic ids are made of: the side information of items, or vectors of the items that training events give. Items
+    without training events have one by the first alone."""
+    code_method: Literal["k-means", "rq-vae"] = "k-means"
+    """Residual k-means, or a residual-quantised autoencoder."""
+    code_levels: Annotated[int, Ge(1), Le(8)] = 3
+    """Codes of a semantic id, from coarse to fine."""
+    code_size: Annotated[int, Ge(2), Le(4096)] = 64
+    """Different codes at a level, at most."""
+    held_out_items: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of the items, by a hash of their names, whose training events nothing is learned from: validation and test then hold
+    items that are new and yet as popular as any. Their events stay in histories. The split has another hash."""
 
     def __post_init__(self) -> None:
         rate = self.negative_rate

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 VERSION = 2
-"""Of INERT. Raised when the list changes, so that a hash never means two things."""
+"""Of INERT. Raised when the list changes, so that a hash never means two things; not for settings of
+LATER, which no earlier hash holds."""
 
 Config = Mapping[str, Any]
 """A resolved experiment as plain values: model, data, train, params; see `config.Experiment.as_dict`."""
@@ -16,6 +17,10 @@ Config = Mapping[str, Any]
 
 def _never_sampled(config: Config) -> bool:
     return config["data"]["negatives"] == config["data"]["test_negatives"] == "exposed"
+
+
+def _no_codes(value: Any, config: Config) -> bool:
+    return config["data"]["item_id"] in ("id", "none")
 
 
 def _no_gap_to_itself(config: Config) -> bool:
@@ -41,12 +46,16 @@ LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
     ("data", "side_information"): lambda value, config: value == "all",
     ("data", "domain_field"): lambda value, config: value is True,
     ("data", "domains"): lambda value, config: not value,
+    ("data", "item_id"): lambda value, config: value == "id",
+    **{("data", key): _no_codes for key in ("code_source", "code_method", "code_levels", "code_size")},
+    ("data", "backoff_events"): lambda value, config: config["data"]["item_id"] != "backoff",
+    ("data", "held_out_items"): lambda value, config: value == 0,
     # Generative rankers always had the setting of items.
     ("params", "item_fields"): lambda value, config: value == "concat" and "layout" not in config["params"],
     ("params", "user_fields"): lambda value, config: value == "concat",
 }
-"""Section and key of settings that came when there were runs already -> whether a value is what all of them had. No hash holds it
-then, so that an experiment keeps its name; records that were made before lack the key."""
+"""Section and key of settings that came when there were runs already -> whether a value is what all of them had, or does nothing.
+No hash holds it then, so that an experiment keeps its name; records that were made before lack the key."""
 
 
 def active(config: Config) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class TokenLayout(nn.Module):
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
         dim = config.embedding_dim
-        items = spec.item[:1] if config.item_fields == "none" else spec.item
+        items = spec.item_identity if config.item_fields == "none" else spec.item
         users = tuple(field for field in spec.user_fields(config.user_id) if config.user_context or field.name == "user")
         request = (*users, *(spec.context if config.user_context else ()))
         self.sum_items = config.item_fields == "sum"

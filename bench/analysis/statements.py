@@ -23,6 +23,7 @@ from .study_statements import (
     Otherwise,
     PartOfStudy,
     Remark,
+    SemanticIds,
     Trend,
 )
 
@@ -320,6 +321,7 @@ Statement = Annotated[
     | Candidates
     | Calibration
     | Remark
+    | SemanticIds
     | Trend
     | Otherwise
     | AtEqualFlops

@@ -31,6 +31,7 @@ EXAMPLES = (
     "rankbench study embedding --models din,hstu",
     "rankbench study history --set data.test_history=frozen --results my/results",
     "rankbench study time --models core",
+    "rankbench study cold-start --dataset kuairand-pure --set data.code_method=rq-vae",
     "rankbench study scaling --dataset ml-1m --size full --models din,hstu --series '* data'",
 )
 

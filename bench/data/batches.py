@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.time_buckets import time_buckets
-from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
+from ..contract import ITEM, ITEM_CODES, UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from .dataset import RankingData
 from .eventlog import Multi
 from .keys import example_keys
@@ -85,6 +85,27 @@ def _hide(ids: Ids, rng: np.random.Generator, rate: float, rows: np.ndarray | No
     return torch.where(torch.from_numpy(hidden), UNKNOWN, ids)
 
 
+def _hide_items(fields: dict[str, Ids], rng: np.random.Generator, rate: float, behind_ids: FieldTable | None) -> None:
+    """Hide a share of the items' ids, in place; where codes stand in for ids they do so for those that are hidden."""
+    shown = fields[ITEM]
+    hidden = _hide(shown, rng, rate)
+    fields[ITEM] = hidden
+    if behind_ids is not None:
+        assert isinstance(shown, Tensor)
+        row = (hidden != shown).nonzero().squeeze(1)
+        codes, revealed = fields[ITEM_CODES], ids_of(behind_ids, shown[row].numpy())
+        assert isinstance(codes, Jagged) and isinstance(revealed, Jagged)
+        fields[ITEM_CODES] = _put(codes, row, revealed)
+
+
+def _put(ids: Jagged, row: Tensor, given: Jagged) -> Jagged:
+    """`ids` with `given` at the named rows, which are empty before."""
+    own = torch.repeat_interleave(torch.arange(len(ids.lengths)), ids.lengths)
+    order = torch.cat([own, torch.repeat_interleave(row, given.lengths)]).argsort(stable=True)
+    lengths = ids.lengths.index_copy(0, row, given.lengths)
+    return Jagged(torch.cat([ids.values, given.values])[order], torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+
+
 class PointwiseBatches:
     """Examples as rows, each with the events it may see."""
 
@@ -102,8 +123,9 @@ class PointwiseBatches:
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch:
         batch = pointwise_batch(self.data, self.examples.take(plan))
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
-            for fields, name in ((batch.fields, "user"), (batch.fields, "item"), (batch.history.fields, "item")):
-                fields[name] = _hide(fields[name], rng, rate)
+            batch.fields["user"] = _hide(batch.fields["user"], rng, rate)
+            for fields in (batch.fields, batch.history.fields):
+                _hide_items(fields, rng, rate, self.data.vocabulary.behind_ids)
         return batch
 
 
@@ -202,7 +224,7 @@ class SequenceBatches:
         batch = sequence_batch(self.data, event, item, self.start[plan], offsets, target, examples)
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
             batch.fields["user"] = _hide(batch.fields["user"], rng, rate, np.diff(offsets))
-            batch.fields["item"] = _hide(batch.fields["item"], rng, rate)
+            _hide_items(batch.fields, rng, rate, self.data.vocabulary.behind_ids)
         return batch
 
 

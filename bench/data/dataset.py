@@ -19,11 +19,12 @@ from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import sources
 from .eventlog import EventLog, open_log, write_log
+from .item_ids import with_item_ids
 from .mismatch import ValidationMismatch, mismatch
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
 from .segments import longest_segment
 from .sources.schema import DataRoots
-from .splits import ROLES, SPLITS, Split, make_split
+from .splits import ROLES, SPLITS, Split, make_split, without_items
 from .visibility import HistoryPlaces, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
 from .vocabulary import Vocabulary, build_vocabulary
 
@@ -208,8 +209,10 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     config = resolved(config, log)
     requests = requests_of(log, config.request_window)
     split = make_split(log, config.split, requests)
+    if config.held_out_items:
+        split = without_items(split, log, requests, config.held_out_items)
     train = of_domains(log, split.examples("train"), config)
-    vocabulary = build_vocabulary(log, split.known, _left_out(log, config))
+    vocabulary = with_item_ids(build_vocabulary(log, split.known, _left_out(log, config)), log, split, config)
     delay = round(config.feedback_delay * 1000)
     lo, hi = visible_intervals(log.user_offsets, log.time, requests.start, config.history_length, delay)
     if config.test_history == "frozen":

@@ -14,6 +14,7 @@ from ..analysis.study_statements import (
     Otherwise,
     PartOfStudy,
     Remark,
+    SemanticIds,
     Trend,
 )
 from ..evaluation.cards import shown
@@ -55,6 +56,12 @@ REMARKS = {
     "side information": (
         "Costs are those of one training by the same model without features; they are facts about these runs, without intervals. "
         "What a feature brings to one model of a family need not be what it brings to another."
+    ),
+    "cold start": (
+        "Held-out items are a share of all items, chosen by a hash of their names, of whose training events nothing was learned; "
+        "new ones have none. Events of an item are those of training, all that a trained model can know of it; events of a user "
+        "are all those before the example. Slices are single comparisons, each of its own examples alone; that other items "
+        "might have been held out is in no interval."
     ),
 }
 """Topic of a Remark -> its words."""
@@ -127,6 +134,12 @@ def _(one: Calibration) -> str:
 @sentence.register
 def _(one: Remark) -> str:
     return REMARKS[one.topic]
+
+
+@sentence.register
+def _(one: SemanticIds) -> str:
+    text = one.facts.line()
+    return f"{text[0].upper()}{text[1:]}."
 
 
 @sentence.register

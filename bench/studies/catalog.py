@@ -20,6 +20,7 @@ STUDIES: dict[str, str] = {
     "behaviours": "what other behaviours bring: in histories, told apart or not, and as further labels",
     "domains": "one model for each domain or one for all, with rankers made for several; small domains apart, transfer",
     "side-information": "what features of items and users bring, summed or side by side, and what they cost",
+    "cold-start": "ids, features and semantic ids, by events of the item and of the user",
     "time": "what time information is worth to each model",
     "scaling": "loss by depth, width, embeddings and data, with fits and their intervals",
 }

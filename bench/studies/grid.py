@@ -7,7 +7,7 @@ import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from .. import registry, rows
 from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
 from ..analysis.statements import Statement
 from ..config import DataConfig, Settings, TrainConfig
-from ..data.dataset import open_dataset
+from ..data.dataset import RankingData, open_dataset
 from ..data.sources import DATASETS
 from ..errors import UserError
 from ..evaluation.cards import merit
@@ -28,7 +28,7 @@ from ..runs import schedule
 from ..runs.cell import Cell, plan
 from ..typed import from_dict
 from .assembled import assembled
-from .offers import Offers, domains_of, offers_of
+from .offers import FromData, Offers, domains_of, offers_of
 
 Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""
@@ -144,6 +144,7 @@ class StudyResult:
     view: View
     domains: np.ndarray | None = None
     """str [test rows]: the domain of each, where the log declares one."""
+    from_data: FromData = dataclasses.field(default_factory=FromData)
 
     @property
     def headline(self) -> HeadlineMetric:
@@ -221,6 +222,10 @@ class Study:
     """Points that are compared, first minus second: chosen before anything ran."""
     columns: Mapping[str, Callable[[Measurement, StudyResult], float | str]] = dataclasses.field(default_factory=dict)
     """More columns of its table, beyond quality and cost."""
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Data settings of all points, unless those that it is run with are others."""
+    from_data: Callable[[Sequence[RunRecord], Callable[[RunRecord], RankingData]], FromData] | None = None
+    """Given a run of each point and what prepares its data."""
 
     def grid(self, scope: Scope) -> list[Point]:
         """Its points, each with a name of its own.
@@ -270,6 +275,7 @@ def run(
         UserError: settings, data or device are wrong.
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
+    settings = dataclasses.replace(settings, data={**study.data, **settings.data})
     dataset = from_dict(DataConfig, settings.data, "data").dataset
     log = open_dataset(dataset, options.roots)
     points = study.grid(dataclasses.replace(scope, positive_only=log.positive_only, offers=offers_of(log)))
@@ -291,9 +297,17 @@ def run(
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
     view = View(options.store, tuple(records.values()))
-    rows.restore(view, options.roots, dataset if dataset not in DATASETS else None)
+    source = dataset if dataset not in DATASETS else None
+    rows.restore(view, options.roots, source)
+    found = FromData()
+    if study.from_data is not None:
+
+        def prepared(record: RunRecord) -> RankingData:
+            return rows.data_of(record.config["data"], options.roots, f"a run of the study {study.name}", source)
+
+        found = study.from_data([group[0] for group in groups.values()], prepared)
     example = view.predictions(next(iter(groups.values()))[0].identity)["example"].to_numpy()
-    return read(study, points, chosen, groups, view, domains_of(log, example))
+    return read(study, points, chosen, groups, view, domains_of(log, example), found)
 
 
 def read(
@@ -303,6 +317,7 @@ def read(
     groups: Mapping[str, list[RunRecord]],
     view: View,
     domains: np.ndarray | None = None,
+    from_data: FromData | None = None,
 ) -> StudyResult:
     """Measure and compare finished runs.
 
@@ -327,7 +342,7 @@ def read(
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
     }
     asked = [(made[one.label], made[other.label]) for one, other in study.pairs(points)]
-    finding = StudyResult(tuple(made.values()), {}, measured, view, domains)
+    finding = StudyResult(tuple(made.values()), {}, measured, view, domains, from_data or FromData())
     return dataclasses.replace(finding, pairs={metric: finding.compare(metric, asked) for metric in measured.headlines})
 
 

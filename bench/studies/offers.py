@@ -1,11 +1,13 @@
-"""What a data set has that a study can ask about: further labels, domains, features of users and items."""
+"""What a data set has that a study can ask about (labels, domains, features), and what a study reads of its data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..analysis.statements import Statement
 from ..data.eventlog import EventLog
 
 LARGE = 0.02
@@ -35,6 +37,15 @@ class Offers:
     """Values of the declared domain, the largest first: each large one alone, all small ones together as the last."""
     features: tuple[str, ...] = ()
     """`user` and `item`, whichever has features besides its id."""
+
+
+@dataclass(frozen=True)
+class FromData:
+    """What a study reads of the data themselves, beside records and scores."""
+
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """More columns of the test rows, to make slices by."""
+    statements: tuple[Statement, ...] = ()
 
 
 def offers_of(log: EventLog) -> Offers:

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from rankbench.bench import registry
+from rankbench.bench.analysis.study_statements import SemanticIds
 from rankbench.bench.config import Settings
+from rankbench.bench.data.semantic_ids.codes import CodeFacts
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
 from rankbench.bench.studies.grid import Scope, Size, Study, StudyResult
-from rankbench.bench.studies.offers import OfferedLabel, Offers
+from rankbench.bench.studies.offers import FromData, OfferedLabel, Offers
 from support.records import predictions, record
 
 OFFERS = Offers(
@@ -32,6 +34,15 @@ def scope(models: tuple[str, ...], size: Size = "small", positive_only: bool = F
 def domains(rows: int) -> np.ndarray:
     """Of test rows."""
     return np.array(["home", "home", "search", "cart", "profile"], dtype=object)[np.arange(rows) % 5]
+
+
+def from_data(study: Study, rows: int) -> FromData:
+    """What a study would read of that log's data."""
+    if study.from_data is None:
+        return FromData()
+    number = np.arange(rows)
+    facts = CodeFacts("features", "k-means", 3, 64, 40, 40, 30, 15, 4, 10, 10, 6)
+    return FromData({"user_before": number % 120, "held_out": number % 3 > 0}, (SemanticIds(facts),))
 
 
 def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int = 30) -> StudyResult:
@@ -53,7 +64,7 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int
                 runs[key] = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=key[0]))
                 store.write(runs[key], frame)
             groups[point.label].append(runs[key])
-    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())), domains(rows))
+    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())), domains(rows), from_data(study, rows))
 
 
 def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.StudyReport:
