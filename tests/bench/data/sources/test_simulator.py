@@ -296,11 +296,8 @@ def test_target_match_is_invisible_without_the_history() -> None:
 def test_traits_tell_the_quality_and_nothing_of_popularity() -> None:
     config = dataclasses.replace(QUIET, traits=3)
     told = simulate(dataclasses.replace(config, told_quality=1.0), "told")
-    assert told.items is not None and [feature.column for feature in told.schema.item_features][1:] == [
-        "trait0",
-        "trait1",
-        "trait2",
-    ]
+    names = ["trait0", "trait1", "trait2"]
+    assert told.items is not None and [feature.column for feature in told.schema.item_features] == ["category", *names]
     logit = table(told).groupby("item")["logit"].first()
     traits = told.items.loc[logit.index, names]
     design = pd.get_dummies(traits).to_numpy(dtype=float)
