@@ -36,7 +36,7 @@ KNOWN_BY: Mapping[str, tuple[str, str]] = {
     WHOLE: ("id", "all"),
     "semantic id": ("codes", "users"),
     "id and semantic id": ("both", "users"),
-    "semantic id where the id is rare": ("backoff", "users"),
+    "semantic id if rare": ("backoff", "users"),
 }
 """Place -> data.item_id, and whose side information models are given."""
 _CODE_SETTINGS = {"code_source": "features", "code_method": "k-means", "code_levels": 3, "code_size": 64, "backoff_events": 10}
@@ -201,7 +201,9 @@ def _of_items(finding: StudyResult) -> tuple[dict[str, list[Line]], list[tuple[s
         for rows, found in _sliced(finding, "item", METRIC, comparisons):
             for known_by, pair in zip(marks, found.pairs, strict=True):
                 apart = pair.difference
-                marks[known_by].append(Mark(rows.events, apart.value, apart.low, apart.high))
+                marks[known_by].append(
+                    Mark(rows.events.replace(" ", "\n").replace("-", "-\n"), apart.value, apart.low, apart.high)
+                )
                 if rows.events == HELD_OUT:
                     judged.append((f"{known_by} in {model}", pair.verdict))
         panels[model] = [Line(known_by, None, tuple(along)) for known_by, along in marks.items() if along]
