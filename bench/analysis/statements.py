@@ -16,6 +16,7 @@ from .study_statements import (
     AtEqualFlops,
     Calibration,
     Candidates,
+    CommonTest,
     Differences,
     FewUsers,
     Held,
@@ -320,6 +321,7 @@ Statement = Annotated[
     | Candidates
     | Calibration
     | Remark
+    | CommonTest
     | Trend
     | Otherwise
     | AtEqualFlops

@@ -22,7 +22,8 @@ from ..reporting.figures import save
 from ..reporting.study_words import place
 from ..reporting.words import sentences
 from ..typed import finite
-from .grid import Measurement, Scope, Study, StudyResult
+from .grid import Measurement, Study, StudyResult
+from .points import Scope
 from .verdicts import about_part, about_reading
 
 
@@ -111,7 +112,8 @@ def to_markdown(report: StudyReport) -> str:
     parts = [
         f"# {report.study.title}: {identity.dataset} @ {identity.split}",
         report.study.question,
-        f"{facts.examples['test']:,} test examples, the same for every row. Split hash {facts.split_hash[:12]}.",
+        f"{len(report.finding.measured.predictions.label):,} test examples, the same for every row. Split hash "
+        f"{facts.split_hash[:12]}.",
         "\n".join(f"- {line}" for line in sentences(report.statements)),
         "\n".join(markdown_table(rows)),
         LEGEND,

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from scipy.optimize import isotonic_regression
 
-from .style import COLOURS, DPI, OTHERS, STYLE, WIDTH, headed
+from .style import COLOURS, DPI, GRID, OTHERS, STYLE, WIDTH, headed
 
 MARKERS = {"floor": "sxP", "classical": "oDshX", "unified": "DpHd*", "generative": "^v<>d"}
 OTHER_MARKERS = "osD^vP"
@@ -217,7 +217,7 @@ def _name_lines(drawn: Figure, axes: Axes, ends: Mapping[str, tuple[float, float
         axes.annotate(
             name,
             ends[name],
-            (1.03, (y + shift - frame.y0) / frame.height),
+            (1.03, round((y + shift - frame.y0) / frame.height, GRID)),
             textcoords="axes fraction",
             fontsize=8,
             color=colour,
