@@ -23,7 +23,7 @@ def answered(study: str, log: dict[str, float], series: tuple[str, ...], models:
     Path("planted.yaml").write_text("\n".join(lines) + "\n")
     words = ["--dataset", "planted.yaml", "--models", models, "--seeds", str(SEEDS), "--device", "cpu", "--jobs", "1", "--quiet"]
     words += [word for one in series for word in ("--series", one)]
-    for setting in (f"data.history_length={history}", "train.lr=0.003", "train.batch_size=256", "train.epochs=6"):
+    for setting in (f"data.history_length={history}", "train.lr=0.003", "train.batch_size=128", "train.epochs=4"):
         words += ["--set", setting]
     assert cli.main(["study", study, *words, "--results", "out"]) == 0
     return study_file.load(Path(f"out/studies/{study}/planted@global-time/study.json"))
@@ -44,7 +44,7 @@ def value(found: StudyRecord, label: str) -> float:
 
 
 def test_behaviours_finds_the_one_that_predicts_and_not_the_other() -> None:
-    log = {"users": 250, "pages": 16, "items": 120, "categories": 8, "search": 3.0}
+    log = {"users": 160, "pages": 16, "items": 120, "categories": 8, "search": 3.0}
     found = answered("behaviours", log, ("din, history",), "din")
     word = verdicts(found, "din, history")
     assert word["the target and search"] == "better"
@@ -54,7 +54,7 @@ def test_behaviours_finds_the_one_that_predicts_and_not_the_other() -> None:
 
 
 def test_behaviours_finds_nothing_where_nothing_was_planted() -> None:
-    log = {"users": 150, "pages": 16, "items": 60, "categories": 8, "search": 0.0}
+    log = {"users": 120, "pages": 16, "items": 60, "categories": 8, "search": 0.0}
     word = verdicts(answered("behaviours", log, ("din, history",), "din"), "din, history")
     assert word["the target and search"] != "better" and word["the target and scroll"] != "better"
     assert word["the target alone"] != "worse"
@@ -78,7 +78,7 @@ def test_domains_finds_no_reason_to_know_them_where_all_have_one_taste() -> None
 
 
 def test_side_information_finds_the_features_that_tell() -> None:
-    found = answered("side-information", {"users": 400, "items": 4000}, ("lr", "dnn"), "dnn", history=1)
+    found = answered("side-information", {"users": 300, "items": 3000}, ("lr", "dnn"), "dnn", history=1)
     for model in ("lr", "dnn"):
         word = verdicts(found, model)
         assert word["items"] == word["items and users"] == "better" and word["users"] != "better", model
