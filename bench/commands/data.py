@@ -21,7 +21,7 @@ HELP = "Fetch a data set and convert it, say what is in it or wrong with it, or 
 EXAMPLES = (
     "rankbench data get ml-100k",
     "rankbench data describe kuairand-pure --data-root my/data",
-    "rankbench data check shop.yaml",
+    "rankbench data check my.yaml",
     "rankbench data init ratings.csv movies.csv",
 )
 

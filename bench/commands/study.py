@@ -31,7 +31,7 @@ EXAMPLES = (
     "rankbench study embedding --models din,hstu",
     "rankbench study long-history --set data.test_history=frozen --results my/results",
     "rankbench study time --models core",
-    "rankbench study steps --series 'hstu' --dataset shop.yaml",
+    "rankbench study steps --series 'hstu' --dataset my.yaml",
     "rankbench study shift --models din,hstu",
     "rankbench study scaling --dataset ml-1m --size full --models din,hstu --series '* data'",
 )
