@@ -67,7 +67,7 @@ def _check(args: argparse.Namespace) -> int:
     from ..config import DataConfig
     from ..data.dataset import prepare
     from ..inspection.inspect import inspect
-    from ..records.store import write_text
+    from ..records.atomic import write_text
     from ..reporting.inspection_page import to_lines, to_markdown
 
     data = prepare(DataConfig(args.name, split=args.split or "default"), data_roots(args.data_root))

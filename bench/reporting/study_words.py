@@ -61,8 +61,10 @@ REMARKS = {
         "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "
         "of training. Every model sees the events of its user up to each request, whenever it was trained: what gets old is what "
         "training learned. Windows differ in how hard they are: differences within a window say what age costs, levels from "
-        "window to window do not. `retrained` learns from more events than `trained once`; `retrained on as many` from a random "
-        "part of them, as many as `trained once` had, so that what is left is how fresh they are."
+        "window to window do not. AUC of all windows together is not compared where several runs judge them: it would compare "
+        "scores of models that were trained apart, whose levels differ. `retrained` learns from more events than `trained once`; "
+        "`retrained on as many` from a random part of them, as many as `trained once` had, so that what is left is how fresh "
+        "they are."
     ),
     "steps": (
         "A step on training rows leaves the test as it is. A step on all rows leaves users and items out by what they do in the "

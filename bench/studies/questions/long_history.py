@@ -90,9 +90,9 @@ def _lines(finding: StudyResult, amount: Callable[[RunRecord], float]) -> list[L
     return lines
 
 
-def mean(amount: Callable[[RunRecord], float]) -> Callable[[Measurement, StudyResult], float | str]:
+def mean(amount: Callable[[RunRecord], float]) -> Callable[[Measurement, StudyResult], str]:
     """A column of the table: the mean over seeds."""
-    return lambda one, finding: round(statistics.fmean(map(amount, one.records)), 2)
+    return lambda one, finding: f"{statistics.fmean(map(amount, one.records)):.2f}"
 
 
 STUDY = Study(

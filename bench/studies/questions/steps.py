@@ -15,7 +15,7 @@ from ...analysis.statements import Statement
 from ...analysis.study_statements import CommonTest, OwnTest, Remark
 from ...data.sources import DATASETS, name_of
 from ...data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step, as_entries
-from ...records.store import write_text
+from ...records.atomic import write_text
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
 from ..grid import Measurement, Study, StudyResult

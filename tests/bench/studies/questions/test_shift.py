@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rankbench.bench.analysis.study_statements import Differences
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.errors import UserError
@@ -43,7 +44,12 @@ def test_fresh_events_help_where_the_world_turns_and_bring_nothing_where_it_does
     assert fresh.verdict == "better" and fresh.difference.value > 0.05
     later = shift.by_window(finding, "auc", fresh)
     assert [one.window.at for one in later] == [2, 3] and later[1].difference.value > later[0].difference.value > 0
-    _, fresh = found["steady"]
+    steady, fresh = found["steady"]
+    for one in (finding, steady):
+        told = [said for said in shift.statements(one) if isinstance(said, Differences)]
+        assert told and all(said.part == "window by window" for said in told if said.metric == "auc"), (
+            "runs have levels of their own"
+        )
     assert fresh.verdict in ("equivalent", "not settled") and abs(fresh.difference.value) < 0.01
 
 
