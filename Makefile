@@ -64,7 +64,7 @@ results: install  ## tables and figures of everything under results/, of which r
 docs: reference site  ## documentation site in site/: the pages of docs/ and results/ with a gallery of figures
 
 reference: install  ## pages that are generated from the code, the committed boards and the public rows
-	for page in models:models settings:settings commands:commands keys:table records:records kernels:kernels; do \
+	for page in models:models datasets:datasets protocols:protocols settings:settings commands:commands keys:table records:records kernels:kernels; do \
 		$(BIN)/rankbench ls $${page%:*} --markdown > docs/new.md && mv docs/new.md docs/reference/$${page#*:}.md || exit 1; \
 	done
 	$(BIN)/rankbench report --results results --markdown --out LEADERBOARD.md

@@ -38,7 +38,9 @@ class DataConfig:
     dataset: str = "ml-100k"
     """A name of `rankbench ls datasets`, or the path of a YAML file that describes your own table."""
     split: str = "default"
-    """global-time, per-user-time, leave-one-out, chrono-rank, declared (by the source), or `default`: the data set's own."""
+    """global-time, per-user-time, leave-one-out, chrono-rank, declared (by the source), or `default`: the data set's own.
+    windows-N and window-K-of-N: the end of the log as N windows of time, all of them or the K-th, after what is before it
+    (`rankbench study shift`)."""
     history_length: Annotated[int, Ge(1), Le(100_000)] = 50
     """L: an example sees at most the L latest visible events of its user."""
     time: Literal["none", "history", "request"] = "request"

@@ -22,8 +22,9 @@ from rankbench.bench.commands.roots import data_roots
 from rankbench.bench.public.board import expiry
 from rankbench.bench.public.board import read as read_public
 from rankbench.bench.public.row import day
+from rankbench.bench.records import run_files
 from rankbench.bench.records.schema import RunRecord
-from rankbench.bench.records.store import Store
+from rankbench.bench.records.store import Store, stores_below
 from rankbench.bench.records.view import View
 from rankbench.bench.reporting import board_files, html, leaderboard_page, public_page, results_folder, summary
 from rankbench.bench.reporting.words import difference
@@ -32,10 +33,12 @@ from rankbench.bench.runs import schedule
 pytestmark = pytest.mark.results
 
 ROOT = Path(__file__).resolve().parents[1]
-STORES = sorted(path.parent for path in (ROOT / "results").rglob("runs") if "local" not in path.parts)
+STORES = [store.root for store in stores_below(ROOT / "results") if "local" not in store.root.parts]
 BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
 LARGEST_PAGE = 2_000_000
 """Bytes of the report of all committed results."""
+MOST_FILES = 1_200
+"""Of the repository."""
 CONTENTS = ROOT / "results" / "contents.txt"
 STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
 
@@ -190,6 +193,16 @@ def test_the_page_of_the_public_leaderboard_is_that_of_its_rows() -> None:
 
 
 def test_no_place_of_a_machine_is_committed() -> None:
-    for path in (ROOT / "results").rglob("*"):
-        if path.suffix in (".json", ".md", ".csv", ".svg") and "local" not in path.parts:
-            assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|usr|opt|Users)/", path.read_text()), path
+    files = {path for path in (ROOT / "results").rglob("*") if path.suffix in (".json", ".md", ".csv", ".svg")}
+    runs = {path for store in STORES for folder in Store(store).cells() for path in run_files.records(folder)}
+    assert runs
+    for path in files | runs:
+        if "local" not in path.parts:
+            text = run_files.read(path).decode() if path in runs else path.read_text()
+            assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|usr|opt|Users)/", text), path
+
+
+def test_a_clone_is_under_1200_files() -> None:
+    """Runs are two files for each seed until they are packed."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    assert len(listed) <= MOST_FILES, "rankbench pack --results results"

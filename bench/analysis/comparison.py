@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from ..evaluation import slices
+from ..evaluation import metrics, slices
 from ..evaluation.predictions import Predictions, align
 from ..evaluation.stats import (
     LEAST_USERS,
@@ -33,7 +33,7 @@ from ..evaluation.stats import (
 from ..records.schema import RunRecord, Slices
 from ..records.view import View
 from ..typed import OrNaN
-from .costs import had_room, latency_ms, train_seconds
+from .costs import flops_per_example, had_room, latency_ms, train_seconds
 from .statements import Basis, Headline, Pair
 
 HeadlineMetric = Literal["request_gauc", "auc"]
@@ -80,7 +80,7 @@ class Row:
     comparable: bool
     """Whether every run began on a machine with room, so that times may be compared."""
     train_seconds: float
-    """CPU time of all threads if all runs were on a CPU, else wall time; so is `latency_ms`."""
+    """Of a seed, all of its runs together: CPU time of all threads if all were on a CPU, else wall time; so is `latency_ms`."""
     latency_ms: float
     """To score 100 candidates."""
     examples_per_second: float
@@ -159,31 +159,37 @@ def measure(
     groups: Mapping[str, Sequence[RunRecord]],
     changes: Mapping[str, dict[str, Any]] | None = None,
     frames: Mapping[str, list[pd.DataFrame]] | None = None,
+    side_by_side: Collection[str] = (),
 ) -> Measured:
     """Compare groups of runs, label -> the seeds of one model under one configuration.
 
     Args:
         changes: label -> `Row.changes`; none where nothing sets rows apart but their labels.
-        frames: label -> test predictions, one table per seed, of groups whose runs are not in `view`.
+        frames: label -> test rows with scores of each seed, where these are not all rows of one run each: several runs of a seed
+            together, or the rows that several data sets have in common. Metrics are then of these rows.
+        side_by_side: labels of groups whose runs of a seed are models for different requests, all of which are kept: their sizes
+            are added up. Elsewhere each takes the place of the one before.
 
     Raises:
         UserError: scores or test rows are missing, are not about the same rows, or are not those of the records.
     """
-    given = frames or {}
-    tables = {
-        name: given[name] if name in given else [view.predictions(record.identity) for record in group]
-        for name, group in groups.items()
-    }
-    predictions = align(tables)
+    own = frames is None
+    if frames is None:
+        frames = {name: [view.predictions(record.identity) for record in group] for name, group in groups.items()}
+    predictions = align(dict(frames))
     comparisons: dict[Metric, Comparison] = {metric: compare(predictions, metric) for metric in METRICS}
-    _confirm(groups, comparisons)
+    if own:
+        _confirm(groups, comparisons)
     quality: dict[str, dict[Metric, ModelInterval]] = {name: {} for name in groups}
     for metric, comparison in comparisons.items():
         for name, found in comparison.standing().models.items():
             quality[name][metric] = found
-    rows = tuple(_row(name, group, quality[name], (changes or {}).get(name, {})) for name, group in groups.items())
+    rows = tuple(
+        _row(name, group, quality[name], (changes or {}).get(name, {}), None if own else frames[name], name in side_by_side)
+        for name, group in groups.items()
+    )
     margin = min(record.data.margin for group in groups.values() for record in group)
-    return Measured(rows, margin, predictions, slices.masks(next(iter(tables.values()))[0]), comparisons)
+    return Measured(rows, margin, predictions, slices.masks(next(iter(frames.values()))[0]), comparisons)
 
 
 def test_slices(record: RunRecord) -> Slices:
@@ -216,9 +222,22 @@ def _label(seeds: Sequence[dict[str, float | int | None]]) -> OfLabel:
     return OfLabel(int(seeds[0]["n"] or 0), _mean(s["auc"] for s in seeds), _mean(s["request_gauc"] for s in seeds))
 
 
-def _row(label: str, group: Sequence[RunRecord], quality: dict[Metric, ModelInterval], changes: dict[str, Any]) -> Row:
-    tests = [test_slices(record)["all"] for record in group]
+def _row(
+    label: str,
+    group: Sequence[RunRecord],
+    quality: dict[Metric, ModelInterval],
+    changes: dict[str, Any],
+    frames: Sequence[pd.DataFrame] | None,
+    side_by_side: bool,
+) -> Row:
+    if frames is None:
+        tests = [test_slices(record)["all"] for record in group]
+    else:
+        tests = [metrics.evaluate(frame)["all"] for frame in frames]
+    seeds = tuple(dict.fromkeys(record.identity.seed for record in group))
     costs = [record.cost for record in group if record.cost is not None]
+    kept = group[: len(group) // len(seeds)] if side_by_side else group[:1]
+    sizes = costs[: len(kept)]
     further = [record.metrics.labels for record in group if record.metrics is not None]
 
     def by_seed(metric: Metric) -> tuple[float, ...]:
@@ -231,16 +250,16 @@ def _row(label: str, group: Sequence[RunRecord], quality: dict[Metric, ModelInte
         tuned=group[0].tuning is not None,
         changes=changes,
         config_hash=group[0].identity.config_hash,
-        seeds=tuple(record.identity.seed for record in group),
+        seeds=seeds,
         quality=quality,
         by_seed={metric: by_seed(metric) for metric in METRICS},
         means={name: _mean(test[name] for test in tests) for name in FURTHER},
         labels={name: _label([labels[name]["all"] for labels in further]) for name in further[0]},
-        parameters_embedding=costs[0].parameters_embedding,
-        parameters_dense=costs[0].parameters_dense,
-        flops_per_example=costs[0].flops_per_example,
+        parameters_embedding=sum(cost.parameters_embedding for cost in sizes),
+        parameters_dense=sum(cost.parameters_dense for cost in sizes),
+        flops_per_example=flops_per_example(kept),
         comparable=all(map(had_room, group)),
-        train_seconds=train_seconds(group),
+        train_seconds=train_seconds(group) * len(group) / len(seeds),
         latency_ms=latency_ms(group),
         examples_per_second=statistics.fmean(cost.examples_per_second for cost in costs),
         peak_memory_mb=max(cost.peak_memory_mb for cost in costs),

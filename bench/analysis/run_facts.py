@@ -36,7 +36,7 @@ def about_sampling(record: RunRecord) -> Iterable[Statement]:
 def about_runs(groups: Groups) -> Iterable[Statement]:
     """In the order in which it matters to a reader."""
     every = list({record.identity: record for group in groups.values() for record in group}.values())
-    counts = {label: len(group) for label, group in groups.items()}
+    counts = {label: len({record.identity.seed for record in group}) for label, group in groups.items()}
     if len(set(counts.values())) > 1:
         yield SeedCounts(counts)
     single = tuple(label for label, count in counts.items() if count == 1)

@@ -16,6 +16,7 @@ from .study_statements import (
     AtEqualFlops,
     Calibration,
     Candidates,
+    CommonTest,
     Differences,
     FewUsers,
     Held,
@@ -321,6 +322,7 @@ Statement = Annotated[
     | Candidates
     | Calibration
     | Remark
+    | CommonTest
     | SemanticIds
     | Trend
     | Otherwise

@@ -109,6 +109,8 @@ class Remark:
         "odds",
         "training flops",
         "ids",
+        "windows",
+        "steps",
         "behaviours",
         "domains",
         "side information",
@@ -123,6 +125,31 @@ class SemanticIds:
 
     facts: CodeFacts
     kind: Literal["semantic ids"] = "semantic ids"
+
+
+@dataclass(frozen=True)
+class OwnTest:
+    """A data set of a study beside the test rows that all of its data sets have."""
+
+    name: str
+    rows: int
+    """Of its own test."""
+    value: OrNaN
+    """The headline metric on them, mean over seeds of the study's first model there."""
+
+
+@dataclass(frozen=True)
+class CommonTest:
+    """Points on different data sets are compared on the test rows that all of them have."""
+
+    rows: int
+    metric: Metric
+    model: str
+    """Whose values stand beside the data sets."""
+    common: OrNaN
+    """Its value on the common rows, on the first data set."""
+    own: tuple[OwnTest, ...]
+    kind: Literal["common test"] = "common test"
 
 
 Loss = Literal["logloss", "1 - request_gauc", "1 - auc"]

@@ -13,8 +13,9 @@ import numpy as np
 from ..data import sources
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
+from ..records import run_files
 from ..records.schema import from_json
-from ..records.store import Store
+from ..records.store import LAYOUT, Store
 from ..records.sweeps import SweepRecord
 from ..records.view import View
 from ..rows import data_of
@@ -55,16 +56,19 @@ def check(root: Path, means: MeansOfRow) -> list[Finding]:
     Raises:
         UserError: there is no run in `root`.
     """
-    stores = [Store(folder) for folder in (root, *sorted((root / "studies").glob("*"))) if (folder / "runs").is_dir()]
-    paths = {store.root: sorted((store.root / "runs").rglob("*.json")) for store in stores}
-    count = sum(map(len, paths.values()))
-    if not count:
-        raise UserError(f"no run in {root}; it must hold runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json")
+    stores = [store for folder in (root, *sorted((root / "studies").glob("*"))) if (store := Store(folder)).runs.is_dir()]
+    cells = {store.root: run_files.cells(store.runs) for store in stores}
+    if not any(cells.values()):
+        raise UserError(f"no run in {root}; it must hold {LAYOUT}")
     history = Repository.here()
     searches, findings = read_sweeps(root)
     runs: dict[Path, list[Run]] = {}
+    count = 0
     for store in stores:
-        runs[store.root], found = _read(store, paths[store.root], history, searches)
+        paths, found = _paths(store, cells[store.root])
+        findings += _below(root, store, found)
+        count += len(paths)
+        runs[store.root], found = _read(store, paths, history, searches)
         findings += _below(root, store, found)
         findings += _below(root, store, about_groups(_groups(store, runs[store.root]), store))
     chosen = _chosen([run for found in runs.values() for run in found], means)
@@ -81,6 +85,17 @@ def _below(root: Path, store: Store, findings: Iterable[Finding]) -> list[Findin
     return [one if store.root == root else replace(one, where=f"{below}/{one.where}") for one in findings]
 
 
+def _paths(store: Store, cells: Iterable[Path]) -> tuple[list[Path], list[Finding]]:
+    """Of all records, in either form, and packed cells that cannot be read."""
+    paths, findings = [], []
+    for folder in cells:
+        try:
+            paths += run_files.records(folder)
+        except UserError as error:
+            findings.append(Finding("wrong", run_files.archive(folder).relative_to(store.root).as_posix(), str(error)))
+    return sorted(paths), findings
+
+
 def _read(
     store: Store, paths: Iterable[Path], history: Repository | None, searches: list[SweepRecord]
 ) -> tuple[list[Run], list[Finding]]:
@@ -89,7 +104,7 @@ def _read(
     for path in paths:
         where = path.relative_to(store.root).as_posix()
         try:
-            record = from_json(path.read_text(encoding="utf-8"), where)
+            record = from_json(run_files.read(path).decode(), where)
         except (UserError, UnicodeDecodeError) as error:
             findings.append(Finding("wrong", where, str(error)))
             continue

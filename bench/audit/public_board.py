@@ -12,7 +12,7 @@ from ..public.entrant import make, reference, same, stands_on
 from ..public.envelope import beyond
 from ..public.row import PublicRow, load
 from ..public.versions import NAME
-from ..records.store import Store
+from ..records.store import Store, stores_below
 from ..records.view import View
 from .finding import Finding, Said
 from .history import past
@@ -45,7 +45,7 @@ def about_public(results: Path, today: datetime.date | None = None) -> Iterator[
         yield Finding("wrong", _where(results, board, board.rows[row_id]), said)
     yield from _about_past(results, root)
     yield from _about_references(results, board)
-    stores = [Store(folder.parent) for folder in sorted(results.rglob("runs")) if folder.is_dir()]
+    stores = stores_below(results)
     for row in board.rows.values():
         where = _where(results, board, row)
         for kind, said in _about_runs(board, row, stores):

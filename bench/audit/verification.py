@@ -23,7 +23,7 @@ from ..public.submission import Offered, Submission, add_all, asked_cells, offer
 from ..records import provenance
 from ..records.rounded import rounded
 from ..records.schema import RunRecord
-from ..records.store import Store
+from ..records.store import stores_below
 from ..records.view import View
 from ..rows import data_of, restored
 from .again import about_scores_made_again, device_of, made_again, same_scores
@@ -128,9 +128,8 @@ def _copies(view: View, results: Path) -> Iterator[Finding]:
     """Scores that are those of runs which the results folder of the board holds already."""
     own = [Run(record, view) for record in view.records if record.status == "ok" and view.has_scores(record.identity)]
     rows = {run.view.rows_hash(run.record.identity) for run in own}
-    for folder in sorted(results.rglob("runs")):
-        store = Store(folder.parent)
-        if not folder.is_dir() or store.root.resolve() == view.store.root.resolve():
+    for store in stores_below(results):
+        if store.root.resolve() == view.store.root.resolve():
             continue
         for place in {(run.record.identity.dataset, run.record.identity.split) for run in own}:
             there = View.of(store, *place)

@@ -12,6 +12,7 @@ COMMANDS = {
     "board": "make leaderboards and figures from stored runs",
     "redraw": "make all boards, studies and searches of a results folder again",
     "report": "write one HTML page of all boards, studies and sweeps",
+    "pack": "put the files of each finished cell into one",
     "check": "say whether a folder of runs can stand beside ours",
     "submit": "make rows of the public leaderboard of a results folder",
     "verify": "compute rows of the public leaderboard again, or train a seed of each",

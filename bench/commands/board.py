@@ -7,25 +7,32 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import protocols
 from ..errors import UserError
-from .options import add_results, add_roots
+from .options import add_protocol, add_results, add_roots
 from .parser import Parser
 from .roots import data_roots
 
 if TYPE_CHECKING:
     from ..analysis.leaderboard import Board
     from ..data.sources.schema import DataRoots
+    from ..protocols import Protocol
     from ..records.view import View
 
 
 HELP = "Make leaderboards and their figures from stored runs; nothing is trained."
 
-EXAMPLES = ("rankbench board", "rankbench board --dataset ml-100k --split global-time")
+EXAMPLES = (
+    "rankbench board",
+    "rankbench board --dataset ml-100k --split global-time",
+    "rankbench board --protocol kuairand-long-view",
+)
 
 
 def add(parser: Parser) -> None:
     parser.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or the YAML file of your own table")
     parser.add_argument("--split", metavar="NAME", help="only this split")
+    add_protocol(parser, "only what follows it, with its score")
     add_roots(parser)
     add_results(parser)
 
@@ -38,17 +45,22 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store(args.results)
     name = args.dataset and name_of(args.dataset)
+    protocol = protocols.find(args.protocol) if args.protocol is not None else None
     view = View.of(store)
     chosen = [
         group
         for group in view.groups()
-        if name in (None, group.records[0].identity.dataset) and args.split in (None, group.records[0].identity.split)
+        if name in (None, group.records[0].identity.dataset)
+        and args.split in (None, group.records[0].identity.split)
+        and (protocol is None or protocol.followed(group.records[0].config))
     ]
     if not chosen:
         held = ", ".join(group.place for group in view.groups()) or "no run at all"
         raise UserError(f"no run matches in {store.root} (it holds {held}); start with: rankbench run")
     for group in chosen:
         publish(group, roots, args.dataset)
+        if protocol is not None:
+            show_score(protocol, group)
     return 0
 
 
@@ -70,6 +82,15 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     board_files.show(board, console)
     console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
     return folder
+
+
+def show_score(protocol: Protocol, group: View) -> None:
+    """Print what the protocol reports of each row of a board that was made."""
+    from rich.console import Console
+
+    from ..reporting import protocol_scores
+
+    protocol_scores.show(protocol, group, Console(width=None if sys.stdout.isatty() else 160))
 
 
 def write(group: View, roots: DataRoots, source: str | None = None) -> tuple[Board, Path]:

@@ -1,4 +1,4 @@
-"""`rankbench data`: fetch and convert a data set, say what is in it, or propose the description of a file."""
+"""`rankbench data`: fetch and convert a data set, say what is in it or wrong with it, or propose the description of a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import UserError
-from .options import add_roots
+from .options import add_results, add_roots
 from .parser import Parser
 from .roots import data_roots
 
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
 
 
-HELP = "Fetch a data set and convert it, say what is in it, or propose the YAML file for a table of your own."
+HELP = "Fetch a data set and convert it, say what is in it or wrong with it, or propose the YAML file for a table of your own."
 
 EXAMPLES = (
     "rankbench data get ml-100k",
     "rankbench data describe kuairand-pure --data-root my/data",
+    "rankbench data check my.yaml",
     "rankbench data init ratings.csv movies.csv",
 )
+
+
+_NAMED = "a name that `rankbench ls datasets` shows, or a YAML file for your own table"
 
 
 def add(parser: Parser) -> None:
@@ -32,10 +36,19 @@ def add(parser: Parser) -> None:
         ("describe", "say what is in it: size, splits, licence and more"),
     ):
         one = verbs.add_parser(verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        one.add_argument(
-            "name", metavar="NAME", help="a name that `rankbench ls datasets` shows, or a YAML file for your own table"
-        )
+        one.add_argument("name", metavar="NAME", help=_NAMED)
         add_roots(one)
+    check = verbs.add_parser(
+        "check",
+        help="look for what is wrong with it: ties, repeats, leaks, drift and more",
+        description="Look for what is wrong with a data set, say what to do about it, and write a page of it. Exit code 1 if "
+        "something serious was found.",
+    )
+    check.add_argument("name", metavar="NAME", help=_NAMED)
+    check.add_argument("--split", metavar="NAME", help="the split whose training and test are compared (default: its own)")
+    check.add_argument("--to", type=Path, metavar="FILE", help="the page (default: NAME-check.md in the folder of --results)")
+    add_roots(check)
+    add_results(check)
     init = verbs.add_parser(
         "init",
         help="look at files of your own and propose the YAML file that describes them",
@@ -47,7 +60,24 @@ def add(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return _init(args) if args.action == "init" else _open(args)
+    return {"init": _init, "check": _check}.get(args.action, _open)(args)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ..config import DataConfig
+    from ..data.dataset import prepare
+    from ..inspection.inspect import inspect
+    from ..records.atomic import write_text
+    from ..reporting.inspection_page import to_lines, to_markdown
+
+    data = prepare(DataConfig(args.name, split=args.split or "default"), data_roots(args.data_root))
+    faults = inspect(data)
+    print("\n".join(to_lines(faults)))
+    page = args.to or args.results / f"{data.log.meta.name}-check.md"
+    split = f" --split {args.split}" if args.split else ""
+    write_text(page, to_markdown(data, faults, f"rankbench data check {Path(args.name).name}{split}"))
+    print(f"page: {page}")
+    return int(any(fault.severity == "serious" for fault in faults))
 
 
 def _init(args: argparse.Namespace) -> int:

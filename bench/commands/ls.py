@@ -9,20 +9,21 @@ import importlib
 from .. import registry
 from ..data.sources import DATASETS
 from ..evaluation.cards import METRICS
+from ..protocols import PROTOCOLS
 from ..studies.catalog import STUDIES
 from . import COMMANDS
 from .options import add_device
 from .parser import Parser
 
 HELP = """\
-List models, data sets, metrics, studies and commands; or one kind alone. Settings, keys of tables, record fields and kernels are
-shown when they are asked for."""
+List models, data sets, protocols, metrics, studies and commands; or one kind alone. Settings, keys of tables, record fields and
+kernels are shown when they are asked for."""
 
 EXAMPLES = ("rankbench ls", "rankbench ls models", "rankbench ls models --markdown", "rankbench ls kernels")
 
 PAGES = {name: f"{page}.md" for name, page in (
-    ("models", "models"), ("settings", "settings"), ("commands", "commands"), ("keys", "table"), ("records", "records"),
-    ("kernels", "kernels"),
+    ("models", "models"), ("datasets", "datasets"), ("protocols", "protocols"), ("settings", "settings"),
+    ("commands", "commands"), ("keys", "table"), ("records", "records"), ("kernels", "kernels"),
 )}  # fmt: skip
 """Kinds that have a page in docs/reference/, made of what they list."""
 
@@ -35,6 +36,7 @@ def add(parser: Parser) -> None:
     for name, shown in {
         "models": "models, their families and what they are",
         "datasets": "data sets, their splits and licences",
+        "protocols": "protocols of others that --protocol follows",
         "metrics": "metrics and what they mean",
         "studies": "the questions of `rankbench study`",
         "settings": "settings of data and of training, with their defaults",
@@ -66,13 +68,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _page(kind: str) -> str:
-    module = {"models": "models", "settings": "settings", "keys": "table_keys", "records": "records", "kernels": "kernels"}.get(
-        kind
-    )
-    if module is None:
+    if kind == "commands":
         from .reference import commands_page
 
         return commands_page()
+    module = "table_keys" if kind == "keys" else kind
     return importlib.import_module(f"..reporting.reference.{module}", __package__).page()
 
 
@@ -83,6 +83,10 @@ def _models() -> list[tuple[str, ...]]:
 def _datasets() -> list[tuple[str, ...]]:
     cards = [(card.name, card.default_split, card.licence, card.summary) for card in DATASETS.values()]
     return [*cards, ("FILE.yaml", "global-time", "yours", "your own csv or parquet, its columns named in a YAML file")]
+
+
+def _protocols() -> list[tuple[str, ...]]:
+    return [(protocol.name, ", ".join(protocol.datasets), protocol.summary) for protocol in PROTOCOLS.values()]
 
 
 def _metrics() -> list[tuple[str, ...]]:
@@ -138,6 +142,7 @@ def _records() -> list[tuple[str, ...]]:
 TABLES = {
     "models": _models,
     "datasets": _datasets,
+    "protocols": _protocols,
     "metrics": _metrics,
     "studies": _studies,
     "settings": _settings,

@@ -29,6 +29,7 @@ def add_training(parser: Parser) -> None:
         metavar="NAME",
         help="global-time, per-user-time, leave-one-out, chrono-rank or declared (default: the data set's own)",
     )
+    add_protocol(parser, "split, ask and score as others do")
     add_device(parser)
     add_threads(parser)
     parser.add_argument(
@@ -72,6 +73,10 @@ def add_grid(parser: Parser, shown: str) -> None:
     parser.add_argument("--quiet", action="store_true", help=f"show no progress, only {shown}")
     add_roots(parser)
     add_results(parser)
+
+
+def add_protocol(parser: Parser, does: str) -> None:
+    parser.add_argument("--protocol", metavar="NAME", help=f"{does}: a name that `rankbench ls protocols` shows (default: none)")
 
 
 def add_seeds(parser: Parser) -> None:

@@ -42,23 +42,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if left_out else 0
 
 
-def _stores(root: Path) -> Iterator[Path]:
-    """Folders of runs whose boards stand beside them; the runs of a study are in none."""
+def _boards(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:
+    from ..records.store import stores_below
+    from ..records.view import View
     from ..reporting.results_folder import LEFT_OUT
 
-    for runs in sorted(root.rglob("runs")):
-        parts = runs.parent.relative_to(root).parts
-        if runs.is_dir() and "studies" not in parts and not LEFT_OUT & set(parts):
-            yield runs.parent
-
-
-def _boards(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:
-    from ..records.store import Store
-    from ..records.view import View
-
     roots = data_roots(args.data_root)
-    for folder in _stores(args.results):
-        store = Store(folder)
+    for store in stores_below(args.results):
+        if {*LEFT_OUT, "studies"} & set(store.root.relative_to(args.results).parts):  # the runs of a study are on no board
+            continue
         for group in View.of(store).groups():
             yield store.board_folder(group.place), lambda group=group: write(group, roots)
 

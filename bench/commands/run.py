@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .. import registry
-from .board import publish
+from .. import protocols, registry
+from .board import publish, show_score
 from .options import add_grid, add_models
 from .parser import Parser
 from .roots import data_roots
@@ -25,6 +25,7 @@ EXAMPLES = (
     "rankbench run --models hstu --set train.lr=2e-3 --set hstu.layers=3",
     "rankbench run --models hstu --kernel hstu_attention=torch",
     "rankbench run --models lr,din,my_model.py --dataset my.yaml",
+    "rankbench run --protocol kuairand-long-view --models lr,din,hstu",
     "rankbench run --config my.yaml --results my/results --no-resume",
 )
 
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         for group in View.of(store, records[0].identity.dataset, records[0].identity.split).groups():
             if any(record.identity in ran for record in group.records):
                 publish(group, roots, asked.data.get("dataset"))
+                if args.protocol is not None and protocols.find(args.protocol).followed(group.records[0].config):
+                    show_score(protocols.find(args.protocol), group)
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0

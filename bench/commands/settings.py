@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import registry
+from .. import protocols, registry
 from ..config import Settings, read_settings
 from ..errors import UserError
 
@@ -19,7 +19,7 @@ TUNED = Path("tuned")
 
 
 def settings(args: argparse.Namespace, models: tuple[str, ...]) -> Settings:
-    """The config file, then --dataset and --split, then --set.
+    """The config file, then --protocol, --dataset and --split, then --set.
 
     Args:
         models: that run.
@@ -29,6 +29,8 @@ def settings(args: argparse.Namespace, models: tuple[str, ...]) -> Settings:
     """
     names = tuple(registry.MODELS)
     base = read_settings(args.config, names) if args.config not in (None, TUNED) else Settings()
+    if args.protocol is not None:
+        base = _under_protocol(args, base, models)
     chosen = {key: value for key in ("dataset", "split") if (value := getattr(args, key)) is not None}
     for key in chosen:
         if any(assignment.partition("=")[0] == f"data.{key}" for assignment in args.set):
@@ -40,6 +42,25 @@ def settings(args: argparse.Namespace, models: tuple[str, ...]) -> Settings:
             f"{where} has settings of {idle[0]}, which does not run here (--models {','.join(models)}); leave them out"
         )
     return found
+
+
+def _under_protocol(args: argparse.Namespace, base: Settings, models: tuple[str, ...]) -> Settings:
+    """Settings with those of the protocol; a setting of training that no model reads is left out.
+
+    Raises:
+        UserError: an unknown protocol, another data set than it is for, or something else that says what it says.
+    """
+    protocol = protocols.find(args.protocol)
+    dataset = protocol.dataset(args.dataset if args.dataset is not None else base.data.get("dataset"))
+    said = {assignment.partition("=")[0] for assignment in args.set}
+    said |= {f"data.{key}" for key in base.data} | {f"train.{key}" for key in base.train}
+    said |= {f"data.{key}" for key in ("dataset", "split") if getattr(args, key) is not None}
+    for key in protocol.settings:
+        if key in said:
+            raise UserError(f"protocol {protocol.name} sets {key} to {protocol.settings[key]}; leave it out, or the protocol")
+    infos = [registry.info(name) for name in models]
+    train = {key: value for key, value in protocol.section("train").items() if not all(info.ignores(key) for info in infos)}
+    return replace(base, data={**base.data, **protocol.section("data"), "dataset": dataset}, train={**base.train, **train})
 
 
 def settings_or_tuned(args: argparse.Namespace, models: tuple[str, ...], roots: DataRoots) -> Settings:

@@ -51,7 +51,7 @@ class CleaningReport:
     unread_numbers: tuple[tuple[str, int], ...]
     """Number feature, and its values that are there, but not numbers: they count as missing. Other features are left out."""
     left_out: int = 0
-    """Rows of behaviours that are not asked for, beside rows_read."""
+    """Rows that the source or its description leaves out, such as those of behaviours not asked for; beside rows_read."""
 
     def counts(self) -> dict[str, int]:
         """All numbers of the report, by name; left_out only where rows were."""
@@ -75,7 +75,7 @@ class CleaningReport:
         order = "in order of time" if self.sorted_by_time else "not in order of time (sorted on conversion)"
         lines = [f"rows: {self.rows_read:,} read, {self.rows_kept:,} kept; dropped: {dropped or 'none'}", f"rows came {order}"]
         if self.left_out:
-            lines.append(f"{self.left_out:,} more rows are of behaviours that are left out")
+            lines.append(f"{self.left_out:,} more rows are left out, as the source or its description says")
         for owner, absent in (("users", self.users_without_features), ("items", self.items_without_features)):
             if absent:
                 lines.append(f"{absent:,} {owner} are not in the table of {owner}: their features are missing")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -130,9 +130,17 @@ _HASHED = 1_000_000
 """Rows of a column that are hashed at a time."""
 
 
-def content_hash(facts: ContentFacts, columns: Mapping[str, np.ndarray], dictionaries: Mapping[str, Iterable[str]]) -> str:
-    """64 hex digits: sha256 over the facts, every column (name, type, shape, values) and every dictionary (name, strings)."""
+def content_hash(
+    facts: ContentFacts,
+    columns: Mapping[str, np.ndarray],
+    dictionaries: Mapping[str, Iterable[str]],
+    steps: Sequence[str] = (),
+) -> str:
+    """64 hex digits: sha256 over the facts, every column (name, type, shape, values) and every dictionary (name, strings), and
+    the declared steps if there are any."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(facts), sort_keys=True).encode())
+    if steps:
+        digest.update(f"\0steps\0{json.dumps(list(steps))}".encode())
     for name in sorted(columns):
         column = columns[name]
         digest.update(f"\0{name} {column.dtype.str} {column.shape}\0".encode())

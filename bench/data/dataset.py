@@ -23,8 +23,10 @@ from .item_ids import with_item_ids
 from .mismatch import ValidationMismatch, mismatch
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
 from .segments import longest_segment
-from .sources.schema import DataRoots
-from .splits import ROLES, SPLITS, Split, make_split, without_items
+from .sources.schema import DataRoots, RawLog
+from .splits import ROLES, SPLITS, Split, is_split, make_split, without_items
+from .steps.apply import apply_steps
+from .steps.declared import in_words
 from .visibility import HistoryPlaces, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
 from .vocabulary import Vocabulary, build_vocabulary
 
@@ -164,19 +166,39 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
     if pointer.exists() and (folder := roots.cache / "logs" / pointer.read_text()).is_dir():
         return open_log(folder)
     raw = sources.load(name, roots)
-    # All that the loader says beside the tables themselves, which follow from the files.
-    said = dataclasses.replace(raw, events=pd.DataFrame(), users=None, items=None, where="")
-    identity = f"{_code_digest()} {said!r}"
-    folder = roots.cache / "logs" / f"{raw.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     try:
-        log = open_log(folder) if folder.is_dir() else write_log(raw, folder)
+        whole = dataclasses.replace(raw, steps=(), variant_of="", name=(raw.steps and raw.variant_of) or raw.name)
+        log = _converted(whole, roots)
+        if raw.steps:
+            log = _stepped(log, raw, roots)
         # The loader may have fetched files: the fingerprint is taken afresh.
-        _pointer(name, roots).write_text(folder.name)
+        _pointer(name, roots).write_text(log.folder.name)
     except OSError as error:
         raise UserError(
             f"the cache folder {roots.cache} cannot be written ({error.strerror or error}): set RANKBENCH_CACHE to one that can"
         ) from None
     return log
+
+
+def _converted(raw: RawLog, roots: DataRoots) -> EventLog:
+    """The log of a raw data set, every row of it."""
+    # All that the loader says beside the tables themselves, which follow from the files.
+    said = dataclasses.replace(raw, events=pd.DataFrame(), users=None, items=None, where="")
+    folder = _log_folder(raw.name, repr(said), roots)
+    return open_log(folder) if folder.is_dir() else write_log(raw, folder)
+
+
+def _stepped(log: EventLog, raw: RawLog, roots: DataRoots) -> EventLog:
+    """The log after the declared steps of a raw data set, under its name."""
+    folder = _log_folder(raw.name, f"{log.folder.name} {[in_words(step) for step in raw.steps]}", roots)
+    if folder.is_dir():
+        return open_log(folder)
+    return apply_steps(log, raw.steps, lambda one: requests_of(one, one.defaults.request_window), folder, raw.name)
+
+
+def _log_folder(name: str, said: str, roots: DataRoots) -> Path:
+    identity = f"{_code_digest()} {said}"
+    return roots.cache / "logs" / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def _pointer(name: str, roots: DataRoots) -> Path:
@@ -199,7 +221,7 @@ def resolved(config: DataConfig, log: EventLog) -> DataConfig:
     Raises:
         UserError: an unknown split, or negatives that the log cannot give.
     """
-    if config.split not in ("default", *SPLITS):
+    if config.split != "default" and not is_split(config.split):
         raise unknown_name("split", config.split, SPLITS)
     return dataclasses.replace(config.resolved(log.defaults), dataset=log.meta.name)
 
@@ -295,12 +317,20 @@ def _code_digest() -> str:
 
 
 def _fingerprint(name: str, roots: DataRoots) -> str:
+    files = _files_behind(name, roots)
     if sources.is_description(name):
-        name, files = str(Path(name).absolute()), sources.files_behind(name)
-    else:
-        homes = [home for home in (roots.root, roots.cache / "downloads", roots.cache) if home is not None and home.is_dir()]
-        # A folder may carry a suffix, as a sample's does.
-        folders = [folder for home in homes for folder in sorted(home.iterdir()) if folder.name.lower().startswith(name)]
-        files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+        name = str(Path(name).absolute())
     stats = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return hashlib.sha256("\0".join((name, _code_digest(), *stats)).encode()).hexdigest()[:16]
+
+
+def _files_behind(name: str, roots: DataRoots) -> list[Path]:
+    """The files that a data set is made of, as far as they are there."""
+    if sources.is_description(name):
+        files, source = sources.files_behind(name), sources.source_of(name)
+        return files if source is None else [*files, *_files_behind(source, roots)]
+    homes = [home for home in (roots.root, roots.cache / "downloads", roots.cache) if home is not None and home.is_dir()]
+    # A folder may carry a suffix, as a sample's does.
+    places = sources.DATASETS[name].places if name in sources.DATASETS else (name,)
+    folders = [folder for home in homes for folder in sorted(home.iterdir()) if folder.name.lower().startswith(places)]
+    return [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]

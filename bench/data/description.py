@@ -14,6 +14,7 @@ from .eventlog import EventLog
 from .mismatch import mismatch
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, can_be_declared, make_split
+from .steps.declared import knows_the_future
 from .times import zone_of
 from .visibility import Requests, visible_intervals
 
@@ -47,6 +48,7 @@ def describe(name: str, roots: DataRoots) -> list[str]:
         *meta.cleaning.lines(),
         *(f"file: {file.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}..., from {file.origin}" for file in meta.files),
         *meta.notes,
+        *_steps(log),
         f"content hash: {meta.content_hash}",
     ]
     seen = visible_intervals(log.user_offsets, log.time, requests.start, DataConfig.history_length, 0)
@@ -57,6 +59,19 @@ def describe(name: str, roots: DataRoots) -> list[str]:
     if meta.bayes_auc is not None:
         lines.append(f"Bayes-optimal AUC over all events: {meta.bayes_auc:.4f}")
     return [*lines, f"licence: {meta.licence}", f"cite: {meta.citation}"]
+
+
+def _steps(log: EventLog) -> Iterator[str]:
+    """What each declared step did, and what must be known of all of them."""
+    yield from (effect.line() for effect in log.meta.steps)
+    steps = [effect.step for effect in log.meta.steps]
+    for step in filter(knows_the_future, steps):
+        yield (
+            f"the step {step.step} counts all rows, those of validation and test too: what is left knows its future, and results "
+            "are those of an easier test; rows: training does not"
+        )
+    if any(step.rows == "training" for step in steps):
+        yield "a step on training rows leaves validation and test as they are: the split was made before it, and is declared"
 
 
 def _time_span(log: EventLog) -> str:

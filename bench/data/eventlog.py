@@ -7,10 +7,12 @@ may know is decided per split (vocabulary.py).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -29,6 +31,7 @@ from .conversion.stream import BLOCK_ROWS, stream_columns
 from .sources.files import column_of
 from .sources.labels import parse_label
 from .sources.schema import ALL_POSITIVE, HISTORY, Domain, Feature, Label, RawLog, Schema, SourceFile
+from .steps.declared import StepEffect
 
 
 class Multi(NamedTuple):
@@ -67,6 +70,8 @@ class LogMeta:
     citation: str
     bayes_auc: float | None
     notes: tuple[str, ...]
+    steps: tuple[StepEffect, ...] = ()
+    """The declared steps that left rows out after conversion, in their order."""
 
     @property
     def features(self) -> tuple[tuple[Owner, Feature], ...]:
@@ -187,11 +192,19 @@ def write_log(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> EventLog:
     Raises:
         UserError: whatever is wrong with the rows or the tables.
     """
+    with complete_folder(folder) as building:
+        meta = _write(raw, building, rows)
+        (building / "meta.json").write_text(as_json(meta), encoding="utf-8")
+    return open_log(folder)
+
+
+@contextlib.contextmanager
+def complete_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write a log into that becomes `folder` at the end, whole; nothing stays of one that fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        meta = _write(raw, building, rows)
-        (building / "meta.json").write_text(as_json(meta), encoding="utf-8")
+        yield building
         try:
             os.replace(building, folder)
         except OSError:
@@ -199,7 +212,6 @@ def write_log(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> EventLog:
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return open_log(folder)
 
 
 def open_log(folder: Path) -> EventLog:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,18 @@ SPLITS = {
     "declared": "as the source says; requests that it cuts through belong to no role, and where it names no validation, the last "
     "tenth of training is",
 }
+
+WINDOWED, VALIDATED = 0.4, 0.1
+"""Shares of the events: the end of the log that is cut into windows, and what comes before a window and chooses epochs."""
+_WINDOWS = re.compile(r"windows-(?P<all>[1-9]\d?)|window-(?P<one>[1-9]\d?)-of-(?P<of>[1-9]\d?)")
+"""`windows-4`: the end of the log is the test, all four windows, and training ends before the first. `window-3-of-4`: the third
+alone is the test, and training goes on until before it."""
+
+
+def is_split(name: str) -> bool:
+    """Whether there is a split of this name."""
+    return name in SPLITS or _WINDOWS.fullmatch(name) is not None
+
 
 _PER_USER = ("per-user-time", "leave-one-out")
 """Splits under which training of one user goes on after the test of another."""
@@ -126,6 +139,8 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
         "chrono-rank": _chrono_rank,
         "declared": _declared,
     }
+    if _WINDOWS.fullmatch(resolved):
+        strategies[resolved] = functools.partial(_in_windows, name=resolved)
     if resolved not in strategies:
         raise unknown_name("split", resolved, strategies)
     if resolved == "declared" and not can_be_declared(log):
@@ -212,6 +227,44 @@ def _global_time(rows: _Rows) -> np.ndarray:
     role[end < t1] = TRAIN
     role[(begin >= t1) & (end < t2)] = VALID
     role[begin >= t2] = TEST
+    return role
+
+
+def _window_edges(rows: _Rows, pieces: int) -> tuple[list[int], list[int]]:
+    """Milliseconds: where each of `pieces` windows begins, with about as many events each, and where the validation before it
+    does."""
+    begin, end = rows.start, rows.time[rows.last]
+    shares = [1 - WINDOWED + WINDOWED * at / pieces for at in range(pieces)]
+    edges, before = ([_border(share - back, rows.time, begin, end) for share in shares] for back in (0.0, VALIDATED))
+    return edges, before
+
+
+def most_windows(log: EventLog, requests: Requests, most: int = 8) -> int:
+    """Into how many windows the end of a log can be cut, `most` at most, so that each begins later than the one before, behind a
+    validation and a training of its own."""
+    rows = _rows(log, requests)
+    for pieces in range(most, 1, -1):
+        edges, before = _window_edges(rows, pieces)
+        if int(rows.time.min()) < before[0] and (np.diff(edges) > 0).all() and all(map(int.__lt__, before, edges)):
+            return pieces
+    return 1
+
+
+def _in_windows(rows: _Rows, name: str) -> np.ndarray:
+    """A request belongs to the window in which it begins; training and validation end before those that are the test."""
+    found = _WINDOWS.fullmatch(name)
+    assert found is not None
+    pieces = int(found["all"] or found["of"])
+    at = int(found["one"] or 1)
+    if at > pieces:
+        raise UserError(f"split {name}: there are {pieces} windows, from 1 to {pieces}")
+    edges, before = _window_edges(rows, pieces)
+    begin, end = rows.start, rows.time[rows.last]
+    last = at == pieces or found["all"]
+    role = np.full(rows.events, UNUSED, dtype=np.uint8)
+    role[end < before[at - 1]] = TRAIN
+    role[(begin >= before[at - 1]) & (end < edges[at - 1])] = VALID
+    role[(begin >= edges[at - 1]) & (True if last else begin < edges[at])] = TEST
     return role
 
 

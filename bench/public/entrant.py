@@ -14,6 +14,7 @@ from ..analysis.costs import had_room, train_seconds
 from ..errors import UserError
 from ..evaluation.predictions import align
 from ..evaluation.stats import LEAST_USERS, Comparison, compare, verdict
+from ..records import run_files
 from ..records.rounded import rounded
 from ..records.schema import RunRecord
 from ..records.store import Store
@@ -119,7 +120,7 @@ def stands_on(store: Store, record: RunRecord) -> StandsOn:
     """
     paths = store.record_path(record.identity), store.scores_path(record.identity)
     try:
-        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+        hashes = [hashlib.sha256(run_files.read(path)).hexdigest() for path in paths]
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror})") from None
     return StandsOn(record.identity.seed, *hashes)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..records.schema import RunRecord
-from ..records.store import Store
+from ..records.store import LAYOUT, Store
 from ..records.view import View
 from .board import PublicBoard, read
 from .entrant import cells, make, stands_on
@@ -166,9 +166,9 @@ def view_of(folder: Path, board: PublicBoard) -> View:
     Raises:
         UserError: there is none, or a record is broken.
     """
-    if not (folder / "runs").is_dir():
-        raise UserError(f"no run in {folder}; it must hold runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json")
     store, places = Store(folder), board.versions.places()
+    if not store.runs.is_dir():
+        raise UserError(f"no run in {folder}; it must hold {LAYOUT}")
     view = View(store, tuple(one for one in store.records() if (one.identity.dataset, one.identity.split) in places))
     if not view.records:
         tracks = ", ".join("@".join(place) for place in places)

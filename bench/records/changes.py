@@ -37,7 +37,7 @@ def about_change(store: Store, identities: list[Identity], facts: ContentFacts) 
         return []
     if earlier:
         what = what_changed(max(earlier, key=lambda record: record.finished).data.content, facts)
-        runs = store.root / "runs" / place_name(now.dataset, now.split)
+        runs = store.runs / place_name(now.dataset, now.split)
         changed = f"the data changed since the last run ({what})"
         return [f"{now.dataset}: {changed}: its cells start over; the earlier runs stay in {runs}"]
     left = [path for identity in identities for path in _left(store, identity)]

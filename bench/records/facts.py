@@ -6,6 +6,7 @@ import dataclasses
 
 from ..data.dataset import RankingData
 from ..data.splits import ROLES
+from ..data.steps.declared import step_counts
 from .schema import DataFacts, File
 
 
@@ -27,7 +28,7 @@ def facts_of(data: RankingData) -> DataFacts:
         share_train_after_test=split.share_train_after_test,
         test_rows_warm_user=float((split.user_events[log.user_of(test.event)] > 0).mean()),
         test_rows_warm_item=float((split.item_events[test.item] > 0).mean()),
-        cleaning=log.meta.cleaning.counts(),
+        cleaning=log.meta.cleaning.counts() | step_counts(log.meta.steps),
         bayes_auc=log.meta.bayes_auc,
         mismatch=data.mismatch,
         margin=log.meta.margin,

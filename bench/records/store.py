@@ -5,6 +5,7 @@ ones, none takes another's place.
 
 - <root>/runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json: the record, committed
 - the same with .scores.npz: its scores of the test rows, committed too; with .safetensors: its weights, not committed
+- <root>/runs/<dataset>@<split>/<model>/<cell>.zip: records and scores of a cell in one file instead, see run_files.py
 - <root>/rows/<dataset>@<split>/<hash>.parquet: test rows, shared by runs; not committed, because they are the data's
 - <root>/checkpoints/, the same path with .pt: while a cell runs
 - <root>/boards/<dataset>@<split>[+<variant>]/: tables and figures of runs that can stand side by side, see view.py
@@ -14,13 +15,11 @@ ones, none takes another's place.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,12 @@ import pandas as pd
 from ..errors import UserError
 from ..evaluation import scores
 from ..identity import short_hash
+from . import run_files
+from .atomic import sync, temporary
 from .schema import Identity, OtherVersion, RunRecord, from_json, to_json
+
+LAYOUT = "runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json, or such cells packed as <cell>.zip"
+"""Of records, below the folder of a store, as errors name it."""
 
 
 def safe_name(name: str) -> str:
@@ -58,8 +62,13 @@ class Store:
 
     root: Path
 
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
     def record_path(self, identity: Identity) -> Path:
-        return self.root / "runs" / self._folder(identity) / f"seed-{identity.seed}.json"
+        """As are all paths of a run's files: where it lies while it is not packed, see run_files.py."""
+        return self.runs / self._folder(identity) / f"seed-{identity.seed}.json"
 
     def scores_path(self, identity: Identity) -> Path:
         return self.record_path(identity).with_suffix(".scores.npz")
@@ -92,10 +101,10 @@ class Store:
         """Raise a UserError if nothing can be stored here: before hours of training, not after."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with _temporary(self.root) as file:
+            with temporary(self.root) as file:
                 file.write_bytes(b"-")
         except OSError as error:
-            raise _unwritable(self.root, error) from None
+            raise unwritable(self.root, error) from None
 
     def write(self, record: RunRecord, predictions: pd.DataFrame | None, weights: bytes | None = None) -> None:
         """Store a run: the record last, so that one that exists is complete and belongs to the files beside it.
@@ -110,10 +119,12 @@ class Store:
         model = self.weights_path(record.identity)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if run_files.is_packed(path) or run_files.is_packed(table):
+                run_files.unpack(path.parent)
             with (
-                _temporary(path.parent) as new_record,
-                _temporary(path.parent) as new_table,
-                _temporary(path.parent) as new_model,
+                temporary(path.parent) as new_record,
+                temporary(path.parent) as new_table,
+                temporary(path.parent) as new_model,
             ):
                 new_record.write_text(to_json(record), encoding="utf-8")
                 if predictions is not None:
@@ -122,7 +133,7 @@ class Store:
                     with new_table.open("wb") as file:
                         np.savez_compressed(file, allow_pickle=False, rows=np.array(rows_hash), **kept)
                 new_model.write_bytes(weights or b"")
-                _sync(new_record, new_table, new_model)
+                sync(new_record, new_table, new_model)
                 # An older record must at no moment stand beside newer files.
                 path.unlink(missing_ok=True)
                 for new, old, given in ((new_table, table, predictions), (new_model, model, weights)):
@@ -132,7 +143,7 @@ class Store:
                         os.replace(new, old)
                 os.replace(new_record, path)
         except OSError as error:
-            raise _unwritable(path.parent, error) from None
+            raise unwritable(path.parent, error) from None
 
     def keep_rows(self, identity: Identity, rows: pd.DataFrame) -> str:
         """Store the test rows of a run unless another run did; their hash."""
@@ -140,9 +151,9 @@ class Store:
         path = self.rows_path(identity, rows_hash)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _temporary(path.parent) as new:
+            with temporary(path.parent) as new:
                 rows.to_parquet(new, index=False)
-                _sync(new)
+                sync(new)
                 os.replace(new, path)
         return rows_hash
 
@@ -150,30 +161,44 @@ class Store:
         """All records, or those of a data set, a split or both; ordered by identity, seeds by number.
 
         Raises:
-            UserError: a record is broken, of another schema version, or does not lie where its identity says.
+            UserError: a record or the zip of its cell is broken, or it is of another schema version, or does not lie where its
+                identity says.
         """
-        found = []
-        folder = f"{safe_name(dataset) if dataset else '*'}@{safe_name(split) if split else '*'}"
-        for path in (self.root / "runs").glob(f"{folder}/*/*/seed-*.json"):
-            record = self._load(path)
-            home = self.record_path(record.identity)
-            if home != path:
-                raise UserError(
-                    f"record {path} was copied or renamed: by its content it belongs at {home}; delete it or move it there"
-                )
-            found.append(record)
+        paths = (path for folder in self.cells(dataset, split) for path in run_files.records(folder))
+        found = (self.load(path) for path in paths if path.name.startswith("seed-"))
         return sorted(found, key=lambda record: dataclasses.astuple(record.identity))
+
+    def cells(self, dataset: str | None = None, split: str | None = None) -> list[Path]:
+        """The folders of all cells, or of those of a data set, a split or both, whether their files are packed or not."""
+        places = self.runs.glob(f"{safe_name(dataset) if dataset else '*'}@{safe_name(split) if split else '*'}")
+        return [folder for place in sorted(places) for folder in run_files.cells(place) if folder.parents[1] == place]
+
+    def load(self, path: Path) -> RunRecord:
+        """The record of this path.
+
+        Raises:
+            UserError: as `records`.
+        """
+        record = self._load(path)
+        home = self.record_path(record.identity)
+        if home != path:
+            raise UserError(
+                f"record {run_files.shown(path)} was copied or renamed: by its content it belongs at {home}; "
+                "delete it or move it there"
+            )
+        return record
 
     def _load(self, path: Path) -> RunRecord:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = run_files.read(path).decode()
         except (OSError, UnicodeDecodeError) as error:
             reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UserError(f"record {path} cannot be read ({reason}); delete it and run the cell again") from None
-        return from_json(text, str(path))
+            where = run_files.shown(path)
+            raise UserError(f"record {where} cannot be read ({reason}); delete it and run the cell again") from None
+        return from_json(text, run_files.shown(path))
 
     def has_scores(self, identity: Identity) -> bool:
-        return self.scores_path(identity).exists()
+        return run_files.exists(self.scores_path(identity))
 
     def finished(self, identity: Identity) -> RunRecord | None:
         """The record of a cell that need not run again: status ok, the same identity, of this schema, scores there.
@@ -182,7 +207,7 @@ class Store:
             UserError: there is a record but it is broken.
         """
         path = self.record_path(identity)
-        if not path.exists():
+        if not run_files.exists(path):
             return None
         try:
             record = self._load(path)
@@ -192,43 +217,11 @@ class Store:
         return record if whole and record.identity == identity else None
 
 
-def write_text(path: Path, text: str) -> None:
-    """A file that is there whole or as it was before, and its folder.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path.parent) as new:
-            new.write_text(text, encoding="utf-8")
-            _sync(new)
-            os.replace(new, path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); free some space or choose another place"
-        ) from None
+def stores_below(root: Path) -> list[Store]:
+    """Of a folder and of all folders below it, those that hold runs, ordered by path."""
+    return [Store(path.parent) for path in sorted(root.rglob("runs")) if path.is_dir()]
 
 
-def _unwritable(folder: Path, error: OSError) -> UserError:
+def unwritable(folder: Path, error: OSError) -> UserError:
     reason = error.strerror or str(error)
     return UserError(f"{folder} cannot be written ({reason}); free some space or choose another --results")
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """An empty file in `folder` that is gone afterwards, unless it was renamed."""
-    handle, name = tempfile.mkstemp(prefix=".writing-", dir=folder)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _sync(*paths: Path) -> None:
-    """Force files to the disk, readable by everyone: temporary files are born private."""
-    for path in paths:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        path.chmod(0o644)

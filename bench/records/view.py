@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from ..errors import UserError
 from ..evaluation import scores
 from ..identity import active, short_hash
+from . import run_files
 from .schema import Identity, RunRecord
 from .store import Store, place_name, variant_name
 
@@ -144,7 +146,7 @@ def _rows(path: Path, rows_hash: str) -> pd.DataFrame:
 
 def _scores(path: Path, model: str) -> tuple[str, dict[str, np.ndarray]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(run_files.read(path)), allow_pickle=False) as file:
             kept = {name: file[name] for name in file.files if scores.is_score(name)}
             if "score" in kept:
                 return str(file["rows"]), kept
@@ -153,4 +155,4 @@ def _scores(path: Path, model: str) -> tuple[str, dict[str, np.ndarray]]:
         raise UserError(f"scores {path} are missing; run {model} again to make them") from None
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).partition("\n")[0]
-    raise UserError(f"scores {path} cannot be read ({reason}); delete them and run again")
+    raise UserError(f"scores {run_files.shown(path)} cannot be read ({reason}); delete them and run again")

@@ -6,6 +6,7 @@ from ..analysis.study_statements import (
     AtEqualFlops,
     Calibration,
     Candidates,
+    CommonTest,
     DifferenceAt,
     Differences,
     FewUsers,
@@ -62,6 +63,20 @@ REMARKS = {
         "new ones have none. Events of an item are those of training, all that a trained model can know of it; events of a user "
         "are all those before the example. Slices are single comparisons, each of its own examples alone; that other items "
         "might have been held out is in no interval."
+    ),
+    "windows": (
+        "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "
+        "of training. Every model sees the events of its user up to each request, whenever it was trained: what gets old is what "
+        "training learned. Windows differ in how hard they are: differences within a window say what age costs, levels from "
+        "window to window do not. AUC of all windows together is not compared where several runs judge them: it would compare "
+        "scores of models that were trained apart, whose levels differ. `retrained` learns from more events than `trained once`; "
+        "`retrained on as many` from a random part of them, as many as `trained once` had, so that what is left is how fresh "
+        "they are."
+    ),
+    "steps": (
+        "A step on training rows leaves the test as it is. A step on all rows leaves users and items out by what they do in the "
+        "test: its own test asks about others, and is another one. A difference on common rows says what was learned, a "
+        "difference between two tests says what was asked."
     ),
 }
 """Topic of a Remark -> its words."""
@@ -140,6 +155,19 @@ def _(one: Remark) -> str:
 def _(one: SemanticIds) -> str:
     text = one.facts.line()
     return f"{text[0].upper()}{text[1:]}."
+
+
+@sentence.register
+def _(one: CommonTest) -> str:
+    metric = shown(one.metric)
+    own = "; ".join(f"{entry.name} {entry.rows:,} rows, {entry.value:.4f}" for entry in one.own)
+    if all(entry.rows == one.rows for entry in one.own):
+        return f"All data sets have the same {one.rows:,} test rows: verdicts and table are of these."
+    return (
+        f"The test sets differ. Verdicts and table are of the {one.rows:,} test rows that all data sets have, where {one.model} "
+        f"has {metric} {one.common:.4f} without any step. On the own test of each data set, which nothing here compares, its "
+        f"{metric} is: {own}."
+    )
 
 
 @sentence.register

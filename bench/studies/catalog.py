@@ -1,4 +1,4 @@
-"""The table of studies. A name is that of a module in questions/, with hyphens; nothing is imported before it is used."""
+"""The table of studies. A name is that of a module in questions/, - written as _; nothing is imported before it is used."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ STUDIES: dict[str, str] = {
     "ablation": "HSTU one switch at a time, and the way from SASRec to HSTU",
     "negatives": "sources and rates of negatives: quality, calibration, cost; the test is frozen",
     "embedding": "quality by the size of embedding tables",
-    "history": "quality by the length of the history",
+    "long-history": "quality, seconds and memory by the length of the history",
     "identity": "what the user's id brings, by model and by how often training saw the user",
     "behaviours": "what other behaviours bring: in histories, told apart or not, and as further labels",
     "domains": "one model for each domain or one for all, with rankers made for several; small domains apart, transfer",
     "side-information": "what features of items and users bring, summed or side by side, and what they cost",
     "cold-start": "ids, features and semantic ids, by events of the item and of the user",
     "time": "what time information is worth to each model",
+    "steps": "what data engineering changes: k-core, repeats, bots, short histories, fewer users",
+    "shift": "test window by window: trained once or again before each window",
     "scaling": "loss by depth, width, embeddings and data, with fits and their intervals",
 }
 

@@ -7,92 +7,37 @@ import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import registry, rows
+from .. import rows
 from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
 from ..analysis.statements import Statement
-from ..config import DataConfig, Settings, TrainConfig
-from ..data.dataset import RankingData, open_dataset
+from ..config import DataConfig, Settings
+from ..data.dataset import RankingData, open_dataset, requests_of
+from ..data.eventlog import EventLog
 from ..data.sources import DATASETS
+from ..data.splits import most_windows
 from ..errors import UserError
 from ..evaluation.cards import merit
 from ..evaluation.stats import Estimate, Verdict
 from ..records.schema import RunRecord
 from ..records.view import View
 from ..runs import schedule
-from ..runs.cell import Cell, plan
+from ..runs.cell import Cell
 from ..typed import from_dict
-from .assembled import assembled
-from .offers import FromData, Offers, domains_of, offers_of
+from .frames import common, joined
+from .offers import DomainOf, FromData, domain_of, offers_of
+from .points import Point, Scope, Size, cells, no_pairs
 
-Size = Literal["small", "full"]
-"""small: minutes on two cores with ml-100k. full: what a finding should rest on."""
-
-
-STEP = 3.0
-"""Between neighbouring learning rates among which a point chooses."""
 EXTENSIONS = 4
 """How often a point's learning rates are extended by a step, at the most, because the best lies at their edge."""
 
 
 class RunsFailed(Exception):
     """A study is not complete; one line for each run that failed."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a study is asked about."""
-
-    models: tuple[str, ...]
-    size: Size = "small"
-    positive_only: bool = False
-    """The log has no exposed negatives, neither to train on nor to test on."""
-    series: tuple[str, ...] = ()
-    """Patterns such as `* data`: only series with such a name, and what they are compared with; all if empty."""
-    offers: Offers = dataclasses.field(default_factory=Offers)
-    """What the log has to be asked about."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One experiment of a study, of as many seeds as are asked for."""
-
-    series: str
-    """The line that it belongs to: a model, a source of negatives, a size."""
-    at: str | float
-    """Its place along the axis."""
-    model: str
-    settings: tuple[str, ...] = ()
-    """`section.key=value`, over those that the whole study is run with."""
-    rates: tuple[float, ...] = ()
-    """Learning rates, ascending, of which the best by validation is kept, because another setting may want another one; they are
-    extended while the best lies at their edge. Empty: the model's own."""
-    factor: str = ""
-    """What its series varies, in a study whose series vary several things: a source of negatives, what grows."""
-    parts: tuple[tuple[tuple[str, ...], str], ...] = ()
-    """Of a point that is put together of others: domains, and the label of the point whose model scores their test rows."""
-
-    @property
-    def label(self) -> str:
-        return f"{self.series} @ {self.at}"
-
-    @property
-    def candidates(self) -> tuple[tuple[str, ...], ...]:
-        """What is tried of it: further settings."""
-        return tuple((f"{self.model}.train.lr={rate:.3g}",) for rate in self.rates) or ((),)
-
-    def extended(self, chosen: tuple[str, ...]) -> Point | None:
-        """With one learning rate more beyond the edge that was chosen; None if that lies inside."""
-        if len(self.rates) < 2 or chosen not in (self.candidates[0], self.candidates[-1]):
-            return None
-        if chosen == self.candidates[0]:
-            return dataclasses.replace(self, rates=(_rounded(self.rates[0] / STEP), *self.rates))
-        return dataclasses.replace(self, rates=(*self.rates, _rounded(self.rates[-1] * STEP)))
 
 
 @dataclass(frozen=True)
@@ -105,7 +50,7 @@ class Measurement:
     """The candidate that was kept."""
     row: Row
     records: tuple[RunRecord, ...]
-    """One per seed."""
+    """One per seed, or of each seed one for each part of its point."""
 
     @property
     def at_edge(self) -> bool:
@@ -172,35 +117,6 @@ class StudyResult:
         )
 
 
-def retuned(model: str, size: Size) -> tuple[float, ...]:
-    """Learning rates that a point begins with: at full size three."""
-    return () if size == "small" else rates(model)
-
-
-def rates(model: str) -> tuple[float, ...]:
-    """A model's own learning rate and its neighbours; none for a model that has no rate."""
-    info = registry.info(model)
-    if info.fit != "gradient":
-        return ()
-    usual = info.train.get("lr", TrainConfig.lr)
-    return tuple(_rounded(usual * factor) for factor in (1 / STEP, 1.0, STEP))
-
-
-def _rounded(rate: float) -> float:
-    return float(f"{rate:.3g}")
-
-
-def against(points: Sequence[Point], reference: Callable[[Point], bool]) -> list[tuple[Point, Point]]:
-    """Every point with the one of its series that `reference` names."""
-    named = {point.series: point for point in points if reference(point)}
-    return [(point, named[point.series]) for point in points if point is not named[point.series]]
-
-
-def no_pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
-    """For a study that compares no two points."""
-    return ()
-
-
 @dataclass(frozen=True)
 class Study:
     """What one `rankbench study` asks and how it reads the answer."""
@@ -222,10 +138,14 @@ class Study:
     """Points that are compared, first minus second: chosen before anything ran."""
     columns: Mapping[str, Callable[[Measurement, StudyResult], float | str]] = dataclasses.field(default_factory=dict)
     """More columns of its table, beyond quality and cost."""
+    prepare: Callable[[Scope], None] = lambda scope: None
+    """Makes what its points need before anything runs, such as the files of data sets."""
+    several_datasets: bool = False
+    """Points differ in their data sets: they are compared on the test rows that all of them have."""
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Data settings of all points, unless those that it is run with are others."""
     from_data: Callable[[Sequence[RunRecord], Callable[[RunRecord], RankingData]], FromData] | None = None
-    """Given a run of each point and what prepares its data."""
+    """Given a run of each point and what prepares its data. The columns are those of the first point's test rows."""
 
     def grid(self, scope: Scope) -> list[Point]:
         """Its points, each with a name of its own.
@@ -246,7 +166,7 @@ class Study:
                 raise UserError(f"no series of the study {self.name} is called {pattern!r}; it has: {'; '.join(names)}")
         asked = {name for found in fitting.values() for name in found}
         kept = {point.label for point in points if point.series in asked}
-        needed: dict[str, list[str]] = {point.label: [label for _, label in point.parts] for point in points}
+        needed = {point.label: [part.rate_of for part in point.parts if part.rate_of] for point in points}
         for one, other in self.pairs(points):
             needed[one.label].append(other.label)
         # What a point is compared with may itself be compared with another.
@@ -276,9 +196,9 @@ def run(
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
     settings = dataclasses.replace(settings, data={**study.data, **settings.data})
-    dataset = from_dict(DataConfig, settings.data, "data").dataset
-    log = open_dataset(dataset, options.roots)
-    points = study.grid(dataclasses.replace(scope, positive_only=log.positive_only, offers=offers_of(log)))
+    scope = _about(scope, from_dict(DataConfig, settings.data, "data"), options)
+    study.prepare(scope)
+    points = study.grid(scope)
 
     def finished(asked: Sequence[Cell], failing: bool = False) -> dict[tuple[str, int], RunRecord]:
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
@@ -293,21 +213,54 @@ def run(
         return dict(zip(distinct, records, strict=True))
 
     points, chosen = _choose(points, settings, finished)
-    planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points if not point.parts}
+    planned = {point.label: cells(point, chosen[point.label], settings, seeds, chosen) for point in points}
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
     view = View(options.store, tuple(records.values()))
-    source = dataset if dataset not in DATASETS else None
-    rows.restore(view, options.roots, source)
-    found = FromData()
-    if study.from_data is not None:
+    sources = {label: cells[0].source for label, cells in planned.items()}
+    for source in dict.fromkeys(sources.values()):
+        own = [records[cell.experiment.hash, cell.seed] for cells in planned.values() for cell in cells if cell.source == source]
+        rows.restore(dataclasses.replace(view, records=tuple(own)), options.roots, source if source not in DATASETS else None)
+    logs = {label: open_dataset(source, options.roots) for label, source in sources.items()}
+    domains = domain_of(next(iter(logs.values())))
+    found = FromData() if study.from_data is None else _from_data(study.from_data, study.name, groups, sources, options)
+    return read(study, points, chosen, groups, view, logs if study.several_datasets else None, domains, found)
 
-        def prepared(record: RunRecord) -> RankingData:
-            return rows.data_of(record.config["data"], options.roots, f"a run of the study {study.name}", source)
 
-        found = study.from_data([group[0] for group in groups.values()], prepared)
-    example = view.predictions(next(iter(groups.values()))[0].identity)["example"].to_numpy()
-    return read(study, points, chosen, groups, view, domains_of(log, example), found)
+def _from_data(
+    reads: Callable[[Sequence[RunRecord], Callable[[RunRecord], RankingData]], FromData],
+    name: str,
+    groups: Mapping[str, Sequence[RunRecord]],
+    sources: Mapping[str, str],
+    options: schedule.Options,
+) -> FromData:
+    """What the study of this name reads of the data, given a run of each point.
+
+    Args:
+        sources: label of a point -> its data set, as one names it.
+    """
+    first = {label: group[0] for label, group in groups.items()}
+    files = {record.identity: sources[label] for label, record in first.items() if sources[label] not in DATASETS}
+
+    def prepared(record: RunRecord) -> RankingData:
+        return rows.data_of(record.config["data"], options.roots, f"a run of the study {name}", files.get(record.identity))
+
+    return reads(list(first.values()), prepared)
+
+
+def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Scope:
+    """With what the log says."""
+    log = open_dataset(settings.dataset, options.roots)
+    window = log.defaults.request_window if settings.request_window is None else settings.request_window
+    return dataclasses.replace(
+        scope,
+        positive_only=log.positive_only,
+        dataset=settings.dataset,
+        steps=tuple(effect.step for effect in log.meta.steps),
+        windows=most_windows(log, requests_of(log, window)),
+        offers=offers_of(log),
+        folder=options.store.root,
+    )
 
 
 def read(
@@ -316,33 +269,35 @@ def read(
     chosen: Mapping[str, tuple[str, ...]],
     groups: Mapping[str, list[RunRecord]],
     view: View,
-    domains: np.ndarray | None = None,
+    logs: Mapping[str, EventLog] | None = None,
+    domains: DomainOf | None = None,
     from_data: FromData | None = None,
 ) -> StudyResult:
     """Measure and compare finished runs.
 
     Args:
         chosen: label of a point -> its candidate.
-        groups: label of a point -> its records, one per seed, that are in `view`; none of points that are put together.
-        domains: str [test rows], where the log declares a domain.
+        groups: label of a point -> its records, one per seed and part, that are in `view`.
+        logs: label of a point -> its log, where points differ in their data sets.
+        domains: of the first point's log, where it declares domains.
 
     Raises:
         UserError: scores or test rows are missing or differ, see measure.
     """
-    whole: dict[str, list[tuple[RunRecord, pd.DataFrame]]] = {}
-    for point in points:
-        if point.parts:
-            assert domains is not None, "a point of several domains is one of a log that declares some"
-            whole[point.label] = assembled({values: groups[label] for values, label in point.parts}, domains, view)
-    every = {**groups, **{label: [record for record, _ in made] for label, made in whole.items()}}
-    groups = {point.label: every[point.label] for point in points}
-    measured = measure(view, groups, frames={label: [frame for _, frame in made] for label, made in whole.items()})
+    frames = None
+    if logs is not None or any(len(point.parts) > 1 for point in points):
+        frames = joined(view, {point.label: point.parts for point in points}, groups, domains)
+    if logs is not None and frames is not None:
+        frames = common(frames, logs)
+    measured = measure(view, groups, frames=frames, side_by_side=[point.label for point in points if point.side_by_side])
+    first = view.predictions(groups[points[0].label][0].identity) if frames is None else frames[points[0].label][0]
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
     }
     asked = [(made[one.label], made[other.label]) for one, other in study.pairs(points)]
-    finding = StudyResult(tuple(made.values()), {}, measured, view, domains, from_data or FromData())
+    of_rows = None if domains is None else domains(first["example"].to_numpy())
+    finding = StudyResult(tuple(made.values()), {}, measured, view, of_rows, from_data or FromData())
     return dataclasses.replace(finding, pairs={metric: finding.compare(metric, asked) for metric in measured.headlines})
 
 
@@ -384,9 +339,3 @@ def _validation(record: RunRecord) -> float:
     monitor = record.config["train"]["monitor"]
     value = None if record.metrics is None else record.metrics.valid["all"][monitor]
     return -math.inf if value is None else merit(monitor, float(value))
-
-
-def cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
-    """A point as experiments, one per seed."""
-    changed = settings.changed([*point.settings, *candidate], tuple(registry.MODELS))
-    return plan((point.model,), changed, seeds)

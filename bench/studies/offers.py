@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,15 +77,15 @@ def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
     return tuple((names[at],) for at in large) + ((tuple(names[at] for at in small),) if small else ())
 
 
-def domains_of(log: EventLog, example: np.ndarray) -> np.ndarray | None:
-    """str [n]: the domain of each example; None where the log declares none.
+DomainOf = Callable[[np.ndarray], np.ndarray]
+"""Examples, int64 [n] of Examples.ids -> the domain of each, str [n]."""
 
-    Args:
-        example: int64 [n], numbers of Examples.ids.
-    """
+
+def domain_of(log: EventLog) -> DomainOf | None:
+    """What the log says of its examples; None where it declares no domain."""
     if log.meta.domain is None:
         return None
     code = log.feature(log.meta.domain.column)
     assert isinstance(code, np.ndarray), "a domain is a category"
     names = np.array([str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")], dtype=object)
-    return names[code[example % log.meta.events]]
+    return lambda example: names[code[example % log.meta.events]]

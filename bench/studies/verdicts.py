@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..analysis.comparison import test_slices
+import numpy as np
+
 from ..analysis.statements import Statement
 from ..analysis.study_statements import Candidates, DifferenceAt, Differences, Held, PartOfStudy
-from .grid import EXTENSIONS, STEP, PointPair, StudyResult
+from ..evaluation.metrics import grouped_auc
+from .grid import EXTENSIONS, PointPair, StudyResult
+from .points import STEP
 
 
 def against(
@@ -50,7 +53,10 @@ def about_part(series: Sequence[str]) -> Iterable[Statement]:
 
 def about_reading(finding: StudyResult) -> Iterable[Statement]:
     """How verdicts are to be read: metric, intervals, where settings come from."""
-    yield finding.measured.about_headline(test_slices(finding.measurements[0].records[0])["all"])
+    asked = finding.measured.predictions
+    found = grouped_auc(asked.label, asked.label.astype(np.float64), asked.request)
+    whole = {"request_groups": found.groups, "request_rows": found.rows, "n": len(asked.label)}
+    yield finding.measured.about_headline(whole)
     if finding.comparisons:
         yield Held(len(finding.comparisons), finding.measured.margin)
     numbers = sorted(len(one.point.candidates) for one in finding.measurements)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from rankbench.bench.config import DataConfig, LogDefaults, TrainConfig
 from rankbench.bench.data.content import ContentFacts
 from rankbench.bench.data.mismatch import RoleFacts, ValidationMismatch
 from rankbench.bench.evaluation import metrics, scores
+from rankbench.bench.records import run_files
 from rankbench.bench.records.schema import (
     SCHEMA_VERSION,
     Cost,
@@ -22,6 +24,7 @@ from rankbench.bench.records.schema import (
     Metrics,
     RunRecord,
 )
+from rankbench.bench.records.store import Store
 from rankbench.bench.typed import finite
 
 MISMATCH = RoleFacts(600, {"0": 0.5, "1-19": 0.1, "20-49": 0.1, "50+": 0.3}, 16.0, 0.5, 0.02, 0.0)
@@ -107,3 +110,15 @@ def record(model: str, frame: pd.DataFrame | None, seed: int = 0, family: str = 
         finished="2026-01-01T00:01:00+00:00",
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def pack(store: Store) -> None:
+    """Pack all runs of a store, whatever their files hold."""
+    for folder in store.cells():
+        pack_cell(folder)
+
+
+def pack_cell(folder: Path) -> None:
+    files = [path for path in folder.iterdir() if run_files.NAME.fullmatch(path.name)]
+    run_files.pack(folder, files)
+    assert files and not any(path.exists() for path in files)

@@ -14,8 +14,9 @@ from rankbench.bench.data.semantic_ids.codes import CodeFacts
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
-from rankbench.bench.studies.grid import Scope, Size, Study, StudyResult
+from rankbench.bench.studies.grid import Study, StudyResult
 from rankbench.bench.studies.offers import FromData, OfferedLabel, Offers
+from rankbench.bench.studies.points import Scope, Size, cells
 from support.records import predictions, record
 
 OFFERS = Offers(
@@ -28,12 +29,12 @@ OFFERS = Offers(
 
 def scope(models: tuple[str, ...], size: Size = "small", positive_only: bool = False, series: tuple[str, ...] = ()) -> Scope:
     """About that log."""
-    return Scope(models, size, positive_only, series, OFFERS)
+    return Scope(models, size, positive_only, series, offers=OFFERS)
 
 
-def domains(rows: int) -> np.ndarray:
-    """Of test rows."""
-    return np.array(["home", "home", "search", "cart", "profile"], dtype=object)[np.arange(rows) % 5]
+def domains(example: np.ndarray) -> np.ndarray:
+    """Of its test rows."""
+    return np.array(["home", "home", "search", "cart", "profile"], dtype=object)[example % 5]
 
 
 def from_data(study: Study, rows: int) -> FromData:
@@ -49,22 +50,20 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int
     """A finding in which later points of a series are better, with the hashes that real runs would have."""
     store, points = Store(folder), study.grid(scope)
     groups, chosen, runs = {}, {}, {}
-    rows = 0
     for at, point in enumerate(points):
         chosen[point.label] = point.candidates[0]
-        if point.parts:
-            continue
         groups[point.label] = []
-        for cell in grid.cells(point, point.candidates[0], Settings(), seeds):
+        for cell in cells(point, point.candidates[0], Settings(), seeds):
             key = cell.experiment.hash, cell.seed
             if key not in runs:  # two series may share an experiment
                 frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)
-                rows = len(frame)
                 made = record(point.model, frame, seed=cell.seed, family=registry.MODELS[point.model].family)
                 runs[key] = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=key[0]))
                 store.write(runs[key], frame)
             groups[point.label].append(runs[key])
-    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())), domains(rows), from_data(study, rows))
+    view = View(store, tuple(runs.values()))
+    rows = len(view.predictions(view.records[0].identity))
+    return grid.read(study, points, chosen, groups, view, domains=domains, from_data=from_data(study, rows))
 
 
 def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.StudyReport:

@@ -63,10 +63,7 @@ def screen(spool: Spool) -> Screened:
     """
     raw, schema = spool.raw, spool.raw.schema
     values = {name: native(dictionary.finish()) for name, dictionary in spool.texts.items()}
-    ids = {
-        name: as_ids(values[name].rename(raw.named.get(name, name)), raw.where or raw.name)
-        for name in spool.ids
-    }
+    ids = {name: as_ids(values[name].rename(raw.named.get(name, name)), raw.where or raw.name) for name in spool.ids}
     outcome = _outcomes(spool, values)
     sizes = {name: len(column) for name, column in values.items()}
     empty = {name: np.append((text.isna() | (text == "")).to_numpy(dtype=bool), True) for name, text in ids.items()}

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ...errors import UserError
 from ..date_forms import ISO
+from ..sources.columnar import COLUMNAR, batches_of, schema_of
 from ..sources.files import MISSING, is_json_lines, readable
 
 ROWS = 20_000
@@ -57,8 +57,8 @@ def look_at(path: Path) -> Sample:
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder: name one of its files, and then write the folder after `events`")
-    if path.suffix == ".parquet":
-        sample = _parquet(path)
+    if path.suffix in COLUMNAR:
+        sample = _columnar(path)
     elif is_json_lines(path):
         sample = _json_lines(path)
     else:
@@ -79,11 +79,11 @@ def _frame(columns: Mapping[str, Sequence[str | None]]) -> pd.DataFrame:
     return pd.DataFrame(plain, dtype="str")
 
 
-def _parquet(path: Path) -> Sample:
+def _columnar(path: Path) -> Sample:
     with readable(path):
-        file = pq.ParquetFile(path)
-        batch = next(file.iter_batches(batch_size=ROWS), None)
-        table = pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow)
+        schema = schema_of(path)
+        batch = next(batches_of(path, schema.names, ROWS), None)
+        table = pa.Table.from_batches([batch] if batch is not None else [], schema)
     lists, columns = set(), {}
     for name in table.column_names:
         values = table.column(name).to_pylist()

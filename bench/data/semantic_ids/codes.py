@@ -116,8 +116,8 @@ def _made(log: EventLog, train: np.ndarray, config: DataConfig) -> np.ndarray:
         training = vectors.known & (np.bincount(log.item[train], minlength=log.meta.items) > 0)
         if not training.any():
             raise UserError(
-                f"the items of {log.meta.name} have no side information to make codes of: set data.code_source=events, or leave "
-                "codes out of data.item_inputs"
+                f"the items of {log.meta.name} have no side information to make codes of: set data.code_source=events, or "
+                "data.item_id=id"
             )
         codes = np.full((log.meta.items, config.code_levels), NO_CODE, dtype=np.int32)
         codes[vectors.known] = quantizers[config.code_method](

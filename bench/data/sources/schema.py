@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import pandas as pd
 
+from ..steps.declared import Step
 from .equivalence import MARGIN
 from .values import Decimal
 
@@ -140,9 +141,13 @@ class RawLog:
     named: Mapping[str, str] = field(default_factory=dict)
     """Role -> the column of the files that has it, for messages."""
     left_out: int = 0
-    """Rows that the description leaves out, such as those of behaviours that are not asked for."""
+    """Rows that the source or its description leaves out, such as those of behaviours that are not asked for."""
     notes: tuple[str, ...] = field(default=())
     """One line each; shown by `data describe`."""
+    steps: tuple[Step, ...] = ()
+    """What leaves rows out once the log is converted, in its order."""
+    variant_of: str = ""
+    """The data set whose rows these are before the steps: they are converted once for all of its variants."""
 
 
 @dataclass(frozen=True)

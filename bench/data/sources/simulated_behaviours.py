@@ -19,8 +19,6 @@ from ...typed import from_dict
 from .schema import DataRoots, Feature, Label, RawLog, Schema
 from .simulated_pages import Count, PagesConfig, Strength, draw_pages, names, raw_log, sigmoid
 
-NAME = "simulator-behaviours"
-
 
 @dataclass(frozen=True)
 class BehavioursConfig(PagesConfig):
@@ -32,9 +30,9 @@ class BehavioursConfig(PagesConfig):
     scroll: Strength = 0.0
 
 
-def load(roots: DataRoots) -> RawLog:
+def load(name: str, roots: DataRoots) -> RawLog:
     """With default settings; nothing is read from `roots`."""
-    return simulate(BehavioursConfig(), NAME)
+    return simulate(BehavioursConfig(), name)
 
 
 def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:

@@ -15,9 +15,8 @@ import pandas as pd
 
 from ...typed import from_dict
 from .schema import DataRoots, Domain, Feature, RawLog, Schema
-from .simulated_pages import PagesConfig, Part, Strength, draw_pages, names, raw_log, sigmoid
+from .simulated_pages import PagesConfig, Share, Strength, draw_pages, names, raw_log, sigmoid
 
-NAME = "simulator-domains"
 DOMAINS = ("feed", "games", "shop")
 
 
@@ -29,14 +28,14 @@ class DomainsConfig(PagesConfig):
     """Of items for all users."""
     opposition: Strength = -1.0
     """The taste of the games over that of the feed: 1, one taste everywhere."""
-    games: Part = 0.25
+    games: Share = 0.25
     """Share of the pages."""
-    shop: Part = 0.05
+    shop: Share = 0.05
 
 
-def load(roots: DataRoots) -> RawLog:
+def load(name: str, roots: DataRoots) -> RawLog:
     """With default settings; nothing is read from `roots`."""
-    return simulate(DomainsConfig(), NAME)
+    return simulate(DomainsConfig(), name)
 
 
 def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
@@ -74,7 +73,7 @@ def simulate(config: DomainsConfig, name: str) -> RawLog:
     return raw_log(
         name,
         config,
-        events[once],
+        events.loc[once],
         Schema(
             label="click",
             action=("click",),

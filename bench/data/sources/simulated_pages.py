@@ -23,7 +23,7 @@ _APART = 600
 Count = Annotated[int, Ge(1), Le(10_000_000)]
 Strength = Annotated[float, Ge(-20), Le(20)]
 """Of an effect, on the logit scale; 0 turns it off."""
-Part = Annotated[float, Gt(0), Le(1)]
+Share = Annotated[float, Gt(0), Le(1)]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from ...typed import from_dict
 from .schema import DataRoots, Feature, RawLog, Schema
 from .simulated_pages import Count, PagesConfig, Strength, draw_pages, names, raw_log, sigmoid
 
-NAME = "simulator-side-information"
-
 
 @dataclass(frozen=True)
 class SideInformationConfig(PagesConfig):
@@ -33,9 +31,9 @@ class SideInformationConfig(PagesConfig):
     """Of a brand for the users of one segment."""
 
 
-def load(roots: DataRoots) -> RawLog:
+def load(name: str, roots: DataRoots) -> RawLog:
     """With default settings; nothing is read from `roots`."""
-    return simulate(SideInformationConfig(), NAME)
+    return simulate(SideInformationConfig(), name)
 
 
 def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
@@ -73,7 +71,7 @@ def simulate(config: SideInformationConfig, name: str) -> RawLog:
     return raw_log(
         name,
         config,
-        events[once],
+        events.loc[once],
         Schema(
             label="click",
             action=("click",),

@@ -14,6 +14,8 @@ The logit of a click is the intercept plus, each times its strength:
 `told_quality` is known of an item that nobody has met, as `popularity` is not: features say as much of new items as of others.
 With `told_quality` 0 the traits are there and say nothing.
 
+Popularity and taste may drift: both then turn from one draw towards another while time goes on.
+
 `target_match` needs the candidate to be compared with single past events and what the user did there. The vote is part of
 every event's action and a fair coin, independent of all else. Hence, without the history, this term has the same symmetric
 distribution for every user, item and hour, and no click tells anything about another: ids can't stand in for the history, as
@@ -48,7 +50,7 @@ _TRAIT_VALUES = 8
 """Of a trait, each as frequent among items."""
 _LOWEST = {
     **dict.fromkeys(("users", "items", "categories", "history_window", "block", "repeats", "exposure_skew", "session_length"), 1),
-    **dict.fromkeys(("seed", "activity_spread", "pause_seconds", "traits"), 0),
+    **dict.fromkeys(("seed", "activity_spread", "pause_seconds", "drift", "traits"), 0),
     "events": 2,
 }
 
@@ -90,6 +92,9 @@ class SimulatorConfig:
     """Mean time between two events of a session."""
     days: float = 30.0
     """Time span of the log, apart from the length of sessions."""
+    drift: float = 0.0
+    """Quarter turns that the popularity of items and the tastes of users make within `days`, each towards another draw of its
+    own; 0: a steady world. After one quarter turn, what was true at the beginning says nothing any more."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -130,14 +135,12 @@ TARGET = SimulatorConfig(
 comes back after more than 50 events, so that among 50 visible ones there is one to find or none."""
 
 
-def load_simulator(roots: DataRoots) -> RawLog:
-    """All effects at moderate strength; nothing is read from `roots`."""
-    return simulate(SimulatorConfig(), "simulator")
+def load(name: str, roots: DataRoots) -> RawLog:
+    """simulator: all effects at moderate strength; simulator-target: a strong target_match and a weak popularity alone.
 
-
-def load_simulator_target(roots: DataRoots) -> RawLog:
-    """A strong target_match and a weak popularity alone; nothing is read from `roots`."""
-    return simulate(TARGET, "simulator-target")
+    Nothing is read from `roots`.
+    """
+    return simulate(TARGET if name == "simulator-target" else SimulatorConfig(), name)
 
 
 def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
@@ -160,8 +163,8 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
     subset (the test events) has its own best AUC, which follows from the same column.
     """
     # One stream for each table, so that a change in one leaves the others as they were.
-    user_rng, item_rng, time_rng, exposure_rng, outcome_rng, trait_rng = map(
-        np.random.default_rng, np.random.SeedSequence(config.seed).spawn(6)
+    user_rng, item_rng, time_rng, exposure_rng, outcome_rng, drift_rng, trait_rng = map(
+        np.random.default_rng, np.random.SeedSequence(config.seed).spawn(7)
     )
     factors = user_rng.standard_normal((config.users, _FACTORS))
     users = pd.DataFrame(
@@ -188,8 +191,11 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
     peak = item_rng.permutation(config.categories) * 24 / config.categories
     hour = time // 3600 % 24
     logit = np.full(config.events, config.intercept)
-    logit += config.popularity * popularity[item]
-    logit += config.long_term_taste * np.einsum("ij,ij->i", factors[user], _unit(category_factors)[category])
+    turn = config.drift * (np.pi / 2) * (time - _START) / (config.days * _DAY)
+    drawn = drift_rng.standard_normal(config.items), drift_rng.standard_normal((config.categories, _FACTORS))
+    logit += config.popularity * _turned(popularity[item], drawn[0][item], turn)
+    taste, other = (np.einsum("ij,ij->i", factors[user], _unit(one)[category]) for one in (category_factors, drawn[1]))
+    logit += config.long_term_taste * _turned(taste, other, turn)
     logit += config.time_of_day * np.cos((hour - peak[category]) * (2 * np.pi / 24))
     logit += config.target_match * _last_vote(config, user, category, vote)
     worth = trait_rng.standard_normal((config.traits, _TRAIT_VALUES)) / max(config.traits, 1) ** 0.5
@@ -206,7 +212,7 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
             "true_probability": probability,
         }
     )
-    planted = [f"{effect} {getattr(config, effect):g}" for effect in _EFFECTS if getattr(config, effect) != 0]
+    planted = [f"{effect} {getattr(config, effect):g}" for effect in (*_EFFECTS, "drift") if getattr(config, effect) != 0]
     return RawLog(
         name=name,
         events=events.iloc[np.argsort(time, kind="stable")].reset_index(drop=True),
@@ -265,6 +271,11 @@ def _names(prefix: str, count: int) -> np.ndarray:
 
 def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _turned(first: np.ndarray, second: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """From the first draw towards the second, with the variance of each all the way; `turn` in radians, 0: the first itself."""
+    return np.cos(turn) * first + np.sin(turn) * second
 
 
 def _noisy_rank(factor: np.ndarray, bins: int, prefix: str, rng: np.random.Generator) -> np.ndarray:

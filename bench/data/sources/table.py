@@ -1,4 +1,4 @@
-"""Your own tables in csv, parquet or JSON lines, described by a small YAML file (docs/howto/own-data.md has all of its keys):
+"""Your own tables in csv, parquet, feather or JSON lines, described by a YAML file (docs/howto/own-data.md has all of its keys):
 
     events: events.csv.gz                         # paths are relative to the YAML file
     columns: {user: uid, item: sku, time: ts}
@@ -89,6 +89,7 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
         where=str(event_files[0]),
         named={**columns.named(), **({"item": described.impressions.column} if described.impressions else {})},
         notes=tuple(notes),
+        steps=described.steps,
     )
 
 

@@ -94,9 +94,9 @@ class TableConfig:
     events: tuple[str, ...] = field(
         default=(), metadata=_shown('[2023.parquet, "2024-*.csv.gz"]', values=_FILES, left_out="required")
     )
-    """The event table: a csv, JSON lines (either may be .gz) or parquet file, a folder of such files, a pattern, or a list of
-    them, whose rows are joined; or one of all this for each of `train`, `valid`, `test` and `history`. Paths are relative to
-    the YAML file."""
+    """The event table: a csv, JSON lines (either may be .gz), parquet or feather file, a folder of such files, a pattern, or a
+    list of them, whose rows are joined; or one of all this for each of `train`, `valid`, `test` and `history`. Paths are relative
+    to the YAML file."""
     label: str = field(
         default="",
         metadata=_shown("rating >= 4", values="column, rule, or `all`", left_out="required; `outcome` with `impressions`"),
@@ -197,6 +197,12 @@ class TableConfig:
         default_factory=list, metadata=_shown("[device, {column: basket, kind: number}]", values=_FEATURES, left_out="none")
     )
     """Columns of the event table that are known when an item is shown; never an outcome."""
+    steps: list = field(
+        default_factory=list,
+        metadata=_shown("[repeats, {step: k-core, users: 10}]", values="list of steps", left_out="none"),
+    )
+    """What leaves rows out once the table is converted, in this order: `k-core`, `repeats`, `bots`, `short-histories`,
+    `sample-users`, each with its keys below."""
     default_split: str = field(
         default="",
         metadata=_shown(

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import UserError, unknown_name
 from ...typed import from_dict
+from ..steps.declared import Step, read_steps
 from .labels import parse_label
 from .names import name_in
 from .schema import ALL_POSITIVE, ROLE_WORDS, Domain, Feature, Label, TimeUnit
@@ -38,6 +39,7 @@ class TableDescription:
     user_features: tuple[Feature, ...]
     item_features: tuple[Feature, ...]
     context_features: tuple[Feature, ...]
+    steps: tuple[Step, ...]
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ def describe_table(path: Path, keys: dict[str, Any]) -> TableDescription:
         behaviours=behaviours,
         domain=domain,
         context_features=context,
+        steps=read_steps(config.steps, f"{path}: steps"),
         **features,
     )
 

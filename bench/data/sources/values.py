@@ -78,15 +78,15 @@ def apart(column: pd.Series, name: str) -> None:
     if not pd.api.types.is_float_dtype(column.dtype):
         return
     exact = 2 ** (np.finfo(str(column.dtype).lower()).nmant + 1)
-    known = column.dropna().astype("float64")
-    if bool((known.abs() >= exact).any()):
+    known = column.dropna().to_numpy(dtype=np.float64)
+    if bool((np.abs(known) >= exact).any()):
         raise UserError(
             f"{name} holds ids as {str(column.dtype).lower()}, in which numbers from {exact:,} on fall together: "
             "store whole numbers or text"
         )
     broken = known[known % 1 != 0]
     if len(broken):
-        raise UserError(f"{name} holds {broken.iloc[0]} as an id: store whole numbers or text")
+        raise UserError(f"{name} holds {broken[0]} as an id: store whole numbers or text")
 
 
 def as_ids(column: pd.Series, where: str) -> pd.Series:

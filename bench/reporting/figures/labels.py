@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 
 from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
-from .style import COLOURS, DPI, interval, known
+from .style import COLOURS, DPI, interval, known, lay_out
 
 LEADER = 9
 """Points between a marker and its name from which on a line joins them."""
@@ -44,7 +44,7 @@ def name_points(
         line: corners of a line through the figure.
         arrows: both ends of each.
     """
-    figure.canvas.draw()
+    lay_out(figure)
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     frame, pixels = axes.get_window_extent(renderer), DPI / 72
     turns = axes.transData.transform(line)

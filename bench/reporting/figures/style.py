@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
@@ -40,6 +42,9 @@ WIDTH = 7.2
 
 SIDE = 0.01
 """Of the width, left free on both sides."""
+
+GRID = 4
+"""Digits of the places of axes, as shares of the figure."""
 
 PANELS = 4
 """Side by side, in a figure of a panel a row."""
@@ -173,8 +178,21 @@ def band(label: str) -> Line2D:
     return Line2D([], [], color="#DDDDDD", linewidth=6, solid_capstyle="butt", label=label)
 
 
+def lay_out(figure: Figure) -> None:
+    """Give the axes their places, once, on a grid: the solver's last bits depend on where its variables lie in memory, and one of
+    them would make another file."""
+    if figure.get_layout_engine() is None:
+        return
+    with matplotlib.rc_context(STYLE):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(Bbox(np.round(axes.get_position(original=True).get_points(), GRID)))
+
+
 def as_svg(figure: Figure) -> str:
     """What `save` writes as SVG."""
+    lay_out(figure)
     text = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
@@ -186,7 +204,6 @@ def save(figure: Figure, path: Path) -> list[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     svg.write_text(as_svg(figure))
-    figure.set_layout_engine("none")  # it is laid out: doing so again takes as long as drawing
     with matplotlib.rc_context(STYLE):
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
     return [svg, png]

@@ -29,6 +29,11 @@ is `boards/<data set>@<split>/board.json`. Both are read strictly: a key too man
 another schema version is an error. From Python, `rankbench.load_runs` and `rankbench.load_board` give the same values with
 types.
 
+`rankbench pack` makes one file of a finished cell, `<cell>.zip` beside its folder, which holds the records and scores of its
+seeds byte for byte; `--unpack` takes them out again. Every command reads both forms, seeds that came later may lie loose beside
+the zip, and weights are never in it. A zip that holds anything else is an error, and so is a loose file that differs from the one
+of its name in the zip.
+
 ## The run record
 
 Schema version {SCHEMA_VERSION}.

@@ -6,8 +6,9 @@ import dataclasses
 
 from ...data.sources.schema import Feature
 from ...data.sources.table_config import Columns, TableConfig
+from ...data.steps.declared import STEPS, Step
 from ..board_files import markdown_table
-from .fields import shown, texts, values
+from .fields import docstring, shown, texts, values
 
 FEATURE_EXAMPLES = {"column": "price", "kind": "number", "separator": '"|"'}
 
@@ -31,8 +32,25 @@ def _default(field: dataclasses.Field[object]) -> str:
     return "one space" if field.default == " " else f"`{shown(field.default)}`"
 
 
+def _keys(step: type[Step]) -> str:
+    """The keys of a step, each with its default and its meaning."""
+    said = texts(step)
+    return " ".join(
+        f"`{field.name}` ({shown(field.default)}){f': {told}' if (told := said.get(field.name)) else ';'}"
+        for field in dataclasses.fields(step)
+        if field.name != "step"
+    ).rstrip(";")
+
+
+def steps() -> list[list[str]]:
+    """Header, and name, meaning and keys of every step."""
+    found = [[f"`{name}`", docstring(step), _keys(step)] for name, step in STEPS.items()]
+    return [["step", "what it does", "keys (default)"], *found]
+
+
 def page() -> str:
     """The whole page."""
+    told = "\n".join(markdown_table(steps()))
     keys, columns, features = ("\n".join(markdown_table(rows(one))) for one in (TableConfig, Columns, Feature))
     return f"""\
 # Keys of a table of your own
@@ -57,4 +75,16 @@ An entry of `user_features`, `item_features` or `context_features` is the name o
 `{{column: price, kind: number}}`.
 
 {features}
+
+## Steps
+
+An entry of `steps` is the name of a step, or its keys, as in `{{step: k-core, users: 10}}`. `rows: training` counts and leaves
+out rows of training alone, `rows: all` all rows; [steps](../howto/own-data.md#steps) says what that means for a test.
+
+{told}
+
+## Another data set as the source
+
+`source` names a registered data set, another YAML file or `simulator`, whose rows are taken; `name`, `margin` and `steps` are the
+only other keys (beside `source: simulator`, also its settings). `steps` stand in place of those of the source.
 """

@@ -16,7 +16,8 @@ from ...errors import UserError
 from ...evaluation.cards import shown
 from ...reporting.figures.ladder import ladder
 from ..figure_data import levels, place, rung
-from ..grid import Point, Scope, Study, StudyResult, retuned
+from ..grid import Study, StudyResult
+from ..points import Point, Scope, retuned
 from ..verdicts import by_series
 
 MULTI_TASK = "mmoe"

@@ -23,8 +23,9 @@ from ...records.schema import RunRecord
 from ...reporting.figures import titles
 from ...reporting.figures.curves import Line, Mark, curves
 from ..figure_data import place
-from ..grid import Point, PointPair, Scope, Study, StudyResult, retuned
+from ..grid import PointPair, Study, StudyResult
 from ..offers import FromData
+from ..points import Point, Scope, retuned
 from ..verdicts import against
 
 ID, WHOLE = "id", "id and features"

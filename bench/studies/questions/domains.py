@@ -18,7 +18,8 @@ from ...evaluation.stats import LEAST_USERS, Estimate, Verdict
 from ...reporting.figures.curves import Mark
 from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import levels, place, rung
-from ..grid import Measurement, Point, PointPair, Scope, Study, StudyResult, retuned
+from ..grid import Measurement, PointPair, Study, StudyResult
+from ..points import PartOfPoint, Point, Scope, retuned
 from ..verdicts import against
 
 RANKERS = ("ple", "star", "pepnet")
@@ -59,16 +60,17 @@ def points(scope: Scope) -> Iterable[Point]:
         rates = retuned(model, scope.size)
         yield Point(model, TOGETHER, model, (), rates)
         yield Point(model, HIDDEN, model, ("data.domain_field=false",), rates)
-        own = [Point(model, trained_on(values), model, (f"data.domains={_listed(values)}",), rates, OWN) for values in groups]
-        yield Point(model, APART, model, parts=tuple((values, one.label) for values, one in zip(groups, own, strict=True)))
+        own = [Point(model, trained_on(values), model, _training_on(values), rates, OWN) for values in groups]
+        parts = [PartOfPoint(_training_on(values), values, one.label) for values, one in zip(groups, own, strict=True)]
+        yield Point(model, APART, model, parts=tuple(parts))
         yield from own
     for model in RANKERS:
         yield Point(model, TOGETHER, model, (), retuned(model, scope.size))
 
 
-def _listed(values: tuple[str, ...]) -> str:
-    """As YAML reads a list of text."""
-    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+def _training_on(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Settings, with the domains as YAML reads a list of text."""
+    return ("data.domains=[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]",)
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
@@ -84,10 +86,10 @@ def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
 
 def _groups(finding: StudyResult) -> dict[str, np.ndarray]:
     """Name of a domain -> bool [test rows], in the order of the grid, the small ones last."""
-    whole = next((one.point for one in finding.measurements if one.point.parts), None)
+    whole = next((one.point for one in finding.measurements if one.point.side_by_side), None)
     if whole is None or finding.domains is None:
         return {}
-    return {name_of(values): np.isin(finding.domains, values) for values, _ in whole.parts}
+    return {name_of(part.domains): np.isin(finding.domains, part.domains) for part in whole.parts}
 
 
 def by_domain(finding: StudyResult, metric: HeadlineMetric, pairs: Asked, only: str | None = None) -> list[SliceOfTest]:
@@ -100,13 +102,13 @@ def by_domain(finding: StudyResult, metric: HeadlineMetric, pairs: Asked, only: 
 
 def transfers(finding: StudyResult, model: str, domain: str) -> Asked:
     """Of one domain: all other models of the series, and those that were trained elsewhere, against the one trained on it."""
-    alone = [one for one in finding.series[model] if not one.point.parts]
+    alone = [one for one in finding.series[model] if not one.point.side_by_side]
     reference = next(one for one in alone if one.point.at == f"trained on {domain}")
     return [(one, reference) for one in alone if one is not reference]
 
 
 def _models(finding: StudyResult) -> list[str]:
-    return [name for name, group in finding.series.items() if any(one.point.parts for one in group)]
+    return [name for name, group in finding.series.items() if any(one.point.side_by_side for one in group)]
 
 
 def statements(finding: StudyResult) -> Iterable[Statement]:

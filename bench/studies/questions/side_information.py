@@ -13,7 +13,8 @@ from ...analysis.study_statements import Remark
 from ...errors import UserError
 from ...reporting.figures.gain import Gain, gains
 from ..figure_data import place
-from ..grid import Measurement, Point, Scope, Study, StudyResult, against, retuned
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, against, retuned
 from ..verdicts import by_series
 
 NONE = "none"

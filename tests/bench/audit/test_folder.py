@@ -15,10 +15,11 @@ import pytest
 from rankbench.bench import cli
 from rankbench.bench.audit.finding import LIMITS
 from rankbench.bench.evaluation import metrics, scores
-from rankbench.bench.records import provenance, sweeps
+from rankbench.bench.records import provenance, run_files, sweeps
 from rankbench.bench.records.schema import from_json, to_json
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.sweeps import Axis, SweepRecord, Trial
+from support.records import pack, pack_cell
 
 from .conftest import Folder
 from .test_files import part, whole
@@ -52,6 +53,22 @@ def test_a_genuine_folder_passes_and_what_no_check_finds_is_printed(
     assert f"ok: {folder.root}: 9 runs; nothing wrong was found" in lines
     assert not [line for line in lines if line.startswith("wrong: ")]
     assert lines[-len(LIMITS) - 1 :] == ["What no check can find:", *(f"- {line}" for line in LIMITS)]
+
+
+def test_packed_runs_are_checked_as_loose_ones_and_a_broken_zip_is_named(folder: Folder) -> None:
+    """Those that nothing is wrong with, a falsified one, and one that is misplaced."""
+    folder.change("dnn", 0, part("metrics.test.all", auc=0.75))
+    shutil.copytree(folder.path("lr", 0).parent, folder.root / "runs" / "elsewhere")
+    before = [str(one) for one in folder.findings(data=True)]
+    assert any("auc of all is 0.75" in line for line in before) and any("it belongs at" in line for line in before)
+    store, home = Store(folder.root), folder.path("dnn", 1).parent
+    pack(store)
+    pack_cell(store.runs / "elsewhere")
+    assert not list(store.runs.rglob("seed-*.json"))
+    assert [str(one) for one in folder.findings(data=True)] == before
+    run_files.archive(home).write_bytes(b"torn")
+    name = run_files.archive(home).relative_to(folder.root)
+    assert any(line.startswith(f"wrong: {name}: packed cell ") and "cannot be read" in line for line in folder.wrong())
 
 
 def test_what_no_check_finds_is_what_contributors_are_told() -> None:

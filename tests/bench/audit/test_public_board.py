@@ -16,7 +16,9 @@ from rankbench.bench.audit.finding import Finding
 from rankbench.bench.audit.public_board import about_public
 from rankbench.bench.public.board import KEPT_DAYS, PublicBoard, gathered, paths
 from rankbench.bench.public.row import CodeVersion, PublicRow, Verification, load, to_json
+from rankbench.bench.records.store import stores_below
 from support.public import public, runs, submitted
+from support.records import pack
 
 pytestmark = pytest.mark.long
 
@@ -84,6 +86,17 @@ def better(row: PublicRow) -> PublicRow:
 def test_a_genuine_board_passes(repository: Path) -> None:
     assert found(repository) == []
     assert list(about_public(repository / "nothing")) == []
+
+
+def test_rows_stand_on_packed_runs_as_on_loose_ones(repository: Path) -> None:
+    for store in stores_below(repository / "results"):
+        pack(store)
+    commit(repository)
+    assert found(repository) == []
+    row = only(repository)
+    row.path(repository / "results" / "public").unlink()
+    write(repository, better(row))
+    assert any("its quality is not what its runs make of it" in line for line in wrong(repository))
 
 
 def test_an_edited_row_is_refused_by_its_name(repository: Path) -> None:

@@ -22,7 +22,7 @@ from rankbench.bench.data.splits import SPLITS
 from rankbench.bench.registry import MODELS, select
 from rankbench.bench.runs.cell import plan
 from rankbench.bench.studies.catalog import find
-from rankbench.bench.studies.grid import Scope, cells
+from rankbench.bench.studies.points import Scope, cells
 from support.shell import refused
 
 pytestmark = pytest.mark.usefixtures("own_folders")
@@ -79,7 +79,8 @@ def test_examples_in_the_help_are_valid(line: str) -> None:
 def test_help_and_lists_import_no_library() -> None:
     """That is why they answer at once."""
     libraries = {"torch", "numpy", "pandas", "scipy", "rich", "matplotlib", "optuna", "deepctr_torch", "pyarrow"}
-    lists = [["ls"], ["ls", "models"], ["ls", "datasets"], ["ls", "metrics"], ["ls", "studies"], ["--help"], ["speed", "--help"]]
+    kinds = ("models", "datasets", "protocols", "metrics", "studies")
+    lists = [["ls"], *(["ls", kind] for kind in kinds), ["--help"], ["speed", "--help"]]
     helps = [[*words, "--help"] for words in COMMANDS]
     code = (
         f"import sys; from rankbench.bench import cli; assert not any(cli.main(words) for words in {lists}); "
@@ -188,7 +189,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
         (("--models", "din", "run"), "unrecognized arguments: --models; what belongs to a COMMAND comes after it"),
         (("ls", "models", "--device", "cpu"), "unrecognized arguments: --device"),
         (("ls", "--device", "cpu"), "unrecognized arguments: --device"),
-        (("ls", "datasets", "--markdown"), "unrecognized arguments: --markdown"),
+        (("ls", "metrics", "--markdown"), "unrecognized arguments: --markdown"),
         (("ls", "--markdown"), "unrecognized arguments: --markdown; what belongs to a KIND comes after it"),
         (("run", "--models", "din", "--models=hstu"), "argument --models: given twice, and only one can count"),
         (("run", "--resume", "--no-resume"), "argument --resume/--no-resume: given twice"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from rankbench.bench.errors import UserError
 from rankbench.bench.public.submission import Submission, view_of
+from rankbench.bench.records.store import Store
 from support.public import runs, submitted
+from support.records import pack
 
 from .conftest import Place
 
@@ -17,6 +21,17 @@ def test_a_second_submission_of_the_same_runs_makes_no_row(place: Place) -> None
     rows, told = submitted(place.theirs, place.root)
     assert rows == [] and len(told) == 2
     assert all("stands on these runs already" in line for line in told)
+
+
+def test_packed_runs_are_those_that_the_rows_stand_on(place: Place) -> None:
+    before = [row.entrant for row in place.board.rows.values()]
+    for folder in (place.results, place.theirs):
+        pack(Store(folder))
+    rows, told = submitted(place.theirs, place.root)
+    assert rows == [] and all("stands on these runs already" in line for line in told)
+    shutil.rmtree(place.root / "closed")
+    rows, told = submitted(place.theirs, place.root)
+    assert [row.entrant for row in rows] == before and told == []
 
 
 def test_what_the_closed_division_refuses_the_open_one_takes(place: Place) -> None:

@@ -19,7 +19,7 @@ from rankbench.bench.errors import UserError
 from rankbench.bench.records.rounded import rounded
 from rankbench.bench.reporting.words import sentences
 from rankbench.bench.studies import catalog, output
-from rankbench.bench.studies.grid import Point, Scope, Size, cells
+from rankbench.bench.studies.points import Point, Scope, Size, cells
 from support.studies import report, scope
 
 SIZES: tuple[Size, ...] = ("small", "full")
@@ -37,16 +37,16 @@ def test_points_are_valid_experiments(name: str, size: Size, positive_only: bool
     study = catalog.find(name)
     assert study.name == name
     points = study.grid(scope(study.models[size], size, positive_only))
-    same: dict[str, list[Point]] = {}
+    same: dict[tuple[str, ...], list[Point]] = {}
+    labels = {point.label for point in points}
     for point in points:
-        if point.parts:
-            assert {label for _, label in point.parts} <= {other.label for other in points}
-            continue
-        planned = [cells(point, candidate, Settings(), 1)[0] for candidate in point.candidates]
-        assert len({cell.experiment.hash for cell in planned}) == len(point.candidates)
-        for cell in planned:
+        assert {part.rate_of for part in point.parts} <= {"", *labels}
+        planned = [cells(point, candidate, Settings(), 1) for candidate in point.candidates]
+        hashes = [tuple(cell.experiment.hash for cell in parts) for parts in planned]
+        assert len(set(hashes)) == len(point.candidates) and all(len(set(one)) == len(point.parts) for one in hashes)
+        for cell in (cell for parts in planned for cell in parts):
             assert cell.experiment.data.resolved(LogDefaults("global-time", 0, positive_only))
-        same.setdefault(planned[0].experiment.hash, []).append(point)
+        same.setdefault(hashes[0], []).append(point)
     for shared in same.values():
         assert len({point.series for point in shared}) == len(shared), "two points of a series are one experiment"
     known = set(points)

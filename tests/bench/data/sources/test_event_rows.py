@@ -112,7 +112,10 @@ SHOP = "user,item,time,what\n" + "".join(f"u{n % 3},i{n % 5},{n},{['view', 'buy'
 def test_behaviours_that_are_no_examples_are_history_or_left_out(tmp_path: Path) -> None:
     chosen = {"column": "what", "examples": ["view", "buy"], "history": "cart"}
     log = opened(tmp_path, SHOP, label="what == buy", behaviours=chosen)
-    assert log.meta.cleaning.left_out == 10 and "10 more rows are of behaviours that are left out" in log.meta.cleaning.lines()
+    assert (
+        log.meta.cleaning.left_out == 10
+        and "10 more rows are left out, as the source or its description says" in log.meta.cleaning.lines()
+    )
     what = log.dictionary("action")[log.action]
     assert log.asked is not None and log.asked.tolist() == [word != "cart" for word in what] and "scroll" not in what
     assert np.array_equal(log.label == 1, what == "buy") and log.example_labels.mean() == 0.5 and not log.positive_only

@@ -19,8 +19,7 @@ from rankbench.bench.data.sources.simulator import (
     TARGET,
     SimulatorConfig,
     expected_auc,
-    load_simulator,
-    load_simulator_target,
+    load,
     load_yaml,
     simulate,
 )
@@ -116,9 +115,9 @@ def test_exposures_do_not_depend_on_effects() -> None:
     pd.testing.assert_frame_equal(one.filter(exposure), other.filter(exposure))
 
 
-@pytest.mark.parametrize("load", [load_simulator, load_simulator_target])
-def test_registered_logs(load: Callable[[DataRoots], RawLog]) -> None:
-    log = load(ROOTS)
+@pytest.mark.parametrize("name", ["simulator", "simulator-target"])
+def test_registered_logs(name: str) -> None:
+    log = load(name, ROOTS)
     events: Frame = log.events
     assert log.bayes_auc == pytest.approx(roc_auc_score(events["click"], events["true_probability"]), abs=0.005)
     assert events["click"].mean() == pytest.approx(events["true_probability"].mean(), abs=0.005)
@@ -313,3 +312,20 @@ def test_a_log_without_traits_is_what_it_was_before_there_were_any() -> None:
     plain, with_traits = (simulate(dataclasses.replace(QUIET, popularity=1.0, traits=traits), "a") for traits in (0, 2))
     pd.testing.assert_frame_equal(plain.events, with_traits.events)
     assert plain.items is not None and list(plain.items.columns) == ["category"]
+
+
+@pytest.mark.parametrize(("drift", "low", "high"), [(0.0, 0.8, 1.0), (2.0, -1.0, -0.5)])
+def test_a_drift_turns_what_is_popular_into_something_else(drift: float, low: float, high: float) -> None:
+    effects = dict.fromkeys(("long_term_taste", "recent_interest", "time_of_day", "target_match"), 0.0)
+    config = SimulatorConfig(events=20_000, users=200, items=20, categories=10, popularity=1.5, drift=drift, **effects)
+    events = simulate(config, "world").events
+    assert isinstance(events, pd.DataFrame)
+    tenth = len(events) // 10
+    first, last = (part.groupby("item")["true_probability"].mean() for part in (events[:tenth], events[-tenth:]))
+    assert low < first.corr(last) <= high
+
+
+def test_without_a_drift_the_log_is_what_it_was_before_worlds_could_turn() -> None:
+    events = simulate(SimulatorConfig(events=2_000, users=50), "world").events
+    assert isinstance(events, pd.DataFrame)
+    assert float(events["true_probability"].sum()) == pytest.approx(734.965945, abs=1e-5)

@@ -31,7 +31,7 @@ def test_feature_that_changes_with_time_is_refused(tmp_path: Path) -> None:
         ({"events": ""}, "the key 'events' has no value"),
         ({"users": "users.csv"}, "users is given, but no user_features: list the columns to use"),
         ({"user_key": "uid"}, "user_key is the key of a table of users, and none is given"),
-        ({"events": "book.xlsx"}, "book.xlsx is neither csv, JSON lines nor parquet: convert it"),
+        ({"events": "book.xlsx"}, "book.xlsx is neither csv, JSON lines, parquet nor feather: convert it"),
         ({"events": "lines.csv"}, r"if these are JSON lines, let the file's name end in .jsonl"),
         ({"events": "lines.jsonl"}, r"lines.jsonl has no column 'sku'; it has: uid"),
         ({"events": "broken.jsonl"}, r"broken.jsonl, line 2 is not JSON \(.*\): every line must hold one object"),

@@ -31,8 +31,17 @@ def test_every_row_is_a_positive_and_its_behaviour_the_action(tmp_path: Path) ->
     raw = load(publish(tmp_path))
     cleaned, report = converted(raw)
     assert report.rows_kept == 4 and (cleaned.events["label"] == 1).all()
-    assert raw.items is not None and raw.items["category"].to_dict() == {"10": "100", "11": "100"}
-    assert sorted(raw.events["behaviour"]) == ["buy", "cart", "fav", "pv"]
+    assert cleaned.items is not None and cleaned.items["category"].to_dict() == {"10": "100", "11": "100"}
+    assert sorted(cleaned.events["action"]) == ["buy", "cart", "fav", "pv"]
+
+
+def test_times_outside_of_the_published_days_are_left_out_and_counted(tmp_path: Path) -> None:
+    strange = ["1,10,100,pv,-2134949234", "1,10,100,pv,1505117799", "1,10,100,pv,1512316800", "1,10,100,pv,1511539199"]
+    borders = ["3,10,100,pv,1511539200", "3,10,100,pv,1512316799"]
+    log, report = converted(load(publish(tmp_path, [*ROWS, *strange, *borders])))
+    assert (report.left_out, report.rows_kept) == (4, 6)
+    assert "4 more rows are left out, as the source or its description says" in report.lines()
+    assert log.events["time"].min() == 1511539200_000
 
 
 def test_a_compressed_sample_is_read_as_well(tmp_path: Path) -> None:
@@ -40,7 +49,7 @@ def test_a_compressed_sample_is_read_as_well(tmp_path: Path) -> None:
     folder.mkdir()
     with gzip.open(folder / "small_sample.csv.gz", "wt") as file:
         file.write("\n".join(ROWS) + "\n")
-    assert len(load(DataRoots(tmp_path, tmp_path / "cache")).events) == 4
+    assert converted(load(DataRoots(tmp_path, tmp_path / "cache")))[1].rows_kept == 4
 
 
 @pytest.mark.parametrize(
@@ -53,7 +62,7 @@ def test_a_compressed_sample_is_read_as_well(tmp_path: Path) -> None:
 )
 def test_another_shape_is_refused(tmp_path: Path, rows: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load(publish(tmp_path, rows))
+        converted(load(publish(tmp_path, rows)))
 
 
 def test_a_missing_file_says_where_to_put_it(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from rankbench.bench.evaluation import metrics
 from rankbench.bench.records.store import Store
 from rankbench.bench.runs import schedule
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import Scope, StudyResult
+from rankbench.bench.studies.grid import StudyResult
 from rankbench.bench.studies.offers import Offers
+from rankbench.bench.studies.points import Scope, cells
 from rankbench.bench.studies.questions.cold_start import HELD_OUT, ID, KNOWN_BY, STUDY, masks
 from support.studies import made_up, scope
 
@@ -37,7 +38,7 @@ def test_all_models_know_items_by_the_same_things() -> None:
 def test_settings_of_codes_reach_the_points_that_have_codes_and_are_no_fault_of_the_others() -> None:
     asked = Settings(data={"code_method": "rq-vae", "code_size": 16})
     for point in STUDY.grid(scope(("din",))):
-        data = grid.cells(point, (), asked, 1)[0].experiment.data
+        data = cells(point, (), asked, 1)[0].experiment.data
         with_codes = data.item_id in ("codes", "both", "backoff")
         assert (data.code_method, data.code_size) == (("rq-vae", 16) if with_codes else ("k-means", 64))
 

@@ -14,16 +14,16 @@ from rankbench.bench.analysis.study_statements import Differences
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("own_folders")]
 
-SEEDS = 2
+SEEDS = 3
 
 
-def answered(study: str, log: dict[str, float], series: tuple[str, ...], models: str, history: int = 6) -> StudyRecord:
+def answered(study: str, log: dict[str, float], series: tuple[str, ...], models: str, history: int = 4) -> StudyRecord:
     """The study of a log with these settings, by whole commands."""
     lines = [f"source: simulator-{study}", *(f"{key}: {value}" for key, value in log.items())]
     Path("planted.yaml").write_text("\n".join(lines) + "\n")
     words = ["--dataset", "planted.yaml", "--models", models, "--seeds", str(SEEDS), "--device", "cpu", "--jobs", "1", "--quiet"]
     words += [word for one in series for word in ("--series", one)]
-    for setting in (f"data.history_length={history}", "train.lr=0.003", "train.batch_size=256", "train.epochs=6"):
+    for setting in (f"data.history_length={history}", "train.lr=0.01", "train.batch_size=256", "train.epochs=4"):
         words += ["--set", setting]
     assert cli.main(["study", study, *words, "--results", "out"]) == 0
     return study_file.load(Path(f"out/studies/{study}/planted@global-time/study.json"))
@@ -44,7 +44,7 @@ def value(found: StudyRecord, label: str) -> float:
 
 
 def test_behaviours_finds_the_one_that_predicts_and_not_the_other() -> None:
-    log = {"users": 250, "pages": 16, "items": 120, "categories": 8, "search": 3.0}
+    log = {"users": 110, "pages": 16, "items": 40, "categories": 8, "search": 3.0}
     found = answered("behaviours", log, ("din, history",), "din")
     word = verdicts(found, "din, history")
     assert word["the target and search"] == "better"
@@ -54,14 +54,14 @@ def test_behaviours_finds_the_one_that_predicts_and_not_the_other() -> None:
 
 
 def test_behaviours_finds_nothing_where_nothing_was_planted() -> None:
-    log = {"users": 150, "pages": 16, "items": 60, "categories": 8, "search": 0.0}
+    log = {"users": 100, "pages": 16, "items": 40, "categories": 8, "search": 0.0}
     word = verdicts(answered("behaviours", log, ("din, history",), "din"), "din, history")
     assert word["the target and search"] != "better" and word["the target and scroll"] != "better"
     assert word["the target alone"] != "worse"
 
 
 def test_domains_finds_the_one_that_helps_and_the_one_that_misleads() -> None:
-    found = answered("domains", {"users": 400, "items": 100, "shop": 0.1}, ("dnn",), "dnn", history=1)
+    found = answered("domains", {"users": 400, "items": 400, "shop": 0.1}, ("dnn",), "dnn", history=1)
     assert verdicts(found, "dnn")["one for all, domain unknown"] == "worse"
     alone = "a model trained on shop alone"
     shop = verdicts(found, "dnn", "domain shop", alone)
@@ -78,7 +78,8 @@ def test_domains_finds_no_reason_to_know_them_where_all_have_one_taste() -> None
 
 
 def test_side_information_finds_the_features_that_tell() -> None:
-    found = answered("side-information", {"users": 400, "items": 4000}, ("lr", "dnn"), "dnn", history=1)
+    log = {"users": 220, "items": 4000, "brands": 10, "brand": 0.7, "segment": 2.0}
+    found = answered("side-information", log, ("lr", "dnn"), "dnn", history=1)
     for model in ("lr", "dnn"):
         word = verdicts(found, model)
         assert word["items"] == word["items and users"] == "better" and word["users"] != "better", model
@@ -87,7 +88,7 @@ def test_side_information_finds_the_features_that_tell() -> None:
 
 
 def test_side_information_finds_nothing_where_features_tell_nothing() -> None:
-    log = {"users": 200, "items": 1000, "brand": 0.0, "segment": 0.0}
+    log = {"users": 120, "items": 600, "brand": 0.0, "segment": 0.0}
     found = answered("side-information", log, ("lr", "dnn"), "dnn", history=1)
     for model in ("lr", "dnn"):
         assert set(verdicts(found, model).values()) <= {"equivalent", "not settled"}, model

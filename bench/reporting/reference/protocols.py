@@ -1,0 +1,38 @@
+"""docs/reference/protocols.md: what `--protocol NAME` follows."""
+
+from __future__ import annotations
+
+from ...protocols import PROTOCOLS, Protocol
+from ..board_files import markdown_table
+
+
+def page() -> str:
+    """The whole page."""
+    return f"""\
+# Protocols of others
+
+Generated from the code by `rankbench ls protocols --markdown`; a test holds it up to date.
+
+`--protocol NAME` of `run`, `sweep` and `study` follows somebody else's way to split, ask and score, so that your numbers may
+stand beside theirs: it names the data set, sets what is listed here, and `run` prints their score below the board, with the
+intervals of [all metrics](../ideas/intervals.md). It is no setting of its own: records hold what it sets, and
+`rankbench board --protocol NAME` finds the runs that followed it. What it sets cannot be set besides.
+
+{"".join(_section(protocol) for protocol in PROTOCOLS.values())}"""
+
+
+def _section(protocol: Protocol) -> str:
+    rows = [[f"`{key}`", f"`{value}`", protocol.why[key]] for key, value in protocol.settings.items()]
+    table = "\n".join(markdown_table([["setting", "value", "why"], *rows]))
+    differs = "".join(f"- {line}\n" for line in protocol.differs)
+    sets = ", ".join(f"`{name}`" for name in protocol.datasets)
+    return f"""\
+## {protocol.name}
+
+{protocol.summary}. Followed by {protocol.followed_by}. Data sets: {sets}.
+
+{table}
+
+Where it is not theirs to the letter:
+
+{differs}"""

@@ -1,0 +1,115 @@
+"""What data engineering changes: the same models on a log without some of its rows, on the test rows that all variants have."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+from matplotlib.figure import Figure
+
+from ...analysis.comparison import test_slices
+from ...analysis.statements import Statement
+from ...analysis.study_statements import CommonTest, OwnTest, Remark
+from ...data.sources import DATASETS, name_of
+from ...data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step, as_entries
+from ...records.atomic import write_text
+from ...reporting.figures.ladder import ladder
+from ..figure_data import place, rung
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, against, retuned
+from ..verdicts import by_series
+
+NONE = "no step"
+USUAL: dict[str, tuple[Step, ...]] = {
+    "no repeats": (Repeats(),),
+    "no bots": (Bots(),),
+    "no short histories": (ShortHistories(),),
+    "5-core of training": (KCore(),),
+    "5-core of all rows": (KCore(rows="all"),),
+    "half of the users": (SampleUsers(0.5, rows="training"),),
+}
+"""What is asked of a data set that declares no steps."""
+
+
+def variants(scope: Scope) -> dict[str, tuple[Step, ...]]:
+    """Name -> steps: none; then each that the data set declares and all of them, or the usual ones."""
+    if not scope.steps:
+        return {NONE: (), **USUAL}
+    alone = {f"{at} {step.step}": (step,) for at, step in enumerate(scope.steps, 1)}
+    return {NONE: (), **alone, **({"all steps": scope.steps} if len(scope.steps) > 1 else {})}
+
+
+def _file(scope: Scope, variant: str) -> Path:
+    base = re.sub(r"\W+", "-", Path(scope.dataset).stem)
+    return scope.folder / "datasets" / f"{base}.{re.sub(r'[^a-z0-9]+', '-', variant.lower())}.yaml"
+
+
+def prepare(scope: Scope) -> None:
+    """Write the YAML file of each variant."""
+    source = scope.dataset if scope.dataset in DATASETS else str(Path(scope.dataset).absolute())
+    for name, steps in variants(scope).items():
+        path = _file(scope, name)
+        own = f"{name_of(scope.dataset)}.{path.stem.partition('.')[2]}"
+        write_text(path, yaml.safe_dump({"source": source, "name": own, "steps": as_entries(steps)}, sort_keys=False))
+
+
+def points(scope: Scope) -> Iterable[Point]:
+    for model in scope.models:
+        for name in variants(scope):
+            yield Point(model, name, model, (f"data.dataset={_file(scope, name)}",), retuned(model, scope.size))
+
+
+def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    """Every variant against the log as it is."""
+    return against(points, lambda point: point.at == NONE)
+
+
+def _own_test(one: Measurement, finding: StudyResult) -> float:
+    """The headline on all test rows of its own data set, mean over seeds."""
+    values = [test_slices(record)["all"][finding.headline] for record in one.records]
+    known = [float(value) for value in values if value is not None]
+    return statistics.fmean(known) if known else float("nan")
+
+
+def statements(finding: StudyResult) -> Iterable[Statement]:
+    yield from by_series(finding)
+    model, group = next(iter(finding.series.items()))
+    own = tuple(OwnTest(str(one.point.at), one.records[0].data.examples["test"], _own_test(one, finding)) for one in group)
+    common = group[0].row.quality[finding.headline].point
+    yield CommonTest(len(finding.measured.predictions.label), finding.headline, model, common, own)
+    yield Remark("steps")
+
+
+def figures(finding: StudyResult) -> Mapping[str, Figure]:
+    groups = {series: [rung(finding, one) for one in group] for series, group in finding.series.items()}
+    compared = "a model trained after a step", "the same model without"
+    about = f"{place(finding)}: what steps of data engineering change, on the test rows that all variants have"
+    return {"differences": ladder(about, finding.headline, compared, groups)}
+
+
+STUDY = Study(
+    name="steps",
+    title="Steps of data engineering",
+    question="What does it change to leave rows out before training, and is what looks better only another test?",
+    axis="steps",
+    models={"small": ("din", "hstu"), "full": ("dcnv2", "din", "sasrec", "llama", "hstu")},
+    points=points,
+    pairs=pairs,
+    statements=statements,
+    figures=figures,
+    prepare=prepare,
+    several_datasets=True,
+    columns={
+        "rows": lambda one, finding: f"{one.records[0].data.events:,}",
+        "users": lambda one, finding: f"{one.records[0].data.users:,}",
+        "items": lambda one, finding: f"{one.records[0].data.items:,}",
+        "base rate in training": lambda one, finding: (
+            one.records[0].data.positives["train"] / one.records[0].data.examples["train"]
+        ),
+        "own test rows": lambda one, finding: f"{one.records[0].data.examples['test']:,}",
+        "on its own test": _own_test,
+    },
+)

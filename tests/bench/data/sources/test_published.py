@@ -1,0 +1,99 @@
+"""Files below a data root: which one is taken, features out of events, tables of those alone who occur, blocks of any size."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.feather as feather
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.sources import files, published
+from rankbench.bench.data.sources.published import EventFile, FileEvents, OwnFeatures, Place, SideFile, matching, renamed
+from rankbench.bench.data.sources.schema import DataRoots, RawLog, Schema
+from rankbench.bench.errors import UserError
+from support.converted import converted
+from support.tables import click_table
+
+
+def test_the_first_folder_with_the_file_is_taken_and_the_unpacked_file_before_the_packed(tmp_path: Path) -> None:
+    place, roots = Place("toy", ("first", "second"), "get it"), DataRoots(tmp_path, tmp_path)
+    with pytest.raises(UserError, match=r"first has no log_\*.csv: get it"):
+        place.folder(roots, "log_*.csv")
+    (tmp_path / "second").mkdir()
+    with gzip.open(tmp_path / "second" / "log_b.csv.gz", "wt") as packed:
+        packed.write("x\n")
+    assert place.folder(roots, "log_*.csv") == tmp_path / "second"
+    for name in ("log_b.csv", "log_a.csv"):
+        (tmp_path / "second" / name).write_text("x\n")
+    assert [path.name for path in matching(tmp_path / "second", "log_*.csv")] == ["log_a.csv", "log_b.csv"]
+    with pytest.raises(UserError, match=r"second has no users\.csv: get it"):
+        place.file(tmp_path / "second", "users.csv")
+    with pytest.raises(UserError, match="toy needs a data root: get it"):
+        place.folder(DataRoots(None, tmp_path), "log_*.csv")
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["a", "b", None]), st.sampled_from(["x", "y", None])), max_size=30
+    ),
+    cuts=st.lists(st.integers(0, 30), max_size=4),
+)
+def test_the_value_of_an_id_depends_on_no_order_and_no_block(rows: list[tuple], cuts: list[int]) -> None:
+    frame = pd.DataFrame(rows, columns=["item", "colour", "size"]).astype({"item": "str", "colour": "str", "size": "str"})
+    features, bounds = OwnFeatures("item", ["colour", "size"]), [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(published, "_MERGE_AT", 3)
+        for begin, end in pairwise(bounds):
+            features.add(frame.iloc[begin:end])
+    found = features.table()
+    for at, name in ((1, "colour"), (2, "size")):
+        expected = {str(item): min((row[at] for row in rows if row[0] == item and row[at]), default=None) for item, *_ in rows}
+        assert {item: None if pd.isna(value) else value for item, value in found[name].items()} == expected
+
+
+@pytest.mark.parametrize("block", [1 << 24, 300])
+def test_a_log_is_the_same_in_blocks_of_any_size_and_holds_tables_of_those_who_occur(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_BLOCK_BYTES", block)
+    rng = random.Random(0)
+    rows = [(rng.randrange(5), rng.randrange(9), 1_600_000_000 + at, rng.randrange(2), rng.randrange(3)) for at in range(200)]
+    (tmp_path / "log.csv").write_text("uid,sku,ts,click,kind\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    (tmp_path / "items.csv").write_text("id,colour\n" + "".join(f"{item},c{item}\n" for item in range(50)) + "3,other\n")
+    names = {"uid": "user", "sku": "item", "ts": "time"}
+
+    def bought(frame: pd.DataFrame) -> pd.DataFrame:
+        return renamed(names)(frame[frame["kind"] != "2"])
+
+    events = FileEvents(
+        [EventFile(tmp_path / "log.csv", [*names, "click", "kind"], bought)],
+        tables={"item": SideFile(tmp_path / "items.csv", "id", ("colour",))},
+    )
+    raw = RawLog("toy", events, None, None, Schema("click", ("click",)), (), "none", "none")
+    log, report = converted(raw)
+    kept = [row for row in rows if row[4] != 2]
+    assert (report.rows_kept, report.left_out) == (len(kept), 200 - len(kept))
+    assert sorted(zip(log.events["user"], log.events["time"], strict=True)) == sorted(
+        (str(row[0]), row[2] * 1000) for row in kept
+    )
+    done = events.finish(raw)
+    assert done.items is not None and done.items["colour"].to_dict() == {str(row[1]): f"c{row[1]}" for row in kept}
+
+
+def test_a_feather_file_gives_the_log_of_the_same_csv_file(tmp_path: Path) -> None:
+    path, roots = click_table(tmp_path), DataRoots(None, tmp_path / "cache")
+    first = open_dataset(str(path), roots).meta
+    feather.write_feather(pd.read_csv(tmp_path / "clicks.csv"), str(tmp_path / "clicks.feather"), chunksize=400)
+    path.write_text(path.read_text().replace("clicks.csv", "clicks.feather"))
+    other = open_dataset(str(path), roots).meta
+    assert other.content_hash == first.content_hash and other.files[0].name == "clicks.feather"
+    (tmp_path / "clicks.feather").write_bytes(b"no feather")
+    with pytest.raises(UserError, match=r"clicks\.feather cannot be read"):
+        open_dataset(str(path), roots)
