@@ -37,13 +37,24 @@ def joined(
     """The rows that the runs of a seed judge together, in the order of their examples; of a row that several judge, the later run
     counts.
 
+    Where runs judge some domains alone, a request is one of one domain: models that were trained apart have levels of their own, and
+    nobody is shown a list ranked by two of them.
+
     Args:
         parts: label of a point -> what each run of a seed judges.
         domains: needed where parts judge some domains alone.
     """
-    return {
+    found = {
         label: [_together(view, parts[label], runs, domains) for runs in by_seed(records)] for label, records in groups.items()
     }
+    if domains is None or not any(part.domains for some in parts.values() for part in some):
+        return found
+    return {label: [_within_domains(table, domains) for table in tables] for label, tables in found.items()}
+
+
+def _within_domains(rows: pd.DataFrame, domains: DomainOf) -> pd.DataFrame:
+    keys = pd.MultiIndex.from_arrays([rows["request"], domains(rows["example"].to_numpy())])
+    return rows.assign(request=pd.factorize(keys)[0])
 
 
 def _together(view: View, parts: Sequence[PartOfPoint], runs: Sequence[RunRecord], domains: DomainOf | None) -> pd.DataFrame:

@@ -111,12 +111,19 @@ def _models(finding: StudyResult) -> list[str]:
     return [name for name, group in finding.series.items() if any(one.point.side_by_side for one in group)]
 
 
+def _over_domains(metric: HeadlineMetric, one: Measurement) -> bool:
+    """Whether all domains together say something of it: pairs of examples from two domains compare scores of models that were trained
+    apart, whose levels differ by chance. A request is of one domain (frames.joined)."""
+    return metric == "request_gauc" or not one.point.side_by_side
+
+
 def statements(finding: StudyResult) -> Iterable[Statement]:
     rankers: list[PointPair] = []
     for metric, comparisons in finding.pairs.items():
         for model in _models(finding):
-            own = [one for one in comparisons if one.one.point.series == model]
-            yield against(model, own, TOGETHER)
+            own = [one for one in comparisons if one.one.point.series == model and _over_domains(metric, one.one)]
+            if own:
+                yield against(model, own, TOGETHER)
         rankers = [one for one in comparisons if _is_ranker(one.one)]
         if rankers:
             made = tuple(DifferenceAt(one.one.point.model, one.difference, one.verdict) for one in rankers)
@@ -154,7 +161,8 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
     metric = finding.headline
     groups: dict[str, list[Rung]] = {}
     for name in _models(finding):
-        groups[name] = [rung(finding, one) for one in finding.series[name] if one.point.factor != OWN]
+        shown_on_all = [one for one in finding.series[name] if one.point.factor != OWN and _over_domains(metric, one)]
+        groups[name] = [rung(finding, one) for one in shown_on_all]
     rankers = [rung(finding, one, one.point.model) for one in finding.measurements if one.point.model in RANKERS]
     if rankers:
         groups["rankers of several domains"] = rankers

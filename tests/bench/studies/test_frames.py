@@ -17,6 +17,7 @@ from rankbench.bench.data.steps.apply import apply_steps
 from rankbench.bench.data.steps.declared import KCore, SampleUsers
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
+from rankbench.bench.evaluation.metrics import grouped_auc
 from rankbench.bench.evaluation.predictions import align
 from rankbench.bench.evaluation.scores import rounded
 from rankbench.bench.records.schema import RunRecord
@@ -93,6 +94,34 @@ def test_each_row_is_judged_by_the_model_of_its_domain(tmp_path: Path) -> None:
         home = rows["example"] % 3 == 0
         assert rows["score"][home].to_numpy() == pytest.approx(0.2 + 0.1 * seed, abs=1e-4)
         assert rows["score"][~home].to_numpy() == pytest.approx(0.7 + 0.1 * seed, abs=1e-4)
+
+
+def test_models_of_one_domain_are_never_compared_across_domains_within_a_request(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    frame = predictions(1.0, users=20)
+    frame = frame.assign(request=frame["user"])
+    groups: dict[str, list[RunRecord]] = {"each": [], "one": []}
+    # Each model ranks its own domain perfectly; their levels say the opposite of the labels.
+    for name, at in (("each", 0), ("each", 1), ("one", 2)):
+        table = frame.assign(score=rounded(0.1 * frame["label"].to_numpy(dtype=float) + 0.8 * (at == 0)))
+        made = record("din", table)
+        made = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=f"part{at}"))
+        store.write(made, table)
+        groups[name].append(made)
+
+    def domains(example: np.ndarray) -> np.ndarray:
+        return np.array(["home", "cart"], dtype=object)[example % 2]
+
+    parts = {"each": (PartOfPoint(domains=("home",)), PartOfPoint(domains=("cart",))), "one": (PartOfPoint(),)}
+    view = View(store, tuple(run for runs in groups.values() for run in runs))
+    frames = joined(view, parts, groups, domains)
+    shown = align(frames)  # all points have the same requests
+    assert len(np.unique(shown.request)) == 2 * frame["request"].nunique()
+    rows = frames["each"][0]
+    within = grouped_auc(rows["label"], rows["score"], rows["request"])
+    whole = grouped_auc(rows["label"], rows["score"], rows["user"])
+    assert within.value == 1.0 and whole.value is not None and whole.value < 0.9
+    assert joined(view, {"one": parts["one"]}, {"one": groups["one"]}, domains)["one"][0]["request"].equals(frame["request"])
 
 
 def test_models_side_by_side_are_as_large_as_all_of_them_and_successors_as_one(tmp_path: Path) -> None:
