@@ -24,7 +24,7 @@ from .mismatch import ValidationMismatch, mismatch
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
 from .segments import longest_segment
 from .sources.schema import DataRoots, RawLog
-from .splits import ROLES, SPLITS, Split, is_split, make_split, without_items
+from .splits import ROLES, SPLITS, Split, held_out, is_split, make_split, without_items
 from .steps.apply import apply_steps
 from .steps.declared import in_words
 from .visibility import HistoryPlaces, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
@@ -93,19 +93,28 @@ class RankingData:
         """Whose `train` is trained on."""
         if not self.refit:
             return self.split
-        role = np.where(self.split.role == ROLES["valid"], ROLES["train"], self.split.role)
+        learned = self.split.role == ROLES["valid"]
+        if self.config.held_out_items:
+            learned &= ~held_out(self.log, self.config.held_out_items)[self.log.item]
+        role = np.where(learned, ROLES["train"], self.split.role)
         return dataclasses.replace(self.split, role=role)
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
         """What is scored in `train`, `valid` or `test`. Seed and epoch matter for training examples that are sampled."""
         if role == "train":
-            return training_examples(self.log, self._taught, self.config, self._sampler, seed, epoch)
+            return training_examples(self.log, self._taught, self.config, self._teaching_sampler, seed, epoch)
         return held_out_examples(self.log, self.split, self.config, self._sampler, role)
 
     @functools.cached_property
     def _sampler(self) -> Sampler:
         requests = Requests(self.request_start, self.request)
         return Sampler(self.log, self.split, requests, self.config.exclude_future_positives, self.config.repeats)
+
+    @functools.cached_property
+    def _teaching_sampler(self) -> Sampler:
+        """Of training. It draws no item that is held out: training would know such items as negatives and nothing else."""
+        share = self.config.held_out_items
+        return self._sampler.without(held_out(self.log, share)) if share else self._sampler
 
     @functools.cached_property
     def logit_correction(self) -> float:

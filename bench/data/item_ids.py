@@ -33,11 +33,13 @@ def with_item_ids(vocabulary: Vocabulary, log: EventLog, split: Split, config: D
             raise UserError(f"data.item_id=none: models are given no side information of the items of {log.meta.name} either")
         return dataclasses.replace(vocabulary, item=(nobody, *features))
     made = item_codes(log, split.known, config)
-    codes = prefixes(made, split.item_events)
+    events, rare = split.item_events, split.item_events < config.backoff_events
+    # Where no id is hidden in training, codes that stand in for ids are learned from rare items alone.
+    codes = prefixes(made, np.where(rare, events, 0) if how == "backoff" and not config.unknown_rate else events)
     if how in ("codes", "both"):
         first = nobody if how == "codes" else usual
         return dataclasses.replace(vocabulary, item=(first, *features, codes), codes=made)
-    frequent = np.where(split.item_events < config.backoff_events, 0, split.item_events)
+    frequent = np.where(rare, 0, events)
     ids = categorical(ITEM, "item", np.arange(log.meta.items), frequent)
     own, behind = _backing_off(codes, ids)
     return dataclasses.replace(vocabulary, item=(ids, *features, own), codes=made, behind_ids=behind)

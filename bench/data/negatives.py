@@ -19,6 +19,7 @@ alone, or on request, they are the positives and items sampled once for a split,
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -167,6 +168,13 @@ class Sampler:
         positive = train[log.label[train] == 1]
         positive = positive[np.argsort(time[positive], kind="stable")]
         self.popular, self.popular_time = item[positive], time[positive]
+
+    def without(self, items: np.ndarray) -> Sampler:
+        """One that draws none of these items, bool [items]: to it they were never there."""
+        other = copy.copy(self)
+        other.first_time = np.where(items, np.iinfo(np.int64).max, self.first_time)
+        other.by_first_time = np.argsort(other.first_time, kind="stable")
+        return other
 
     def with_negatives(self, positive: np.ndarray, source: str, rate: int, rng: np.random.Generator) -> Examples:
         """The rankable of the events `positive` (ascending) and up to `rate` distinct negatives each, fewer if no more exist."""

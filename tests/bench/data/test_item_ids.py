@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import ITEM, ITEM_CODES, UNKNOWN, Jagged
 from rankbench.bench.data.batches import gather, make_batches
 from rankbench.bench.data.dataset import RankingData, prepare_log
-from rankbench.bench.data.eventlog import Multi, write_log
+from rankbench.bench.data.eventlog import Multi, open_log, write_log
 from rankbench.bench.data.item_ids import prefixes
 from rankbench.bench.data.semantic_ids.codes import CodeFacts, ItemCodes
 from rankbench.bench.data.splits import ROLES, held_out
@@ -128,6 +130,63 @@ def test_training_knows_nothing_of_held_out_items(data: RankingData) -> None:
     ids = own.vocabulary.item[0].ids
     assert isinstance(ids, np.ndarray) and (ids[held] == UNKNOWN).all()
     np.testing.assert_array_equal(own.hi, data.hi)
+
+
+@pytest.mark.parametrize("negatives", ["exposed", "uniform", "popularity", "in-batch"])
+def test_no_held_out_item_is_an_example_of_any_training(negatives: str, data: RankingData) -> None:
+    """Neither as a sampled negative, which would make all of them bad ones, nor where validation is learned from at the end."""
+    own = with_config(data, held_out_items=0.3, negatives=negatives, test_negatives="uniform")
+    held = held_out(data.log, 0.3)
+    for taught in (own, own.with_validation()):
+        examples = [taught.examples("train", epoch=epoch) for epoch in range(3)]
+        assert not any(held[one.item].any() for one in examples)
+        assert negatives == "exposed" or all((one.label == 0).any() for one in examples)
+    assert len(own.with_validation().examples("train").item) > len(own.examples("train").item)
+    test = own.examples("test")
+    assert held[test.item[test.label == 0]].any(), "but the test asks for them"
+
+
+@pytest.mark.parametrize("source", ["features", "events"])
+def test_codes_follow_from_training_events_alone(source: str, data: RankingData, tmp_path: Path) -> None:
+    """Labels of validation, test and held-out items may be any."""
+    config = dataclasses.replace(data.config, item_id="codes", held_out_items=0.2, code_source=source, code_levels=2, code_size=4)  # type: ignore[arg-type]
+    before = prepare_log(data.log, config)
+    shutil.copytree(data.log.folder, tmp_path / "other", ignore=shutil.ignore_patterns("codes.*"))
+    label = np.array(data.log.label)
+    label[~before.split.known] ^= 1
+    np.save(tmp_path / "other" / "label.npy", label)
+    after = prepare_log(open_log(tmp_path / "other"), config)
+    assert after.vocabulary.codes is not None and before.vocabulary.codes is not None
+    assert after.vocabulary.codes.hash == before.vocabulary.codes.hash
+    label[before.split.known] = np.random.default_rng(0).permutation(label[before.split.known])
+    shutil.copytree(tmp_path / "other", tmp_path / "third", ignore=shutil.ignore_patterns("codes.*"))
+    np.save(tmp_path / "third" / "label.npy", label)
+    third = prepare_log(open_log(tmp_path / "third"), config).vocabulary.codes
+    assert third is not None and (third.hash == before.vocabulary.codes.hash) == (source == "features")
+
+
+@pytest.mark.parametrize("source", ["features", "events"])
+def test_the_order_of_rows_in_files_changes_no_code(source: str, tmp_path: Path) -> None:
+    raw, rng = raw_log(), np.random.default_rng(1)
+    assert isinstance(raw.events, pd.DataFrame) and raw.items is not None
+    events, items = (table.iloc[rng.permutation(len(table))] for table in (raw.events, raw.items))
+    shuffled = dataclasses.replace(raw, events=events.reset_index(drop=True), items=items)
+    config = DataConfig("tiny", item_id="codes", held_out_items=0.2, code_source=source, code_size=4)  # type: ignore[arg-type]
+    made = [prepare_log(write_log(one, tmp_path / name), config) for one, name in ((raw, "one"), (shuffled, "other"))]
+    first, second = (one.vocabulary.codes for one in made)
+    assert first is not None and second is not None and first.hash == second.hash
+    assert len({one.log.folder for one in made}) == 2, "made twice"
+
+
+def test_codes_that_no_hidden_id_teaches_are_those_of_rare_items(data: RankingData) -> None:
+    """A beginning that frequent items alone have would be read as it was when training began."""
+    own = known_by(data, "backoff", unknown_rate=0.0)
+    codes = own.vocabulary.item[-1]
+    assert isinstance(codes.ids, Multi)
+    items = np.repeat(np.arange(data.log.meta.items), np.diff(codes.ids.offsets))
+    taught = np.unique(codes.ids.values[data.split.item_events[items] > 0])
+    np.testing.assert_array_equal(taught, np.arange(UNKNOWN + 1, codes.field.size))
+    assert codes.field.size < known_by(data, "backoff").vocabulary.item[-1].field.size
 
 
 def test_other_items_are_held_out_whoever_else_is_in_the_log(tmp_path: Path) -> None:

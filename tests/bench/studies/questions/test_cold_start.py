@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ import yaml
 
 from rankbench.bench.analysis.statements import of_kind
 from rankbench.bench.analysis.study_statements import Differences, Remark, SemanticIds
-from rankbench.bench.config import Settings
+from rankbench.bench.config import DataConfig, Settings
+from rankbench.bench.data import item_ids
 from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.eventlog import EventLog
+from rankbench.bench.data.semantic_ids.codes import ItemCodes, item_codes
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.data.sources.simulator import SimulatorConfig, expected_auc, simulate
 from rankbench.bench.errors import UserError
@@ -20,9 +24,9 @@ from rankbench.bench.evaluation import metrics
 from rankbench.bench.records.store import Store
 from rankbench.bench.runs import schedule
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import StudyResult
+from rankbench.bench.studies.grid import Study, StudyResult
 from rankbench.bench.studies.offers import Offers
-from rankbench.bench.studies.points import Scope, cells
+from rankbench.bench.studies.points import Point, Scope, cells
 from rankbench.bench.studies.questions.cold_start import HELD_OUT, ID, KNOWN_BY, STUDY, masks
 from support.studies import made_up, scope
 
@@ -77,13 +81,13 @@ WORLD = SimulatorConfig(
 """Items differ, and their features say nothing of it."""
 
 
-def ran(config: SimulatorConfig, folder: Path) -> StudyResult:
+def ran(config: SimulatorConfig, folder: Path, study: Study = STUDY) -> StudyResult:
     """The study by logistic regression, on a world with three tenths of its items held out."""
     file = folder / "world.yaml"
     file.write_text(yaml.safe_dump({"source": "simulator", **dataclasses.asdict(config)}))
     data = {"dataset": str(file), "history_length": 5, "held_out_items": 0.3, "code_size": 16}
     options = schedule.Options(Store(folder / "results"), DataRoots(None, folder), quiet=True, jobs=1)
-    return grid.run(STUDY, Scope(("lr",)), Settings(data=data, train={"epochs": 6}), 2, options)
+    return grid.run(study, Scope(("lr",)), Settings(data=data, train={"epochs": 6}), 2, options)
 
 
 def on_held_out(finding: StudyResult) -> dict[str, str]:
@@ -113,3 +117,21 @@ def test_features_that_tell_are_found_and_come_near_the_best_auc(tmp_path: Path)
 def test_features_that_say_nothing_are_not_called_better(tmp_path: Path) -> None:
     verdicts = on_held_out(ran(WORLD, tmp_path))
     assert len(verdicts) == len(KNOWN_BY) - 1 and "better" not in verdicts.values()
+
+
+@pytest.mark.long
+def test_codes_of_other_items_bring_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same codes, each item with those of another: whatever is found with them is found without reason."""
+
+    def of_others(log: EventLog, train: np.ndarray, config: DataConfig) -> ItemCodes:
+        made, order = item_codes(log, train, config), np.random.default_rng(0).permutation(log.meta.items)
+        return dataclasses.replace(made, codes=made.codes[order], has_code=made.has_code[order])
+
+    def alone(scope: Scope) -> Iterable[Point]:
+        return (point for point in STUDY.points(scope) if point.at in (ID, "semantic id"))
+
+    monkeypatch.setattr(item_ids, "item_codes", of_others)
+    world = dataclasses.replace(WORLD, popularity=0.0, told_quality=1.5)
+    finding = ran(world, tmp_path, dataclasses.replace(STUDY, points=alone))
+    assert on_held_out(finding) == {"semantic id": "not settled"}
+    assert [one.verdict for one in finding.pairs["auc"]] == ["worse"], "ids tell items apart, such codes do not"
