@@ -63,8 +63,9 @@ REMARKS = {
     "cold start": (
         "Held-out items are a share of all items, chosen by a hash of their names, of whose training events nothing was learned; "
         "new ones have none. Events of an item are those of training, all that a trained model can know of it; events of a user "
-        "are all those before the example. Slices are single comparisons, each of its own examples alone; that other items "
-        "might have been held out is in no interval."
+        "are all those before the example. Slices are single comparisons, each of its own examples alone. Intervals of slices by item "
+        "are over test items as well as users: what a model takes an item for is the same for all who meet it, so that few items "
+        "say little, however many examples they have."
     ),
     "windows": (
         "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "

@@ -125,10 +125,11 @@ def masks(finding: StudyResult) -> dict[PartOfRows, np.ndarray]:
 def _sliced(
     finding: StudyResult, owner: str, metric: HeadlineMetric, comparisons: Sequence[PointPair]
 ) -> Iterable[tuple[PartOfRows, SliceOfTest]]:
-    """Slices of enough users, with these comparisons in each."""
+    """Slices of enough users, with these comparisons in each; those by item over items as well, of which there must be enough."""
     asked = [(one.one.row.label, one.other.row.label) for one in comparisons]
+    item = finding.view.predictions(finding.measurements[0].records[0].identity)["item"].to_numpy() if owner == "item" else None
     for rows, mask in masks(finding).items():
-        if rows.owner == owner and (found := part(finding.measured, metric, rows.name, mask, asked)).trusted:
+        if rows.owner == owner and (found := part(finding.measured, metric, rows.name, mask, asked, item)).trusted:
             yield rows, found
 
 
@@ -160,7 +161,7 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
                 DifferenceAt(one.one.point.at, pair.difference, pair.verdict)
                 for one, pair in zip(comparisons, found.pairs, strict=True)
             )
-            yield Differences(model, METRIC, ID, made, False, 1, rows.name, found.users)
+            yield Differences(model, METRIC, ID, made, False, 1, f"{rows.name}, {found.items:,} items", found.users)
     for metric in finding.pairs:
         rivals = [one for one in _families(finding, metric) if one.one.point.factor == WHOLE]
         for rows, found in _sliced(finding, "user", metric, rivals) if rivals else ():
@@ -189,6 +190,7 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
             "events of the item in training",
             f"paired difference in {shown(METRIC)} to the id alone",
             panels,
+            over="users, items and seeds",
         )
     return drawn
 
@@ -202,9 +204,7 @@ def _of_items(finding: StudyResult) -> tuple[dict[str, list[Line]], list[tuple[s
         for rows, found in _sliced(finding, "item", METRIC, comparisons):
             for known_by, pair in zip(marks, found.pairs, strict=True):
                 apart = pair.difference
-                marks[known_by].append(
-                    Mark(rows.events.replace(" ", "\n").replace("-", "-\n"), apart.value, apart.low, apart.high)
-                )
+                marks[known_by].append(Mark(rows.events.replace(" ", "\n"), apart.value, apart.low, apart.high))
                 if rows.events == HELD_OUT:
                     judged.append((f"{known_by} in {model}", pair.verdict))
         panels[model] = [Line(known_by, None, tuple(along)) for known_by, along in marks.items() if along]
