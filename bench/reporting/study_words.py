@@ -51,8 +51,8 @@ REMARKS = {
     ),
     "domains": (
         "One for each domain: as many models, each trained, validated and asked on its own domain, their costs added up. Every "
-        "model sees all earlier events of a user, of whatever domain. Ranking within a request is ranking among its examples of one "
-        "domain, for every way to train. AUC of all domains together is not compared where each has a model of its own: it would "
+        "model sees all earlier events of a user, of whatever domain. Ranking within a request is ranking among its examples of "
+        "one domain, for every way to train. AUC of all domains together is not compared where each has a model of its own: it would "
         "compare scores of models that were trained apart, whose levels differ. Results by domain are single comparisons on its "
         "test rows, post hoc."
     ),

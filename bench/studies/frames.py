@@ -37,8 +37,8 @@ def joined(
     """The rows that the runs of a seed judge together, in the order of their examples; of a row that several judge, the later run
     counts.
 
-    Where runs judge some domains alone, a request is one of one domain: models that were trained apart have levels of their own, and
-    nobody is shown a list ranked by two of them.
+    Where runs judge some domains alone, a request is one of one domain: models that were trained apart have levels of their own,
+    and nobody is shown a list ranked by two of them.
 
     Args:
         parts: label of a point -> what each run of a seed judges.

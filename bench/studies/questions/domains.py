@@ -112,8 +112,8 @@ def _models(finding: StudyResult) -> list[str]:
 
 
 def _over_domains(metric: HeadlineMetric, one: Measurement) -> bool:
-    """Whether all domains together say something of it: pairs of examples from two domains compare scores of models that were trained
-    apart, whose levels differ by chance. A request is of one domain (frames.joined)."""
+    """Whether all domains together say something of it: pairs of examples from two domains compare scores of models that were
+    trained apart, whose levels differ by chance. A request is of one domain (frames.joined)."""
     return metric == "request_gauc" or not one.point.side_by_side
 
 
