@@ -77,8 +77,39 @@ class DataConfig:
     tells the two apart."""
     labels: tuple[str, ...] = ()
     """Further labels of the data set to learn and judge beside the main one, for models that can (`rankbench data describe`)."""
+    behaviours: tuple[str, ...] = ()
+    """Which past events histories hold: those with one of these outcomes, each the name of a further label, or `label` for the
+    main one; all events if left out. Examples stay the same, and see at most history_length of these events."""
+    outcomes: Literal["action", "label", "none"] = "action"
+    """What every model is told of a past event beside its item, context and time. action: what the user did and the label; label:
+    the label alone; none: that it happened."""
+    side_information: Literal["all", "items", "users", "none"] = "all"
+    """Whose features every model is given beside ids and context."""
+    domain_field: bool = True
+    """Whether the domain that a data set declares is an input of every model."""
+    domains: tuple[str, ...] = ()
+    """Domains whose examples are trained and validated on, by the values of the field that the data set declares; all if left
+    out. Histories, vocabulary and test stay as they are."""
     exclude_future_positives: bool = False
     """Sample no item that the user likes later. That uses the future, test included: only to compare with work that does it."""
+    item_id: Literal["id", "none", "codes", "both", "backoff"] = "id"
+    """How every model knows which item it is told of, side information aside (docs/ideas/semantic-ids.md). id: by the item's own
+    id. none: not at all. codes: by its semantic id alone. both: by the two side by side. backoff: by its id from backoff_events
+    training events on, by its semantic id below."""
+    backoff_events: Annotated[int, Ge(1)] = 10
+    """Training events from which an item has an id of its own, of item_id=backoff."""
+    code_source: Literal["features", "events"] = "features"
+    """What semantic ids are made of: the side information of items, or vectors of the items that training events give. Items
+    without training events have one by the first alone."""
+    code_method: Literal["k-means", "rq-vae"] = "k-means"
+    """Residual k-means, or a residual-quantised autoencoder."""
+    code_levels: Annotated[int, Ge(1), Le(8)] = 3
+    """Codes of a semantic id, from coarse to fine."""
+    code_size: Annotated[int, Ge(2), Le(4096)] = 64
+    """Different codes at a level, at most."""
+    held_out_items: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of the items, by a hash of their names, whose training events nothing is learned from: validation and test then hold
+    items that are new and yet as popular as any. Their events stay in histories. The split has another hash."""
 
     def __post_init__(self) -> None:
         rate = self.negative_rate

@@ -30,6 +30,8 @@ NotNegative = Annotated[float, Ge(0)]
 
 Family = Literal["floor", "classical", "unified", "generative"]
 UserId = Literal["none", "embedding"]
+ITEM, ITEM_CODES = "item", "item_codes"
+"""Names of the fields that say which item it is: its id, and its semantic id, where items have one."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class DataSpec:
     user: tuple[Field, ...]
     """The user id (named `user`, first) and the user's side information."""
     item: tuple[Field, ...]
-    """The item id (named `item`, first) and the item's side information. Candidates and past events share these tables."""
+    """The item id (named `item`, first), the item's side information, and its semantic id (named `item_codes`, last) where items
+    have one: see `data.item_id`. Candidates and past events share these tables."""
     context: tuple[Field, ...]
     """Known at the request: logged fields (tab), then derived ones (hour) if time information is `request`."""
     action: Field
@@ -67,10 +70,17 @@ class DataSpec:
     """Share of positive labels among training examples; used to start the output bias at the base rate."""
     further_rates: tuple[float, ...] = ()
     """The same of the K further labels, which a ranker may predict as well."""
+    domain: str = ""
+    """The logged context field that says to which market, page or product line an event belongs; empty if there is none."""
 
     def user_fields(self, user_id: UserId) -> tuple[Field, ...]:
         """What a model is told of who asks: side information, behind the id if that is to be embedded."""
         return self.user if user_id == "embedding" else self.user[1:]
+
+    @property
+    def item_identity(self) -> tuple[Field, ...]:
+        """What says which item it is, side information aside."""
+        return tuple(field for field in self.item if field.name in (ITEM, ITEM_CODES))
 
     @property
     def rates(self) -> tuple[float, ...]:

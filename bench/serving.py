@@ -76,6 +76,7 @@ class Scorer:
         for what, theirs, ours in (
             ("content", header.content_hash, data.log.meta.content_hash),
             ("split", header.split_hash, data.split.hash),
+            ("semantic ids", header.codes_hash, "" if data.vocabulary.codes is None else data.vocabulary.codes.hash),
         ):
             if theirs != ours:
                 raise UserError(

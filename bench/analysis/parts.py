@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from ..evaluation.crossed import compare_crossed
 from ..evaluation.slices import ALL
 from ..evaluation.stats import LEAST_USERS, LOWER_IS_BETTER, Estimate, Metric, compare, verdict
 from .comparison import HeadlineMetric, Measured
@@ -15,7 +19,7 @@ class SliceOfTest:
     """A slice of the test examples by one metric."""
 
     name: str
-    """Of evaluation/slices.py."""
+    """Of evaluation/slices.py, or of a domain."""
     metric: Metric
     n: int
     """Test examples."""
@@ -25,11 +29,13 @@ class SliceOfTest:
     """Label of a row -> its value; empty where the slice is."""
     pairs: tuple[Pair, ...]
     """Of the rows that stand for their families, and others that were asked for. Each interval is of this slice alone."""
+    items: int | None = None
+    """Items that the metric depends on there, where intervals are over these too."""
 
     @property
     def trusted(self) -> bool:
-        """Whether enough users are in it for an interval."""
-        return self.users >= LEAST_USERS
+        """Whether enough users are in it for an interval, and enough items if it is over these too."""
+        return self.users >= LEAST_USERS and (self.items is None or self.items >= LEAST_USERS)
 
 
 def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str]]) -> tuple[SliceOfTest, ...]:
@@ -38,18 +44,35 @@ def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str
     Args:
         pairs: of labels, first minus second; chosen by the whole test, not by the slice.
     """
-    return tuple(_part(measured, metric, name, pairs) for name in measured.parts if name != ALL)
+    return tuple(part(measured, metric, name, mask, pairs) for name, mask in measured.parts.items() if name != ALL)
 
 
-def _part(measured: Measured, metric: HeadlineMetric, name: str, pairs: list[tuple[str, str]]) -> SliceOfTest:
-    mask = measured.parts[name]
+def part(
+    measured: Measured,
+    metric: HeadlineMetric,
+    name: str,
+    mask: np.ndarray,
+    pairs: Sequence[tuple[str, str]],
+    item: np.ndarray | None = None,
+) -> SliceOfTest:
+    """Any slice.
+
+    Args:
+        mask: bool [test rows].
+        pairs: as of `parts`.
+        item: [test rows], of a slice that is made by item: its intervals are over items too.
+    """
     count = int(mask.sum())
     if not count:
         return SliceOfTest(name, metric, 0, 0, {}, ())
-    found = compare(measured.predictions.part(mask), metric)
+    rows = measured.predictions.part(mask)
+    crossed = None if item is None else compare_crossed(rows, item[mask], metric)
+    found = compare(rows, metric) if crossed is None else crossed
+    items = None if crossed is None else crossed.of_items.users
     made = []
     for one, other in pairs:
         apart = found.difference(one, other)
         word = verdict(apart.low, apart.high, measured.margin, metric in LOWER_IS_BETTER)
         made.append(Pair(one, other, metric, apart, word, "post hoc", 1))
-    return SliceOfTest(name, metric, count, found.users, {label: found.value(label) for label in found.names}, tuple(made))
+    values = {label: found.value(label) for label in found.names}
+    return SliceOfTest(name, metric, count, found.users, values, tuple(made), items)

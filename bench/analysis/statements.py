@@ -24,6 +24,7 @@ from .study_statements import (
     Otherwise,
     PartOfStudy,
     Remark,
+    SemanticIds,
     Trend,
 )
 
@@ -322,6 +323,7 @@ Statement = Annotated[
     | Calibration
     | Remark
     | CommonTest
+    | SemanticIds
     | Trend
     | Otherwise
     | AtEqualFlops

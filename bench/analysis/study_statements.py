@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..data.semantic_ids.codes import CodeFacts
 from ..evaluation.stats import Estimate, Metric, Verdict
 from ..typed import OrNaN
 
@@ -102,8 +103,28 @@ class Calibration:
 class Remark:
     """Something that is to be known of every such study."""
 
-    topic: Literal["dense reach", "exposed test", "odds", "training flops", "ids", "windows", "steps"]
+    topic: Literal[
+        "dense reach",
+        "exposed test",
+        "odds",
+        "training flops",
+        "ids",
+        "windows",
+        "steps",
+        "behaviours",
+        "domains",
+        "side information",
+        "cold start",
+    ]
     kind: Literal["remark"] = "remark"
+
+
+@dataclass(frozen=True)
+class SemanticIds:
+    """Of some points of a study: how well codes tell items apart, and which items have them."""
+
+    facts: CodeFacts
+    kind: Literal["semantic ids"] = "semantic ids"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.time_buckets import time_buckets
-from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
+from ..contract import ITEM, ITEM_CODES, UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from .dataset import RankingData
 from .eventlog import Multi
 from .keys import example_keys
@@ -85,6 +85,27 @@ def _hide(ids: Ids, rng: np.random.Generator, rate: float, rows: np.ndarray | No
     return torch.where(torch.from_numpy(hidden), UNKNOWN, ids)
 
 
+def _hide_items(fields: dict[str, Ids], rng: np.random.Generator, rate: float, behind_ids: FieldTable | None) -> None:
+    """Hide a share of the items' ids, in place; where codes stand in for ids they do so for those that are hidden."""
+    shown = fields[ITEM]
+    hidden = _hide(shown, rng, rate)
+    fields[ITEM] = hidden
+    if behind_ids is not None:
+        assert isinstance(shown, Tensor)
+        row = (hidden != shown).nonzero().squeeze(1)
+        codes, revealed = fields[ITEM_CODES], ids_of(behind_ids, shown[row].numpy())
+        assert isinstance(codes, Jagged) and isinstance(revealed, Jagged)
+        fields[ITEM_CODES] = _put(codes, row, revealed)
+
+
+def _put(ids: Jagged, row: Tensor, given: Jagged) -> Jagged:
+    """`ids` with `given` at the named rows, which are empty before."""
+    own = torch.repeat_interleave(torch.arange(len(ids.lengths)), ids.lengths)
+    order = torch.cat([own, torch.repeat_interleave(row, given.lengths)]).argsort(stable=True)
+    lengths = ids.lengths.index_copy(0, row, given.lengths)
+    return Jagged(torch.cat([ids.values, given.values])[order], torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+
+
 class PointwiseBatches:
     """Examples as rows, each with the events it may see."""
 
@@ -102,8 +123,9 @@ class PointwiseBatches:
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch:
         batch = pointwise_batch(self.data, self.examples.take(plan))
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
-            for fields, name in ((batch.fields, "user"), (batch.fields, "item"), (batch.history.fields, "item")):
-                fields[name] = _hide(fields[name], rng, rate)
+            batch.fields["user"] = _hide(batch.fields["user"], rng, rate)
+            for fields in (batch.fields, batch.history.fields):
+                _hide_items(fields, rng, rate, self.data.vocabulary.behind_ids)
         return batch
 
 
@@ -111,7 +133,8 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
     """Rows that score each example's item at the request of its event."""
     event = examples.event
     log, lo, hi = data.log, data.lo[event], data.hi[event]
-    past, offsets = ranges(lo, hi - lo)
+    place, offsets = ranges(lo, hi - lo)
+    past = data.past(place)
     history_fields = gather(data.vocabulary.item, np.asarray(log.item[past])) | gather(data.vocabulary.context, past)
     gap = None
     if data.spec.time != "none":
@@ -123,8 +146,8 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
         history=History(
             offsets=int64(offsets),
             fields=history_fields,
-            action=int64(data.vocabulary.action_of_event[past]),
-            label=torch.from_numpy(log.label[past].astype(np.float32)),
+            action=int64(data.past_action(past)),
+            label=torch.from_numpy(data.past_label(past)),
             gap=gap,
         ),
         further=data.further_labels(event),
@@ -138,7 +161,8 @@ class SequenceBatches:
     Dense supervision: a user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last
     target, preceded by one history length of context. Where an event belongs depends on what it sees alone, so no score
     depends on the future, on events that it does not see, or on batch mates. By impression: a segment for each target.
-    Sampled items stand behind the events of their segment and are seen by nothing.
+    Sampled items stand behind the events of their segment and are seen by nothing; so does every example where histories do not
+    hold all events.
     """
 
     def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0) -> None:
@@ -148,14 +172,21 @@ class SequenceBatches:
     def _cut(self, examples: Examples) -> None:
         self.examples = examples
         start, chunk = segment_start(self.data, examples.event)
-        new = np.flatnonzero(np.diff(chunk, prepend=-1))
+        user = self.data.log.user_of(examples.event)
+        # Users without a place in histories begin where the next one does.
+        new = np.flatnonzero((np.diff(chunk, prepend=-1) != 0) | (np.diff(user, prepend=-1) != 0))
         self.offsets = np.append(new, len(examples))
         """Segment s has the examples offsets[s]:offsets[s + 1]."""
         self.start = start[new]
-        self.end = examples.event[self.offsets[1:] - 1] + 1
-        sampled = np.concatenate([[0], np.cumsum(examples.draw > 0)])
-        self.extra = np.diff(sampled[self.offsets])
-        """Sampled items in each segment."""
+        last = examples.event[self.offsets[1:] - 1]
+        self.end = last + 1 if self.data.places is None else self.data.hi[last]
+        behind = np.concatenate([[0], np.cumsum(self._behind(examples))])
+        self.extra = np.diff(behind[self.offsets])
+        """Examples of each segment that stand behind its events."""
+
+    def _behind(self, examples: Examples) -> np.ndarray:
+        """bool [n]: examples that are no event of a history."""
+        return examples.draw > 0 if self.data.places is None else np.ones(len(examples), dtype=bool)
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         if self.role == "train":
@@ -178,45 +209,54 @@ class SequenceBatches:
         first, last = self.offsets[plan], self.offsets[plan + 1]
         rows, _ = ranges(first, last - first)
         examples = self.examples.take(rows)
-        logged_events, logged_offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
+        places, logged_offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
+        logged_events = self.data.past(places)
         offsets = logged_offsets + np.concatenate([[0], np.cumsum(self.extra[plan])])
         event, item = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64)
-        # The logged events of each segment come first, then its sampled items in the order of the examples.
+        # The logged events of each segment come first, then what stands behind them in the order of the examples.
         place, _ = ranges(offsets[:-1], np.diff(logged_offsets))
         event[place], item[place] = logged_events, self.data.log.item[logged_events]
         segment = np.repeat(np.arange(len(plan)), last - first)
         target = examples.event - self.start[plan][segment] + offsets[segment]
-        sampled = np.flatnonzero(examples.draw)
-        target[sampled], _ = ranges(offsets[1:] - self.extra[plan], self.extra[plan])
-        event[target[sampled]], item[target[sampled]] = examples.event[sampled], examples.item[sampled]
-        batch = sequence_batch(self.data, event, item, offsets, target, examples)
+        behind = np.flatnonzero(self._behind(examples))
+        target[behind], _ = ranges(offsets[1:] - self.extra[plan], self.extra[plan])
+        event[target[behind]], item[target[behind]] = examples.event[behind], examples.item[behind]
+        batch = sequence_batch(self.data, event, item, self.start[plan], offsets, target, examples)
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
             batch.fields["user"] = _hide(batch.fields["user"], rng, rate, np.diff(offsets))
-            batch.fields["item"] = _hide(batch.fields["item"], rng, rate)
+            _hide_items(batch.fields, rng, rate, self.data.vocabulary.behind_ids)
         return batch
 
 
 def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the segment of each event starts, and where its chunk does (which tells segments apart)."""
+    """The places where the segment of each event starts, and where its chunk does (which tells segments of a user apart)."""
     if data.config.supervision == "impression":
         return data.lo[event], event
-    return chunk_start(data.spec.history_length, data.log.user_offsets[data.log.user_of(event)], data.hi[event])
+    begin = data.places_before(data.log.user_offsets[data.log.user_of(event)])
+    return chunk_start(data.spec.history_length, begin, data.hi[event])
 
 
 def sequence_batch(
-    data: RankingData, event: np.ndarray, item: np.ndarray, offsets: np.ndarray, target: np.ndarray, examples: Examples
+    data: RankingData,
+    event: np.ndarray,
+    item: np.ndarray,
+    start: np.ndarray,
+    offsets: np.ndarray,
+    target: np.ndarray,
+    examples: Examples,
 ) -> SequenceBatch:
     """Packed events with their bounds; every segment must start at or before what its events see, or see less.
 
     Args:
         event: positions in the log, one segment after the other, [E].
         item: item code shown at each of them.
+        start: place of each segment's first event, [S].
         offsets: of the segments, [S + 1].
         target: which of the E are the examples, [n].
     """
     log = data.log
     segment_begin = np.repeat(offsets[:-1], np.diff(offsets))
-    log_begin = event[segment_begin]
+    log_begin = np.repeat(start, np.diff(offsets))
     # What the first events of a segment see may lie before the segment: context of the context, cut off.
     lo = np.maximum(data.lo[event], log_begin) - log_begin + segment_begin
     hi = np.maximum(data.hi[event], log_begin) - log_begin + segment_begin
@@ -227,8 +267,8 @@ def sequence_batch(
     return SequenceBatch(
         offsets=int64(offsets),
         fields=fields,
-        action=int64(np.where(observed, data.vocabulary.action_of_event[event], 0)),
-        past_label=torch.from_numpy(np.where(observed, log.label[event], 0).astype(np.float32)),
+        action=int64(np.where(observed, data.past_action(event), 0)),
+        past_label=torch.from_numpy(np.where(observed, data.past_label(event), 0).astype(np.float32)),
         observed=torch.from_numpy(observed),
         lo=int64(lo),
         hi=int64(hi),

@@ -23,14 +23,14 @@ def example_keys(log: EventLog, user: np.ndarray, item: np.ndarray, time: np.nda
         draw: int64 [n], 0 for a logged event.
     """
     key = _mixed(draw.astype(np.uint64))
-    for part in (time.astype(np.uint64), _hashes(log, "item")[item], np.append(_hashes(log, "user"), np.uint64(0))[user]):
+    for part in (time.astype(np.uint64), name_hashes(log, "item")[item], np.append(name_hashes(log, "user"), np.uint64(0))[user]):
         key = _mixed(key ^ part)
     return key.view(np.int64)
 
 
 @functools.lru_cache(maxsize=4)
-def _hashes(log: EventLog, name: str) -> np.ndarray:
-    """uint64: of every text of a dictionary."""
+def name_hashes(log: EventLog, name: str) -> np.ndarray:
+    """uint64: of every text of a dictionary; what else is in it changes none."""
     return hash_array(np.asarray(log.dictionary(name), dtype=object), categorize=False)  # pyright: ignore[reportCallIssue]
 
 

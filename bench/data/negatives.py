@@ -19,12 +19,14 @@ alone, or on request, they are the positives and items sampled once for a split,
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..config import DataConfig
+from ..errors import UserError, unknown_name
 from .eventlog import EventLog
 from .splits import Split
 from .visibility import Requests
@@ -74,7 +76,7 @@ def training_examples(log: EventLog, split: Split, config: DataConfig, sampler: 
     users would make users of the test cold: neither says what the amount does. It is another one for each seed, so that
     the spread over seeds holds the choice, and shares of one seed lie within each other.
     """
-    event = _share(split.examples("train"), config.train_share, seed)
+    event = _share(of_domains(log, split.examples("train"), config), config.train_share, seed)
     rate = config.negative_rate
     assert rate is not None, "settings are resolved when data are prepared"
     if config.negatives == "exposed":
@@ -84,6 +86,33 @@ def training_examples(log: EventLog, split: Split, config: DataConfig, sampler: 
         return logged(log, event)
     positive = event[log.label[event] == 1]
     return sampler.with_negatives(positive, config.negatives, int(rate), np.random.default_rng([2, seed, epoch]))
+
+
+def of_domains(log: EventLog, event: np.ndarray, config: DataConfig) -> np.ndarray:
+    """The events of config.domains, in their order.
+
+    Raises:
+        UserError: the log declares no domain, or has no such one; or what is left holds one label alone.
+    """
+    if not config.domains:
+        return event
+    if log.meta.domain is None:
+        raise UserError(f"data.domains: {log.meta.name} declares no domain (`domain` in docs/reference/table.md)")
+    column = log.meta.domain.column
+    names = {str(name): code for code, name in enumerate(log.dictionary(f"feature.{column}"))}
+    for name in config.domains:
+        if name not in names:
+            raise unknown_name(f"domain of {log.meta.name} in data.domains", name, names)
+    code = log.feature(column)
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    kept = event[np.isin(code[event], [names[name] for name in config.domains])]
+    label = log.label[kept]
+    if not len(kept) or (label.min() == label.max() and not log.positive_only):
+        raise UserError(
+            f"data.domains={list(config.domains)} leaves {len(kept):,} examples of {log.meta.name} for training or validation, "
+            "and not both labels among them: name larger domains, or several at once"
+        )
+    return kept
 
 
 def _share(event: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -97,6 +126,8 @@ def _share(event: np.ndarray, share: float, seed: int) -> np.ndarray:
 def held_out_examples(log: EventLog, split: Split, config: DataConfig, sampler: Sampler, role: str) -> Examples:
     """Of validation or test: the same for every model, seed and training rate."""
     event = split.examples(role)
+    if role == "valid":
+        event = of_domains(log, event, config)
     if config.test_negatives == "exposed":
         return logged(log, event)
     rng = np.random.default_rng([3, int(split.hash[:15], 16), len(role)])
@@ -110,7 +141,7 @@ def negatives_per_positive(log: EventLog, split: Split, config: DataConfig) -> t
     p / (p + (1 - p) / w) (He et al. 2014, section 6.3). For sampled negatives this puts the mean right and no more: a sampled
     item is not an exposed one.
     """
-    label = log.label[split.examples("train")]
+    label = log.label[of_domains(log, split.examples("train"), config)]
     exposed = float((label == 0).sum() / max((label == 1).sum(), 1))
     rate = config.negative_rate
     assert rate is not None, "settings are resolved when data are prepared"
@@ -137,6 +168,13 @@ class Sampler:
         positive = train[log.label[train] == 1]
         positive = positive[np.argsort(time[positive], kind="stable")]
         self.popular, self.popular_time = item[positive], time[positive]
+
+    def without(self, items: np.ndarray) -> Sampler:
+        """One that draws none of these items, bool [items]: to it they were never there."""
+        other = copy.copy(self)
+        other.first_time = np.where(items, np.iinfo(np.int64).max, self.first_time)
+        other.by_first_time = np.argsort(other.first_time, kind="stable")
+        return other
 
     def with_negatives(self, positive: np.ndarray, source: str, rate: int, rng: np.random.Generator) -> Examples:
         """The rankable of the events `positive` (ascending) and up to `rate` distinct negatives each, fewer if no more exist."""

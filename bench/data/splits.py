@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import UserError, unknown_name
 from .eventlog import EventLog
+from .keys import name_hashes
 from .visibility import Requests
 
 UNUSED, TRAIN, VALID, TEST, KNOWN = 0, 1, 2, 3, 4
@@ -156,9 +157,14 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
             raise UserError(
                 f"split {resolved} of {log.meta.name} leaves {what} for {role_name}; choose another --split or more data"
             )
+    return _described(log, requests, resolved, role)
+
+
+def _described(log: EventLog, requests: Requests, name: str, role: np.ndarray) -> Split:
+    """Roles with what follows from them."""
     train, test = (role == TRAIN) | (role == KNOWN), role == TEST
     return Split(
-        name=resolved,
+        name=name,
         role=role,
         hash=_hash(log, requests, role),
         share_train_after_test=float(np.mean(log.time[train] > log.time[test].min())),
@@ -172,6 +178,24 @@ def _latest(time: np.ndarray, user: np.ndarray, users: int) -> np.ndarray:
     last = np.full(users, NEVER, dtype=np.int64)
     np.maximum.at(last, user, time)
     return last
+
+
+def held_out(log: EventLog, share: float) -> np.ndarray:
+    """bool [items]: those of which training knows nothing, by data.held_out_items; a smaller share lies within a larger."""
+    return name_hashes(log, "item") >> np.uint64(11) < np.uint64(share * 2**53)
+
+
+def without_items(split: Split, log: EventLog, requests: Requests, share: float) -> Split:
+    """The same split whose training knows nothing of a share of the items, chosen by a hash of their names alone.
+
+    Raises:
+        UserError: nothing, or one label alone, is left to train on.
+    """
+    role = np.where(held_out(log, share)[log.item] & split.known, UNUSED, split.role).astype(np.uint8)
+    labels = log.label[role == TRAIN]
+    if len(labels) == 0 or (labels.min() == labels.max() and not log.positive_only):
+        raise UserError(f"data.held_out_items={share:g} leaves nothing of {log.meta.name} to train on; hold out fewer items")
+    return _described(log, requests, split.name, role)
 
 
 def can_be_declared(log: EventLog) -> bool:

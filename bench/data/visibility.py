@@ -31,6 +31,26 @@ class Requests:
         return (np.append(begins, len(self.first))[1:] - 1).repeat(np.diff(np.append(begins, len(self.first))))
 
 
+@dataclass(frozen=True)
+class HistoryPlaces:
+    """The events that histories hold, where these are not all. Intervals then count places among them, and stay intervals."""
+
+    event: np.ndarray
+    """int64 [H], ascending: the event at each place."""
+    before: np.ndarray
+    """int64 [events + 1]: places whose events lie before a position of the log."""
+
+    @staticmethod
+    def of(held: np.ndarray) -> HistoryPlaces:
+        """held: bool [events]."""
+        return HistoryPlaces(np.flatnonzero(held), np.concatenate([[0], np.cumsum(held)]))
+
+    def intervals(self, hi: np.ndarray, user_start: np.ndarray, history_length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in the log, int64 [events], as places: what is seen up to hi, at most `history_length` of it."""
+        end = self.before[hi]
+        return np.maximum(self.before[user_start], end - history_length), end
+
+
 def window_start(time: np.ndarray, window_ms: int, utc_offset_hours: float = 0.0) -> np.ndarray:
     """Start of the window that holds each time: int64 milliseconds. Windows lie side by side from midnight of 1 January 1970
     in local time, the same for every user; a window of 0 holds its own millisecond alone."""

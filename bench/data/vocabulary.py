@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..contract import UNKNOWN, Field
 from .eventlog import EventLog, Multi, Owner
+from .semantic_ids.codes import ItemCodes
 
 QUANTILE_BINS = 16
 """Bins of a numeric feature, cut at quantiles of its values in training events."""
@@ -33,30 +35,40 @@ class Vocabulary:
     action: FieldTable
     action_of_event: np.ndarray
     """int32 [events]"""
+    codes: ItemCodes | None = None
+    """Semantic ids of items, where data.item_id asks for them."""
+    behind_ids: FieldTable | None = None
+    """Where codes stand in for ids: the codes of an item by its id, for ids that are hidden in training batches."""
 
 
-def build_vocabulary(log: EventLog, train: np.ndarray) -> Vocabulary:
-    """Vocabularies and quantiles from the training events `train` (bool [events]) only."""
+def build_vocabulary(log: EventLog, train: np.ndarray, left_out: Collection[str] = ()) -> Vocabulary:
+    """Vocabularies and quantiles from the training events `train` (bool [events]) only.
+
+    Args:
+        left_out: features that become no field.
+    """
     weight = {
         "user": np.bincount(log.user[train], minlength=log.meta.users),
         "item": np.bincount(log.item[train], minlength=log.meta.items),
         "context": train.astype(np.int64),
     }
     tables: dict[str, list[FieldTable]] = {
-        "user": [_categorical("user", "user", np.arange(log.meta.users), weight["user"])],
-        "item": [_categorical("item", "item", np.arange(log.meta.items), weight["item"])],
+        "user": [categorical("user", "user", np.arange(log.meta.users), weight["user"])],
+        "item": [categorical("item", "item", np.arange(log.meta.items), weight["item"])],
         "context": [],
     }
     for owner, feature in log.meta.features:
+        if feature.column in left_out:
+            continue
         values = log.feature(feature.column)
         if isinstance(values, Multi):
             table = _multi(feature.column, owner, values, weight[owner])
         elif feature.kind == "number":
             table = _binned(feature.column, owner, np.asarray(values), weight[owner])
         else:
-            table = _categorical(feature.column, owner, np.asarray(values), weight[owner])
+            table = categorical(feature.column, owner, np.asarray(values), weight[owner])
         tables[owner].append(table)
-    action = _categorical("action", "context", np.asarray(log.action), weight["context"])
+    action = categorical("action", "context", np.asarray(log.action), weight["context"])
     assert isinstance(action.ids, np.ndarray)
     return Vocabulary(tuple(tables["user"]), tuple(tables["item"]), tuple(tables["context"]), action, action.ids)
 
@@ -71,7 +83,8 @@ def _lookup(codes: np.ndarray, weight: np.ndarray, size: int) -> np.ndarray:
     return lookup
 
 
-def _categorical(name: str, owner: Owner, codes: np.ndarray, weight: np.ndarray) -> FieldTable:
+def categorical(name: str, owner: Owner, codes: np.ndarray, weight: np.ndarray) -> FieldTable:
+    """A field of one value a row; values of weight 0 in training are unknown."""
     lookup = _lookup(codes, weight, int(codes.max(initial=0)) + 1)
     return FieldTable(Field(name, int(lookup.max(initial=UNKNOWN)) + 1), owner, lookup[codes])
 

@@ -55,6 +55,7 @@ def selection_effect(data: RankingData, permutations: int = 20, seed: int = 0) -
 
 def _own_rate(data: RankingData, label: np.ndarray) -> np.ndarray:
     """Smoothed share of positives in what each event sees, [events]."""
-    total = np.concatenate([[0], np.cumsum(label)])
+    seen_label = label if data.places is None else label[data.places.event]
+    total = np.concatenate([[0], np.cumsum(seen_label)])
     positive, seen = total[data.hi] - total[data.lo], data.hi - data.lo
     return (positive + PRIOR * data.spec.positive_rate) / (seen + PRIOR)

@@ -64,7 +64,8 @@ def past_events(data: RankingData, event: np.ndarray, variant: str) -> tuple[np.
     """The events that each of `event` sees in a variant, end to end and oldest first, and their offsets [n + 1]."""
     lo, hi = data.lo[event], data.hi[event]
     if variant != "liked":
-        return ranges(lo, hi - lo)
+        place, offsets = ranges(lo, hi - lo)
+        return data.past(place), offsets
     liked = np.flatnonzero(np.asarray(data.log.label))
     begin = np.searchsorted(liked, data.log.user_offsets[data.log.user_of(event)])
     end = np.searchsorted(liked, hi)

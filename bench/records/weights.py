@@ -38,12 +38,24 @@ class Header:
     """Ids are those of this split's vocabulary."""
     logit_correction: float
     """To be added to the main label's logits, see data/negatives.py."""
+    codes_hash: str = ""
+    """Of the items' semantic ids; empty where the model knows none."""
 
     @classmethod
     def of(cls, experiment: Experiment, seed: int, data: RankingData) -> Header:
         """The header of a model that was trained on `data`."""
         meta, correction = data.log.meta, data.logit_correction
-        return cls(SCHEMA_VERSION, experiment.as_dict(), seed, meta.name, meta.content_hash, data.split.hash, correction)
+        codes = data.vocabulary.codes
+        return cls(
+            SCHEMA_VERSION,
+            experiment.as_dict(),
+            seed,
+            meta.name,
+            meta.content_hash,
+            data.split.hash,
+            correction,
+            "" if codes is None else codes.hash,
+        )
 
 
 def to_bytes(model: nn.Module, header: Header) -> bytes:

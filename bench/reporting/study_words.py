@@ -15,6 +15,7 @@ from ..analysis.study_statements import (
     Otherwise,
     PartOfStudy,
     Remark,
+    SemanticIds,
     Trend,
 )
 from ..evaluation.cards import shown
@@ -43,6 +44,28 @@ REMARKS = {
     "ids": (
         "A user without training events has no id that training knows: what the id brings to such users is what it takes from "
         "the rest of the model. Slices are single comparisons, each of its own examples alone."
+    ),
+    "behaviours": (
+        "A behaviour is an outcome by which events are labelled. Test examples are the same everywhere, and judged by the main "
+        "label; what a model is told of the past is not, and a history holds at most history_length events of its kind."
+    ),
+    "domains": (
+        "One for each domain: as many models, each trained, validated and asked on its own domain, their costs added up. Every "
+        "model sees all earlier events of a user, of whatever domain. Ranking within a request is ranking among its examples of "
+        "one domain, for every way to train. AUC of all domains together is not compared where each has a model of its own: it "
+        "would compare scores of models that were trained apart, whose levels differ. Results by domain are single comparisons "
+        "on its test rows, post hoc."
+    ),
+    "side information": (
+        "Costs are those of one training by the same model without features; they are facts about these runs, without intervals. "
+        "What a feature brings to one model of a family need not be what it brings to another."
+    ),
+    "cold start": (
+        "Held-out items are a share of all items, chosen by a hash of their names, of whose training events nothing was learned; "
+        "new ones have none. Events of an item are those of training, all that a trained model can know of it; events of a user "
+        "are all those before the example. Slices are single comparisons, each of its own examples alone. Intervals of slices by "
+        "item are over test items as well as users: what a model takes an item for is the same for all who meet it, so that few "
+        "items say little, however many examples they have."
     ),
     "windows": (
         "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "
@@ -129,6 +152,12 @@ def _(one: Calibration) -> str:
 @sentence.register
 def _(one: Remark) -> str:
     return REMARKS[one.topic]
+
+
+@sentence.register
+def _(one: SemanticIds) -> str:
+    text = one.facts.line()
+    return f"{text[0].upper()}{text[1:]}."
 
 
 @sentence.register

@@ -70,22 +70,24 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
     team.from_leader(store.check_writable)
     records: list[RunRecord | None] = [None] * len(cells)
     missing: list[Job] = []
-    changes: list[str] = []
+    notes: list[str] = []
     for places in _by_data(cells).values():
         same, data = with_data([cells[at] for at in places], options.roots)
+        if data.vocabulary.codes is not None:
+            notes.append(data.vocabulary.codes.facts.line())
         done = team.from_leader(functools.partial(_finished, same, store))
         for at, cell, record in zip(places, same, done, strict=True):
             records[at] = record
             if record is None:
                 missing.append(Job(at, cell, str(chosen), options.roots, store, options.resume, dict(options.kernels), team))
         if team.leads and None in done:
-            changes += about_change(store, [cell.identity for cell in same], data.log.meta.content)
+            notes += about_change(store, [cell.identity for cell in same], data.log.meta.content)
     if missing and not options.train:
         first = missing[0].cell
         raise UserError(f"{first.name} of {first.identity.dataset} is not finished, and nothing is trained here")
     with Display(options.quiet or not team.leads) as display:
-        for change in dict.fromkeys(changes):
-            display.line(change)
+        for note in dict.fromkeys(notes):
+            display.line(note)
         if len(missing) < len(cells):
             display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
         for job, record in processes.run(run_job, missing, _at_a_time(options.jobs, threads, chosen, team), threads, display):

@@ -22,7 +22,8 @@ from ..reporting.figures import save
 from ..reporting.study_words import place
 from ..reporting.words import sentences
 from ..typed import finite
-from .grid import Measurement, Scope, Study, StudyResult
+from .grid import Measurement, Study, StudyResult
+from .points import Scope
 from .verdicts import about_part, about_reading
 
 

@@ -296,3 +296,13 @@ def test_an_experiment_survives_json(lr: float, epochs: int) -> None:
         from_dict(Config, stored["params"], "din"),
     )
     assert rebuilt == original and rebuilt.hash == original.hash
+
+
+def test_settings_of_items_make_another_experiment_only_where_they_do_something() -> None:
+    assert hashed(code_levels=5, code_size=8, code_method="rq-vae", code_source="events", backoff_events=3) == hashed()
+    for how in ("none", "codes", "both", "backoff"):
+        assert hashed(item_id=how) != hashed()
+    assert hashed(held_out_items=0.1) != hashed()
+    assert hashed(item_id="codes", backoff_events=3) == hashed(item_id="codes")
+    assert len({hashed(item_id="backoff", backoff_events=events) for events in (3, 4)}) == 2
+    assert len({hashed(item_id="codes", code_levels=levels) for levels in (2, 3, 4)}) == 3

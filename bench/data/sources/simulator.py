@@ -9,6 +9,10 @@ The logit of a click is the intercept plus, each times its strength:
     time_of_day       cosine over the hour (UTC); its peak differs between categories
     target_match      vote (+1 up, -1 down) of the user at the latest event of the same category, 0 if there is none among
                       the last `history_window` events
+    told_quality      N(0, 1) of the item, a sum of what the values of its `traits` features are worth
+
+`told_quality` is known of an item that nobody has met, as `popularity` is not: features say as much of new items as of others.
+With `told_quality` 0 the traits are there and say nothing.
 
 Popularity and taste may drift: both then turn from one draw towards another while time goes on.
 
@@ -41,10 +45,12 @@ _FACTORS = 8
 _SEGMENTS, _REGIONS = 5, 8
 _LATEST_ARRIVAL = 0.9
 """Users arrive evenly over this share of the time span, so that the end of the log has new users too, but few."""
-_EFFECTS = ("popularity", "long_term_taste", "recent_interest", "time_of_day", "target_match")
+_EFFECTS = ("popularity", "long_term_taste", "recent_interest", "time_of_day", "target_match", "told_quality")
+_TRAIT_VALUES = 8
+"""Of a trait, each as frequent among items."""
 _LOWEST = {
     **dict.fromkeys(("users", "items", "categories", "history_window", "block", "repeats", "exposure_skew", "session_length"), 1),
-    **dict.fromkeys(("seed", "activity_spread", "pause_seconds", "drift"), 0),
+    **dict.fromkeys(("seed", "activity_spread", "pause_seconds", "drift", "traits"), 0),
     "events": 2,
 }
 
@@ -66,6 +72,9 @@ class SimulatorConfig:
     recent_interest: float = 3.0
     time_of_day: float = 0.5
     target_match: float = 1.0
+    told_quality: float = 0.0
+    traits: int = 0
+    """Item features beside the category, which say nothing but told_quality."""
     history_window: int = 20
     """Events that recent_interest and target_match look back; with less visible history the best AUC is out of reach."""
     recency_half_life: float = 5.0
@@ -98,6 +107,8 @@ class SimulatorConfig:
         for name in ("recency_half_life", "days"):
             if getattr(self, name) <= 0:
                 raise UserError(f"simulator.{name} must be above 0, not {getattr(self, name)}")
+        if self.told_quality != 0 and self.traits == 0:
+            raise UserError("simulator.told_quality is told by traits: simulator.traits must be at least 1")
         for small, large in (("categories", "items"), ("repeats", "block")):
             if getattr(self, small) > getattr(self, large):
                 raise UserError(
@@ -152,8 +163,8 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
     subset (the test events) has its own best AUC, which follows from the same column.
     """
     # One stream for each table, so that a change in one leaves the others as they were.
-    user_rng, item_rng, time_rng, exposure_rng, outcome_rng, drift_rng = map(
-        np.random.default_rng, np.random.SeedSequence(config.seed).spawn(6)
+    user_rng, item_rng, time_rng, exposure_rng, outcome_rng, drift_rng, trait_rng = map(
+        np.random.default_rng, np.random.SeedSequence(config.seed).spawn(7)
     )
     factors = user_rng.standard_normal((config.users, _FACTORS))
     users = pd.DataFrame(
@@ -165,6 +176,9 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
     )
     category_of_item = np.arange(config.items) % config.categories
     items = pd.DataFrame({"category": _names("c", config.categories)[category_of_item]}, index=_names("i", config.items))
+    trait = trait_rng.integers(0, _TRAIT_VALUES, (config.items, config.traits))
+    names = [f"trait{number}" for number in range(config.traits)]
+    items[names] = _names("v", _TRAIT_VALUES)[trait]
 
     user, time = _visits(config, time_rng)
     category = _categories(config, user, exposure_rng)
@@ -184,6 +198,8 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
     logit += config.long_term_taste * _turned(taste, other, turn)
     logit += config.time_of_day * np.cos((hour - peak[category]) * (2 * np.pi / 24))
     logit += config.target_match * _last_vote(config, user, category, vote)
+    worth = trait_rng.standard_normal((config.traits, _TRAIT_VALUES)) / max(config.traits, 1) ** 0.5
+    logit += config.told_quality * worth[np.arange(config.traits), trait].sum(1)[item]
     probability, click = _draw_clicks(config, logit, user, category, uniform)
 
     events = pd.DataFrame(
@@ -206,7 +222,7 @@ def simulate(config: SimulatorConfig, name: str) -> RawLog:
             label="click",
             action=("click", "vote"),
             user_features=(Feature("segment"), Feature("region")),
-            item_features=(Feature("category"),),
+            item_features=(Feature("category"), *map(Feature, names)),
             calendar=True,
         ),
         files=(),

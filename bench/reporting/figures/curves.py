@@ -41,7 +41,7 @@ class Mark:
     value: float
     low: float
     high: float
-    """95% interval over users and seeds; both NaN where there is none."""
+    """95% interval; both NaN where there is none."""
     seeds: tuple[float, ...] = ()
 
 
@@ -101,6 +101,7 @@ def curves(
     from_zero: bool = False,
     variant: tuple[str, str] | None = None,
     one_scale: bool = True,
+    over: str = "users and seeds",
 ) -> Figure:
     """Panels side by side, each with its lines.
 
@@ -110,6 +111,7 @@ def curves(
         from_zero: the vertical axis begins at 0, for amounts such as seconds.
         variant: what dashed lines and the others are, for the legend.
         one_scale: all panels show one amount; else each has a scale of its own, which its caption names.
+        over: what intervals are over, for the legend.
     """
     with matplotlib.rc_context(STYLE):
         drawn = headed(title, about, 4.2, max(WIDTH, 4.3 * len(panels)))
@@ -134,7 +136,7 @@ def curves(
         ticks = _ticks(places, TICKS_APART * reach)
         grid[0].set_xticks([place for place, _ in ticks], [name for _, name in ticks])
         grid[0].xaxis.set_minor_formatter(NullFormatter())
-        drawn.legend(handles=_key(every, variant), loc="outside lower left", ncols=5)
+        drawn.legend(handles=_key(every, variant, over), loc="outside lower left", ncols=5)
         for axes, lines in zip(grid, panels.values(), strict=True):
             ends = {
                 line.name: (places[line.marks[-1].x] + APART * step * _aside(line, lines), line.marks[-1].value)
@@ -190,12 +192,12 @@ def _draw(axes: Axes, line: Line, look: Look, places: Mapping[float | str, float
             axes.plot([at] * len(mark.seeds), mark.seeds, "_", color=look.colour, markersize=7, markeredgewidth=0.8, zorder=2.5)
 
 
-def _key(lines: Sequence[Line], variant: tuple[str, str] | None) -> list[Line2D]:
+def _key(lines: Sequence[Line], variant: tuple[str, str] | None, over: str) -> list[Line2D]:
     """What the parts of a line mean; names stand at its end."""
     families = [family for family in COLOURS if any(line.family == family for line in lines)]
     parts = [Line2D([], [], color=COLOURS[family], marker=MARKERS[family][0], label=family) for family in families]
     if any(math.isfinite(mark.low) for line in lines for mark in line.marks):
-        parts.append(Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label="95% interval over users and seeds"))
+        parts.append(Line2D([], [], color="black", linewidth=2.2, alpha=0.35, label=f"95% interval over {over}"))
     if any(len(mark.seeds) > 1 for line in lines for mark in line.marks):
         parts.append(Line2D([], [], color="black", marker="_", linestyle="", label="one seed"))
     for dashed, label in ((True, variant[0]), (False, variant[1])) if variant else ():

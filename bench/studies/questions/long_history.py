@@ -16,7 +16,8 @@ from ...config import DataConfig
 from ...records.schema import RunRecord
 from ...reporting.figures.curves import Line, Mark, curves
 from ..figure_data import place, quality
-from ..grid import Measurement, Point, Scope, Study, StudyResult, against, retuned
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, against, retuned
 from ..verdicts import by_series
 
 REFERENCE = "the default length"

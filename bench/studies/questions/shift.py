@@ -22,7 +22,8 @@ from ...evaluation.stats import LEAST_USERS, Estimate, Verdict, compare
 from ...reporting.figures import titles
 from ...reporting.figures.curves import Line, Mark, curves
 from ..figure_data import place
-from ..grid import Measurement, Point, PointPair, Scope, Study, StudyResult, retuned
+from ..grid import Measurement, PointPair, Study, StudyResult
+from ..points import PartOfPoint, Point, Scope, retuned
 
 ONCE, AGAIN, AS_MANY = "trained once", "retrained", "retrained on as many"
 MOST = {"small": 3, "full": 8}
@@ -34,14 +35,16 @@ _DAY_MS = 86_400_000
 
 def points(scope: Scope) -> Iterable[Point]:
     windows = min(MOST[scope.size], scope.windows or MOST[scope.size])
-    first = f"data.split=windows-{windows}"
+    first = PartOfPoint((f"data.split=windows-{windows}",))
     for model in scope.models:
-        yield Point(model, ONCE, model, (), retuned(model, scope.size), ONCE, ((first,),))
+        yield Point(model, ONCE, model, (), retuned(model, scope.size), ONCE, (first,))
         if windows > 1:
-            again = [(f"data.split=window-{at}-of-{windows}",) for at in range(2, windows + 1)]
-            as_many = [(*split, f"data.train_share={_share(at, windows):.4f}") for at, split in enumerate(again, 1)]
-            yield Point(model, AGAIN, model, (), retuned(model, scope.size), AGAIN, ((first,), *again))
-            yield Point(model, AS_MANY, model, (), retuned(model, scope.size), AS_MANY, ((first,), *as_many))
+            again = [PartOfPoint((f"data.split=window-{at}-of-{windows}",)) for at in range(2, windows + 1)]
+            as_many = [
+                PartOfPoint((*part.settings, f"data.train_share={_share(at, windows):.4f}")) for at, part in enumerate(again, 1)
+            ]
+            yield Point(model, AGAIN, model, (), retuned(model, scope.size), AGAIN, (first, *again))
+            yield Point(model, AS_MANY, model, (), retuned(model, scope.size), AS_MANY, (first, *as_many))
 
 
 def _share(at: int, windows: int) -> float:

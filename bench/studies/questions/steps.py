@@ -18,7 +18,8 @@ from ...data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHisto
 from ...records.atomic import write_text
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
-from ..grid import Measurement, Point, Scope, Study, StudyResult, against, retuned
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, against, retuned
 from ..verdicts import by_series
 
 NONE = "no step"

@@ -51,10 +51,12 @@ from rankbench.bench.analysis.study_statements import (
     OwnTest,
     PartOfStudy,
     Remark,
+    SemanticIds,
     Trend,
     Turn,
 )
 from rankbench.bench.data.mismatch import RoleFacts, ValidationMismatch
+from rankbench.bench.data.semantic_ids.codes import CodeFacts
 from rankbench.bench.evaluation.stats import Estimate
 from rankbench.bench.reporting.study_words import REMARKS, brief
 from rankbench.bench.reporting.words import sentence
@@ -272,6 +274,12 @@ SAID: list[tuple[typing.Any, str]] = [
         Calibration("din, uniform", (Calibrated(4.0, 0.2, 0.01),)),
         "din, uniform: ECE before and after correction of the odds: 4 0.2000 and 0.0100. No interval: a description of "
         "these runs.",
+    ),
+    (
+        SemanticIds(CodeFacts("features", "k-means", 3, 64, 1_400, 1_390, 560, 1_050, 62, 246, 240, 176)),
+        "Semantic ids (k-means over features, 3 levels of 64): 1,390 of 1,400 training items have codes, 560 different ones; "
+        "1,050 items share all of theirs with another, 62 the commonest. Of 246 items without training events 240 have codes, "
+        "176 those of a training item.",
     ),
     (
         CommonTest(90, "request_gauc", "din", 0.66, (OwnTest("log", 90, 0.66), OwnTest("half", 90, 0.65))),

@@ -292,6 +292,28 @@ def test_target_match_is_invisible_without_the_history() -> None:
         assert abs(roc_auc_score(test["click"], score) - 0.5) < 4 * noise, key
 
 
+def test_traits_tell_the_quality_and_nothing_of_popularity() -> None:
+    config = dataclasses.replace(QUIET, traits=3)
+    told = simulate(dataclasses.replace(config, told_quality=1.0), "told")
+    names = ["trait0", "trait1", "trait2"]
+    assert told.items is not None and [feature.column for feature in told.schema.item_features] == ["category", *names]
+    logit = table(told).groupby("item")["logit"].first()
+    traits = told.items.loc[logit.index, names]
+    design = pd.get_dummies(traits).to_numpy(dtype=float)
+    left = logit - design @ np.linalg.lstsq(design, logit.to_numpy(), rcond=None)[0]
+    assert left.abs().max() < 1e-9 and logit.std() == pytest.approx(1.0, abs=0.4)
+    silent = simulate(dataclasses.replace(config, popularity=1.0), "silent")
+    pd.testing.assert_frame_equal(silent.items, told.items)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"simulator\.traits must be at least 1"):
+        dataclasses.replace(QUIET, told_quality=1.0)
+
+
+def test_a_log_without_traits_is_what_it_was_before_there_were_any() -> None:
+    plain, with_traits = (simulate(dataclasses.replace(QUIET, popularity=1.0, traits=traits), "a") for traits in (0, 2))
+    pd.testing.assert_frame_equal(plain.events, with_traits.events)
+    assert plain.items is not None and list(plain.items.columns) == ["category"]
+
+
 @pytest.mark.parametrize(("drift", "low", "high"), [(0.0, 0.8, 1.0), (2.0, -1.0, -0.5)])
 def test_a_drift_turns_what_is_popular_into_something_else(drift: float, low: float, high: float) -> None:
     effects = dict.fromkeys(("long_term_taste", "recent_interest", "time_of_day", "target_match"), 0.0)

@@ -1,0 +1,91 @@
+"""What a data set has that a study can ask about (labels, domains, features), and what a study reads of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..analysis.statements import Statement
+from ..data.eventlog import EventLog
+
+LARGE = 0.02
+"""Share of the examples from which a domain is one of the large ones, and has a model of its own where each has."""
+MOST = 5
+"""Large domains at the most; the others are asked about together."""
+
+
+@dataclass(frozen=True)
+class OfferedLabel:
+    """A further label of a log."""
+
+    name: str
+    of_events: float
+    """Share of positives among all events, which histories may hold."""
+    of_examples: float
+    """The same among those that are asked for."""
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Of one log."""
+
+    labels: tuple[OfferedLabel, ...] = ()
+    """The most frequent first."""
+    domains: tuple[tuple[str, ...], ...] = ()
+    """Values of the declared domain, the largest first: each large one alone, all small ones together as the last."""
+    features: tuple[str, ...] = ()
+    """`user` and `item`, whichever has features besides its id."""
+
+
+@dataclass(frozen=True)
+class FromData:
+    """What a study reads of the data themselves, beside records and scores."""
+
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """More columns of the test rows, to make slices by."""
+    statements: tuple[Statement, ...] = ()
+
+
+def offers_of(log: EventLog) -> Offers:
+    """What this log offers."""
+    labels = [_label(log, name) for name in log.meta.labels]
+    owners = {owner for owner, _ in log.meta.features}
+    return Offers(
+        labels=tuple(sorted(labels, key=lambda one: -one.of_events)),
+        domains=_domains(log),
+        features=tuple(owner for owner in ("item", "user") if owner in owners),
+    )
+
+
+def _label(log: EventLog, name: str) -> OfferedLabel:
+    positive = np.asarray(log.further_label(name))
+    return OfferedLabel(name, float(positive.mean()), float((positive if log.asked is None else positive[log.asked]).mean()))
+
+
+def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
+    if log.meta.domain is None:
+        return ()
+    code = log.feature(log.meta.domain.column)
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    names = [str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")]
+    count = np.bincount(code if log.asked is None else code[log.asked], minlength=len(names))
+    order = [int(at) for at in np.argsort(-count, kind="stable") if count[at]]
+    large = [at for at in order if count[at] >= LARGE * count.sum()][:MOST]
+    small = [at for at in order if at not in large]
+    return tuple((names[at],) for at in large) + ((tuple(names[at] for at in small),) if small else ())
+
+
+DomainOf = Callable[[np.ndarray], np.ndarray]
+"""Examples, int64 [n] of Examples.ids -> the domain of each, str [n]."""
+
+
+def domain_of(log: EventLog) -> DomainOf | None:
+    """What the log says of its examples; None where it declares no domain."""
+    if log.meta.domain is None:
+        return None
+    code = log.feature(log.meta.domain.column)
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    names = np.array([str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")], dtype=object)
+    return lambda example: names[code[example % log.meta.events]]
