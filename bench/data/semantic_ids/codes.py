@@ -130,9 +130,13 @@ def _keep(codes: np.ndarray, path: Path) -> None:
     """Write the file as a whole; where the folder cannot be written, the codes are made anew each time."""
     with contextlib.suppress(OSError):
         number, new = tempfile.mkstemp(dir=path.parent, suffix=".new")
-        with os.fdopen(number, "wb") as file:
-            np.save(file, codes)
-        os.replace(new, path)
+        try:
+            with os.fdopen(number, "wb") as file:
+                np.save(file, codes)
+            os.chmod(new, 0o644)  # temporary files are born private; a cache may be shared
+            os.replace(new, path)
+        finally:
+            Path(new).unlink(missing_ok=True)
 
 
 def _facts(codes: np.ndarray, has_code: np.ndarray, trained: np.ndarray, config: DataConfig) -> CodeFacts:
