@@ -18,6 +18,7 @@ from ..config import DataConfig
 from ..contract import DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import sources
+from .columns import Column, blocks, user_blocks
 from .eventlog import EventLog, open_log, write_log
 from .mismatch import ValidationMismatch, mismatch
 from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
@@ -44,13 +45,13 @@ class RankingData:
     log: EventLog
     split: Split
     vocabulary: Vocabulary
-    lo: np.ndarray
+    lo: Column
     """int64 [events]: first visible event of every event."""
-    hi: np.ndarray
+    hi: Column
     """int64 [events]: end (exclusive) of what every event sees."""
-    request_start: np.ndarray
+    request_start: Column
     """int64 [events], milliseconds: from when the request of every event looks back."""
-    request: np.ndarray
+    request: Column
     """int64 [events]: the request of every event, named by the position of its first event."""
     config: DataConfig
     """Resolved, see `resolved`; its `dataset` is the data set's own name."""
@@ -66,19 +67,17 @@ class RankingData:
         """
         return dataclasses.replace(self, refit=True)
 
-    @functools.cached_property
-    def _taught(self) -> Split:
-        """Whose `train` is trained on."""
-        if not self.refit:
-            return self.split
-        role = np.where(self.split.role == ROLES["valid"], ROLES["train"], self.split.role)
-        return dataclasses.replace(self.split, role=role)
+    @property
+    def _taught(self) -> tuple[str, ...]:
+        """Roles whose examples are trained on."""
+        return ("train", "valid") if self.refit else ("train",)
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
         """What is scored in `train`, `valid` or `test`. Seed and epoch matter for training examples that are sampled."""
         if role == "train":
-            return training_examples(self.log, self._taught, self.config, self._sampler, seed, epoch)
-        return held_out_examples(self.log, self.split, self.config, self._sampler, role)
+            event = self.split.examples(*self._taught)
+            return training_examples(self.log, event, self.config, lambda: self._sampler, seed, epoch)
+        return held_out_examples(self.log, self.split, self.config, lambda: self._sampler, role)
 
     @functools.cached_property
     def _sampler(self) -> Sampler:
@@ -88,7 +87,7 @@ class RankingData:
     @functools.cached_property
     def logit_correction(self) -> float:
         """Added to every logit: ln w, from the odds that training shows to those that predictions are judged by."""
-        training, judged = negatives_per_positive(self.log, self._taught, self.config)
+        training, judged = negatives_per_positive(self.log, self.split.examples(*self._taught), self.config)
         return math.log(training / judged)
 
     @functools.cached_property
@@ -200,14 +199,14 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     config = resolved(config, log)
     requests = requests_of(log, config.request_window)
     split = make_split(log, config.split, requests)
-    train = split.role == ROLES["train"]
+    train = split.examples("train")
     vocabulary = build_vocabulary(log, split.known)
     delay = round(config.feedback_delay * 1000)
-    lo, hi = visible_intervals(log.user_offsets, log.time, requests.start, config.history_length, delay)
+    lo, hi = visible_intervals(log.user_offsets, log.time, requests, config.history_length, delay, log.near)
     if config.test_history == "frozen":
         held_out = (ROLES["valid"], ROLES["test"])
-        lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length)
-        if (np.diff(hi) < 0).any():
+        lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length, log.near)
+        if any((np.diff(hi[events]) < 0).any() for _, events in user_blocks(log.user_offsets)):
             raise UserError(
                 f"{log.meta.name}: data.test_history=frozen needs the test of each user behind its training; split {split.name} "
                 "has users with training after it"
@@ -224,8 +223,8 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         longest_segment=longest_segment(config.history_length),
         time=config.time,
         gap_buckets=GAP_BUCKETS,
-        positive_rate=1 / (1 + negatives_per_positive(log, split, config)[0]),
-        further_rates=tuple(_rate(log.further_label(name)[train]) for name in config.labels),
+        positive_rate=1 / (1 + negatives_per_positive(log, train, config)[0]),
+        further_rates=tuple(_rate(log.further_label(name), train) for name in config.labels),
     )
     return RankingData(log, split, vocabulary, lo, hi, requests.start, requests.first, config, spec)
 
@@ -238,13 +237,14 @@ def requests_of(log: EventLog, window: float | None) -> Requests:
     """
     if window is None:
         assert log.request_id is not None, "settings are resolved when data are prepared"
-        return logged_requests(log.user_offsets, log.time, log.request_id)
-    return windowed_requests(log.user_offsets, log.time, round(window * 1000), log.meta.utc_offset_hours)
+        return logged_requests(log.user_offsets, log.time, log.request_id, log.near)
+    return windowed_requests(log.user_offsets, log.time, round(window * 1000), log.meta.utc_offset_hours, log.near)
 
 
-def _rate(label: np.ndarray) -> float:
-    """Share of positives, kept off 0 and 1: a rare outcome may not occur in training."""
-    return float(np.clip(label.mean(), 1e-4, 1 - 1e-4))
+def _rate(label: np.ndarray, event: np.ndarray) -> float:
+    """Share of positives of some events, kept off 0 and 1: a rare outcome may not occur in training."""
+    positives = sum(int(label[event[block]].sum()) for block in blocks(len(event)))
+    return float(np.clip(positives / len(event), 1e-4, 1 - 1e-4))
 
 
 def _code_digest() -> str:

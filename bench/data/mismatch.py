@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .columns import Column
 from .eventlog import EventLog
 from .splits import Split
 from .visibility import Requests
@@ -54,7 +55,7 @@ class ValidationMismatch:
             )
 
 
-def mismatch(log: EventLog, split: Split, requests: Requests, lo: np.ndarray, hi: np.ndarray) -> ValidationMismatch:
+def mismatch(log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column) -> ValidationMismatch:
     """Of a split of a log.
 
     Args:
@@ -63,7 +64,7 @@ def mismatch(log: EventLog, split: Split, requests: Requests, lo: np.ndarray, hi
     return ValidationMismatch(*(_facts(log, split, requests, lo, hi, role) for role in ("valid", "test")))
 
 
-def _facts(log: EventLog, split: Split, requests: Requests, lo: np.ndarray, hi: np.ndarray, role: str) -> RoleFacts:
+def _facts(log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column, role: str) -> RoleFacts:
     event = split.examples(role)
     user, start = log.user_of(event), requests.start[event]
     events, seen = split.user_events[user], hi[event] > lo[event]

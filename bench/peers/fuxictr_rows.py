@@ -89,7 +89,7 @@ def peer_rows(data: RankingData, variant: str) -> PeerRows:
         {**_column(f"past_{name}", data), **_sequence(data.spec.history_length), "feature_encoder": None, "share_embedding": name}
         for name in target
     ]
-    outcome = _tokens(vocabulary.action_of_event) + ":" + np.asarray(data.log.label).astype(str).astype(object)
+    outcome = _tokens(vocabulary.action_of_event[:]) + ":" + np.asarray(data.log.label).astype(str).astype(object)
     tables = {}
     for role in ROLES:
         event = data.split.examples(role)
@@ -147,9 +147,9 @@ def _single(table: FieldTable) -> np.ndarray:
 def _texts(table: FieldTable, rows: np.ndarray) -> np.ndarray:
     """The field of each example as FuxiCTR reads it."""
     if not isinstance(table.ids, Multi):
-        return _tokens(np.asarray(table.ids)[rows])
+        return _tokens(table.ids[rows])
     values, offsets = table.ids
-    return _joined(_tokens(values), offsets)[rows]
+    return _joined(_tokens(np.asarray(values)), offsets)[rows]
 
 
 def _joined(tokens: np.ndarray, offsets: np.ndarray) -> np.ndarray:
