@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def merge_runs(runs: Sequence[Path], target: Path, codes: Sequence[Path]) -> Non
     bounds = [[0] * len(every), *_bounds(every), [len(run) for run in every]]
     places = [_places(path, len(run)) for path, run in zip(codes, every, strict=True)]
     file, written = TextFile(target), 0
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in itertools.pairwise(bounds):
         parts = [run.slice(begin, end - begin) for run, begin, end in zip(every, low, high, strict=True)]
         distinct = pc.call_function("unique", [pa.concat_arrays([_EMPTY, *parts])])
         distinct = distinct.take(pc.call_function("sort_indices", [distinct]))

@@ -97,7 +97,7 @@ class Ids:
     name: str
     """The file and column, for messages."""
     wording: Wording = field(default_factory=Wording)
-    _padded: dict[str, str] = field(default_factory=dict)
+    _padded: dict[object, str] = field(default_factory=dict)
     """Ids with white space at their ends, by what stands between."""
 
     def note(self, column: pd.Series) -> None:
@@ -106,19 +106,8 @@ class Ids:
         Raises:
             UserError: floating point numbers that are not whole or too large for their type.
         """
+        apart(column, self.name)
         self.wording.note(column)
-        if not pd.api.types.is_float_dtype(column.dtype):
-            return
-        exact = 2 ** (np.finfo(str(column.dtype).lower()).nmant + 1)
-        known = column.dropna().astype("float64")
-        if bool((known.abs() >= exact).any()):
-            raise UserError(
-                f"{self.name} holds ids as {str(column.dtype).lower()}, in which numbers from {exact:,} on fall together: "
-                "store whole numbers or text"
-            )
-        broken = [number for number in known.tolist() if number % 1]
-        if broken:
-            raise UserError(f"{self.name} holds {broken[0]} as an id: store whole numbers or text")
 
     def write(self, column: pd.Series) -> pd.Series:
         """A block as strings, once all were noted.
@@ -148,7 +137,7 @@ class Ids:
             UserError: two ids differ in white space at their ends alone.
         """
         for one in text.dropna().unique():
-            self._refuse(one, self._padded[one.strip()] if one.strip() in self._padded else one)
+            self._refuse(str(one), self._padded.get(str(one).strip(), str(one)))
 
     def _refuse(self, one: str, other: str) -> None:
         if one != other:
