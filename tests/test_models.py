@@ -98,7 +98,7 @@ def trained(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
 def scores(model: Ranker, info: ModelInfo, data: RankingData, role: str = "test", size: int = 10_000) -> dict[int, float]:
     batches = make_batches(data, info.view, role, size, size)
     probability = evaluator.predict(model, batches, data, CPU, "fp32")
-    return dict(zip(batches.examples.ids(data.log.meta.events).tolist(), probability.tolist(), strict=True))
+    return dict(zip(batches.examples.ids().tolist(), probability.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("name", MODELS)
