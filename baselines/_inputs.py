@@ -6,7 +6,9 @@ information, how long ago it was. Models without attention get the past as means
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.lookup import Part, lookup
 from ..kernels.target_attention import Events
 
+Joined = Literal["concat", "sum"]
+
 
 @dataclass(frozen=True)
 class EmbeddingConfig(IdentityConfig):
@@ -23,6 +27,16 @@ class EmbeddingConfig(IdentityConfig):
 
     embedding_dim: Size = 16
     """Of every field's table."""
+
+
+@dataclass(frozen=True)
+class EventConfig(EmbeddingConfig):
+    """Of rankers that look at single events, also how an id and the features beside it make one input."""
+
+    item_fields: Joined = "concat"
+    """The vectors of an item's id and features side by side, or their sum; of candidates and past events alike."""
+    user_fields: Joined = "concat"
+    """The same of users."""
 
 
 def example_fields(spec: DataSpec, user_id: UserId) -> tuple[Field, ...]:
@@ -98,41 +112,67 @@ class PooledInputs(nn.Module):
         return torch.cat([example, pools.flatten(1, 2), self.outcomes.means(history, row)], dim=1)
 
 
+Slots = tuple[tuple[str, ...], ...]
+"""Names of the fields whose vectors are added up, slot by slot."""
+
+
+def slots_of(fields: tuple[Field, ...], how: Joined) -> Slots:
+    """A slot for each field, or one for all of them."""
+    if how == "concat" or not fields:
+        return tuple((name,) for name in names(fields))
+    return (names(fields),)
+
+
 class EventInputs(nn.Module):
     """Example and past events as vectors, nothing pooled, for models that look at single events. Both share the tables.
 
     A candidate's query holds the fields that it shares with past events. The key of a past event holds the same fields,
-    then its outcome and, with time information, its gap.
+    then its outcome and, with time information, its gap. Fields of users or items may be one vector, their sum (EventConfig).
     """
 
     def __init__(self, config: EmbeddingConfig, spec: DataSpec) -> None:
         super().__init__()
         fields, dim = example_fields(spec, config.user_id), config.embedding_dim
-        self.example_names, self.event_names = names(fields), names(event_fields(spec))
+        of_users, of_items = (config.user_fields, config.item_fields) if isinstance(config, EventConfig) else ("concat", "concat")
+        users, items = slots_of(spec.user_fields(config.user_id), of_users), slots_of(spec.item, of_items)
+        self.example_slots: Slots = (*users, *items, *slots_of(spec.context, "concat"))
+        self.event_slots: Slots = (*items, *slots_of(event_fields(spec)[len(spec.item) :], "concat"))
         self.embeddings = FieldEmbeddings(fields, dim)
         self.outcomes = OutcomeEmbeddings(spec, dim)
-        self.shared = [self.example_names.index(name) for name in self.event_names]
-        self.example_width = len(self.example_names) * dim
-        self.query_width = len(self.event_names) * dim
+        self.shared = [self.example_slots.index(slot) for slot in self.event_slots]
+        self.example_width = len(self.example_slots) * dim
+        self.query_width = len(self.event_slots) * dim
         """Q"""
         self.key_width = self.query_width + self.outcomes.fields * dim
         """K"""
+        self.prior_width = (len(users) + len(items)) * dim
+        """The first of the example's columns, which say who is asked about what."""
+
+    def columns(self, name: str) -> slice:
+        """Of a field that is a slot of its own among the example's columns; none for an empty name."""
+        if not name:
+            return slice(0, 0)
+        at, dim = self.example_slots.index((name,)), self.embeddings.dim
+        return slice(at * dim, (at + 1) * dim)
 
     def forward(self, batch: PointwiseBatch) -> tuple[Tensor, Tensor]:
         """The example's fields [n, F * dim], and the candidate's query [n, Q]."""
-        example = self.embeddings(batch.fields, self.example_names)
+        example = lookup(self._parts(self.example_slots, batch.fields), len(batch))
         return example.flatten(1), example[:, self.shared].flatten(1)
 
     def events(self, history: History) -> Events:
         """T past events for attention: keys that match the query, then outcome and gap, whose tables are small."""
-        keys = [[self.embeddings.part(name, history.fields[name])] for name in self.event_names]
+        keys = self._parts(self.event_slots, history.fields)
         slots = [[(part.table, part.ids) for part in slot] for slot in self.outcomes.slots(history)]
         return Events(lookup(keys, len(history.action)).flatten(1), slots)
 
     def keys(self, history: History) -> Tensor:
         """[T, K], of which the first Q columns match the query's: the same as one tensor."""
-        events = [[self.embeddings.part(name, history.fields[name])] for name in self.event_names]
+        events = self._parts(self.event_slots, history.fields)
         return lookup([*events, *self.outcomes.slots(history)], len(history.action)).flatten(1)
+
+    def _parts(self, slots: Slots, fields: Mapping[str, Ids]) -> list[list[Part]]:
+        return [[self.embeddings.part(name, fields[name]) for name in slot] for slot in slots]
 
 
 def category_field(spec: DataSpec, name: str = "") -> Field:

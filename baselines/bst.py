@@ -22,12 +22,12 @@ from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attenti
 from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
-from ._inputs import EmbeddingConfig, EventInputs, example_of_event
+from ._inputs import EventConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
 
 @dataclass(frozen=True)
-class Config(EmbeddingConfig):
+class Config(EventConfig):
     """Hyper-parameters of BST."""
 
     width: Size = 32

@@ -20,13 +20,13 @@ from torch.nn import functional as F
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, NotNegative, PointwiseBatch, Ranker, Rate, Size
 from ..kernels.linear import Linear
 from ..kernels.recurrence import recurrence
-from ._inputs import EmbeddingConfig, EventInputs, example_of_event
+from ._inputs import EventConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 from .din import segment_softmax
 
 
 @dataclass(frozen=True)
-class Config(EmbeddingConfig):
+class Config(EventConfig):
     """Hyper-parameters of DIEN."""
 
     state: Size = 48

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
 from ..kernels.linear import Linear
 from ..kernels.target_attention import Events, Layers, activation_unit, event_layer, weighted_sum
-from ._inputs import EmbeddingConfig, EventInputs, example_of_event
+from ._inputs import EventConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
 
 
 @dataclass(frozen=True)
-class Config(EmbeddingConfig):
+class Config(EventConfig):
     """Hyper-parameters of DIN."""
 
     attention_hidden: Sizes = (80, 40)

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
+from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size
 from ..kernels.layers.mixture import MultiGateMixture
-from ..kernels.target_attention import weighted_sum
-from ._inputs import EmbeddingConfig, EventInputs, example_of_event
+from ._attended import AttendedConfig, AttendedInputs
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation
-from .din import ActivationUnit
 
 
 @dataclass(frozen=True)
-class Config(EmbeddingConfig):
+class Config(AttendedConfig):
     """Hyper-parameters of MMoE."""
 
-    attention_hidden: Sizes = (80, 40)
-    """Widths of the activation unit's hidden layers (DIN); at least one."""
     hidden: tuple[Size, ...] = (200,)
     """Widths of the layers that all labels share, below the experts."""
     experts: Size = 8
@@ -41,17 +36,12 @@ class MMoE(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.inputs = EventInputs(config, spec)
-        query, key = self.inputs.query_width, self.inputs.key_width
-        self.unit = ActivationUnit(query, key, config.attention_hidden, "relu")
-        self.mlp = MLP(self.inputs.example_width + key, config.hidden, config.activation, config.dropout)
+        self.inputs = AttendedInputs(config, spec)
+        self.mlp = MLP(self.inputs.width, config.hidden, config.activation, config.dropout)
         self.mixture = MultiGateMixture(self.mlp.width, config.experts, config.expert_hidden, spec.rates, config.dropout)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        example, query = self.inputs(batch)
-        row, events = example_of_event(batch.history), self.inputs.events(batch.history)
-        interest = weighted_sum(self.unit(query, events, batch.history.offsets), events, row, len(query))
-        return self.mixture(self.mlp(torch.cat([example, interest], dim=1))).squeeze(1)
+        return self.mixture(self.mlp(self.inputs(batch))).squeeze(1)
 
 
 INFO = ModelInfo(

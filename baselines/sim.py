@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
-from ._inputs import EmbeddingConfig, EventInputs, category_field, example_of_event, latest, select_events, shared_value
+from ._inputs import EventConfig, EventInputs, category_field, example_of_event, latest, select_events, shared_value
 from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, output_layer
 from .din import ActivationUnit, pooled
 
 
 @dataclass(frozen=True)
-class Config(EmbeddingConfig):
+class Config(EventConfig):
     """Hyper-parameters of SIM."""
 
     category: str = ""

@@ -77,6 +77,19 @@ class DataConfig:
     tells the two apart."""
     labels: tuple[str, ...] = ()
     """Further labels of the data set to learn and judge beside the main one, for models that can (`rankbench data describe`)."""
+    behaviours: tuple[str, ...] = ()
+    """Which past events histories hold: those with one of these outcomes, each the name of a further label, or `label` for the
+    main one; all events if left out. Examples stay the same, and see at most history_length of these events."""
+    outcomes: Literal["action", "label", "none"] = "action"
+    """What every model is told of a past event beside its item, context and time. action: what the user did and the label; label:
+    the label alone; none: that it happened."""
+    side_information: Literal["all", "items", "users", "none"] = "all"
+    """Whose features every model is given beside ids and context."""
+    domain_field: bool = True
+    """Whether the domain that a data set declares is an input of every model."""
+    domains: tuple[str, ...] = ()
+    """Domains whose examples are trained and validated on, by the values of the field that the data set declares; all if left
+    out. Histories, vocabulary and test stay as they are."""
     exclude_future_positives: bool = False
     """Sample no item that the user likes later. That uses the future, test included: only to compare with work that does it."""
 

@@ -67,6 +67,8 @@ class DataSpec:
     """Share of positive labels among training examples; used to start the output bias at the base rate."""
     further_rates: tuple[float, ...] = ()
     """The same of the K further labels, which a ranker may predict as well."""
+    domain: str = ""
+    """The logged context field that says to which market, page or product line an event belongs; empty if there is none."""
 
     def user_fields(self, user_id: UserId) -> tuple[Field, ...]:
         """What a model is told of who asks: side information, behind the id if that is to be embedded."""

@@ -35,11 +35,39 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
 """Section and key -> when it changes no number of a run. A record holds such a setting all the same; no hash does."""
 
 
+LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
+    ("data", "behaviours"): lambda value, config: not value,
+    ("data", "outcomes"): lambda value, config: value == "action",
+    ("data", "side_information"): lambda value, config: value == "all",
+    ("data", "domain_field"): lambda value, config: value is True,
+    ("data", "domains"): lambda value, config: not value,
+    # Generative rankers always had the setting of items.
+    ("params", "item_fields"): lambda value, config: value == "concat" and "layout" not in config["params"],
+    ("params", "user_fields"): lambda value, config: value == "concat",
+}
+"""Section and key of settings that came when there were runs already -> whether a value is what all of them had. No hash holds it
+then, so that an experiment keeps its name; records that were made before lack the key."""
+
+
 def active(config: Config) -> dict[str, Any]:
-    """The same config without what is inert in it."""
+    """The same config without what is inert in it, and without later settings that are as if they did not exist."""
     inert = {(section, key) for (section, key), holds in INERT.items() if key in (config[section] or ()) and holds(config)}
+    return _without(earlier(config), inert)
+
+
+def earlier(config: Config) -> dict[str, Any]:
+    """The same config as a record had it before there were LATER settings, where it is none that needs one of them."""
+    later = {
+        (section, key)
+        for (section, key), usual in LATER.items()
+        if key in (config[section] or ()) and usual(config[section][key], config)
+    }
+    return _without(config, later)
+
+
+def _without(config: Config, keys: set[tuple[str, str]]) -> dict[str, Any]:
     return {
-        section: {key: value for key, value in values.items() if (section, key) not in inert}
+        section: {key: value for key, value in values.items() if (section, key) not in keys}
         if isinstance(values, Mapping)
         else values
         for section, values in config.items()

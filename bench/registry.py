@@ -75,6 +75,21 @@ MODELS: dict[str, Entry] = {
     "mmoe": Entry(
         "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
     ),
+    "ple": Entry(
+        "baselines.ple:INFO",
+        "classical",
+        "DIN's attention, then levels of experts that a domain has for itself and experts that all share",
+    ),
+    "star": Entry(
+        "baselines.star:INFO",
+        "classical",
+        "DIN's attention, then a network whose weights are those of all domains times those of the example's own",
+    ),
+    "pepnet": Entry(
+        "baselines.pepnet:INFO",
+        "classical",
+        "DIN's attention, then gates made of domain, user and item that scale the inputs and every layer of a label's tower",
+    ),
     "rankmixer": Entry(
         "unified.rankmixer:INFO",
         "unified",

@@ -9,6 +9,7 @@ from ..bench.contract import SHARED_SPACE, Choice, IdentityConfig, Rate, Real, S
 
 Layout = Literal["interleaved", "candidate", "late"]
 ItemFields = Literal["none", "sum", "concat"]
+UserFields = Literal["sum", "concat"]
 RelativeBiasKind = Literal["none", "position", "time", "both"]
 Attention = Literal["silu", "softmax"]
 Residual = Literal["clean", "normalised"]
@@ -39,6 +40,8 @@ class SequenceConfig(IdentityConfig):
     """What the user did at past events; without it the layout has one token an event that knows the item alone."""
     item_fields: ItemFields = "concat"
     """Side information of items: none, summed with the item's vector, or side by side and projected."""
+    user_fields: UserFields = "concat"
+    """The vectors of the users' side information, and of the id if it is embedded: side by side, or their sum."""
     user_context: bool = True
     """The user's side information and context fields join the token of the request at which they are known; the user's id is
     `user_id`'s business."""

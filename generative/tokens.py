@@ -56,12 +56,13 @@ class TokenLayout(nn.Module):
         super().__init__()
         dim = config.embedding_dim
         items = spec.item[:1] if config.item_fields == "none" else spec.item
-        known = (*spec.user_fields(config.user_id), *spec.context)
-        request = tuple(field for field in known if config.user_context or field.name == "user")
+        users = tuple(field for field in spec.user_fields(config.user_id) if config.user_context or field.name == "user")
+        request = (*users, *(spec.context if config.user_context else ()))
         self.sum_items = config.item_fields == "sum"
         self.item_names, self.request_names = tuple(f.name for f in items), tuple(f.name for f in request)
         self.item_size = dim if self.sum_items else dim * len(items)
-        self.request_size = dim * len(request)
+        self.summed_users = len(users) if config.user_fields == "sum" else 0
+        self.request_size = dim * (len(request) - max(self.summed_users - 1, 0))
         self.embeddings = FieldEmbeddings((*items, *request), dim)
         if config.actions:
             self.outcomes = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3)), dim)
@@ -75,7 +76,13 @@ class TokenLayout(nn.Module):
 
     def requests(self, batch: SequenceBatch) -> Tensor:
         """[E, request_size]: user and context fields."""
-        return self.embeddings(batch.fields, self.request_names).flatten(1) if self.request_names else _nothing(batch)
+        if not self.request_names:
+            return _nothing(batch)
+        vectors = self.embeddings(batch.fields, self.request_names)
+        if self.summed_users:
+            users, context = vectors.split([self.summed_users, vectors.shape[1] - self.summed_users], dim=1)
+            vectors = torch.cat([users.sum(1, keepdim=True), context], dim=1)
+        return vectors.flatten(1)
 
     def outcome(self, batch: SequenceBatch, seen: Tensor) -> Tensor:
         """[seen, embedding_dim], or no columns without actions. The sum of action and label vectors: the label is known even

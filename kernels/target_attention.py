@@ -378,7 +378,7 @@ register(
     "activation_unit",
     Implementation("cpu", _compiled_unit, what=_UNIT, **_CPU),
     Implementation("torch", _unit_in_parts, what="as the equations stand"),
-    users="din, sim, mmoe",
+    users="din, sim, mmoe, ple, star, pepnet",
 )
 register(
     "event_layer",
@@ -390,5 +390,5 @@ register(
     "weighted_sum",
     Implementation("cpu", _compiled_sum, what="sums outcomes and gaps of past events straight from their tables", **_CPU),
     Implementation("torch", _sum_in_parts, what="as the equations stand"),
-    users="din, sim, mmoe",
+    users="din, sim, mmoe, ple, star, pepnet",
 )

@@ -59,7 +59,7 @@ def test_batches_bring_the_further_labels_of_their_examples(data: RankingData, v
 
 
 SEVERAL = {
-    "dnn": {}, "din": {}, "dien": {}, "bst": {}, "sim": {}, "mmoe": {},
+    "dnn": {}, "din": {}, "dien": {}, "bst": {}, "sim": {}, "mmoe": {}, "star": {}, "pepnet": {}, "ple": {"tasks": "labels"},
     "hstu": {"head": "mmoe"}, "llama": {"head": "mlp"}, "sasrec": {"head": "ffn"}, "gpt": {"head": "target-attention"},
 }  # fmt: skip
 """Models that predict all labels, with settings."""

@@ -173,7 +173,7 @@ class InterFormer(Ranker):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         self.config, self.inputs = config, EventInputs(config, spec)
-        fields = len(self.inputs.example_names)
+        fields = len(self.inputs.example_slots)
         self.dim = config.embedding_dim
         self.field = PerTokenLinear(fields, config.embedding_dim, config.width)
         self.event = Linear(self.inputs.key_width, config.width)

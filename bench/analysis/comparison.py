@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ from ..evaluation.stats import (
 from ..records.schema import RunRecord, Slices
 from ..records.view import View
 from ..typed import OrNaN
-from .costs import had_room, latency_ms, train_seconds
+from .costs import flops_per_example, had_room, latency_ms, train_seconds
 from .statements import Basis, Headline, Pair
 
 HeadlineMetric = Literal["request_gauc", "auc"]
@@ -159,6 +159,7 @@ def measure(
     groups: Mapping[str, Sequence[RunRecord]],
     changes: Mapping[str, dict[str, Any]] | None = None,
     frames: Mapping[str, list[pd.DataFrame]] | None = None,
+    side_by_side: Collection[str] = (),
 ) -> Measured:
     """Compare groups of runs, label -> the seeds of one model under one configuration.
 
@@ -166,6 +167,8 @@ def measure(
         changes: label -> `Row.changes`; none where nothing sets rows apart but their labels.
         frames: label -> test rows with scores of each seed, where these are not all rows of one run each: several runs of a seed
             together, or the rows that several data sets have in common. Metrics are then of these rows.
+        side_by_side: labels of groups whose runs of a seed are models for different requests, all of which are kept: their sizes
+            are added up. Elsewhere each takes the place of the one before.
 
     Raises:
         UserError: scores or test rows are missing, are not about the same rows, or are not those of the records.
@@ -182,7 +185,7 @@ def measure(
         for name, found in comparison.standing().models.items():
             quality[name][metric] = found
     rows = tuple(
-        _row(name, group, quality[name], (changes or {}).get(name, {}), None if own else frames[name])
+        _row(name, group, quality[name], (changes or {}).get(name, {}), None if own else frames[name], name in side_by_side)
         for name, group in groups.items()
     )
     margin = min(record.data.margin for group in groups.values() for record in group)
@@ -225,6 +228,7 @@ def _row(
     quality: dict[Metric, ModelInterval],
     changes: dict[str, Any],
     frames: Sequence[pd.DataFrame] | None,
+    side_by_side: bool,
 ) -> Row:
     if frames is None:
         tests = [test_slices(record)["all"] for record in group]
@@ -232,6 +236,8 @@ def _row(
         tests = [metrics.evaluate(frame)["all"] for frame in frames]
     seeds = tuple(dict.fromkeys(record.identity.seed for record in group))
     costs = [record.cost for record in group if record.cost is not None]
+    kept = group[: len(group) // len(seeds)] if side_by_side else group[:1]
+    sizes = costs[: len(kept)]
     further = [record.metrics.labels for record in group if record.metrics is not None]
 
     def by_seed(metric: Metric) -> tuple[float, ...]:
@@ -249,9 +255,9 @@ def _row(
         by_seed={metric: by_seed(metric) for metric in METRICS},
         means={name: _mean(test[name] for test in tests) for name in FURTHER},
         labels={name: _label([labels[name]["all"] for labels in further]) for name in further[0]},
-        parameters_embedding=costs[0].parameters_embedding,
-        parameters_dense=costs[0].parameters_dense,
-        flops_per_example=costs[0].flops_per_example,
+        parameters_embedding=sum(cost.parameters_embedding for cost in sizes),
+        parameters_dense=sum(cost.parameters_dense for cost in sizes),
+        flops_per_example=flops_per_example(kept),
         comparable=all(map(had_room, group)),
         train_seconds=train_seconds(group) * len(group) / len(seeds),
         latency_ms=latency_ms(group),

@@ -42,6 +42,13 @@ def latency_ms(records: Sequence[RunRecord]) -> float:
     return statistics.fmean(cost.latency_cpu_ms_100_candidates if on_cpu else cost.latency_ms_100_candidates for cost in costs)
 
 
+def flops_per_example(records: Sequence[RunRecord]) -> float:
+    """Of models that are trained on examples of their own, over all of these."""
+    total = sum(record.data.examples["train"] for record in records)
+    known = [(record, record.cost) for record in records if record.cost is not None]
+    return sum(cost.flops_per_example * (record.data.examples["train"] / total) for record, cost in known)
+
+
 def compare_costs(generative: tuple[str, Sequence[RunRecord]], classical: tuple[str, Sequence[RunRecord]]) -> Costs | None:
     """Of two rows, label and runs each; None where their times cannot be compared."""
     every = [*generative[1], *classical[1]]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..evaluation.slices import ALL
 from ..evaluation.stats import LEAST_USERS, LOWER_IS_BETTER, Estimate, Metric, compare, verdict
@@ -15,7 +18,7 @@ class SliceOfTest:
     """A slice of the test examples by one metric."""
 
     name: str
-    """Of evaluation/slices.py."""
+    """Of evaluation/slices.py, or of a domain."""
     metric: Metric
     n: int
     """Test examples."""
@@ -38,11 +41,18 @@ def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str
     Args:
         pairs: of labels, first minus second; chosen by the whole test, not by the slice.
     """
-    return tuple(_part(measured, metric, name, pairs) for name in measured.parts if name != ALL)
+    return tuple(part(measured, metric, name, mask, pairs) for name, mask in measured.parts.items() if name != ALL)
 
 
-def _part(measured: Measured, metric: HeadlineMetric, name: str, pairs: list[tuple[str, str]]) -> SliceOfTest:
-    mask = measured.parts[name]
+def part(
+    measured: Measured, metric: HeadlineMetric, name: str, mask: np.ndarray, pairs: Sequence[tuple[str, str]]
+) -> SliceOfTest:
+    """Any slice.
+
+    Args:
+        mask: bool [test rows].
+        pairs: as of `parts`.
+    """
     count = int(mask.sum())
     if not count:
         return SliceOfTest(name, metric, 0, 0, {}, ())

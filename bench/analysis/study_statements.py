@@ -102,7 +102,18 @@ class Calibration:
 class Remark:
     """Something that is to be known of every such study."""
 
-    topic: Literal["dense reach", "exposed test", "odds", "training flops", "ids", "windows", "steps"]
+    topic: Literal[
+        "dense reach",
+        "exposed test",
+        "odds",
+        "training flops",
+        "ids",
+        "windows",
+        "steps",
+        "behaviours",
+        "domains",
+        "side information",
+    ]
     kind: Literal["remark"] = "remark"
 
 

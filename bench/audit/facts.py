@@ -16,6 +16,7 @@ from ..data.dataset import RankingData
 from ..errors import UserError
 from ..evaluation import evaluator, metrics
 from ..evaluation.flops import flops_per_example
+from ..identity import earlier
 from ..records.changes import what_changed
 from ..records.facts import facts_of
 from .finding import Said, shown
@@ -51,9 +52,10 @@ class Facts:
             yield "wrong", said
             return
         yield from self._about_facts(run)
-        for key, value in plain(dataclasses.asdict(self.data.config)).items():
-            if plain(run.record.config["data"][key]) != value:
-                own = run.record.config["data"][key]
+        given = run.record.config["data"]
+        for key, value in earlier({**run.record.config, "data": plain(dataclasses.asdict(self.data.config))})["data"].items():
+            if plain(given.get(key)) != value:
+                own = given.get(key)
                 yield "wrong", f"its config has data.{key} {shown(own)}, which is {shown(value)} for this data set"
         if abs(run.record.logit_correction - self.data.logit_correction) > 1e-9:
             ours = shown(self.data.logit_correction)

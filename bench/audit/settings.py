@@ -10,7 +10,7 @@ from typing import Any
 from ..config import Experiment, Settings, resolve
 from ..data.dataset import RankingData, resolved
 from ..errors import UserError
-from ..identity import config_hash, difference
+from ..identity import config_hash, difference, earlier
 from ..runs.cell import resolved_for
 from .finding import Said, shown
 from .runs import Run, plain
@@ -38,7 +38,7 @@ def about_settings(run: Run) -> Iterator[Said]:
     except UserError as error:
         yield "wrong", str(error)
         return
-    itself = plain(experiment.as_dict())
+    itself = plain(earlier(experiment.as_dict()))
     if lacking := sorted(itself["params"].keys() - config["params"].keys()):
         yield "wrong", f"its config lacks {', '.join(f'params.{key}' for key in lacking)}"
         return

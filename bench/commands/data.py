@@ -21,7 +21,7 @@ HELP = "Fetch a data set and convert it, say what is in it or wrong with it, or 
 EXAMPLES = (
     "rankbench data get ml-100k",
     "rankbench data describe kuairand-pure --data-root my/data",
-    "rankbench data check shop.yaml",
+    "rankbench data check my.yaml",
     "rankbench data init ratings.csv movies.csv",
 )
 
@@ -67,7 +67,7 @@ def _check(args: argparse.Namespace) -> int:
     from ..config import DataConfig
     from ..data.dataset import prepare
     from ..inspection.inspect import inspect
-    from ..records.store import write_text
+    from ..records.atomic import write_text
     from ..reporting.inspection_page import to_lines, to_markdown
 
     data = prepare(DataConfig(args.name, split=args.split or "default"), data_roots(args.data_root))

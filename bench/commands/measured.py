@@ -71,7 +71,7 @@ class SpeedReport:
         """Keep rows (and `more`) with the environment they were measured in; returns that and the record's place."""
         from .. import device as devices
         from ..records import provenance
-        from ..records.store import write_text
+        from ..records.atomic import write_text
 
         environment = provenance.environment(self.device)
         record = {"environment": dataclasses.asdict(environment), "device": str(self.device), "said": self.said}

@@ -31,7 +31,7 @@ EXAMPLES = (
     "rankbench study embedding --models din,hstu",
     "rankbench study long-history --set data.test_history=frozen --results my/results",
     "rankbench study time --models core",
-    "rankbench study steps --series 'hstu' --dataset shop.yaml",
+    "rankbench study steps --series 'hstu' --dataset my.yaml",
     "rankbench study shift --models din,hstu",
     "rankbench study scaling --dataset ml-1m --size full --models din,hstu --series '* data'",
 )
@@ -89,9 +89,10 @@ def answer(args: argparse.Namespace, train: bool = True) -> StudyReport:
     chosen = settings_or_tuned(args, models, roots)
     from ..records.store import Store
     from ..studies import grid, output
+    from ..studies.points import Scope
 
     options = run_options(args, Store(args.results).of_study(study.name), roots, args.device, train=train)
-    scope = grid.Scope(models, args.size, series=tuple(args.series))
+    scope = Scope(models, args.size, series=tuple(args.series))
     return output.StudyReport.of(study, scope, grid.run(study, scope, chosen, args.seeds, options), command(args))
 
 

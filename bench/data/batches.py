@@ -120,7 +120,8 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
     """Rows that score each example's item at the request of its event."""
     event = examples.event
     log, lo, hi = data.log, data.lo[event], data.hi[event]
-    past, offsets = ranges(lo, hi - lo)
+    place, offsets = ranges(lo, hi - lo)
+    past = data.past(place)
     history_fields = gather(data.vocabulary.item, np.asarray(log.item[past])) | gather(data.vocabulary.context, past)
     gap = None
     if data.spec.time != "none":
@@ -132,8 +133,8 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
         history=History(
             offsets=int64(offsets),
             fields=history_fields,
-            action=int64(data.vocabulary.action_of_event[past]),
-            label=torch.from_numpy(log.label[past].astype(np.float32)),
+            action=int64(data.past_action(past)),
+            label=torch.from_numpy(data.past_label(past)),
             gap=gap,
         ),
         further=data.further_labels(event),
@@ -147,7 +148,8 @@ class SequenceBatches:
     Dense supervision: a user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last
     target, preceded by one history length of context. Where an event belongs depends on what it sees alone, so no score
     depends on the future, on events that it does not see, or on batch mates. By impression: a segment for each target.
-    Sampled items stand behind the events of their segment and are seen by nothing.
+    Sampled items stand behind the events of their segment and are seen by nothing; so does every example where histories do not
+    hold all events.
     """
 
     def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0) -> None:
@@ -162,20 +164,30 @@ class SequenceBatches:
         parts = list(blocks(len(begins)))
         starts = (segment_start(self.data, examples.event[begins[part]])[0] for part in parts)
         self.start = collected(starts, np.int64, near)
-        ends = (examples.event[self.offsets[part.start + 1 : part.stop + 1] - 1] + 1 for part in parts)
+        last = (examples.event[self.offsets[part.start + 1 : part.stop + 1] - 1] for part in parts)
+        ends = (event + 1 if self.data.places is None else self.data.hi[event] for event in last)
         self.end = collected(ends, np.int64, near)
         self.extra = scratch(len(begins), np.int64, near)
-        """Sampled items in each segment."""
-        if examples.sampled:
-            self.extra[:] = np.diff(np.concatenate([[0], np.cumsum(examples.draw > 0)])[self.offsets])
+        """Examples of each segment that stand behind its events."""
+        if self.data.places is not None:
+            for part in parts:
+                self.extra[part] = np.diff(self.offsets[part.start : part.stop + 1])
+        elif examples.sampled:
+            self.extra[:] = np.diff(np.concatenate([[0], np.cumsum(self._behind(examples))])[self.offsets])
 
     def _begins(self) -> Iterator[np.ndarray]:
         """The examples at which segments begin."""
-        latest = -1
+        latest = np.full((2, 1), -1)
         for part in blocks(len(self.examples)):
-            _, chunk = segment_start(self.data, self.examples.event[part])
-            yield part.start + np.flatnonzero(np.diff(chunk, prepend=latest))
-            latest = chunk[-1]
+            event = self.examples.event[part]
+            # Users without a place in histories begin where the next one does.
+            where = np.stack([segment_start(self.data, event)[1], self.data.log.user_of(event)])
+            yield part.start + np.flatnonzero((np.diff(where, prepend=latest) != 0).any(0))
+            latest = where[:, -1:]
+
+    def _behind(self, examples: Examples) -> np.ndarray:
+        """bool [n]: examples that are no event of a history."""
+        return examples.draw > 0 if self.data.places is None else np.ones(len(examples), dtype=bool)
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         if self.role == "train":
@@ -196,7 +208,7 @@ class SequenceBatches:
         return batches
 
     def _size(self, segments: np.ndarray | slice) -> np.ndarray:
-        """int64: events and sampled items of segments."""
+        """int64: events of segments, and examples behind them."""
         return self.end[segments] - self.start[segments] + self.extra[segments]
 
     def rows(self, plan: np.ndarray) -> np.ndarray:
@@ -205,18 +217,19 @@ class SequenceBatches:
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
         first, last = self.offsets[plan], self.offsets[plan + 1]
         examples = self.examples.take(self.rows(plan))
-        logged_events, logged_offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
+        places, logged_offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
+        logged_events = self.data.past(places)
         offsets = logged_offsets + np.concatenate([[0], np.cumsum(self.extra[plan])])
         event, item = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64)
-        # The logged events of each segment come first, then its sampled items in the order of the examples.
+        # The logged events of each segment come first, then what stands behind them in the order of the examples.
         place, _ = ranges(offsets[:-1], np.diff(logged_offsets))
         event[place], item[place] = logged_events, self.data.log.item[logged_events]
         segment = np.repeat(np.arange(len(plan)), last - first)
         target = examples.event - self.start[plan][segment] + offsets[segment]
-        sampled = np.flatnonzero(examples.draw)
-        target[sampled], _ = ranges(offsets[1:] - self.extra[plan], self.extra[plan])
-        event[target[sampled]], item[target[sampled]] = examples.event[sampled], examples.item[sampled]
-        batch = sequence_batch(self.data, event, item, offsets, target, examples)
+        behind = np.flatnonzero(self._behind(examples))
+        target[behind], _ = ranges(offsets[1:] - self.extra[plan], self.extra[plan])
+        event[target[behind]], item[target[behind]] = examples.event[behind], examples.item[behind]
+        batch = sequence_batch(self.data, event, item, self.start[plan], offsets, target, examples)
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
             batch.fields["user"] = _hide(batch.fields["user"], rng, rate, np.diff(offsets))
             batch.fields["item"] = _hide(batch.fields["item"], rng, rate)
@@ -224,26 +237,34 @@ class SequenceBatches:
 
 
 def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the segment of each event starts, and where its chunk does (which tells segments apart)."""
+    """The places where the segment of each event starts, and where its chunk does (which tells segments of a user apart)."""
     if data.config.supervision == "impression":
         return data.lo[event], event
-    return chunk_start(data.spec.history_length, data.log.user_offsets[data.log.user_of(event)], data.hi[event])
+    begin = data.places_before(data.log.user_offsets[data.log.user_of(event)])
+    return chunk_start(data.spec.history_length, begin, data.hi[event])
 
 
 def sequence_batch(
-    data: RankingData, event: np.ndarray, item: np.ndarray, offsets: np.ndarray, target: np.ndarray, examples: Examples
+    data: RankingData,
+    event: np.ndarray,
+    item: np.ndarray,
+    start: np.ndarray,
+    offsets: np.ndarray,
+    target: np.ndarray,
+    examples: Examples,
 ) -> SequenceBatch:
     """Packed events with their bounds; every segment must start at or before what its events see, or see less.
 
     Args:
         event: positions in the log, one segment after the other, [E].
         item: item code shown at each of them.
+        start: place of each segment's first event, [S].
         offsets: of the segments, [S + 1].
         target: which of the E are the examples, [n].
     """
     log = data.log
     segment_begin = np.repeat(offsets[:-1], np.diff(offsets))
-    log_begin = event[segment_begin]
+    log_begin = np.repeat(start, np.diff(offsets))
     # What the first events of a segment see may lie before the segment: context of the context, cut off.
     lo = np.maximum(data.lo[event], log_begin) - log_begin + segment_begin
     hi = np.maximum(data.hi[event], log_begin) - log_begin + segment_begin
@@ -254,8 +275,8 @@ def sequence_batch(
     return SequenceBatch(
         offsets=int64(offsets),
         fields=fields,
-        action=int64(np.where(observed, data.vocabulary.action_of_event[event], 0)),
-        past_label=torch.from_numpy(np.where(observed, log.label[event], 0).astype(np.float32)),
+        action=int64(np.where(observed, data.past_action(event), 0)),
+        past_label=torch.from_numpy(np.where(observed, data.past_label(event), 0).astype(np.float32)),
         observed=torch.from_numpy(observed),
         lo=int64(lo),
         hi=int64(hi),

@@ -165,8 +165,10 @@ def order_statistics(column: Callable[[], Iterable[np.ndarray]], places: Iterabl
         counts = {begin: np.zeros(_BINS, dtype=np.int64) for begin in set(begins)}
         for part in column():
             for begin, count in counts.items():
-                inside = part[(part >= begin) & (part <= begin + (width - 1))]
-                count += np.bincount((inside - begin) // step, minlength=_BINS)
+                inside = part[(part >= begin) & (part <= min(begin + (width - 1), high))].astype(np.int64)
+                # Two values of 64 bits may be further apart than such a number with a sign can say.
+                apart = inside.view(np.uint64) - np.uint64(begin % 2**64)
+                count += np.bincount((apart // np.uint64(step)).astype(np.int64), minlength=_BINS)
         for at, place in enumerate(wanted):
             total = below[at] + np.cumsum(counts[begins[at]])
             found = int(np.searchsorted(total, place, side="right"))

@@ -15,19 +15,19 @@ import torch
 
 from ...kernels.time_buckets import GAP_BUCKETS, time_buckets
 from ..config import DataConfig
-from ..contract import DataSpec, Field
+from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import sources
-from .columns import Column, blocks, user_blocks
+from .columns import Column, Computed, blocks, user_blocks
 from .eventlog import EventLog, open_log, write_log
 from .mismatch import ValidationMismatch, mismatch
-from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, training_examples
+from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
 from .segments import longest_segment
 from .sources.schema import DataRoots, RawLog
 from .splits import ROLES, SPLITS, Split, is_split, make_split
 from .steps.apply import apply_steps
 from .steps.declared import in_words
-from .visibility import Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
+from .visibility import HistoryPlaces, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
 from .vocabulary import Vocabulary, build_vocabulary
 
 _REQUEST_FIELDS = tuple(
@@ -36,6 +36,9 @@ _REQUEST_FIELDS = tuple(
 """Context fields that tell the time of the request; ids 0 and 1 are padding and unknown as everywhere."""
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+
+MAIN_LABEL = "label"
+"""What data.behaviours calls the outcome that the main label names."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class RankingData:
     split: Split
     vocabulary: Vocabulary
     lo: Column
-    """int64 [events]: first visible event of every event."""
+    """int64 [events]: place of the first visible event of every event."""
     hi: Column
-    """int64 [events]: end (exclusive) of what every event sees."""
+    """int64 [events]: end (exclusive) of the places that every event sees."""
     request_start: Column
     """int64 [events], milliseconds: from when the request of every event looks back."""
     request: Column
@@ -58,6 +61,24 @@ class RankingData:
     spec: DataSpec
     refit: bool = False
     """Validation examples are trained on too, see `with_validation`."""
+    places: HistoryPlaces | None = None
+    """Of the events that histories hold; None: all, and a place is a position in the log."""
+
+    def past(self, place: np.ndarray) -> np.ndarray:
+        """Events of the log at places of histories."""
+        return place if self.places is None else self.places.event[place]
+
+    def places_before(self, position: np.ndarray) -> np.ndarray:
+        """How many places of histories lie before positions in the log."""
+        return position if self.places is None else self.places.before[position]
+
+    def past_action(self, event: np.ndarray) -> np.ndarray:
+        """Ids of what is told of the user's action at past events."""
+        return self.vocabulary.action_of_event[event] if self.config.outcomes == "action" else np.full(len(event), UNKNOWN)
+
+    def past_label(self, event: np.ndarray) -> np.ndarray:
+        """float32: what is told of the label of past events."""
+        return self.log.label[event].astype(np.float32) if self.config.outcomes != "none" else np.zeros(len(event), np.float32)
 
     def with_validation(self) -> RankingData:
         """The same data whose training examples are those of training and validation together.
@@ -68,15 +89,15 @@ class RankingData:
         return dataclasses.replace(self, refit=True)
 
     @property
-    def _taught(self) -> tuple[str, ...]:
-        """Roles whose examples are trained on."""
-        return ("train", "valid") if self.refit else ("train",)
+    def _taught(self) -> np.ndarray:
+        """int64: the events that are trained on, before any share or sampling."""
+        event = self.split.examples("train", "valid") if self.refit else self.split.examples("train")
+        return of_domains(self.log, event, self.config)
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
         """What is scored in `train`, `valid` or `test`. Seed and epoch matter for training examples that are sampled."""
         if role == "train":
-            event = self.split.examples(*self._taught)
-            return training_examples(self.log, event, self.config, lambda: self._sampler, seed, epoch)
+            return training_examples(self.log, self._taught, self.config, lambda: self._sampler, seed, epoch)
         return held_out_examples(self.log, self.split, self.config, lambda: self._sampler, role)
 
     @functools.cached_property
@@ -87,13 +108,15 @@ class RankingData:
     @functools.cached_property
     def logit_correction(self) -> float:
         """Added to every logit: ln w, from the odds that training shows to those that predictions are judged by."""
-        training, judged = negatives_per_positive(self.log, self.split.examples(*self._taught), self.config)
+        training, judged = negatives_per_positive(self.log, self._taught, self.config)
         return math.log(training / judged)
 
     @functools.cached_property
     def mismatch(self) -> ValidationMismatch:
         """How far validation is from the test."""
-        return mismatch(self.log, self.split, Requests(self.request_start, self.request), self.lo, self.hi)
+        requests = Requests(self.request_start, self.request)
+        time = None if self.places is None else Computed(len(self.places.event), self._time_of)
+        return mismatch(self.log, self.split, requests, self.lo, self.hi, time)
 
     def further_labels(self, event: np.ndarray) -> torch.Tensor | None:
         """float32 [n, K] of n events, in the order of config.labels; None if none are asked for."""
@@ -109,7 +132,7 @@ class RankingData:
         """`request_fields` of any requests: int64 [n] milliseconds, and the events lo to hi that each sees."""
         local = time + int(self.log.meta.utc_offset_hours * _HOUR_MS)
         seen = hi > lo
-        gap = np.where(seen, time - self.log.time[np.maximum(hi - 1, 0)], 0)
+        gap = np.where(seen, time - self._time_of(np.where(seen, hi - 1, 0)), 0)
         since_last = np.where(seen, time_buckets(torch.from_numpy(gap)).numpy() + 2, 1)
         # 1 January 1970 was a Thursday: 3 in Monday = 0.
         return {"hour": local // _HOUR_MS % 24 + 2, "weekday": (local // _DAY_MS + 3) % 7 + 2, "since_last": since_last}
@@ -119,7 +142,13 @@ class RankingData:
         if self.spec.time == "request":
             return self.request_start[event]
         seen = self.hi[event] > self.lo[event]
-        return np.where(seen, self.log.time[np.maximum(self.hi[event] - 1, 0)], 0)
+        return np.where(seen, self._time_of(np.where(seen, self.hi[event] - 1, 0)), 0)
+
+    def _time_of(self, place: np.ndarray) -> np.ndarray:
+        """int64 milliseconds, of any place where there is none."""
+        if self.places is not None and not len(self.places.event):
+            return np.zeros(len(place), dtype=np.int64)
+        return self.log.time[self.past(place)]
 
 
 def open_dataset(name: str, roots: DataRoots) -> EventLog:
@@ -199,8 +228,8 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     config = resolved(config, log)
     requests = requests_of(log, config.request_window)
     split = make_split(log, config.split, requests)
-    train = split.examples("train")
-    vocabulary = build_vocabulary(log, split.known)
+    train = of_domains(log, split.examples("train"), config)
+    vocabulary = build_vocabulary(log, split.known, _left_out(log, config))
     delay = round(config.feedback_delay * 1000)
     lo, hi = visible_intervals(log.user_offsets, log.time, requests, config.history_length, delay, log.near)
     if config.test_history == "frozen":
@@ -214,6 +243,10 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     for name in config.labels:
         if name not in log.meta.labels:
             raise unknown_name(f"further label of {log.meta.name} in data.labels", name, log.meta.labels)
+    places = _places(log, config)
+    if places is not None:
+        lo, hi = places.intervals(hi, log.user_offsets, config.history_length)
+    domain = "" if log.meta.domain is None or not config.domain_field else log.meta.domain.column
     spec = DataSpec(
         user=tuple(table.field for table in vocabulary.user),
         item=tuple(table.field for table in vocabulary.item),
@@ -225,8 +258,32 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         gap_buckets=GAP_BUCKETS,
         positive_rate=1 / (1 + negatives_per_positive(log, train, config)[0]),
         further_rates=tuple(_rate(log.further_label(name), train) for name in config.labels),
+        domain=domain,
     )
-    return RankingData(log, split, vocabulary, lo, hi, requests.start, requests.first, config, spec)
+    return RankingData(log, split, vocabulary, lo, hi, requests.start, requests.first, config, spec, places=places)
+
+
+def _left_out(log: EventLog, config: DataConfig) -> frozenset[str]:
+    """Features of the log that no model is given."""
+    unasked = {"all": (), "items": ("user",), "users": ("item",), "none": ("user", "item")}[config.side_information]
+    columns = {feature.column for owner, feature in log.meta.features if owner in unasked}
+    if not config.domain_field:
+        if log.meta.domain is None:
+            raise UserError(f"data.domain_field=false: {log.meta.name} declares no domain (`domain` in docs/reference/table.md)")
+        columns.add(log.meta.domain.column)
+    return frozenset(columns)
+
+
+def _places(log: EventLog, config: DataConfig) -> HistoryPlaces | None:
+    """Of the events of config.behaviours."""
+    if not config.behaviours:
+        return None
+    for name in config.behaviours:
+        if name not in (MAIN_LABEL, *log.meta.labels):
+            raise unknown_name(f"outcome of {log.meta.name} in data.behaviours", name, (MAIN_LABEL, *log.meta.labels))
+    outcomes = [log.label if name == MAIN_LABEL else log.further_label(name) for name in config.behaviours]
+    held = lambda block: np.any([outcome[block] == 1 for outcome in outcomes], axis=0)  # noqa: E731
+    return HistoryPlaces.of(log.meta.events, held, log.near)
 
 
 def requests_of(log: EventLog, window: float | None) -> Requests:

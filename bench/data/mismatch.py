@@ -55,23 +55,27 @@ class ValidationMismatch:
             )
 
 
-def mismatch(log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column) -> ValidationMismatch:
+def mismatch(
+    log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column, time: Column | None = None
+) -> ValidationMismatch:
     """Of a split of a log.
 
     Args:
         lo, hi: int64 [events], what each event sees.
+        time: int64 [places], milliseconds, of the events that lo and hi count; None: of all.
     """
-    return ValidationMismatch(*(_facts(log, split, requests, lo, hi, role) for role in ("valid", "test")))
+    time = log.time if time is None else time
+    return ValidationMismatch(*(_facts(log, split, requests, lo, hi, time, role) for role in ("valid", "test")))
 
 
-def _facts(log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column, role: str) -> RoleFacts:
+def _facts(log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column, time: Column, role: str) -> RoleFacts:
     event = split.examples(role)
     user, start = log.user_of(event), requests.start[event]
     events, seen = split.user_events[user], hi[event] > lo[event]
     known, looking = events > 0, event[seen]
     gap = np.maximum(start[known] - split.user_last[user[known]], 0) / DAY_MS
-    newest = (requests.start[looking] - log.time[hi[looking] - 1]) / DAY_MS
-    middle = (requests.start[looking] - log.time[(lo[looking] + hi[looking]) // 2]) / DAY_MS
+    newest = (requests.start[looking] - time[hi[looking] - 1]) / DAY_MS
+    middle = (requests.start[looking] - time[(lo[looking] + hi[looking]) // 2]) / DAY_MS
     return RoleFacts(
         rows=len(event),
         user_events={part: float(((low <= events) & (events <= high)).mean()) for part, (low, high) in USER_EVENTS.items()},

@@ -25,6 +25,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..config import DataConfig
+from ..errors import UserError, unknown_name
 from .columns import blocks, collected, scratch, shuffled, user_blocks
 from .eventlog import EventLog
 from .splits import Split
@@ -114,6 +115,32 @@ def _chosen(log: EventLog, event: np.ndarray, which: Callable[[np.ndarray], np.n
     return collected((part[which(part)] for part in (event[block] for block in blocks(len(event)))), np.int64, log.near)
 
 
+def of_domains(log: EventLog, event: np.ndarray, config: DataConfig) -> np.ndarray:
+    """The events of config.domains, in their order.
+
+    Raises:
+        UserError: the log declares no domain, or has no such one; or what is left holds one label alone.
+    """
+    if not config.domains:
+        return event
+    if log.meta.domain is None:
+        raise UserError(f"data.domains: {log.meta.name} declares no domain (`domain` in docs/reference/table.md)")
+    column = log.meta.domain.column
+    names = {str(name): code for code, name in enumerate(log.dictionary(f"feature.{column}"))}
+    for name in config.domains:
+        if name not in names:
+            raise unknown_name(f"domain of {log.meta.name} in data.domains", name, names)
+    code, wanted = log.feature(column), [names[name] for name in config.domains]
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    kept = _chosen(log, event, lambda part: np.isin(code[part], wanted))
+    if not len(kept) or (Examples(log, kept).positives in (0, len(kept)) and not log.positive_only):
+        raise UserError(
+            f"data.domains={list(config.domains)} leaves {len(kept):,} examples of {log.meta.name} for training or validation, "
+            "and not both labels among them: name larger domains, or several at once"
+        )
+    return kept
+
+
 def _share(log: EventLog, event: np.ndarray, share: float, seed: int) -> np.ndarray:
     """round(share * n) of n events, 1 at least, in their order."""
     if share == 1:
@@ -126,6 +153,8 @@ def _share(log: EventLog, event: np.ndarray, share: float, seed: int) -> np.ndar
 def held_out_examples(log: EventLog, split: Split, config: DataConfig, sampler: Callable[[], Sampler], role: str) -> Examples:
     """Of validation or test: the same for every model, seed and training rate."""
     event = split.examples(role)
+    if role == "valid":
+        event = of_domains(log, event, config)
     if config.test_negatives == "exposed":
         return Examples(log, event)
     rng = np.random.default_rng([3, int(split.hash[:15], 16), len(role)])

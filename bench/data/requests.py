@@ -38,9 +38,9 @@ class Request:
     context: dict[str, Ids]
     """Ids of the logged context fields, one row each."""
     start: int
-    """First event of the segment that a sequence ranker reads; at most lo."""
+    """First place of the segment that a sequence ranker reads; at most lo."""
     lo: int
-    """The request sees the events lo to hi (exclusive)."""
+    """The request sees the places lo to hi (exclusive), which are events unless data.behaviours leaves some out."""
     hi: int
     event: int
     """The event of the log whose request it is, or the number of events."""
@@ -80,7 +80,8 @@ def request_at(data: RankingData, user: str, time: int | None, context: Mapping[
         # The first window that begins after the user's last event has become visible.
         time = int(log.time[end - 1]) + 1 + delay + max(window - 1, 0)
     time = int(window_start(np.array(time), window, log.meta.utc_offset_hours))
-    hi = begin + int(np.searchsorted(log.time[begin:end], time - delay, side="left"))
+    seen = begin + int(np.searchsorted(log.time[begin:end], time - delay, side="left"))
+    begin, hi = (int(place) for place in data.places_before(np.array([begin, seen])))
     lo = max(begin, hi - data.spec.history_length)
     start = lo
     if data.config.supervision == "dense":
@@ -154,7 +155,8 @@ def request_batch(data: RankingData, view: str, request: Request, items: np.ndar
 
 def past_batch(data: RankingData, request: Request) -> SequenceBatch:
     """The events that the request's segment holds, all of them observed, without examples."""
-    log, event = data.log, np.arange(request.start, request.hi)
+    log, place = data.log, np.arange(request.start, request.hi)
+    event = data.past(place)
     timed = data.spec.time != "none"
     vocabulary = data.vocabulary
     fields = gather(vocabulary.user, log.user_of(event)) | gather(vocabulary.item, np.asarray(log.item[event], dtype=np.int64))
@@ -164,8 +166,8 @@ def past_batch(data: RankingData, request: Request) -> SequenceBatch:
     return SequenceBatch(
         offsets=torch.tensor([0, len(event)]),
         fields=fields,
-        action=int64(vocabulary.action_of_event[event]),
-        past_label=torch.from_numpy(log.label[event].astype(np.float32)),
+        action=int64(data.past_action(event)),
+        past_label=torch.from_numpy(data.past_label(event)),
         observed=torch.ones(len(event), dtype=torch.bool),
         lo=int64(np.maximum(data.lo[event], request.start) - request.start),
         hi=int64(np.maximum(data.hi[event], request.start) - request.start),
@@ -198,7 +200,7 @@ def candidate_batch(data: RankingData, request: Request, items: np.ndarray) -> S
 
 
 def _rows(data: RankingData, request: Request, items: np.ndarray) -> PointwiseBatch:
-    log, count, past = data.log, len(items), np.tile(np.arange(request.lo, request.hi), len(items))
+    log, count, past = data.log, len(items), np.tile(data.past(np.arange(request.lo, request.hi)), len(items))
     fields = gather(data.vocabulary.item, np.asarray(log.item[past], dtype=np.int64)) | gather(data.vocabulary.context, past)
     gap = time_buckets(_query_time(data, request) - int64(log.time[past])) if data.spec.time != "none" else None
     same = np.ones(count, dtype=np.int64)
@@ -211,8 +213,8 @@ def _rows(data: RankingData, request: Request, items: np.ndarray) -> PointwiseBa
         history=History(
             offsets=torch.arange(count + 1) * (request.hi - request.lo),
             fields=fields,
-            action=int64(data.vocabulary.action_of_event[past]),
-            label=torch.from_numpy(log.label[past].astype(np.float32)),
+            action=int64(data.past_action(past)),
+            label=torch.from_numpy(data.past_label(past)),
             gap=gap,
         ),
     )
@@ -222,7 +224,7 @@ def _query_time(data: RankingData, request: Request) -> int:
     """From when the request looks back, as RankingData.query_time."""
     if data.spec.time == "request":
         return request.time
-    return int(data.log.time[request.hi - 1]) if request.hi > request.lo else 0
+    return int(data.log.time[data.past(np.array([request.hi - 1]))[0]]) if request.hi > request.lo else 0
 
 
 def _candidate_fields(data: RankingData, request: Request, items: np.ndarray) -> dict[str, Ids]:

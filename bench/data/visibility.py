@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .columns import Column, Computed, scratch, user_blocks
+from .columns import Column, Computed, blocks, positions, scratch, user_blocks
 
 _HOUR_MS = 3_600_000
 
@@ -36,6 +36,33 @@ class Requests:
         begins = np.flatnonzero(np.diff(first, prepend=-1))
         ends = np.append(begins, len(first))[1:]
         return (ends + ((events.start or 0) - 1)).repeat(ends - begins)
+
+
+@dataclass(frozen=True)
+class HistoryPlaces:
+    """The events that histories hold, where these are not all. Intervals then count places among them, and stay intervals."""
+
+    event: np.ndarray
+    """int64 [H], ascending: the event at each place."""
+    before: np.ndarray
+    """int64 [events + 1]: places whose events lie before a position of the log."""
+
+    @staticmethod
+    def of(events: int, held: Callable[[slice], np.ndarray], near: Path | None = None) -> HistoryPlaces:
+        """
+        Args:
+            held: a block of events -> bool, which of them histories hold.
+            near: where large scratch files go.
+        """
+        before = scratch(events + 1, np.int64, near)
+        for block in blocks(events):
+            before[block.start + 1 : block.stop + 1] = before[block.start] + np.cumsum(held(block))
+        return HistoryPlaces(positions(events, held, near), before)
+
+    def intervals(self, hi: Column, user_offsets: np.ndarray, history_length: int) -> tuple[Column, Column]:
+        """Positions in the log, int64 [events], as places: what is seen up to hi, at most `history_length` of it."""
+        end = Computed(len(hi), lambda event: self.before[hi[event]])
+        return lows(end, user_offsets, history_length, self.before[user_offsets]), end
 
 
 def window_start(time: np.ndarray, window_ms: int, utc_offset_hours: float = 0.0) -> np.ndarray:
@@ -172,12 +199,17 @@ def _earlier(user_offsets: np.ndarray, time: np.ndarray, limit: np.ndarray) -> n
     return found
 
 
-def lows(hi: Column, user_offsets: np.ndarray, history_length: int) -> Computed:
-    """lo of every event, from hi."""
+def lows(hi: Column, user_offsets: np.ndarray, history_length: int, begins: np.ndarray | None = None) -> Computed:
+    """lo of every event, from hi.
+
+    Args:
+        begins: int64 [users + 1]: where the history of each user begins; None: at its first event.
+    """
+    begins = user_offsets if begins is None else begins
 
     def of(event: np.ndarray) -> np.ndarray:
         user = np.searchsorted(user_offsets, event, side="right") - 1
-        return np.maximum(user_offsets[user], hi[event] - history_length)
+        return np.maximum(begins[user], hi[event] - history_length)
 
     return Computed(len(hi), of)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,12 @@ class Vocabulary:
     """int32 [events]"""
 
 
-def build_vocabulary(log: EventLog, train: Column) -> Vocabulary:
-    """Vocabularies and quantiles from the training events `train` (bool [events]) only."""
+def build_vocabulary(log: EventLog, train: Column, left_out: Collection[str] = ()) -> Vocabulary:
+    """Vocabularies and quantiles from the training events `train` (bool [events]) only.
+
+    Args:
+        left_out: features that become no field.
+    """
     users, items = np.zeros(log.meta.users, dtype=np.int64), np.zeros(log.meta.items, dtype=np.int64)
     for block, user in log.users_of_blocks():
         chosen = train[block]
@@ -51,6 +55,8 @@ def build_vocabulary(log: EventLog, train: Column) -> Vocabulary:
         "context": [],
     }
     for owner, feature in log.meta.features:
+        if feature.column in left_out:
+            continue
         values = log.feature(feature.column)
         if isinstance(values, Multi):
             table = _multi(feature.column, owner, values, weight[owner])

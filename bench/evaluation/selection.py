@@ -55,7 +55,8 @@ def selection_effect(data: RankingData, permutations: int = 20, seed: int = 0) -
 
 def _own_rate(data: RankingData, label: np.ndarray) -> np.ndarray:
     """Smoothed share of positives in what each event sees, [events]."""
-    total = np.concatenate([[0], np.cumsum(label)])
+    seen_label = label if data.places is None else label[data.places.event]
+    total = np.concatenate([[0], np.cumsum(seen_label)])
     lo, hi = data.lo[:], data.hi[:]
     positive, seen = total[hi] - total[lo], hi - lo
     return (positive + PRIOR * data.spec.positive_rate) / (seen + PRIOR)

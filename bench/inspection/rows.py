@@ -59,9 +59,11 @@ def ties(data: RankingData) -> Iterator[Fault]:
     log = data.log
     same = np.diff(log.time) == 0
     same[np.asarray(log.user_offsets[1:-1]) - 1] = False
+    # Rows that the log says were shown together are tied on purpose.
+    apart = same if log.request_id is None else same & (np.diff(log.request_id) != 0)
     tied = np.zeros(log.meta.events, dtype=bool)
-    tied[1:] |= same
-    tied[:-1] |= same
+    tied[1:] |= apart
+    tied[:-1] |= apart
     distinct = np.diff(np.concatenate([[0], np.cumsum(np.concatenate([[True], ~same]))])[log.user_offsets])
     several = np.diff(log.user_offsets) > 1
     frozen = float((distinct[several] == 1).mean()) if several.any() else 0.0
@@ -78,9 +80,10 @@ def ties(data: RankingData) -> Iterator[Fault]:
         yield Fault(
             "ties",
             "look",
-            f"{tied.mean():.0%} of the rows share user and time with another one.{days} They are one request and do not see each "
-            "other; in later histories they stand in the order of their items.",
-            "Name a request column, or set request_window to how long a page is looked at; use a finer time if there is one.",
+            f"{tied.mean():.0%} of the rows share user and time with another one.{days} They do not see each other; in later "
+            "histories they stand in the order of their items.",
+            "Use a finer time if there is one. What was shown together is a request: name its column, or set request_window to "
+            "how long a page is looked at.",
         )
 
 

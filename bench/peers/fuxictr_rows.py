@@ -64,13 +64,15 @@ def past_events(data: RankingData, event: np.ndarray, variant: str) -> tuple[np.
     """The events that each of `event` sees in a variant, end to end and oldest first, and their offsets [n + 1]."""
     lo, hi = data.lo[event], data.hi[event]
     if variant != "liked":
-        return ranges(lo, hi - lo)
-    liked = np.flatnonzero(np.asarray(data.log.label))
-    begin = np.searchsorted(liked, data.log.user_offsets[data.log.user_of(event)])
+        place, offsets = ranges(lo, hi - lo)
+        return data.past(place), offsets
+    held = np.arange(data.log.meta.events) if data.places is None else data.places.event
+    liked = np.flatnonzero(data.log.label[held])
+    begin = np.searchsorted(liked, data.places_before(data.log.user_offsets[data.log.user_of(event)]))
     end = np.searchsorted(liked, hi)
     begin = np.maximum(begin, end - data.spec.history_length)
     at, offsets = ranges(begin, end - begin)
-    return liked[at], offsets
+    return data.past(liked[at]), offsets
 
 
 def peer_rows(data: RankingData, variant: str) -> PeerRows:

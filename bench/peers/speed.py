@@ -199,8 +199,8 @@ def _deepctr_din(data: RankingData) -> Callable[[], EpochTime]:
     event = data.split.examples("train")
     user, item = data.vocabulary.user[0], data.vocabulary.item[0]
     assert not isinstance(user.ids, Multi) and not isinstance(item.ids, Multi)
-    at = data.lo[event, None] + np.arange(length)
-    seen = at < data.hi[event, None]
+    at = data.lo[event][:, None] + np.arange(length)
+    seen = at < data.hi[event][:, None]
     rows = {
         "user": user.ids[data.log.user_of(event)],
         "item": item.ids[data.log.item[event]],

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UserError
-from ..records.store import write_text
+from ..records.atomic import write_text
 from . import rules, versions
 from .row import DIVISIONS, TIERS, Division, PublicRow, day, load, to_json
 from .versions import Versions

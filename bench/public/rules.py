@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..analysis.comparison import HeadlineMetric
 from ..evaluation.stats import verdict
-from ..identity import config_hash
+from ..identity import config_hash, earlier
 from .row import Entrant, PublicRow, Retraining, day
 from .versions import Allowance, Track, Versions
 
@@ -54,7 +54,7 @@ def why_not_division(entrant: Entrant, division: str, allowance: Allowance, trac
         yield f"{hashes}: other labels, fields or rows belong to the open division"
     if seeds != tuple(range(allowance.seeds)):
         yield f"it has the seeds {_listed(seeds)}; the closed division has 0 to {allowance.seeds - 1}"
-    for key, value in entrant.config["data"].items():
+    for key, value in earlier(entrant.config)["data"].items():
         if key not in OWN and value != track.data.get(key):
             yield f"it has data.{key} {value}; the closed division has {track.data.get(key)}"
     train = entrant.config["train"]

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import UserError
+
 
 @contextlib.contextmanager
 def temporary(folder: Path) -> Iterator[Path]:
@@ -35,3 +37,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file that is there whole or as it was before, and its folder.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary(path.parent) as new:
+            new.write_text(text, encoding="utf-8")
+            sync(new)
+            os.replace(new, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); free some space or choose another place"
+        ) from None

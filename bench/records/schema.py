@@ -17,7 +17,7 @@ from ..data.content import ContentFacts
 from ..data.mismatch import ValidationMismatch
 from ..errors import UserError
 from ..evaluation.slices import PARTS
-from ..identity import data_hash
+from ..identity import LATER, data_hash
 from ..typed import Broken, OrNaN, as_json, from_dict, parse, read
 
 SCHEMA_VERSION = 4
@@ -302,8 +302,10 @@ def _check(record: RunRecord, broken: Broken) -> None:
     """What the types cannot say: a whole config, one identity, all results of a finished run, the error of a failed one."""
     for section, cls in (("data", DataConfig), ("train", TrainConfig)):
         known, given = {f.name for f in dataclasses.fields(cls)}, record.config.get(section)
-        if not isinstance(given, dict) or given.keys() != known:
-            wrong = ", ".join(sorted(known ^ given.keys())) if isinstance(given, dict) else "all of it"
+        later = {key for of, key in LATER if of == section}
+        # Older records lack what came later.
+        if not isinstance(given, dict) or not known - later <= given.keys() <= known:
+            wrong = ", ".join(sorted((known ^ given.keys()) - (later & known))) if isinstance(given, dict) else "all of it"
             raise broken(f"has missing or unknown keys in config.{section} ({wrong})")
         try:
             from_dict(cls, given, f"config.{section}")

@@ -222,24 +222,6 @@ def stores_below(root: Path) -> list[Store]:
     return [Store(path.parent) for path in sorted(root.rglob("runs")) if path.is_dir()]
 
 
-def write_text(path: Path, text: str) -> None:
-    """A file that is there whole or as it was before, and its folder.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary(path.parent) as new:
-            new.write_text(text, encoding="utf-8")
-            sync(new)
-            os.replace(new, path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); free some space or choose another place"
-        ) from None
-
-
 def unwritable(folder: Path, error: OSError) -> UserError:
     reason = error.strerror or str(error)
     return UserError(f"{folder} cannot be written ({reason}); free some space or choose another --results")

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from ..errors import UserError
 from ..evaluation.cards import METRICS
 from ..typed import finite, parse, read
-from .store import place_name, safe_name, write_text
+from .atomic import write_text
+from .store import place_name, safe_name
 
 VERSION = 3
 

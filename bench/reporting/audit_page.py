@@ -13,9 +13,9 @@ from ..evaluation.cards import shown
 from ..evaluation.predictions import align
 from ..evaluation.proof import Coverage, SelfComparison
 from ..evaluation.stats import METRICS
+from ..records.atomic import write_text
 from ..records.rounded import rounded
 from ..records.schema import Identity
-from ..records.store import write_text
 from ..records.view import View
 from ..typed import as_json
 from .board_files import markdown_table

@@ -20,7 +20,7 @@ from ..analysis.parts import SliceOfTest
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..evaluation.stats import LEAST_USERS, Estimate, Metric, ModelInterval
-from ..records.store import write_text
+from ..records.atomic import write_text
 from ..typed import as_json, finite, read
 from .words import difference, level, sentences
 

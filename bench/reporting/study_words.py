@@ -44,12 +44,29 @@ REMARKS = {
         "A user without training events has no id that training knows: what the id brings to such users is what it takes from "
         "the rest of the model. Slices are single comparisons, each of its own examples alone."
     ),
+    "behaviours": (
+        "A behaviour is an outcome by which events are labelled. Test examples are the same everywhere, and judged by the main "
+        "label; what a model is told of the past is not, and a history holds at most history_length events of its kind."
+    ),
+    "domains": (
+        "One for each domain: as many models, each trained, validated and asked on its own domain, their costs added up. Every "
+        "model sees all earlier events of a user, of whatever domain. Ranking within a request is ranking among its examples of one "
+        "domain, for every way to train. AUC of all domains together is not compared where each has a model of its own: it would "
+        "compare scores of models that were trained apart, whose levels differ. Results by domain are single comparisons on its "
+        "test rows, post hoc."
+    ),
+    "side information": (
+        "Costs are those of one training by the same model without features; they are facts about these runs, without intervals. "
+        "What a feature brings to one model of a family need not be what it brings to another."
+    ),
     "windows": (
         "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "
         "of training. Every model sees the events of its user up to each request, whenever it was trained: what gets old is what "
         "training learned. Windows differ in how hard they are: differences within a window say what age costs, levels from "
-        "window to window do not. `retrained` learns from more events than `trained once`; `retrained on as many` from a random "
-        "part of them, as many as `trained once` had, so that what is left is how fresh they are."
+        "window to window do not. AUC of all windows together is not compared where several runs judge them: it would compare "
+        "scores of models that were trained apart, whose levels differ. `retrained` learns from more events than `trained once`; "
+        "`retrained on as many` from a random part of them, as many as `trained once` had, so that what is left is how fresh "
+        "they are."
     ),
     "steps": (
         "A step on training rows leaves the test as it is. A step on all rows leaves users and items out by what they do in the "

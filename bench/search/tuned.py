@@ -17,7 +17,7 @@ from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..identity import data_hash
 from ..records import sweeps
-from ..records.store import write_text
+from ..records.atomic import write_text
 from ..records.sweeps import SweepRecord, Trial
 from ..typed import from_dict
 from .extra_space import shown_range

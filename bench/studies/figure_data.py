@@ -79,3 +79,8 @@ def rung(finding: StudyResult, one: Measurement, name: str | None = None, metric
     level = mark(finding, one, metric=metric)
     text = str(one.point.at) if name is None else name
     return Rung(text, one.row.family, level, found and found.difference, found and found.verdict)
+
+
+def levels(finding: StudyResult, series: str) -> dict[str, float]:
+    """The headline metric of a series that stands as a line beside others, by the place of its points."""
+    return {str(one.point.at): one.row.quality[finding.headline].point for one in finding.series.get(series, [])}

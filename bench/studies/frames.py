@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from ..data.eventlog import EventLog
@@ -12,6 +13,8 @@ from ..errors import UserError
 from ..evaluation.predictions import IDENTITY
 from ..records.schema import RunRecord
 from ..records.view import View
+from .offers import DomainOf
+from .points import PartOfPoint
 
 Frames = Mapping[str, list[pd.DataFrame]]
 """Label of a point -> test rows with scores, one table a seed."""
@@ -25,14 +28,45 @@ def by_seed(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     return list(found.values())
 
 
-def joined(view: View, groups: Mapping[str, Sequence[RunRecord]]) -> Frames:
-    """The rows of all runs of a seed together; of a row that several runs judge, the later run counts."""
-    return {label: [_together(view, runs) for runs in by_seed(records)] for label, records in groups.items()}
+def joined(
+    view: View,
+    parts: Mapping[str, Sequence[PartOfPoint]],
+    groups: Mapping[str, Sequence[RunRecord]],
+    domains: DomainOf | None = None,
+) -> Frames:
+    """The rows that the runs of a seed judge together, in the order of their examples; of a row that several judge, the later run
+    counts.
+
+    Where runs judge some domains alone, a request is one of one domain: models that were trained apart have levels of their own, and
+    nobody is shown a list ranked by two of them.
+
+    Args:
+        parts: label of a point -> what each run of a seed judges.
+        domains: needed where parts judge some domains alone.
+    """
+    found = {
+        label: [_together(view, parts[label], runs, domains) for runs in by_seed(records)] for label, records in groups.items()
+    }
+    if domains is None or not any(part.domains for some in parts.values() for part in some):
+        return found
+    return {label: [_within_domains(table, domains) for table in tables] for label, tables in found.items()}
 
 
-def _together(view: View, runs: Sequence[RunRecord]) -> pd.DataFrame:
-    rows = pd.concat([view.predictions(run.identity) for run in runs], ignore_index=True)
-    return rows.drop_duplicates("example", keep="last").sort_values("example").reset_index(drop=True)
+def _within_domains(rows: pd.DataFrame, domains: DomainOf) -> pd.DataFrame:
+    keys = pd.MultiIndex.from_arrays([rows["request"], domains(rows["example"].to_numpy())])
+    return rows.assign(request=pd.factorize(keys)[0])
+
+
+def _together(view: View, parts: Sequence[PartOfPoint], runs: Sequence[RunRecord], domains: DomainOf | None) -> pd.DataFrame:
+    judged = []
+    for part, run in zip(parts, runs, strict=True):
+        rows = view.predictions(run.identity)
+        if part.domains:
+            assert domains is not None, "parts that judge a domain belong to a log that declares some"
+            rows = rows[np.isin(domains(rows["example"].to_numpy()), part.domains)]
+        judged.append(rows)
+    every = pd.concat(judged, ignore_index=True)
+    return every.drop_duplicates("example", keep="last").sort_values("example").reset_index(drop=True)
 
 
 def common(frames: Frames, logs: Mapping[str, EventLog]) -> Frames:

@@ -7,99 +7,36 @@ import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from .. import registry, rows
+from .. import rows
 from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
 from ..analysis.statements import Statement
-from ..config import DataConfig, Settings, TrainConfig
+from ..config import DataConfig, Settings
 from ..data.dataset import open_dataset, requests_of
 from ..data.eventlog import EventLog
 from ..data.sources import DATASETS
 from ..data.splits import most_windows
-from ..data.steps.declared import Step
 from ..errors import UserError
 from ..evaluation.cards import merit
 from ..evaluation.stats import Estimate, Verdict
 from ..records.schema import RunRecord
 from ..records.view import View
 from ..runs import schedule
-from ..runs.cell import Cell, plan
+from ..runs.cell import Cell
 from ..typed import from_dict
 from .frames import common, joined
+from .offers import DomainOf, domain_of, offers_of
+from .points import Point, Scope, Size, cells, no_pairs
 
-Size = Literal["small", "full"]
-"""small: minutes on two cores with ml-100k. full: what a finding should rest on."""
-
-
-STEP = 3.0
-"""Between neighbouring learning rates among which a point chooses."""
 EXTENSIONS = 4
 """How often a point's learning rates are extended by a step, at the most, because the best lies at their edge."""
 
 
 class RunsFailed(Exception):
     """A study is not complete; one line for each run that failed."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a study is asked about."""
-
-    models: tuple[str, ...]
-    size: Size = "small"
-    positive_only: bool = False
-    """The log has no exposed negatives, neither to train on nor to test on."""
-    series: tuple[str, ...] = ()
-    """Patterns such as `* data`: only series with such a name, and what they are compared with; all if empty."""
-    dataset: str = DataConfig.dataset
-    """A registered name or the path of a YAML file."""
-    steps: tuple[Step, ...] = ()
-    """That the data set declares."""
-    windows: int = 0
-    """Windows of time that the end of the log can be cut into, WINDOWS at most; 0: not known."""
-    folder: Path = Path()
-    """Where the study may keep files that its points need."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One experiment of a study, of as many seeds as are asked for."""
-
-    series: str
-    """The line that it belongs to: a model, a source of negatives, a size."""
-    at: str | float
-    """Its place along the axis."""
-    model: str
-    settings: tuple[str, ...] = ()
-    """`section.key=value`, over those that the whole study is run with."""
-    rates: tuple[float, ...] = ()
-    """Learning rates, ascending, of which the best by validation is kept, because another setting may want another one; they are
-    extended while the best lies at their edge. Empty: the model's own."""
-    factor: str = ""
-    """What its series varies, in a study whose series vary several things: a source of negatives, what grows."""
-    parts: tuple[tuple[str, ...], ...] = ((),)
-    """Further settings of each of its runs, which together judge its test rows; of a row that several judge, the later counts."""
-
-    @property
-    def label(self) -> str:
-        return f"{self.series} @ {self.at}"
-
-    @property
-    def candidates(self) -> tuple[tuple[str, ...], ...]:
-        """What is tried of it: further settings."""
-        return tuple((f"{self.model}.train.lr={rate:.3g}",) for rate in self.rates) or ((),)
-
-    def extended(self, chosen: tuple[str, ...]) -> Point | None:
-        """With one learning rate more beyond the edge that was chosen; None if that lies inside."""
-        if len(self.rates) < 2 or chosen not in (self.candidates[0], self.candidates[-1]):
-            return None
-        if chosen == self.candidates[0]:
-            return dataclasses.replace(self, rates=(_rounded(self.rates[0] / STEP), *self.rates))
-        return dataclasses.replace(self, rates=(*self.rates, _rounded(self.rates[-1] * STEP)))
 
 
 @dataclass(frozen=True)
@@ -149,6 +86,8 @@ class StudyResult:
     of its pairs together."""
     measured: Measured
     view: View
+    domains: np.ndarray | None = None
+    """str [test rows]: the domain of each, where the log declares one."""
 
     @property
     def headline(self) -> HeadlineMetric:
@@ -174,35 +113,6 @@ class StudyResult:
             PointPair(metric, one, other, apart, self.measured.verdict(metric, apart), len(pairs))
             for (one, other), apart in zip(pairs, found, strict=True)
         )
-
-
-def retuned(model: str, size: Size) -> tuple[float, ...]:
-    """Learning rates that a point begins with: at full size three."""
-    return () if size == "small" else rates(model)
-
-
-def rates(model: str) -> tuple[float, ...]:
-    """A model's own learning rate and its neighbours; none for a model that has no rate."""
-    info = registry.info(model)
-    if info.fit != "gradient":
-        return ()
-    usual = info.train.get("lr", TrainConfig.lr)
-    return tuple(_rounded(usual * factor) for factor in (1 / STEP, 1.0, STEP))
-
-
-def _rounded(rate: float) -> float:
-    return float(f"{rate:.3g}")
-
-
-def against(points: Sequence[Point], reference: Callable[[Point], bool]) -> list[tuple[Point, Point]]:
-    """Every point with the one of its series that `reference` names."""
-    named = {point.series: point for point in points if reference(point)}
-    return [(point, named[point.series]) for point in points if point is not named[point.series]]
-
-
-def no_pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
-    """For a study that compares no two points."""
-    return ()
 
 
 @dataclass(frozen=True)
@@ -250,11 +160,15 @@ class Study:
                 raise UserError(f"no series of the study {self.name} is called {pattern!r}; it has: {'; '.join(names)}")
         asked = {name for found in fitting.values() for name in found}
         kept = {point.label for point in points if point.series in asked}
-        references = {one.label: other.label for one, other in self.pairs(points)}
-        for label in list(kept):
-            # What a point is compared with may itself be compared with another.
-            while (label := references.get(label, "")) and label not in kept:
-                kept.add(label)
+        needed = {point.label: [part.rate_of for part in point.parts if part.rate_of] for point in points}
+        for one, other in self.pairs(points):
+            needed[one.label].append(other.label)
+        # What a point is compared with may itself be compared with another.
+        waiting = list(kept)
+        while waiting:
+            more = [label for label in needed[waiting.pop()] if label not in kept]
+            kept.update(more)
+            waiting += more
         return [point for point in points if point.label in kept]
 
 
@@ -292,7 +206,7 @@ def run(
         return dict(zip(distinct, records, strict=True))
 
     points, chosen = _choose(points, settings, finished)
-    planned = {point.label: cells(point, chosen[point.label], settings, seeds) for point in points}
+    planned = {point.label: cells(point, chosen[point.label], settings, seeds, chosen) for point in points}
     records = finished([cell for group in planned.values() for cell in group])
     groups = {label: [records[cell.experiment.hash, cell.seed] for cell in group] for label, group in planned.items()}
     view = View(options.store, tuple(records.values()))
@@ -301,7 +215,8 @@ def run(
         own = [records[cell.experiment.hash, cell.seed] for cells in planned.values() for cell in cells if cell.source == source]
         rows.restore(dataclasses.replace(view, records=tuple(own)), options.roots, source if source not in DATASETS else None)
     logs = {label: open_dataset(source, options.roots) for label, source in sources.items()}
-    return read(study, points, chosen, groups, view, logs if study.several_datasets else None)
+    domains = domain_of(next(iter(logs.values())))
+    return read(study, points, chosen, groups, view, logs if study.several_datasets else None, domains)
 
 
 def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Scope:
@@ -314,6 +229,7 @@ def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Sco
         dataset=settings.dataset,
         steps=tuple(effect.step for effect in log.meta.steps),
         windows=most_windows(log, requests_of(log, window)),
+        offers=offers_of(log),
         folder=options.store.root,
     )
 
@@ -325,6 +241,7 @@ def read(
     groups: Mapping[str, list[RunRecord]],
     view: View,
     logs: Mapping[str, EventLog] | None = None,
+    domains: DomainOf | None = None,
 ) -> StudyResult:
     """Measure and compare finished runs.
 
@@ -332,22 +249,25 @@ def read(
         chosen: label of a point -> its candidate.
         groups: label of a point -> its records, one per seed and part, that are in `view`.
         logs: label of a point -> its log, where points differ in their data sets.
+        domains: of the first point's log, where it declares domains.
 
     Raises:
         UserError: scores or test rows are missing or differ, see measure.
     """
     frames = None
-    if logs is not None:
-        frames = common(joined(view, groups), logs)
-    elif any(len(point.parts) > 1 for point in points):
-        frames = joined(view, groups)
-    measured = measure(view, groups, frames=frames)
+    if logs is not None or any(len(point.parts) > 1 for point in points):
+        frames = joined(view, {point.label: point.parts for point in points}, groups, domains)
+    if logs is not None and frames is not None:
+        frames = common(frames, logs)
+    measured = measure(view, groups, frames=frames, side_by_side=[point.label for point in points if point.side_by_side])
+    first = view.predictions(groups[points[0].label][0].identity) if frames is None else frames[points[0].label][0]
     found = {row.label: row for row in measured.rows}
     made = {
         point.label: Measurement(point, chosen[point.label], found[point.label], tuple(groups[point.label])) for point in points
     }
     asked = [(made[one.label], made[other.label]) for one, other in study.pairs(points)]
-    finding = StudyResult(tuple(made.values()), {}, measured, view)
+    of_rows = None if domains is None else domains(first["example"].to_numpy())
+    finding = StudyResult(tuple(made.values()), {}, measured, view, of_rows)
     return dataclasses.replace(finding, pairs={metric: finding.compare(metric, asked) for metric in measured.headlines})
 
 
@@ -389,12 +309,3 @@ def _validation(record: RunRecord) -> float:
     monitor = record.config["train"]["monitor"]
     value = None if record.metrics is None else record.metrics.valid["all"][monitor]
     return -math.inf if value is None else merit(monitor, float(value))
-
-
-def cells(point: Point, candidate: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
-    """A point as experiments, one per seed and part."""
-    parts = [
-        plan((point.model,), settings.changed([*point.settings, *part, *candidate], tuple(registry.MODELS)), seeds)
-        for part in point.parts
-    ]
-    return [cell for seed in zip(*parts, strict=True) for cell in seed]

@@ -15,14 +15,15 @@ from ..analysis.run_facts import about_runs, about_sampling
 from ..analysis.statements import Statement
 from ..analysis.study import Compared, PointOf, StudyRecord, to_json
 from ..evaluation.cards import shown
+from ..records.atomic import write_text
 from ..records.rounded import rounded
-from ..records.store import write_text
 from ..reporting.board_files import LOADED, as_csv, count, flat, interval, markdown_table, number, other_headline, spread
 from ..reporting.figures import save
 from ..reporting.study_words import place
 from ..reporting.words import sentences
 from ..typed import finite
-from .grid import Measurement, Scope, Study, StudyResult
+from .grid import Measurement, Study, StudyResult
+from .points import Scope
 from .verdicts import about_part, about_reading
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from ..analysis.statements import Statement
 from ..analysis.study_statements import Candidates, DifferenceAt, Differences, Held, PartOfStudy
 from ..evaluation.metrics import grouped_auc
-from .grid import EXTENSIONS, STEP, PointPair, StudyResult
+from .grid import EXTENSIONS, PointPair, StudyResult
+from .points import STEP
 
 
 def against(

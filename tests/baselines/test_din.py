@@ -73,11 +73,11 @@ def literal(model: DIN, batch: PointwiseBatch, softmax: bool) -> Tensor:
     )
     logits = []
     for row in range(len(batch)):
-        example = {name: vector(model, name, batch.fields[name], row) for name in model.inputs.example_names}
-        query = torch.cat([example[name] for name in model.inputs.event_names])
+        example = {name: vector(model, name, batch.fields[name], row) for (name,) in model.inputs.example_slots}
+        query = torch.cat([example[name] for (name,) in model.inputs.event_slots])
         keys, weights = [], []
         for event in range(int(past.offsets[row]), int(past.offsets[row + 1])):
-            parts = [vector(model, name, past.fields[name], event) for name in model.inputs.event_names]
+            parts = [vector(model, name, past.fields[name], event) for (name,) in model.inputs.event_slots]
             parts.append(outcome["action"][past.action[event]] + outcome["label"][2 + int(past.label[event])])
             if past.gap is not None:
                 parts.append(outcome["gap"][past.gap[event]])

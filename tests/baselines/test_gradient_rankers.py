@@ -28,9 +28,13 @@ CONFIGS: dict[str, list[dict[str, Any]]] = {
     "dien": [{}, {"auxiliary": 0.0}],
     "bst": [{}, {"blocks": 2, "activation": "dice"}],
     "sim": [{}, {"attention_softmax": True, "top": 2, "recent": 1}],
+    "ple": [{}, {"tasks": "labels", "levels": 1}],
+    "star": [{}, {"item_fields": "sum", "user_fields": "sum"}],
+    "pepnet": [{}],
     "din": [
         {},
         {"negative_history": True},
+        {"item_fields": "sum", "user_fields": "sum"},
         {"attention_softmax": True, "attention_activation": "prelu"},
         {"attention_hidden": (8,), "attention_activation": "sigmoid", "activation": "relu"},
     ],

@@ -191,7 +191,7 @@ def test_a_full_disk_at_record_time(table: Path, capsys: pytest.CaptureFixture[s
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store, "_sync", full)
+    monkeypatch.setattr(store, "sync", full)
     line = refused(capsys)
     assert "No space left on device" in line and "free some space or choose another --results" in line
 

@@ -5,13 +5,34 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from rankbench.bench import registry
 from rankbench.bench.config import Settings
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
-from rankbench.bench.studies.grid import Scope, Study, StudyResult
+from rankbench.bench.studies.grid import Study, StudyResult
+from rankbench.bench.studies.offers import OfferedLabel, Offers
+from rankbench.bench.studies.points import Scope, Size, cells
 from support.records import predictions, record
+
+OFFERS = Offers(
+    labels=(OfferedLabel("liked", 0.1, 0.1), OfferedLabel("shared", 0.02, 0.0), OfferedLabel("reported", 0.0001, 0.0001)),
+    domains=(("home",), ("search",), ("cart", "profile")),
+    features=("item", "user"),
+)
+"""Of a log that every study can ask about."""
+
+
+def scope(models: tuple[str, ...], size: Size = "small", positive_only: bool = False, series: tuple[str, ...] = ()) -> Scope:
+    """About that log."""
+    return Scope(models, size, positive_only, series, offers=OFFERS)
+
+
+def domains(example: np.ndarray) -> np.ndarray:
+    """Of its test rows."""
+    return np.array(["home", "home", "search", "cart", "profile"], dtype=object)[example % 5]
 
 
 def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int = 30) -> StudyResult:
@@ -21,7 +42,7 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int
     for at, point in enumerate(points):
         chosen[point.label] = point.candidates[0]
         groups[point.label] = []
-        for cell in grid.cells(point, point.candidates[0], Settings(), seeds):
+        for cell in cells(point, point.candidates[0], Settings(), seeds):
             key = cell.experiment.hash, cell.seed
             if key not in runs:  # two series may share an experiment
                 frame = predictions(0.5 + 0.02 * (at % 7) + 0.05 * (at // 7 % 3), cell.seed, users=users)
@@ -29,7 +50,7 @@ def made_up(study: Study, scope: Scope, folder: Path, seeds: int = 2, users: int
                 runs[key] = dataclasses.replace(made, identity=dataclasses.replace(made.identity, config_hash=key[0]))
                 store.write(runs[key], frame)
             groups[point.label].append(runs[key])
-    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())))
+    return grid.read(study, points, chosen, groups, View(store, tuple(runs.values())), domains=domains)
 
 
 def report(study: Study, scope: Scope, folder: Path, **options: int) -> output.StudyReport:

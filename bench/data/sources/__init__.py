@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError, unknown_name
 from .cards import DATASETS, DatasetCard
-from .equivalence import MARGIN
 from .names import name_in, read_keys
 
 if TYPE_CHECKING:
@@ -53,8 +52,9 @@ def _extended(path: Path, keys: dict[str, Any], roots: DataRoots) -> RawLog:
     if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < math.inf):
         raise UserError(f"data set file {path}: margin must be a number of at least 0, not {margin!r}")
     settings = {key: value for key, value in keys.items() if key not in _OF_EXTENSIONS}
-    if keys["source"] == "simulator":
-        raw = _with_margin(_function("simulator:load_yaml")(settings, name_in(path, keys)), MARGIN)
+    card = DATASETS.get(str(keys["source"]))
+    if card is not None and card.drawn:
+        raw = _with_margin(_function(f"{card.loader}:load_yaml")(settings, name_in(path, keys)), card.margin)
     else:
         if settings:
             raise unknown_name(f"key beside `source` in {path}", next(iter(settings)), _OF_EXTENSIONS)

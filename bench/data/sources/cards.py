@@ -23,6 +23,8 @@ class DatasetCard:
     """Which of the publisher's files the loader was run on; empty: on generated files of the published format alone."""
     folders: tuple[str, ...] = ()
     """Folders of a data root that its files may lie in, small letters, the beginning of their names; empty: its own name."""
+    drawn: bool = False
+    """By settings, which a YAML file that names it as its source may change: its loader has `load_yaml` too."""
     margin: float = MARGIN
     """Up to which difference of a metric two models count as equivalent."""
 
@@ -33,6 +35,7 @@ class DatasetCard:
 
 
 _GROUPLENS, _TIANCHI, _BY_SA = "GroupLens: research use, no redistribution", "Alibaba Tianchi: research use", "CC BY-SA 4.0"
+_GENERATED = "none needed: generated"
 _HARPER = "Harper and Konstan, *The MovieLens Datasets*, ACM TiiS 2015"
 _GAO = "Gao et al., *KuaiRand*, CIKM 2022"
 _KUAIRAND = {"pure": "27,285 users and 7,583 videos", "1k": "1,000 users and all 4.4M videos that they saw"} | {
@@ -192,16 +195,27 @@ DATASETS: dict[str, DatasetCard] = {
         DatasetCard(
             "simulator",
             "Simulated log with planted effects and a known best AUC",
-            "none needed: generated",
+            _GENERATED,
             "global-time",
             "simulator",
+            drawn=True,
         ),
         DatasetCard(
             "simulator-target",
             "Simulated log whose planted effect only target-aware history models can find",
-            "none needed: generated",
+            _GENERATED,
             "global-time",
             "simulator",
+        ),
+        *(
+            DatasetCard(
+                f"simulator-{name}", summary, _GENERATED, "global-time", f"simulated_{name.replace('-', '_')}", drawn=True
+            )
+            for name, summary in {
+                "behaviours": "Simulated log with a behaviour that predicts clicks and one that does not",
+                "domains": "Simulated log of three domains: a large one, a small one that it helps, one that goes against both",
+                "side-information": "Simulated log of many items whose features tell more than their ids can",
+            }.items()
         ),
     )
 }

@@ -104,7 +104,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
             user_features=tuple(Feature(column) for column in _USER_FEATURES),
             item_features=_ITEM_FEATURES,
             context_features=(Feature("tab"),),
-            domain=Domain("tab", "scenario of the app"),
+            domain=Domain("tab", "scenario of the app in which the video was shown"),
             roles=test != "later",
             time_unit="ms",
             calendar=True,

@@ -96,6 +96,8 @@ def describe_table(path: Path, keys: dict[str, Any]) -> TableDescription:
     context = _features(config.context_features, f"{path}: context_features")
     if domain is not None and domain.column not in [feature.column for feature in context]:
         context = (Feature(domain.column), *context)
+    if domain is not None and Feature(domain.column) not in context:
+        raise UserError(f"{path}: the domain {domain.column!r} must be a category in context_features, one value a row")
     features = {owner: _features(getattr(config, owner), f"{path}: {owner}") for owner in ("user_features", "item_features")}
     ids = set(columns.named().values())
     for owner, owned, taken in (

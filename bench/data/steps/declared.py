@@ -142,7 +142,9 @@ def read_steps(entries: Any, where: str) -> tuple[Step, ...]:
 def _step(entry: Any, where: str) -> Step:
     keys = {"step": entry} if isinstance(entry, str) else entry
     if not isinstance(keys, dict) or not isinstance(keys.get("step"), str):
-        raise UserError(f"{where} must be one of {', '.join(STEPS)}, or keys with `step`, not {str(entry)[:60]!r}")
+        raise UserError(
+            f"{where} must be one of {', '.join(STEPS)}, or keys such as {{step: k-core, users: 10}}, not {str(entry)[:60]!r}"
+        )
     if keys["step"] not in STEPS:
         raise unknown_name(f"step in {where}", keys["step"], STEPS)
     kind = STEPS[keys["step"]]

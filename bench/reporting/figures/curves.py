@@ -109,8 +109,7 @@ def curves(
             words first occur, those at numbers by value.
         from_zero: the vertical axis begins at 0, for amounts such as seconds.
         variant: what dashed lines and the others are, for the legend.
-        one_scale: all panels show one amount; else each has a scale of its own, which its caption names, with a line at zero
-            where zero lies inside.
+        one_scale: all panels show one amount; else each has a scale of its own, which its caption names.
     """
     with matplotlib.rc_context(STYLE):
         drawn = headed(title, about, 4.2, max(WIDTH, 4.3 * len(panels)))
@@ -125,8 +124,9 @@ def curves(
             for line in lines:
                 _draw(axes, line, styles[line.name], places, APART * step * _aside(line, lines))
             axes.set_xlabel(x_label)
+        for axes in grid:
             low, high = axes.get_ylim()
-            if not one_scale and low < 0 < high:
+            if low < 0 < high and not from_zero:
                 axes.axhline(0, color="black", linewidth=0.8, zorder=0.9)
         grid[0].set_ylabel(y_label)
         if from_zero:

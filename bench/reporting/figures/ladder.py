@@ -55,7 +55,7 @@ def ladder(
     """
     with matplotlib.rc_context(STYLE):
         names = {caption: [textwrap.fill(rung.name, NAME_WIDTH) for rung in rungs] for caption, rungs in groups.items()}
-        height = sum(_height(name) for rows in names.values() for name in rows) + sum(bool(caption) for caption in groups)
+        height = sum(row_height(name) for rows in names.values() for name in rows) + sum(bool(caption) for caption in groups)
         drawn = style.headed(title(metric, compared, groups), about, 1.25 + 0.21 * height, 8.6)
         left, right = drawn.subplots(1, 2, sharey=True, width_ratios=(1, 1))
         y, ticks = 0.0, []
@@ -67,8 +67,8 @@ def ladder(
                 y += 1
             places = []
             for rung, name in zip(rungs, names[caption], strict=True):
-                places.append(y + _height(name) / 2)
-                y += _height(name)
+                places.append(y + row_height(name) / 2)
+                y += row_height(name)
                 _level(left, rung, places[-1])
                 if rung.difference is not None:
                     _difference(right, rung, rung.difference, places[-1])
@@ -101,7 +101,8 @@ def title(metric: Metric, compared: tuple[str, str], groups: Mapping[str, Sequen
     return titles.by_verdict(shown(metric), *compared, named, "for", "cases") if named else f"{shown(metric)} of {compared[0]}"
 
 
-def _height(name: str) -> float:
+def row_height(name: str) -> float:
+    """Of a row, in lines of text, by the lines of its name."""
     return 1.15 + 0.75 * name.count("\n")
 
 

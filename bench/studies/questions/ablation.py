@@ -10,7 +10,8 @@ from ...analysis.statements import Statement
 from ...errors import UserError
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
-from ..grid import Point, Scope, Study, StudyResult, retuned
+from ..grid import Study, StudyResult
+from ..points import Point, Scope, retuned
 from ..verdicts import against
 
 SIZES = {"small": ((64, 2),), "full": ((64, 2), (128, 4))}

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from ... import registry
 from ..figure_data import quality
-from ..grid import Point, Scope, Study, against, retuned
+from ..grid import Study
+from ..points import Point, Scope, against, retuned
 from ..verdicts import by_series
 
 REFERENCE = "the model's default size"

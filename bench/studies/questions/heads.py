@@ -13,7 +13,8 @@ from ...analysis.statements import Statement
 from ...errors import UserError
 from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import place, rung
-from ..grid import Measurement, Point, Scope, Study, StudyResult, retuned
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, retuned
 from ..verdicts import against
 
 LAYOUTS = ("interleaved", "late")

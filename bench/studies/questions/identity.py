@@ -16,7 +16,8 @@ from ...evaluation.stats import LEAST_USERS, Estimate
 from ...reporting.figures.curves import Mark
 from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import place, rung
-from ..grid import Measurement, Point, PointPair, Scope, Study, StudyResult, retuned
+from ..grid import Measurement, PointPair, Study, StudyResult
+from ..points import Point, Scope, retuned
 
 SETTINGS = ("none", "embedding")
 COMPARED = ("a model with the user's id", "the same model without it")

@@ -16,7 +16,8 @@ from ...config import DataConfig
 from ...records.schema import RunRecord
 from ...reporting.figures.curves import Line, Mark, curves
 from ..figure_data import place, quality
-from ..grid import Measurement, Point, Scope, Study, StudyResult, against, retuned
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, against, retuned
 from ..verdicts import by_series
 
 REFERENCE = "the default length"
@@ -89,9 +90,9 @@ def _lines(finding: StudyResult, amount: Callable[[RunRecord], float]) -> list[L
     return lines
 
 
-def mean(amount: Callable[[RunRecord], float]) -> Callable[[Measurement, StudyResult], float | str]:
+def mean(amount: Callable[[RunRecord], float]) -> Callable[[Measurement, StudyResult], str]:
     """A column of the table: the mean over seeds."""
-    return lambda one, finding: round(statistics.fmean(map(amount, one.records)), 2)
+    return lambda one, finding: f"{statistics.fmean(map(amount, one.records)):.2f}"
 
 
 STUDY = Study(

@@ -25,7 +25,8 @@ from ...records.schema import Identity
 from ...records.view import View
 from ...reporting.figures.curves import Line, Mark, curves
 from ..figure_data import mark, place, verdicts
-from ..grid import Measurement, Point, Scope, Study, StudyResult, retuned
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, retuned
 from ..verdicts import against
 
 SHARES = {"small": (0.1, 0.25, 0.5, 1.0), "full": (0.05, 0.1, 0.25, 0.5, 1.0)}

@@ -27,7 +27,8 @@ from ...evaluation.scaling import CLOSE, Fit, Means, Scaling, means, study
 from ...evaluation.stats import LEAST_USERS, Estimate, Metric
 from ...reporting.figures.scaling import Band, Curve, Panel, fits
 from ..figure_data import place
-from ..grid import Measurement, Point, Scope, Size, Study, StudyResult, rates
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, Size, rates
 from ..verdicts import against, by_series
 
 Grows = Literal["depth", "width", "embedding", "data"]

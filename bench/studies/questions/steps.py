@@ -15,10 +15,11 @@ from ...analysis.statements import Statement
 from ...analysis.study_statements import CommonTest, OwnTest, Remark
 from ...data.sources import DATASETS, name_of
 from ...data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step, as_entries
-from ...records.store import write_text
+from ...records.atomic import write_text
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
-from ..grid import Measurement, Point, Scope, Study, StudyResult, against, retuned
+from ..grid import Measurement, Study, StudyResult
+from ..points import Point, Scope, against, retuned
 from ..verdicts import by_series
 
 NONE = "no step"

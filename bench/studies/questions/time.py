@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from ... import registry
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
-from ..grid import Point, Scope, Study, StudyResult, against, retuned
+from ..grid import Study, StudyResult
+from ..points import Point, Scope, against, retuned
 from ..verdicts import by_series
 
 KINDS = ("none", "history", "request")

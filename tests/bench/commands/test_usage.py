@@ -22,7 +22,7 @@ from rankbench.bench.data.splits import SPLITS
 from rankbench.bench.registry import MODELS, select
 from rankbench.bench.runs.cell import plan
 from rankbench.bench.studies.catalog import find
-from rankbench.bench.studies.grid import Scope, cells
+from rankbench.bench.studies.points import Scope, cells
 from support.shell import refused
 
 pytestmark = pytest.mark.usefixtures("own_folders")

@@ -168,6 +168,20 @@ def test_a_clean_log_has_no_fault(seed: int, tmp_path: Path) -> None:
     assert found(dataclasses.replace(raw, events=events, items=items, schema=schema), tmp_path) == []
 
 
+@pytest.mark.long
+def test_rows_that_the_log_says_were_shown_together_are_no_ties(tmp_path: Path) -> None:
+    events = TABLE.assign(time=TABLE["time"] // 86_400 * 86_400)
+
+    def ties(requests: pd.Series, folder: Path) -> list[str]:
+        named = with_rows(events.assign(request=requests.astype(str)), request_ids=True)
+        return [one.what for one in found(named, folder) if one.kind == "ties"]
+
+    assert ties(events["time"], tmp_path / "pages") == []
+    assert len(ties(pd.Series(range(len(events))), tmp_path / "rows")) == 1, (
+        "each row a request of its own: nothing else orders them"
+    )
+
+
 def test_a_column_is_judged_on_rows_that_it_was_not_learned_on() -> None:
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 2000).astype(np.float64)

@@ -40,6 +40,7 @@ from rankbench.bench.analysis.study_statements import (
     Calibrated,
     Calibration,
     Candidates,
+    CommonTest,
     DifferenceAt,
     Differences,
     FewUsers,
@@ -47,6 +48,7 @@ from rankbench.bench.analysis.study_statements import (
     HeldOutSize,
     NoMatch,
     Otherwise,
+    OwnTest,
     PartOfStudy,
     Remark,
     Trend,
@@ -270,6 +272,16 @@ SAID: list[tuple[typing.Any, str]] = [
         Calibration("din, uniform", (Calibrated(4.0, 0.2, 0.01),)),
         "din, uniform: ECE before and after correction of the odds: 4 0.2000 and 0.0100. No interval: a description of "
         "these runs.",
+    ),
+    (
+        CommonTest(90, "request_gauc", "din", 0.66, (OwnTest("log", 90, 0.66), OwnTest("half", 90, 0.65))),
+        "All data sets have the same 90 test rows: verdicts and table are of these.",
+    ),
+    (
+        CommonTest(90, "request_gauc", "din", 0.66, (OwnTest("log", 1_200, 0.67), OwnTest("half", 90, 0.65))),
+        "The test sets differ. Verdicts and table are of the 90 test rows that all data sets have, where din has request GAUC "
+        "0.6600 without any step. On the own test of each data set, which nothing here compares, its request GAUC is: log "
+        "1,200 rows, 0.6700; half 90 rows, 0.6500.",
     ),
     *((Remark(topic), text) for topic, text in REMARKS.items()),  # type: ignore[arg-type]
     (

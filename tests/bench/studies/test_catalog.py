@@ -19,8 +19,8 @@ from rankbench.bench.errors import UserError
 from rankbench.bench.records.rounded import rounded
 from rankbench.bench.reporting.words import sentences
 from rankbench.bench.studies import catalog, output
-from rankbench.bench.studies.grid import Point, Scope, Size, cells
-from support.studies import report
+from rankbench.bench.studies.points import Point, Scope, Size, cells
+from support.studies import report, scope
 
 SIZES: tuple[Size, ...] = ("small", "full")
 
@@ -36,9 +36,11 @@ def test_a_wrong_name_is_told_the_nearest() -> None:
 def test_points_are_valid_experiments(name: str, size: Size, positive_only: bool) -> None:
     study = catalog.find(name)
     assert study.name == name
-    points = study.grid(Scope(study.models[size], size, positive_only))
+    points = study.grid(scope(study.models[size], size, positive_only))
     same: dict[tuple[str, ...], list[Point]] = {}
+    labels = {point.label for point in points}
     for point in points:
+        assert {part.rate_of for part in point.parts} <= {"", *labels}
         planned = [cells(point, candidate, Settings(), 1) for candidate in point.candidates]
         hashes = [tuple(cell.experiment.hash for cell in parts) for parts in planned]
         assert len(set(hashes)) == len(point.candidates) and all(len(set(one)) == len(point.parts) for one in hashes)
@@ -106,18 +108,22 @@ def test_patterns_choose_series_with_what_they_are_compared_with() -> None:
     assert (late.pop("din"), late.pop("hstu, interleaved"), list(late)) == (1, 1, ["hstu, late"])
 
 
+REFERENCES = (("heads", "din"), ("behaviours", "lr"), ("domains", "lr"))
+"""Series of what others are compared with, or stand beside."""
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", catalog.STUDIES)
 def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = catalog.find(name)
     models = study.models["small"]
-    for at, series in enumerate(dict.fromkeys(point.series for point in study.grid(Scope(models)))):
-        if (name, series) == ("heads", "din"):
-            continue  # the reference alone: there is no head
-        made = report(study, Scope(models, series=(series,)), tmp_path / str(at), seeds=1, users=12)
+    for at, series in enumerate(dict.fromkeys(point.series for point in study.grid(scope(models)))):
+        if (name, series) in REFERENCES:
+            continue  # the reference alone: there is nothing to show
+        made = report(study, scope(models, series=(series,)), tmp_path / str(at), seeds=1, users=12)
         assert made.statements[0] == PartOfStudy((series,))
         own = {one.point.label for one in made.finding.measurements if one.point.series == series}
-        assert own == {point.label for point in study.grid(Scope(models)) if point.series == series}
+        assert own == {point.label for point in study.grid(scope(models)) if point.series == series}
         figures = study.figures(made.finding)
         assert figures, series
         for title, figure in figures.items():
@@ -128,7 +134,7 @@ def test_a_part_is_told_and_drawn(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", catalog.STUDIES)
 def test_a_finding_is_told_and_drawn(name: str, tmp_path: Path) -> None:
     study = catalog.find(name)
-    made = report(study, Scope(study.models["small"]), tmp_path, seeds=2, users=12)
+    made = report(study, scope(study.models["small"]), tmp_path, seeds=2, users=12)
     told = " ".join(sentences(made.statements))
     for series in made.finding.series:
         assert series in told or len(made.finding.series[series]) == 1, series

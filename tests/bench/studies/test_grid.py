@@ -21,7 +21,8 @@ from rankbench.bench.reporting.words import sentences
 from rankbench.bench.runs import schedule
 from rankbench.bench.runs.cell import Cell
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import Point, RunsFailed, Scope, Study
+from rankbench.bench.studies.grid import RunsFailed, Study
+from rankbench.bench.studies.points import Point, Scope
 from rankbench.bench.studies.verdicts import about_reading
 from support.cache import own_cache
 from support.records import predictions, record

@@ -21,7 +21,7 @@ def test_listing_imports_neither_pandas_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("['ml-100k', 'ml-1m', ") and done.stdout.endswith("'simulator', 'simulator-target'] set()\n")
+    assert done.stdout.startswith("['ml-100k', 'ml-1m', ") and done.stdout.endswith("'simulator-side-information'] set()\n")
 
 
 @pytest.mark.parametrize("name", sources.DATASETS)
@@ -31,7 +31,7 @@ def test_loaders_exist(name: str) -> None:
     assert callable(sources._function(f"{card.loader}:load"))
 
 
-@pytest.mark.parametrize("name", [name for name, card in sources.DATASETS.items() if card.loader != "simulator"])
+@pytest.mark.parametrize("name", [name for name, card in sources.DATASETS.items() if card.cite])
 def test_a_set_whose_files_are_absent_says_where_they_are_to_be_had(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

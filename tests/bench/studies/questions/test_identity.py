@@ -15,7 +15,8 @@ from rankbench.bench.evaluation import scores
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import Scope, StudyResult
+from rankbench.bench.studies.grid import StudyResult
+from rankbench.bench.studies.points import Scope, cells
 from rankbench.bench.studies.questions.identity import STUDY
 from support.records import predictions, record
 
@@ -30,7 +31,7 @@ def finding(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     groups = {}
     for point in points:
         groups[point.label] = []
-        for cell in grid.cells(point, (), Settings(), 2):
+        for cell in cells(point, (), Settings(), 2):
             frame = predictions(skill.get((point.model, point.factor), 0.8), cell.seed)
             if point.model == "din" and point.factor == "embedding":
                 known = (frame["user_events"] > 0).to_numpy()

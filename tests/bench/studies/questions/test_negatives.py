@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rankbench.bench.evaluation import metrics
-from rankbench.bench.studies.grid import Scope
+from rankbench.bench.studies.points import Scope
 from rankbench.bench.studies.questions import negatives
 from support.studies import made_up
 

@@ -21,7 +21,8 @@ from rankbench.bench.registry import MODELS
 from rankbench.bench.reporting.figures import save
 from rankbench.bench.runs.cell import plan
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import Point, Scope, Size, StudyResult
+from rankbench.bench.studies.grid import StudyResult
+from rankbench.bench.studies.points import Point, Scope, Size
 from rankbench.bench.studies.questions.scaling import STUDY, training_examples, training_flops, trend
 from support.records import predictions, record
 

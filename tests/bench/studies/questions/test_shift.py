@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from rankbench.bench.analysis.study_statements import Differences
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.store import Store
 from rankbench.bench.runs.schedule import Options
 from rankbench.bench.studies import grid
-from rankbench.bench.studies.grid import Scope, StudyResult
+from rankbench.bench.studies.grid import StudyResult
+from rankbench.bench.studies.points import Scope
 from rankbench.bench.studies.questions import shift
 from rankbench.bench.studies.questions.shift import AGAIN, AS_MANY, ONCE, STUDY
 
@@ -42,17 +44,22 @@ def test_fresh_events_help_where_the_world_turns_and_bring_nothing_where_it_does
     assert fresh.verdict == "better" and fresh.difference.value > 0.05
     later = shift.by_window(finding, "auc", fresh)
     assert [one.window.at for one in later] == [2, 3] and later[1].difference.value > later[0].difference.value > 0
-    _, fresh = found["steady"]
+    steady, fresh = found["steady"]
+    for one in (finding, steady):
+        told = [said for said in shift.statements(one) if isinstance(said, Differences)]
+        assert told and all(said.part == "window by window" for said in told if said.metric == "auc"), (
+            "runs have levels of their own"
+        )
     assert fresh.verdict in ("equivalent", "not settled") and abs(fresh.difference.value) < 0.01
 
 
 def test_retraining_on_as_many_keeps_the_number_of_events() -> None:
     points = {point.at: point for point in STUDY.grid(Scope(("din",), "full", windows=4))}
-    assert [part[0] for part in points[AGAIN].parts] == [
+    assert [part.settings[0] for part in points[AGAIN].parts] == [
         "data.split=windows-4",
         *(f"data.split=window-{n}-of-4" for n in (2, 3, 4)),
     ]
-    shares = [float(part[1].partition("=")[2]) for part in points[AS_MANY].parts[1:]]
+    shares = [float(part.settings[1].partition("=")[2]) for part in points[AS_MANY].parts[1:]]
     assert shares == pytest.approx([0.5 / 0.6, 0.5 / 0.7, 0.5 / 0.8], abs=1e-4)
 
 

@@ -1,0 +1,115 @@
+"""A simulated log with a behaviour that predicts clicks and one that does not.
+
+Before each page the user searches for an item of one category, and scrolls past an item of another; which comes first is a coin.
+On the page, an item of the category that was just searched for is clicked more often (`search`), one of the category that was
+scrolled past is not (`scroll`, 0 unless asked for), and each item is as popular as it is. Categories are drawn anew for each
+page, so that past clicks tell nothing: who sees the history of clicks alone, or cannot tell searches from the rest, misses what
+searches say. `liked` is a second outcome of the same causes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...typed import from_dict
+from .schema import DataRoots, Feature, Label, RawLog, Schema
+from .simulated_pages import Count, PagesConfig, Strength, draw_pages, names, raw_log, sigmoid
+
+
+@dataclass(frozen=True)
+class BehavioursConfig(PagesConfig):
+    """Of a log of clicks, searches and scrolls."""
+
+    categories: Count = 12
+    popularity: Strength = 0.6
+    search: Strength = 2.5
+    scroll: Strength = 0.0
+
+
+def load(name: str, roots: DataRoots) -> RawLog:
+    """With default settings; nothing is read from `roots`."""
+    return simulate(BehavioursConfig(), name)
+
+
+def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
+    """Raises UserError: an unknown key, or a value of the wrong type or size."""
+    return simulate(from_dict(BehavioursConfig, mapping, name), name)
+
+
+def simulate(config: BehavioursConfig, name: str) -> RawLog:
+    """Draw a log; the same config gives the same log."""
+    time_rng, item_rng, shown_rng, outcome_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(4))
+    pages = draw_pages(config, time_rng)
+    count, categories = len(pages.user), config.categories
+    quality = item_rng.standard_normal(config.items)
+    of_category = [np.arange(config.items)[np.arange(config.items) % categories == at] for at in range(categories)]
+
+    def item_of(category: np.ndarray) -> np.ndarray:
+        sizes = np.array([len(one) for one in of_category])[category]
+        return category + categories * (shown_rng.random(category.shape) * sizes).astype(np.int64)
+
+    # Of the items of a page one is of the category that was searched for, one of that scrolled past; all categories differ.
+    drawn = np.argsort(shown_rng.random((count, max(categories, config.shown))), axis=1)[:, : config.shown] % categories
+    order = shown_rng.permuted(np.tile(np.arange(config.shown), (count, 1)), axis=1)
+    searched, scrolled = drawn[:, 0], drawn[:, min(1, config.shown - 1)]
+    category = np.take_along_axis(drawn, order, axis=1)
+    item = item_of(category)
+    known = config.intercept + config.popularity * quality[item]
+    found = (category == searched[:, None]) * config.search + (category == scrolled[:, None]) * config.scroll
+    probability = sigmoid(known + found)
+    click, like = (outcome_rng.random(probability.shape) < probability for _ in range(2))
+    # Each item of a page is as likely as any other to be the one that was searched for, or scrolled past.
+    share = 1 / config.shown
+    without = (1 - 2 * share) * sigmoid(known) + share * (sigmoid(known + config.search) + sigmoid(known + config.scroll))
+
+    first = shown_rng.random(count) < 0.5
+    rows = [
+        _rows("view", np.repeat(pages.user, config.shown), item.ravel(), np.repeat(pages.time, config.shown), click, like),
+        _rows("search", pages.user, item_of(searched), pages.time - np.where(first, 60, 30)),
+        _rows("scroll", pages.user, item_of(scrolled), pages.time - np.where(first, 30, 60)),
+    ]
+    rows[0]["true_probability"] = probability.ravel()
+    catalogue = np.arange(config.items)
+    return raw_log(
+        name,
+        config,
+        pd.concat(rows, ignore_index=True),
+        Schema(
+            label="click",
+            labels=(Label("liked", "liked"), Label("search", "behaviour == search"), Label("scroll", "behaviour == scroll")),
+            action=("behaviour", "click"),
+            item_features=(Feature("category"),),
+            roles=True,
+            calendar=True,
+        ),
+        without.ravel(),
+        f"a search predicts clicks on its category (logit {config.search:+g}); a scroll, {config.scroll:+g}",
+        items=pd.DataFrame({"category": names("c", catalogue % categories)}, index=names("i", catalogue)),
+    )
+
+
+def _rows(
+    behaviour: str,
+    user: np.ndarray,
+    item: np.ndarray,
+    time: np.ndarray,
+    click: np.ndarray | None = None,
+    like: np.ndarray | None = None,
+) -> pd.DataFrame:
+    nothing = np.zeros(len(user), dtype=np.int64)
+    return pd.DataFrame(
+        {
+            "user": names("u", user),
+            "item": names("i", item),
+            "time": time,
+            "behaviour": behaviour,
+            "role": "" if behaviour == "view" else "history",
+            "click": nothing if click is None else click.ravel().astype(np.int64),
+            "liked": nothing if like is None else like.ravel().astype(np.int64),
+            "true_probability": np.nan,
+        }
+    )

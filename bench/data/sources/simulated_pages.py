@@ -1,0 +1,107 @@
+"""What simulated scenarios share: users who open pages of items at times of their own, and how a log is made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from annotated_types import Ge, Gt, Le
+
+from .schema import RawLog, Schema
+from .simulator import expected_auc
+
+_START = 1_704_067_200
+"""2024-01-01 00:00 UTC, in seconds since 1970."""
+_DAYS = 30
+_APART = 600
+"""Seconds between two pages of a user, at least."""
+
+Count = Annotated[int, Ge(1), Le(10_000_000)]
+Strength = Annotated[float, Ge(-20), Le(20)]
+"""Of an effect, on the logit scale; 0 turns it off."""
+Share = Annotated[float, Gt(0), Le(1)]
+
+
+@dataclass(frozen=True)
+class PagesConfig:
+    """Size of a simulated log."""
+
+    users: Count = 800
+    pages: Count = 16
+    """Of each user."""
+    shown: Count = 5
+    """Items on a page, which are one request."""
+    items: Count = 300
+    seed: Annotated[int, Ge(0)] = 0
+    intercept: Strength = -0.5
+
+
+@dataclass(frozen=True)
+class Pages:
+    """P pages of `shown` items each, ordered by user and time."""
+
+    user: np.ndarray
+    """int64 [P]"""
+    time: np.ndarray
+    """int64 [P], seconds; more than _APART later than the user's page before."""
+
+
+def draw_pages(config: PagesConfig, rng: np.random.Generator) -> Pages:
+    """Pages spread evenly over the time of the log, so that a split by time leaves every user some of each role."""
+    slots = _DAYS * 86_400 // (2 * _APART)
+    time = np.sort(rng.random((config.users, config.pages)) * (slots - config.pages), axis=1).astype(np.int64)
+    time = (time + np.arange(config.pages)) * 2 * _APART + rng.integers(0, _APART, time.shape)
+    return Pages(np.repeat(np.arange(config.users), config.pages), _START + time.ravel())
+
+
+def sigmoid(logit: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-logit)) without overflow."""
+    return np.exp(-np.logaddexp(0, -logit))
+
+
+def names(prefix: str, codes: np.ndarray) -> np.ndarray:
+    """str: ids as a log has them."""
+    return np.char.add(prefix, codes.astype(str)).astype(object)
+
+
+def raw_log(
+    name: str,
+    config: PagesConfig,
+    events: pd.DataFrame,
+    schema: Schema,
+    without: np.ndarray,
+    planted: str,
+    users: pd.DataFrame | None = None,
+    items: pd.DataFrame | None = None,
+) -> RawLog:
+    """A simulated log, sorted by time.
+
+    Args:
+        events: with `true_probability`, that of the label given all that was drawn before it; NaN for rows that are no examples.
+        without: float [examples], the probability for who does not know what was planted.
+        planted: what was, for people.
+    """
+    truth = events["true_probability"].to_numpy()
+    truth = truth[~np.isnan(truth)]
+    settings: dict[str, Any] = dataclasses.asdict(config)
+    return RawLog(
+        name=name,
+        events=events.sort_values(["time", "user"], kind="stable").reset_index(drop=True),
+        users=users,
+        items=items,
+        schema=schema,
+        files=(),
+        licence="none needed: generated",
+        citation="none: simulated by Rankbench",
+        bayes_auc=expected_auc(truth),
+        notes=(
+            f"planted: {planted}",
+            f"best AUC for who does not know what was planted: {expected_auc(without):.4f}",
+            # The settings are the identity of a log that has no files.
+            f"settings: {json.dumps(settings)}",
+        ),
+    )

@@ -1,0 +1,88 @@
+"""What a data set has that a study can ask about: further labels, domains, features of users and items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.columns import blocks
+from ..data.eventlog import EventLog
+
+LARGE = 0.02
+"""Share of the examples from which a domain is one of the large ones, and has a model of its own where each has."""
+MOST = 5
+"""Large domains at the most; the others are asked about together."""
+
+
+@dataclass(frozen=True)
+class OfferedLabel:
+    """A further label of a log."""
+
+    name: str
+    of_events: float
+    """Share of positives among all events, which histories may hold."""
+    of_examples: float
+    """The same among those that are asked for."""
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Of one log."""
+
+    labels: tuple[OfferedLabel, ...] = ()
+    """The most frequent first."""
+    domains: tuple[tuple[str, ...], ...] = ()
+    """Values of the declared domain, the largest first: each large one alone, all small ones together as the last."""
+    features: tuple[str, ...] = ()
+    """`user` and `item`, whichever has features besides its id."""
+
+
+def offers_of(log: EventLog) -> Offers:
+    """What this log offers."""
+    labels = [_label(log, name) for name in log.meta.labels]
+    owners = {owner for owner, _ in log.meta.features}
+    return Offers(
+        labels=tuple(sorted(labels, key=lambda one: -one.of_events)),
+        domains=_domains(log),
+        features=tuple(owner for owner in ("item", "user") if owner in owners),
+    )
+
+
+def _label(log: EventLog, name: str) -> OfferedLabel:
+    label, asked, positives, examples = log.further_label(name), 0, 0, 0
+    for block in blocks(log.meta.events):
+        positive, chosen = label[block], slice(None) if log.asked is None else log.asked[block]
+        positives += int(positive.sum())
+        asked, examples = asked + len(positive[chosen]), examples + int(positive[chosen].sum())
+    return OfferedLabel(name, positives / log.meta.events, examples / asked)
+
+
+def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
+    if log.meta.domain is None:
+        return ()
+    code = log.feature(log.meta.domain.column)
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    names = [str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")]
+    count = np.zeros(len(names), dtype=np.int64)
+    for block in blocks(log.meta.events):
+        count += np.bincount(code[block][slice(None) if log.asked is None else log.asked[block]], minlength=len(names))
+    order = [int(at) for at in np.argsort(-count, kind="stable") if count[at]]
+    large = [at for at in order if count[at] >= LARGE * count.sum()][:MOST]
+    small = [at for at in order if at not in large]
+    return tuple((names[at],) for at in large) + ((tuple(names[at] for at in small),) if small else ())
+
+
+DomainOf = Callable[[np.ndarray], np.ndarray]
+"""Examples, int64 [n] of Examples.ids -> the domain of each, str [n]."""
+
+
+def domain_of(log: EventLog) -> DomainOf | None:
+    """What the log says of its examples; None where it declares no domain."""
+    if log.meta.domain is None:
+        return None
+    code = log.feature(log.meta.domain.column)
+    assert isinstance(code, np.ndarray), "a domain is a category"
+    names = np.array([str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")], dtype=object)
+    return lambda example: names[code[example % log.meta.events]]
