@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from rankbench.bench.data.sources.simulator import SimulatorConfig, simulate
 
@@ -30,6 +31,7 @@ def main(events: int, folder: Path) -> None:
     for part in range(-(-events // PART)):
         config = SimulatorConfig(events=min(PART, events - part * PART), users=10_000, items=100_000, categories=200, seed=part)
         table = simulate(config, "large").events
+        assert isinstance(table, pd.DataFrame), "a simulated log is in memory"
         table["user"] = f"{part:05d}-" + table["user"].astype(str)
         table["device"] = np.array(["phone", "tablet", "desktop"])[np.random.default_rng(part).integers(0, 3, len(table))]
         table.drop(columns="true_probability").to_parquet(folder / f"{part:05d}.parquet", index=False)
