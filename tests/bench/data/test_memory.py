@@ -37,14 +37,15 @@ for size, limited in (("small", False), ("large", True)):
     if limited:
         limit = held() + allowed
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    data = prepare(DataConfig(str(folder / f"{size}.yaml"), history_length=20), DataRoots(None, folder / "cache"))
-    for name in ("lr", "hstu"):
+    for name, behaviours in (("lr", ()), ("hstu", ()), ("hstu", ("label",))):
+        config = DataConfig(str(folder / f"{size}.yaml"), history_length=20, behaviours=behaviours)
+        data = prepare(config, DataRoots(None, folder / "cache"))
         info = registry.info(name)
         torch.manual_seed(0)
         model = info.build(info.config(), data.spec)
         config = TrainConfig(batch_size=512, batch_events=2048)
         steps = len(make_batches(data, info.view, "train", config.batch_size, config.batch_events).plans(0))
-        file = Checkpoint(folder / f"{size}-{name}.pt", "test")
+        file = Checkpoint(folder / f"{size}-{name}-{len(behaviours)}.pt", "test")
         state = train(model, info, data, config, 0, torch.device("cpu"), file, Quiet(), length=5 / steps)
         assert state.steps == 5 and np.isfinite(state.loss_sum)
     print(size, data.log.meta.events)
