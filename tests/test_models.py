@@ -19,9 +19,9 @@ from rankbench.bench.config import DataConfig, Experiment, TrainConfig
 from rankbench.bench.contract import IdentityConfig, ModelInfo, Ranker
 from rankbench.bench.data.batches import make_batches, segment_start
 from rankbench.bench.data.dataset import RankingData, prepare_log
-from rankbench.bench.data.eventlog import EventLog, write_log
+from rankbench.bench.data.eventlog import EventLog, Multi, write_log
 from rankbench.bench.data.requests import request_batch, request_of
-from rankbench.bench.data.visibility import visible_intervals
+from rankbench.bench.data.visibility import Requests, visible_intervals
 from rankbench.bench.evaluation import evaluator, metrics
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
@@ -98,7 +98,7 @@ def trained(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
 def scores(model: Ranker, info: ModelInfo, data: RankingData, role: str = "test", size: int = 10_000) -> dict[int, float]:
     batches = make_batches(data, info.view, role, size, size)
     probability = evaluator.predict(model, batches, data, CPU, "fp32")
-    return dict(zip(batches.examples.ids(data.log.meta.events).tolist(), probability.tolist(), strict=True))
+    return dict(zip(batches.examples.ids().tolist(), probability.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -277,11 +277,10 @@ def without(data: RankingData, gone: np.ndarray, user: int) -> RankingData:
     columns = {name: np.asarray(getattr(data.log, name))[keep] for name in ("item", "time", "label", "action")}
     object.__setattr__(log, "meta", dataclasses.replace(data.log.meta, events=len(keep)))
     log.__dict__.update(columns, user_offsets=offsets)
-    start = data.request_start[keep]
-    lo, hi = visible_intervals(offsets, columns["time"], start, data.spec.history_length)
-    request = np.searchsorted(keep, data.request[keep])
+    start, request = data.request_start[keep], np.searchsorted(keep, data.request[keep])
+    lo, hi = visible_intervals(offsets, columns["time"], Requests(start, request), data.spec.history_length)
     context = tuple(
-        dataclasses.replace(t, ids=t.ids[keep] if isinstance(t.ids, np.ndarray) else t.ids) for t in data.vocabulary.context
+        dataclasses.replace(t, ids=t.ids if isinstance(t.ids, Multi) else t.ids[keep]) for t in data.vocabulary.context
     )
     vocabulary = dataclasses.replace(data.vocabulary, context=context, action_of_event=data.vocabulary.action_of_event[keep])
     split = dataclasses.replace(data.split, role=data.split.role[keep])
@@ -368,7 +367,7 @@ def test_examples_of_one_request_have_one_history_in_every_role(data: RankingDat
 def test_segments_are_cut_by_what_an_event_sees(data: RankingData) -> None:
     events = np.arange(data.log.meta.events)
     start, chunk = segment_start(data, events)
-    assert (start <= data.lo).all() and (np.diff(chunk) >= 0).all()
+    assert (start <= data.lo[:]).all() and (np.diff(chunk) >= 0).all()
 
 
 def alternatives(kind: Any, value: Any) -> list[Any]:

@@ -5,7 +5,7 @@ Everything is gathered from columns and offsets, without a Python loop over rows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...kernels.time_buckets import time_buckets
 from ..contract import ITEM, ITEM_CODES, UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
+from .columns import blocks, collected, scratch, shuffled
 from .dataset import RankingData
 from .eventlog import Multi
 from .keys import example_keys
@@ -27,6 +28,10 @@ class Batches(Protocol):
 
     examples: Examples
     """What the plans of the latest `plans` call cover, each exactly once."""
+
+    def rows(self, plan: np.ndarray) -> np.ndarray:
+        """int64 [n]: which of the examples the batch of a plan has, in its order."""
+        ...
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         """The batches of an epoch, shuffled; or, of the first epoch's examples, unshuffled batches without an epoch."""
@@ -115,10 +120,14 @@ class PointwiseBatches:
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         self.examples = self.data.examples(self.role, self.seed, epoch or 0)
-        rows = np.arange(len(self.examples))
-        if epoch is not None:
-            rows = np.random.default_rng([self.seed, epoch]).permutation(rows)
-        return [rows[begin : begin + self.batch_size] for begin in range(0, len(rows), self.batch_size)]
+        count, size = len(self.examples), self.batch_size
+        if epoch is None:
+            return [np.arange(begin, min(begin + size, count)) for begin in range(0, count, size)]
+        rows = shuffled(count, np.random.default_rng([self.seed, epoch]), self.data.log.near)
+        return [rows[begin : begin + size] for begin in range(0, count, size)]
+
+    def rows(self, plan: np.ndarray) -> np.ndarray:
+        return plan
 
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> PointwiseBatch:
         batch = pointwise_batch(self.data, self.examples.take(plan))
@@ -140,7 +149,7 @@ def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
     if data.spec.time != "none":
         gap = time_buckets(int64(np.repeat(data.query_time(event), hi - lo) - log.time[past]))
     return PointwiseBatch(
-        example=int64(examples.ids(log.meta.events)),
+        example=int64(examples.ids()),
         label=torch.from_numpy(examples.label.astype(np.float32)),
         fields=_example_fields(data, event, examples.item),
         history=History(
@@ -170,19 +179,33 @@ class SequenceBatches:
         self._cut(data.examples(role, seed))
 
     def _cut(self, examples: Examples) -> None:
-        self.examples = examples
-        start, chunk = segment_start(self.data, examples.event)
-        user = self.data.log.user_of(examples.event)
-        # Users without a place in histories begin where the next one does.
-        new = np.flatnonzero((np.diff(chunk, prepend=-1) != 0) | (np.diff(user, prepend=-1) != 0))
-        self.offsets = np.append(new, len(examples))
+        self.examples, near = examples, self.data.log.near
+        begins = collected(self._begins(), np.int64, near)
+        self.offsets = collected([begins, np.array([len(examples)])], np.int64, near)
         """Segment s has the examples offsets[s]:offsets[s + 1]."""
-        self.start = start[new]
-        last = examples.event[self.offsets[1:] - 1]
-        self.end = last + 1 if self.data.places is None else self.data.hi[last]
-        behind = np.concatenate([[0], np.cumsum(self._behind(examples))])
-        self.extra = np.diff(behind[self.offsets])
+        parts = list(blocks(len(begins)))
+        starts = (segment_start(self.data, examples.event[begins[part]])[0] for part in parts)
+        self.start = collected(starts, np.int64, near)
+        last = (examples.event[self.offsets[part.start + 1 : part.stop + 1] - 1] for part in parts)
+        ends = (event + 1 if self.data.places is None else self.data.hi[event] for event in last)
+        self.end = collected(ends, np.int64, near)
+        self.extra = scratch(len(begins), np.int64, near)
         """Examples of each segment that stand behind its events."""
+        if self.data.places is not None:
+            for part in parts:
+                self.extra[part] = np.diff(self.offsets[part.start : part.stop + 1])
+        elif examples.sampled:
+            self.extra[:] = np.diff(np.concatenate([[0], np.cumsum(self._behind(examples))])[self.offsets])
+
+    def _begins(self) -> Iterator[np.ndarray]:
+        """The examples at which segments begin."""
+        latest = np.full((2, 1), -1)
+        for part in blocks(len(self.examples)):
+            event = self.examples.event[part]
+            # Users without a place in histories begin where the next one does.
+            where = np.stack([segment_start(self.data, event)[1], self.data.log.user_of(event)])
+            yield part.start + np.flatnonzero((np.diff(where, prepend=latest) != 0).any(0))
+            latest = where[:, -1:]
 
     def _behind(self, examples: Examples) -> np.ndarray:
         """bool [n]: examples that are no event of a history."""
@@ -191,24 +214,31 @@ class SequenceBatches:
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         if self.role == "train":
             self._cut(self.data.examples(self.role, self.seed, epoch or 0))
-        size = self.end - self.start + self.extra
+        count, near = len(self.start), self.data.log.near
         if epoch is None:  # of similar length together: less padding where a kernel pads
-            order = np.argsort(size, kind="stable")
+            order = np.argsort(self._size(slice(None)), kind="stable")
         else:
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(size))
+            order = shuffled(count, np.random.default_rng([self.seed, epoch]), near)
         batches, begin, filled = [], 0, 0
-        for at, events in enumerate(size[order].tolist()):
-            if filled and filled + events > self.batch_events:
-                batches.append(order[begin:at])
-                begin, filled = at, 0
-            filled += events
+        for part in blocks(count):
+            for at, events in enumerate(self._size(order[part]).tolist(), part.start):
+                if filled and filled + events > self.batch_events:
+                    batches.append(order[begin:at])
+                    begin, filled = at, 0
+                filled += events
         batches.append(order[begin:])
         return batches
 
+    def _size(self, segments: np.ndarray | slice) -> np.ndarray:
+        """int64: events of segments, and examples behind them."""
+        return self.end[segments] - self.start[segments] + self.extra[segments]
+
+    def rows(self, plan: np.ndarray) -> np.ndarray:
+        return ranges(self.offsets[plan], self.offsets[plan + 1] - self.offsets[plan])[0]
+
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
         first, last = self.offsets[plan], self.offsets[plan + 1]
-        rows, _ = ranges(first, last - first)
-        examples = self.examples.take(rows)
+        examples = self.examples.take(self.rows(plan))
         places, logged_offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
         logged_events = self.data.past(places)
         offsets = logged_offsets + np.concatenate([[0], np.cumsum(self.extra[plan])])
@@ -275,7 +305,7 @@ def sequence_batch(
         time=int64(np.asarray(log.time[event])) if timed else None,
         query_time=int64(data.query_time(event)) if timed else None,
         target=int64(target),
-        example=int64(examples.ids(log.meta.events)),
+        example=int64(examples.ids()),
         label=torch.from_numpy(examples.label.astype(np.float32)),
         further=data.further_labels(examples.event),
     )

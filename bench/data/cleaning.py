@@ -9,7 +9,7 @@ conflicting. Faults that stop with an error: a negative time, a label other than
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -175,9 +175,9 @@ def with_offset(schema: Schema, first_ms: int, name: str) -> Schema:
     return replace(schema, utc_offset_hours=standard_offset_hours(zone_of(schema.time_zone, name), first_ms))
 
 
-def absent(ids: np.ndarray, table: pd.DataFrame | None) -> int:
-    """Ids that a side table lacks; 0 if there is none."""
-    return 0 if table is None else int((~pd.Index(ids).isin(table.index)).sum())
+def absent(ids: Iterable[np.ndarray], table: pd.DataFrame | None) -> int:
+    """Ids, which come in blocks, that a side table lacks; 0 if there is none."""
+    return 0 if table is None else sum(int((~pd.Index(block).isin(table.index)).sum()) for block in ids)
 
 
 def check_rows(raw: RawLog, report: CleaningReport, classes: Collection[int], asked: int) -> None:

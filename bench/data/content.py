@@ -46,14 +46,26 @@ def order_of(values: pa.Array) -> np.ndarray:
 
     Numbers of equal value, such as 7 and 007, are in order of their texts. No number is too long.
     """
-    if pc.call_function("all", [pc.call_function("match_substring_regex", [values], _DIGITS)]).as_py():
-        bare = pc.call_function("utf8_ltrim", [values], pc.TrimOptions("0"))
-        keys = pa.table({"length": pc.call_function("utf8_length", [bare]), "digits": bare, "text": values})
-        by = [(name, "ascending") for name in keys.column_names]
-        order = pc.call_function("sort_indices", [keys], pc.SortOptions(by))
-    else:
-        order = pc.call_function("sort_indices", [values])
-    return order.to_numpy().astype(np.int64)
+    keys = key_of_digits(values) if in_digits(values) else values
+    return pc.call_function("sort_indices", [keys]).to_numpy().astype(np.int64)
+
+
+def in_digits(values: pa.Array) -> bool:
+    """Whether each of some strings is written in digits alone, or empty."""
+    return pc.call_function("all", [pc.call_function("match_substring_regex", [values], _DIGITS)]).as_py() is not False
+
+
+def key_of_digits(values: pa.Array) -> pa.Array:
+    """Strings whose order by code point is that of `values` as numbers: how many digits there are, then these."""
+    bare = pc.call_function("utf8_ltrim", [values], pc.TrimOptions("0"))
+    length = pc.call_function("utf8_length", [bare]).cast(pa.large_string())
+    padded = pc.call_function("utf8_lpad", [length], pc.PadOptions(10, "0"))
+    return pc.call_function("binary_join_element_wise", [padded, bare, values, pa.scalar(" ", pa.large_string())])
+
+
+def text_of_key(keys: pa.Array) -> pa.Array:
+    """What `key_of_digits` made keys of."""
+    return pc.call_function("replace_substring_regex", [keys], pc.ReplaceSubstringOptions("^[0-9]* [0-9]* ", ""))
 
 
 def order_of_texts(texts: np.ndarray) -> np.ndarray:

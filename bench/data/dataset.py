@@ -18,6 +18,7 @@ from ..config import DataConfig
 from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import sources
+from .columns import Column, Computed, blocks, user_blocks
 from .eventlog import EventLog, open_log, write_log
 from .item_ids import with_item_ids
 from .mismatch import ValidationMismatch, mismatch
@@ -48,13 +49,13 @@ class RankingData:
     log: EventLog
     split: Split
     vocabulary: Vocabulary
-    lo: np.ndarray
+    lo: Column
     """int64 [events]: place of the first visible event of every event."""
-    hi: np.ndarray
+    hi: Column
     """int64 [events]: end (exclusive) of the places that every event sees."""
-    request_start: np.ndarray
+    request_start: Column
     """int64 [events], milliseconds: from when the request of every event looks back."""
-    request: np.ndarray
+    request: Column
     """int64 [events]: the request of every event, named by the position of its first event."""
     config: DataConfig
     """Resolved, see `resolved`; its `dataset` is the data set's own name."""
@@ -69,7 +70,7 @@ class RankingData:
         return place if self.places is None else self.places.event[place]
 
     def places_before(self, position: np.ndarray) -> np.ndarray:
-        """HistoryPlaces whose events lie before positions in the log."""
+        """How many places of histories lie before positions in the log."""
         return position if self.places is None else self.places.before[position]
 
     def past_action(self, event: np.ndarray) -> np.ndarray:
@@ -88,22 +89,19 @@ class RankingData:
         """
         return dataclasses.replace(self, refit=True)
 
-    @functools.cached_property
-    def _taught(self) -> Split:
-        """Whose `train` is trained on."""
-        if not self.refit:
-            return self.split
-        learned = self.split.role == ROLES["valid"]
-        if self.config.held_out_items:
-            learned &= ~held_out(self.log, self.config.held_out_items)[self.log.item]
-        role = np.where(learned, ROLES["train"], self.split.role)
-        return dataclasses.replace(self.split, role=role)
+    @property
+    def _taught(self) -> np.ndarray:
+        """int64: the events that are trained on, before any share or sampling."""
+        event = self.split.examples("train", "valid") if self.refit else self.split.examples("train")
+        if self.refit and self.config.held_out_items:
+            event = event[~held_out(self.log, self.config.held_out_items)[self.log.item[event]]]
+        return of_domains(self.log, event, self.config)
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
         """What is scored in `train`, `valid` or `test`. Seed and epoch matter for training examples that are sampled."""
         if role == "train":
-            return training_examples(self.log, self._taught, self.config, self._teaching_sampler, seed, epoch)
-        return held_out_examples(self.log, self.split, self.config, self._sampler, role)
+            return training_examples(self.log, self._taught, self.config, lambda: self._teaching_sampler, seed, epoch)
+        return held_out_examples(self.log, self.split, self.config, lambda: self._sampler, role)
 
     @functools.cached_property
     def _sampler(self) -> Sampler:
@@ -125,10 +123,9 @@ class RankingData:
     @functools.cached_property
     def mismatch(self) -> ValidationMismatch:
         """How far validation is from the test."""
-        requests, time = Requests(self.request_start, self.request), np.asarray(self.log.time)
-        return mismatch(
-            self.log, self.split, requests, self.lo, self.hi, None if self.places is None else time[self.places.event]
-        )
+        requests = Requests(self.request_start, self.request)
+        time = None if self.places is None else Computed(len(self.places.event), self._time_of)
+        return mismatch(self.log, self.split, requests, self.lo, self.hi, time)
 
     def further_labels(self, event: np.ndarray) -> torch.Tensor | None:
         """float32 [n, K] of n events, in the order of config.labels; None if none are asked for."""
@@ -245,11 +242,11 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     train = of_domains(log, split.examples("train"), config)
     vocabulary = with_item_ids(build_vocabulary(log, split.known, _left_out(log, config)), log, split, config)
     delay = round(config.feedback_delay * 1000)
-    lo, hi = visible_intervals(log.user_offsets, log.time, requests.start, config.history_length, delay)
+    lo, hi = visible_intervals(log.user_offsets, log.time, requests, config.history_length, delay, log.near)
     if config.test_history == "frozen":
         held_out = (ROLES["valid"], ROLES["test"])
-        lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length)
-        if (np.diff(hi) < 0).any():
+        lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length, log.near)
+        if any((np.diff(hi[events]) < 0).any() for _, events in user_blocks(log.user_offsets)):
             raise UserError(
                 f"{log.meta.name}: data.test_history=frozen needs the test of each user behind its training; split {split.name} "
                 "has users with training after it"
@@ -259,7 +256,7 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
             raise unknown_name(f"further label of {log.meta.name} in data.labels", name, log.meta.labels)
     places = _places(log, config)
     if places is not None:
-        lo, hi = places.intervals(hi, log.user_offsets[log.user], config.history_length)
+        lo, hi = places.intervals(hi, log.user_offsets, config.history_length)
     domain = "" if log.meta.domain is None or not config.domain_field else log.meta.domain.column
     spec = DataSpec(
         user=tuple(table.field for table in vocabulary.user),
@@ -270,8 +267,8 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         longest_segment=longest_segment(config.history_length),
         time=config.time,
         gap_buckets=GAP_BUCKETS,
-        positive_rate=1 / (1 + negatives_per_positive(log, split, config)[0]),
-        further_rates=tuple(_rate(log.further_label(name)[train]) for name in config.labels),
+        positive_rate=1 / (1 + negatives_per_positive(log, train, config)[0]),
+        further_rates=tuple(_rate(log.further_label(name), train) for name in config.labels),
         domain=domain,
     )
     return RankingData(log, split, vocabulary, lo, hi, requests.start, requests.first, config, spec, places=places)
@@ -292,12 +289,12 @@ def _places(log: EventLog, config: DataConfig) -> HistoryPlaces | None:
     """Of the events of config.behaviours."""
     if not config.behaviours:
         return None
-    held = np.zeros(log.meta.events, dtype=bool)
     for name in config.behaviours:
         if name not in (MAIN_LABEL, *log.meta.labels):
             raise unknown_name(f"outcome of {log.meta.name} in data.behaviours", name, (MAIN_LABEL, *log.meta.labels))
-        held |= np.asarray(log.label if name == MAIN_LABEL else log.further_label(name)) == 1
-    return HistoryPlaces.of(held)
+    outcomes = [log.label if name == MAIN_LABEL else log.further_label(name) for name in config.behaviours]
+    held = lambda block: np.any([outcome[block] == 1 for outcome in outcomes], axis=0)  # noqa: E731
+    return HistoryPlaces.of(log.meta.events, held, log.near)
 
 
 def requests_of(log: EventLog, window: float | None) -> Requests:
@@ -308,13 +305,14 @@ def requests_of(log: EventLog, window: float | None) -> Requests:
     """
     if window is None:
         assert log.request_id is not None, "settings are resolved when data are prepared"
-        return logged_requests(log.user_offsets, log.time, log.request_id)
-    return windowed_requests(log.user_offsets, log.time, round(window * 1000), log.meta.utc_offset_hours)
+        return logged_requests(log.user_offsets, log.time, log.request_id, log.near)
+    return windowed_requests(log.user_offsets, log.time, round(window * 1000), log.meta.utc_offset_hours, log.near)
 
 
-def _rate(label: np.ndarray) -> float:
-    """Share of positives, kept off 0 and 1: a rare outcome may not occur in training."""
-    return float(np.clip(label.mean(), 1e-4, 1 - 1e-4))
+def _rate(label: np.ndarray, event: np.ndarray) -> float:
+    """Share of positives of some events, kept off 0 and 1: a rare outcome may not occur in training."""
+    positives = sum(int(label[event[block]].sum()) for block in blocks(len(event)))
+    return float(np.clip(positives / len(event), 1e-4, 1 - 1e-4))
 
 
 def _code_digest() -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..config import DataConfig
 from ..errors import UserError
+from .columns import Column
 from .dataset import open_dataset, requests_of
 from .eventlog import EventLog
 from .mismatch import mismatch
@@ -32,7 +33,8 @@ def describe(name: str, roots: DataRoots) -> list[str]:
     meta, content = log.meta, log.meta.content
     lengths = np.diff(log.user_offsets)
     requests = requests_of(log, log.defaults.request_window)
-    positive = log.example_labels.mean()
+    labels = np.sum([np.bincount(label, minlength=2) for label in log.example_labels()], axis=0)
+    positive = labels[1] / labels.sum()
     lines = [
         f"{meta.name}: {meta.events:,} events, {meta.users:,} users, {meta.items:,} items, {positive:.1%} positive",
         *_histories(log),
@@ -51,7 +53,7 @@ def describe(name: str, roots: DataRoots) -> list[str]:
         *_steps(log),
         f"content hash: {meta.content_hash}",
     ]
-    seen = visible_intervals(log.user_offsets, log.time, requests.start, DataConfig.history_length, 0)
+    seen = visible_intervals(log.user_offsets, log.time, requests, DataConfig.history_length)
     for split_name in SPLITS:
         if split_name == "declared" and not can_be_declared(log):
             continue
@@ -87,7 +89,7 @@ def _time_span(log: EventLog) -> str:
 def _histories(log: EventLog) -> Iterator[str]:
     """How many events are no examples."""
     if log.asked is not None:
-        count = int((~log.asked).sum())
+        count = log.meta.events - sum(len(label) for label in log.example_labels())
         yield f"histories alone hold {count:,} of the events; the other {log.meta.events - count:,} are examples"
 
 
@@ -121,7 +123,7 @@ def _requests(log: EventLog, requests: Requests) -> Iterator[str]:
         yield f"rows in requests with both labels: {rows[mixed].sum():,} of {log.meta.events:,}, in {mixed.sum():,} requests"
 
 
-def _split(log: EventLog, requests: Requests, seen: tuple[np.ndarray, np.ndarray], name: str) -> Iterator[str]:
+def _split(log: EventLog, requests: Requests, seen: tuple[Column, Column], name: str) -> Iterator[str]:
     """`seen`: what each event sees of the past, from where and up to where, under default settings."""
     default = " (default)" if name == log.meta.default_split else ""
     try:

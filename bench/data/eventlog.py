@@ -8,10 +8,10 @@ may know is decided per split (vocabulary.py).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,14 @@ from typing import NamedTuple, cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.feather as feather
 
 from ..config import LogDefaults
 from ..errors import UserError
 from ..typed import as_json, read
 from .cleaning import CleaningReport, absent, check_rows, check_schema, side_table, with_offset
+from .columns import Column, Computed, blocks, user_blocks
 from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash, encoded
+from .conversion.merge import TextFile, Texts
 from .conversion.stream import BLOCK_ROWS, stream_columns
 from .sources.files import column_of
 from .sources.labels import parse_label
@@ -37,7 +38,7 @@ from .steps.declared import StepEffect
 class Multi(NamedTuple):
     """Codes of a multi-valued feature: row r has values[offsets[r]:offsets[r + 1]]."""
 
-    values: np.ndarray
+    values: Column
     offsets: np.ndarray
 
 
@@ -136,21 +137,23 @@ class EventLog:
         return self.column("role") if (self.folder / "role.npy").exists() else None
 
     @functools.cached_property
-    def asked(self) -> np.ndarray | None:
+    def asked(self) -> Column | None:
         """bool [events]: what can be an example; the rest is seen in histories alone. None: all events."""
-        if self.declared is None or not (history := self.declared == HISTORY).any():
+        declared = self.declared
+        if declared is None or not any((declared[block] == HISTORY).any() for block in blocks(self.meta.events)):
             return None
-        return ~history
+        return Computed(self.meta.events, lambda event: declared[event] != HISTORY)
 
-    @property
-    def example_labels(self) -> np.ndarray:
-        """uint8: labels of the events that can be examples."""
-        return np.asarray(self.label) if self.asked is None else self.label[self.asked]
+    def example_labels(self) -> Iterator[np.ndarray]:
+        """uint8: labels of the events that can be examples, in blocks."""
+        for block in blocks(self.meta.events):
+            label = np.asarray(self.label[block])
+            yield label if self.asked is None else label[self.asked[block]]
 
     @functools.cached_property
     def positive_only(self) -> bool:
         """Every example has label 1: there is nothing to rank until negatives are sampled."""
-        return bool(self.example_labels.min())
+        return all(label.all() for label in self.example_labels())
 
     @functools.cached_property
     def action(self) -> np.ndarray:
@@ -167,14 +170,32 @@ class EventLog:
         """int64 user codes of event positions."""
         return np.searchsorted(self.user_offsets, event, side="right") - 1
 
-    @functools.cached_property
-    def user(self) -> np.ndarray:
-        """int32 [events]: user code of every event (kept in memory; for a batch use `user_of`)."""
-        return np.repeat(np.arange(self.meta.users, dtype=np.int32), np.diff(self.user_offsets))
+    @property
+    def user(self) -> Column:
+        """int32 [events]: user code of every event."""
+        return Computed(self.meta.events, lambda event: self.user_of(event).astype(np.int32))
+
+    def users_of_blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Events in blocks of whole users, and the user code of each: int64 [n]."""
+        for users, events in user_blocks(self.user_offsets):
+            count = np.diff(self.user_offsets[users.start : users.stop + 1])
+            yield events, np.repeat(np.arange(users.start, users.stop), count)
+
+    @property
+    def near(self) -> Path:
+        """Where large scratch files about the log go."""
+        return self.folder.parent
 
     def dictionary(self, name: str) -> np.ndarray:
         """Strings of the codes of `user`, `item`, `action` or a categorical feature."""
-        return feather.read_table(self.folder / f"{name}.dictionary.feather").column("value").to_numpy(zero_copy_only=False)
+        return np.concatenate([np.empty(0, dtype=object), *self.dictionary_blocks(name)])
+
+    def dictionary_blocks(self, name: str) -> Iterator[np.ndarray]:
+        """The same in parts, of which one is in memory at a time."""
+        with pa.memory_map(str(self.folder / f"{name}.dictionary.feather")) as source:
+            file = pa.ipc.open_file(source)
+            for number in range(file.num_record_batches):
+                yield file.get_batch(number).column("value").to_numpy(zero_copy_only=False)
 
     def feature(self, name: str) -> np.ndarray | Multi:
         """Codes (int32) or numbers (float32, NaN = missing), one row per user, item or event as its owner says."""
@@ -186,32 +207,51 @@ class EventLog:
 def write_log(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> EventLog:
     """Convert a raw data set into `folder`, which appears complete or not at all.
 
+    A conversion that was killed goes on where it was when the same rows are converted into the same folder again.
+
     Args:
         rows: that are held in memory at a time; they change nothing of the log.
 
     Raises:
         UserError: whatever is wrong with the rows or the tables.
     """
-    with complete_folder(folder) as building:
-        meta = _write(raw, building, rows)
-        (building / "meta.json").write_text(as_json(meta), encoding="utf-8")
+    resumed = not isinstance(raw.events, pd.DataFrame)  # of rows in memory nothing is known but their columns
+    with complete_folder(folder, resumed) as building:
+        if not (folder / "meta.json").exists():  # another process was not faster
+            meta = _write(raw, building, rows)
+            shutil.rmtree(building / "rows", ignore_errors=True)
+            (building / "meta.json").write_text(as_json(meta), encoding="utf-8")
     return open_log(folder)
 
 
 @contextlib.contextmanager
-def complete_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write a log into that becomes `folder` at the end, whole; nothing stays of one that fails."""
+def complete_folder(folder: Path, resumed: bool = False) -> Iterator[Path]:
+    """A folder to write a log into, which no other process does at the same time, and that becomes `folder` at the end, whole;
+    nothing stays of one that fails.
+
+    Args:
+        resumed: what a process that was killed has written is still there.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield building
+    building, lock = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.lock")
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not resumed:
+            shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(exist_ok=True)
         try:
-            os.replace(building, folder)
-        except OSError:
-            if not (folder / "meta.json").exists():  # another process was not faster: a real failure
-                raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+            yield building
+            try:
+                os.replace(building, folder)
+            except OSError:
+                if not (folder / "meta.json").exists():  # another process was not faster: a real failure
+                    raise
+                shutil.rmtree(building)
+        except Exception:  # what a killed or interrupted process has done stays
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def open_log(folder: Path) -> EventLog:
@@ -245,8 +285,8 @@ def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:
         conflicting=found.conflicting,
         rows_kept=found.rows_kept,
         sorted_by_time=found.screened.sorted_by_time,
-        users_without_features=absent(dictionaries["user"], tables["user"]),
-        items_without_features=absent(dictionaries["item"], tables["item"]),
+        users_without_features=absent(dictionaries["user"].blocks(), tables["user"]),
+        items_without_features=absent(dictionaries["item"].blocks(), tables["item"]),
         unread_numbers=tuple((name, count) for name, count in unread.items() if count),
         left_out=raw.left_out,
     )
@@ -259,8 +299,10 @@ def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:
         if owner != "context":
             _write_feature(owner, feature, tables, dictionaries, folder)
     for name, values in dictionaries.items():
-        strings = pa.array(values, type=pa.large_string())
-        feather.write_feather(pa.table({"value": strings}), folder / f"{name}.dictionary.feather", compression="zstd")
+        file = TextFile(folder / f"{name}.dictionary.feather", compression="zstd")
+        for texts in values.blocks():
+            file.write(pa.array(texts, type=pa.large_string()))
+        file.close()
     columns = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     return LogMeta(
         name=raw.name,
@@ -302,13 +344,13 @@ def facts_of(schema: Schema) -> ContentFacts:
 
 
 def _write_feature(
-    owner: Owner, feature: Feature, tables: dict[Owner, pd.DataFrame | None], dictionaries: dict[str, np.ndarray], folder: Path
+    owner: Owner, feature: Feature, tables: dict[Owner, pd.DataFrame | None], dictionaries: dict[str, Texts], folder: Path
 ) -> None:
     """A feature of users or items as a column in the order of their codes, and its dictionary."""
     table = tables[owner]
     if table is None:
         raise UserError(f"feature {feature.column!r} needs a table of {owner}s, and there is none")
-    name, column = f"feature.{feature.column}", column_of(table.reindex(dictionaries[owner]), feature.column)
+    name, column = f"feature.{feature.column}", column_of(table.reindex(dictionaries[owner].whole()), feature.column)
     if feature.kind == "number":
         np.save(folder / f"{name}.npy", column.to_numpy(dtype=np.float32))
         return
@@ -320,4 +362,4 @@ def _write_feature(
         text = pd.Series([part for one in parts for part in one], dtype="str")
     values = encoded(text)
     np.save(folder / f"{name}.npy", values.codes.astype(np.int32))
-    dictionaries[name] = values.categories.to_numpy(dtype=object)
+    dictionaries[name] = Texts(values.categories.to_numpy(dtype=object))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .columns import Column
 from .eventlog import EventLog
 from .splits import Split
 from .visibility import Requests
@@ -55,7 +56,7 @@ class ValidationMismatch:
 
 
 def mismatch(
-    log: EventLog, split: Split, requests: Requests, lo: np.ndarray, hi: np.ndarray, time: np.ndarray | None = None
+    log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column, time: Column | None = None
 ) -> ValidationMismatch:
     """Of a split of a log.
 
@@ -67,9 +68,7 @@ def mismatch(
     return ValidationMismatch(*(_facts(log, split, requests, lo, hi, time, role) for role in ("valid", "test")))
 
 
-def _facts(
-    log: EventLog, split: Split, requests: Requests, lo: np.ndarray, hi: np.ndarray, time: np.ndarray, role: str
-) -> RoleFacts:
+def _facts(log: EventLog, split: Split, requests: Requests, lo: Column, hi: Column, time: Column, role: str) -> RoleFacts:
     event = split.examples(role)
     user, start = log.user_of(event), requests.start[event]
     events, seen = split.user_events[user], hi[event] > lo[event]

@@ -20,13 +20,14 @@ alone, or on request, they are the positives and items sampled once for a split,
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..config import DataConfig
 from ..errors import UserError, unknown_name
+from .columns import blocks, collected, scratch, shuffled, user_blocks
 from .eventlog import EventLog
 from .splits import Split
 from .visibility import Requests
@@ -38,54 +39,81 @@ _ROUNDS = 12
 """Times that a refused draw is repeated before everything that is left is looked at."""
 
 
-@dataclass(frozen=True)
 class Examples:
     """n pairs of a request and an item to score, ordered by event, then draw."""
 
-    event: np.ndarray
-    """int64 [n]: position of the event whose request it is."""
-    item: np.ndarray
-    """int64 [n]: item code; the event's own or a sampled one."""
-    label: np.ndarray
-    """uint8 [n]"""
-    draw: np.ndarray
-    """int64 [n]: 0 for the event itself, d for its d-th sampled negative."""
+    def __init__(self, log: EventLog, event: np.ndarray, sampled: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        """
+        Args:
+            event: int64 [n]: position of the event whose request it is.
+            sampled: int64 [n] item codes and [n] draws: 0 for the event itself, d for its d-th sampled negative; None: the
+                events as they were logged.
+        """
+        self.log, self.event, self._sampled = log, event, sampled
 
     def __len__(self) -> int:
         return len(self.event)
 
-    def take(self, rows: np.ndarray) -> Examples:
+    @property
+    def sampled(self) -> bool:
+        """Whether there may be others than events as they were logged."""
+        return self._sampled is not None
+
+    @functools.cached_property
+    def item(self) -> np.ndarray:
+        """int64 [n]: item code; the event's own or a sampled one."""
+        return np.asarray(self.log.item[self.event], dtype=np.int64) if self._sampled is None else self._sampled[0]
+
+    @functools.cached_property
+    def draw(self) -> np.ndarray:
+        """int64 [n]: 0 for the event itself, d for its d-th sampled negative."""
+        return np.zeros_like(self.event) if self._sampled is None else self._sampled[1]
+
+    @functools.cached_property
+    def label(self) -> np.ndarray:
+        """uint8 [n]"""
+        return np.asarray(self.log.label[self.event]) if self._sampled is None else (self.draw == 0).astype(np.uint8)
+
+    @property
+    def positives(self) -> int:
+        """How many have the label 1."""
+        return sum(int(self.take(block).label.sum()) for block in blocks(len(self)))
+
+    def take(self, rows: np.ndarray | slice) -> Examples:
         """Some of them."""
-        return Examples(self.event[rows], self.item[rows], self.label[rows], self.draw[rows])
+        sampled = None if self._sampled is None else (self._sampled[0][rows], self._sampled[1][rows])
+        return Examples(self.log, self.event[rows], sampled)
 
-    def ids(self, events: int) -> np.ndarray:
+    def ids(self) -> np.ndarray:
         """int64 [n]: event + draw * events of the log; the same pair of one split has the same id in every run."""
-        return self.event + self.draw * events
+        return self.event + self.draw * self.log.meta.events
 
 
-def logged(log: EventLog, event: np.ndarray) -> Examples:
-    """Events as they were logged."""
-    return Examples(event, np.asarray(log.item[event], dtype=np.int64), np.asarray(log.label[event]), np.zeros_like(event))
-
-
-def training_examples(log: EventLog, split: Split, config: DataConfig, sampler: Sampler, seed: int, epoch: int) -> Examples:
-    """Of one epoch. What train_share leaves out, and exposed negatives that the rate does, are left out of all epochs of a seed;
-    sampled negatives are drawn anew.
+def training_examples(
+    log: EventLog, event: np.ndarray, config: DataConfig, sampler: Callable[[], Sampler], seed: int, epoch: int
+) -> Examples:
+    """Of one epoch, among the events of training. What train_share leaves out, and exposed negatives that the rate does, are left
+    out of all epochs of a seed; sampled negatives are drawn anew.
 
     The share is of examples, at random. The latest ones alone would be nearer to the test as well as fewer, and a share of
     users would make users of the test cold: neither says what the amount does. It is another one for each seed, so that
     the spread over seeds holds the choice, and shares of one seed lie within each other.
     """
-    event = _share(of_domains(log, split.examples("train"), config), config.train_share, seed)
+    event = _share(log, event, config.train_share, seed)
     rate = config.negative_rate
     assert rate is not None, "settings are resolved when data are prepared"
     if config.negatives == "exposed":
         if rate < 1:
-            kept = np.random.default_rng([1, seed]).random(len(event)) < rate
-            event = event[kept | (log.label[event] == 1)]
-        return logged(log, event)
-    positive = event[log.label[event] == 1]
-    return sampler.with_negatives(positive, config.negatives, int(rate), np.random.default_rng([2, seed, epoch]))
+            rng = np.random.default_rng([1, seed])
+            event = _chosen(log, event, lambda part: (rng.random(len(part)) < rate) | (log.label[part] == 1))
+        return Examples(log, event)
+    positive = _chosen(log, event, lambda part: log.label[part] == 1)
+    return sampler().with_negatives(positive, config.negatives, int(rate), np.random.default_rng([2, seed, epoch]))
+
+
+def _chosen(log: EventLog, event: np.ndarray, which: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Those of the events for which `which`, asked in their order, is true."""
+    return collected((part[which(part)] for part in (event[block] for block in blocks(len(event)))), np.int64, log.near)
 
 
 def of_domains(log: EventLog, event: np.ndarray, config: DataConfig) -> np.ndarray:
@@ -103,11 +131,10 @@ def of_domains(log: EventLog, event: np.ndarray, config: DataConfig) -> np.ndarr
     for name in config.domains:
         if name not in names:
             raise unknown_name(f"domain of {log.meta.name} in data.domains", name, names)
-    code = log.feature(column)
+    code, wanted = log.feature(column), [names[name] for name in config.domains]
     assert isinstance(code, np.ndarray), "a domain is a category"
-    kept = event[np.isin(code[event], [names[name] for name in config.domains])]
-    label = log.label[kept]
-    if not len(kept) or (label.min() == label.max() and not log.positive_only):
+    kept = _chosen(log, event, lambda part: np.isin(code[part], wanted))
+    if not len(kept) or (Examples(log, kept).positives in (0, len(kept)) and not log.positive_only):
         raise UserError(
             f"data.domains={list(config.domains)} leaves {len(kept):,} examples of {log.meta.name} for training or validation, "
             "and not both labels among them: name larger domains, or several at once"
@@ -115,38 +142,49 @@ def of_domains(log: EventLog, event: np.ndarray, config: DataConfig) -> np.ndarr
     return kept
 
 
-def _share(event: np.ndarray, share: float, seed: int) -> np.ndarray:
+def _share(log: EventLog, event: np.ndarray, share: float, seed: int) -> np.ndarray:
     """round(share * n) of n events, 1 at least, in their order."""
     if share == 1:
         return event
-    order = np.random.default_rng([4, seed]).permutation(len(event))
-    return event[np.sort(order[: max(1, round(share * len(event)))])]
+    kept = shuffled(len(event), np.random.default_rng([4, seed]), log.near)[: max(1, round(share * len(event)))]
+    kept.sort()
+    return collected((event[kept[block]] for block in blocks(len(kept))), np.int64, log.near)
 
 
-def held_out_examples(log: EventLog, split: Split, config: DataConfig, sampler: Sampler, role: str) -> Examples:
+def held_out_examples(log: EventLog, split: Split, config: DataConfig, sampler: Callable[[], Sampler], role: str) -> Examples:
     """Of validation or test: the same for every model, seed and training rate."""
     event = split.examples(role)
     if role == "valid":
         event = of_domains(log, event, config)
     if config.test_negatives == "exposed":
-        return logged(log, event)
+        return Examples(log, event)
     rng = np.random.default_rng([3, int(split.hash[:15], 16), len(role)])
-    return sampler.with_negatives(event[log.label[event] == 1], config.test_negatives, config.test_negative_rate, rng)
+    return sampler().with_negatives(event[log.label[event] == 1], config.test_negatives, config.test_negative_rate, rng)
 
 
-def negatives_per_positive(log: EventLog, split: Split, config: DataConfig) -> tuple[float, float]:
-    """In training, and where predictions are judged: what the training examples would have without any sampling.
+def negatives_per_positive(log: EventLog, train: np.ndarray, config: DataConfig) -> tuple[float, float]:
+    """In training, of the events `train`, and where predictions are judged: what the former would have without any sampling.
 
     Models learn the odds of the first and are asked for those of the second. With w = first / second, a probability p becomes
     p / (p + (1 - p) / w) (He et al. 2014, section 6.3). For sampled negatives this puts the mean right and no more: a sampled
     item is not an exposed one.
     """
-    label = log.label[of_domains(log, split.examples("train"), config)]
-    exposed = float((label == 0).sum() / max((label == 1).sum(), 1))
+    positives = Examples(log, train).positives
+    exposed = (len(train) - positives) / max(positives, 1)
     rate = config.negative_rate
     assert rate is not None, "settings are resolved when data are prepared"
     training = exposed * rate if config.negatives == "exposed" else rate
     return training, exposed if config.test_negatives == "exposed" else config.test_negative_rate
+
+
+def _meetings(log: EventLog, events: slice, user: np.ndarray, liked: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """int64: pairs of a user and an item among the events of whole users, ascending, as one number each, and the first event of
+    each. With `liked`, of events with the label 1."""
+    key = user.astype(np.int64) * log.meta.items + log.item[events]
+    if liked:
+        key = key[log.label[events] == 1]
+    pair, first = np.unique(key, return_index=True)
+    return pair, events.start + first
 
 
 class Sampler:
@@ -154,20 +192,25 @@ class Sampler:
 
     def __init__(self, log: EventLog, split: Split, requests: Requests, exclude_future_positives: bool, repeats: bool) -> None:
         self.log, self.exclude_future, self.repeats = log, exclude_future_positives, repeats
-        self.start, self.end = requests.start, requests.last
-        time, item, items = np.asarray(log.time), np.asarray(log.item, dtype=np.int64), log.meta.items
+        self.start, items = requests.start, log.meta.items
         self.first_time = np.full(items, np.iinfo(np.int64).max)
-        np.minimum.at(self.first_time, item, time)
+        for block in blocks(log.meta.events):
+            np.minimum.at(self.first_time, log.item[block], log.time[block])
         self.by_first_time = np.argsort(self.first_time, kind="stable")
         # The first meeting of each (user, item): within a user, events are in order of time, so the first one found is it.
-        self.met, self.met_event = np.unique(log.user.astype(np.int64) * items + item, return_index=True)
+        meetings = lambda: (_meetings(log, *part) for part in log.users_of_blocks())  # noqa: E731
+        self.met = collected((key for key, _ in meetings()), np.int64, log.near)
+        self.met_event = collected((event for _, event in meetings()), np.int64, log.near)
+        self.end = scratch(log.meta.events, np.int64, log.near)
+        for _, events in user_blocks(log.user_offsets):
+            self.end[events] = requests.last(events)
         if exclude_future_positives:
-            liked = np.unique(log.user[log.label == 1].astype(np.int64) * items + item[log.label == 1])
-            self.liked = np.isin(self.met, liked)
+            liked = (_meetings(log, block, user, liked=True)[0] for block, user in log.users_of_blocks())
+            self.liked = np.isin(self.met, collected(liked, np.int64, log.near), assume_unique=True)
         train = split.examples("train")
         positive = train[log.label[train] == 1]
-        positive = positive[np.argsort(time[positive], kind="stable")]
-        self.popular, self.popular_time = item[positive], time[positive]
+        positive = positive[np.argsort(log.time[positive], kind="stable")]
+        self.popular, self.popular_time = np.asarray(log.item[positive], dtype=np.int64), np.asarray(log.time[positive])
 
     def without(self, items: np.ndarray) -> Sampler:
         """One that draws none of these items, bool [items]: to it they were never there."""
@@ -185,7 +228,7 @@ class Sampler:
         for draw in range(1, rate + 1):
             taken[:, draw] = self._draw(positive, taken[:, :draw], propose, pool, rng)
         host, draw = np.nonzero(taken >= 0)
-        return Examples(positive[host], taken[host, draw], (draw == 0).astype(np.uint8), draw.astype(np.int64))
+        return Examples(self.log, positive[host], (taken[host, draw], draw.astype(np.int64)))
 
     def rankable(self, event: np.ndarray) -> np.ndarray:
         """bool [n]: somebody had met the item of event [n] earlier, and its user, unless repeats are kept, had not."""

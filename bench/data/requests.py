@@ -18,6 +18,7 @@ from ...kernels.time_buckets import time_buckets
 from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from ..errors import UserError, unknown_name
 from .batches import gather, ids_of, int64, segment_start
+from .columns import Column
 from .dataset import RankingData
 from .eventlog import Multi
 from .keys import example_keys
@@ -101,7 +102,7 @@ def _context_row(data: RankingData, table: FieldTable, text: str | None) -> Ids:
     feature = next(feature for _, feature in log.meta.features if feature.column == name)
     values = log.feature(name)
     if feature.kind == "number":
-        assert isinstance(values, np.ndarray) and isinstance(table.ids, np.ndarray)
+        assert not isinstance(values, Multi) and not isinstance(table.ids, Multi)
         return torch.tensor([_bin_of(np.asarray(values), table.ids, name, text)])
     parts = [text or ""] if feature.kind == "category" else [part for part in (text or "").split(feature.separator) if part]
     codes = code_of(log.dictionary(f"feature.{name}"), parts)
@@ -115,7 +116,7 @@ def _context_row(data: RankingData, table: FieldTable, text: str | None) -> Ids:
     return Jagged(row, torch.tensor([0, len(ids)])) if table.field.multi else row
 
 
-def _bin_of(values: np.ndarray, ids: np.ndarray, name: str, text: str | None) -> int:
+def _bin_of(values: np.ndarray, ids: Column, name: str, text: str | None) -> int:
     """Edges of bins are observed values, so that the largest observed value up to a number lies in the number's bin."""
     if text is None:
         return UNKNOWN

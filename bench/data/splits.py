@@ -13,13 +13,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import UserError, unknown_name
+from .columns import Column, Computed, blocks, order_statistics, positions, scratch, user_blocks
 from .eventlog import EventLog
 from .keys import name_hashes
+from .split_rows import AllRows, Roles, UserRows, border_of
 from .visibility import Requests
 
 UNUSED, TRAIN, VALID, TEST, KNOWN = 0, 1, 2, 3, 4
@@ -70,58 +73,15 @@ class Split:
     user_last: np.ndarray
     """int64 [users], milliseconds: the last training event; NEVER without one."""
 
-    def examples(self, role: str) -> np.ndarray:
-        """int64 event positions of the examples of `train`, `valid` or `test`, ascending."""
-        return np.flatnonzero(self.role == ROLES[role])
+    def examples(self, *roles: str) -> np.ndarray:
+        """int64 event positions of the examples of `train`, `valid` or `test`, or of several of them, ascending."""
+        codes = [ROLES[role] for role in roles]
+        return positions(len(self.role), lambda block: np.isin(self.role[block], codes))
 
     @property
-    def known(self) -> np.ndarray:
+    def known(self) -> Column:
         """bool [events]: of which vocabularies and statistics may be made."""
-        return (self.role == TRAIN) | (self.role == KNOWN)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """What splits are made of: all events, or those that can be examples."""
-
-    events: int
-    users: int
-    user_offsets: np.ndarray
-    time: np.ndarray
-    item: np.ndarray
-    declared: np.ndarray | None
-    start: np.ndarray
-    first: np.ndarray
-    """As in Requests, positions among these rows."""
-
-    @property
-    def last(self) -> np.ndarray:
-        return Requests(self.start, self.first).last
-
-    def user_of(self, row: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self.user_offsets, row, side="right") - 1
-
-
-def _rows(log: EventLog, requests: Requests) -> _Rows:
-    declared = None if log.declared is None else np.asarray(log.declared)
-    if log.asked is None:
-        time, item = np.asarray(log.time), np.asarray(log.item)
-        offsets = np.asarray(log.user_offsets)
-        return _Rows(len(time), log.meta.users, offsets, time, item, declared, requests.start, requests.first)
-    asked = np.flatnonzero(log.asked)
-    assert declared is not None
-    begins = requests.first[asked]
-    first = np.maximum.accumulate(np.where(np.diff(begins, prepend=-1) != 0, np.arange(len(asked)), 0))
-    return _Rows(
-        len(asked),
-        log.meta.users,
-        np.searchsorted(asked, log.user_offsets),
-        log.time[asked],
-        log.item[asked],
-        declared[asked],
-        requests.start[asked],
-        first,
-    )
+        return Computed(len(self.role), lambda event: (self.role[event] == TRAIN) | (self.role[event] == KNOWN))
 
 
 def make_split(log: EventLog, name: str, requests: Requests) -> Split:
@@ -132,10 +92,10 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
             label.
     """
     resolved = log.meta.default_split if name == "default" else name
-    strategies = {
+    strategies: dict[str, Callable[[AllRows], Roles]] = {
         "global-time": _global_time,
-        "per-user-time": _per_user_time,
-        "leave-one-out": _leave_one_out,
+        "per-user-time": lambda rows: _per_user_time,
+        "leave-one-out": lambda rows: _leave_one_out,
         "chrono-rank": _chrono_rank,
         "declared": _declared,
     }
@@ -147,37 +107,56 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
         raise UserError(
             f"{log.meta.name} declares no test: choose another --split, or see `split` and `events` in docs/howto/own-data.md"
         )
-    role = strategies[resolved](_rows(log, requests))
+    rows = AllRows(log, requests)
+    roles = strategies[resolved](rows)
+    role = scratch(log.meta.events, np.uint8, log.near)
+    for users, events in user_blocks(log.user_offsets):
+        found = roles(rows.of(users, events))
+        if log.asked is None:
+            role[events] = found
+        else:
+            role[events][log.asked[events]] = found
     if log.asked is not None:
-        role = _with_history(log, role, resolved in _PER_USER)
-    for role_name, code in ROLES.items():
-        labels = log.label[role == code]
-        if len(labels) == 0 or (labels.min() == labels.max() and not log.positive_only):
-            what = "no events" if len(labels) == 0 else f"only the label {labels[0]} in its {len(labels)} events"
-            raise UserError(
-                f"split {resolved} of {log.meta.name} leaves {what} for {role_name}; choose another --split or more data"
-            )
-    return _described(log, requests, resolved, role)
+        _mark_known(log, role, resolved in _PER_USER)
+    return _described(log, resolved, requests, role)
 
 
-def _described(log: EventLog, requests: Requests, name: str, role: np.ndarray) -> Split:
-    """Roles with what follows from them."""
-    train, test = (role == TRAIN) | (role == KNOWN), role == TEST
+def _described(log: EventLog, name: str, requests: Requests, role: np.ndarray) -> Split:
+    """The split with what is known of it.
+
+    Raises:
+        UserError: a role that is empty or holds only one label.
+    """
+    count = np.zeros((len(ROLES) + 2, 2), dtype=np.int64)
+    user_events, item_events = np.zeros(log.meta.users, dtype=np.int64), np.zeros(log.meta.items, dtype=np.int64)
+    user_last, first_test = np.full(log.meta.users, NEVER, dtype=np.int64), np.iinfo(np.int64).max
+    for block, user in log.users_of_blocks():
+        part, time = role[block], np.asarray(log.time[block])
+        count += np.bincount(part * 2 + log.label[block], minlength=count.size).reshape(count.shape)
+        train, test = (part == TRAIN) | (part == KNOWN), part == TEST
+        user_events += np.bincount(user[train], minlength=log.meta.users)
+        item_events += np.bincount(log.item[block][train], minlength=log.meta.items)
+        np.maximum.at(user_last, user[train], time[train])
+        first_test = min(first_test, int(time[test].min(initial=first_test)))
+    for word, code in ROLES.items():
+        negatives, positives = count[code].tolist()
+        if not negatives + positives or (not (negatives and positives) and not log.positive_only):
+            label = int(positives > 0)
+            what = f"only the label {label} in its {negatives + positives} events" if negatives + positives else "no events"
+            raise UserError(f"split {name} of {log.meta.name} leaves {what} for {word}; choose another --split or more data")
+    after = sum(
+        int(((log.time[block] > first_test) & ((role[block] == TRAIN) | (role[block] == KNOWN))).sum())
+        for block in blocks(log.meta.events)
+    )
     return Split(
         name=name,
         role=role,
         hash=_hash(log, requests, role),
-        share_train_after_test=float(np.mean(log.time[train] > log.time[test].min())),
-        user_events=np.bincount(log.user[train], minlength=log.meta.users),
-        item_events=np.bincount(log.item[train], minlength=log.meta.items),
-        user_last=_latest(log.time[train], log.user[train], log.meta.users),
+        share_train_after_test=float(after / int(count[[TRAIN, KNOWN]].sum())),
+        user_events=user_events,
+        item_events=item_events,
+        user_last=user_last,
     )
-
-
-def _latest(time: np.ndarray, user: np.ndarray, users: int) -> np.ndarray:
-    last = np.full(users, NEVER, dtype=np.int64)
-    np.maximum.at(last, user, time)
-    return last
 
 
 def held_out(log: EventLog, share: float) -> np.ndarray:
@@ -191,11 +170,15 @@ def without_items(split: Split, log: EventLog, requests: Requests, share: float)
     Raises:
         UserError: nothing, or one label alone, is left to train on.
     """
-    role = np.where(held_out(log, share)[log.item] & split.known, UNUSED, split.role).astype(np.uint8)
-    labels = log.label[role == TRAIN]
-    if len(labels) == 0 or (labels.min() == labels.max() and not log.positive_only):
+    out, role = held_out(log, share), scratch(log.meta.events, np.uint8, log.near)
+    labels = np.zeros(2, dtype=np.int64)
+    for block in blocks(log.meta.events):
+        unknown = out[log.item[block]] & split.known[block]
+        role[block] = np.where(unknown, UNUSED, split.role[block])
+        labels += np.bincount(log.label[block][role[block] == TRAIN], minlength=2)
+    if not labels.any() or (not labels.all() and not log.positive_only):
         raise UserError(f"data.held_out_items={share:g} leaves nothing of {log.meta.name} to train on; hold out fewer items")
-    return _described(log, requests, split.name, role)
+    return _described(log, split.name, requests, role)
 
 
 def can_be_declared(log: EventLog) -> bool:
@@ -203,54 +186,56 @@ def can_be_declared(log: EventLog) -> bool:
     return log.declared is not None and bool((log.declared == TEST).any())
 
 
-def _with_history(log: EventLog, asked_role: np.ndarray, per_user: bool) -> np.ndarray:
-    """uint8 [events]: the roles of those that can be examples, and of the others KNOWN or UNUSED."""
-    assert log.asked is not None
-    role = np.full(log.meta.events, UNUSED, dtype=np.uint8)
-    role[log.asked] = asked_role
-    held_out = (role == VALID) | (role == TEST)
+def _mark_known(log: EventLog, role: np.ndarray, per_user: bool) -> None:
+    """Turn the role of what is no example into KNOWN, where training may know it."""
     first = np.full(log.meta.users, np.iinfo(np.int64).max)
-    if per_user:
-        np.minimum.at(first, log.user[held_out], log.time[held_out])
-    elif held_out.any():
-        first[:] = log.time[held_out].min()
-    role[~log.asked & (log.time < first[log.user])] = KNOWN
-    return role
+    for block, user in log.users_of_blocks():
+        held_out = (role[block] == VALID) | (role[block] == TEST)
+        np.minimum.at(first, user[held_out], log.time[block][held_out])
+    if not per_user:
+        first[:] = first.min()
+    assert log.asked is not None
+    for block, user in log.users_of_blocks():
+        role[block][~log.asked[block] & (log.time[block] < first[user])] = KNOWN
 
 
-def _global_time(rows: _Rows) -> np.ndarray:
+def _global_time(rows: AllRows) -> Roles:
     """By the start of the request. Windows are the same for all users, so that the border is one of them for everybody; a logged
     request that is still going on at a border belongs to no role."""
-    begin, end = rows.start, rows.time[rows.last]
-    t1, t2 = (_border(share, rows.time, begin, end) for share in (0.8, 0.9))
-    role = np.full(rows.events, UNUSED, dtype=np.uint8)
-    role[end < t1] = TRAIN
-    role[(begin >= t1) & (end < t2)] = VALID
-    role[begin >= t2] = TEST
-    return role
+    t1, t2 = (border_of(share, rows) for share in (0.8, 0.9))
+
+    def roles(part: UserRows) -> np.ndarray:
+        begin, end = part.start, part.time[part.last]
+        role = np.full(part.events, UNUSED, dtype=np.uint8)
+        role[end < t1] = TRAIN
+        role[(begin >= t1) & (end < t2)] = VALID
+        role[begin >= t2] = TEST
+        return role
+
+    return roles
 
 
-def _window_edges(rows: _Rows, pieces: int) -> tuple[list[int], list[int]]:
+def _window_edges(rows: AllRows, pieces: int) -> tuple[list[int], list[int]]:
     """Milliseconds: where each of `pieces` windows begins, with about as many events each, and where the validation before it
     does."""
-    begin, end = rows.start, rows.time[rows.last]
     shares = [1 - WINDOWED + WINDOWED * at / pieces for at in range(pieces)]
-    edges, before = ([_border(share - back, rows.time, begin, end) for share in shares] for back in (0.0, VALIDATED))
+    edges, before = ([border_of(share - back, rows) for share in shares] for back in (0.0, VALIDATED))
     return edges, before
 
 
 def most_windows(log: EventLog, requests: Requests, most: int = 8) -> int:
     """Into how many windows the end of a log can be cut, `most` at most, so that each begins later than the one before, behind a
     validation and a training of its own."""
-    rows = _rows(log, requests)
+    rows = AllRows(log, requests)
+    earliest = min(int(part.time.min()) for part in rows if part.events)
     for pieces in range(most, 1, -1):
         edges, before = _window_edges(rows, pieces)
-        if int(rows.time.min()) < before[0] and (np.diff(edges) > 0).all() and all(map(int.__lt__, before, edges)):
+        if earliest < before[0] and (np.diff(edges) > 0).all() and all(map(int.__lt__, before, edges)):
             return pieces
     return 1
 
 
-def _in_windows(rows: _Rows, name: str) -> np.ndarray:
+def _in_windows(rows: AllRows, name: str) -> Roles:
     """A request belongs to the window in which it begins; training and validation end before those that are the test."""
     found = _WINDOWS.fullmatch(name)
     assert found is not None
@@ -259,49 +244,52 @@ def _in_windows(rows: _Rows, name: str) -> np.ndarray:
     if at > pieces:
         raise UserError(f"split {name}: there are {pieces} windows, from 1 to {pieces}")
     edges, before = _window_edges(rows, pieces)
-    begin, end = rows.start, rows.time[rows.last]
     last = at == pieces or found["all"]
-    role = np.full(rows.events, UNUSED, dtype=np.uint8)
-    role[end < before[at - 1]] = TRAIN
-    role[(begin >= before[at - 1]) & (end < edges[at - 1])] = VALID
-    role[(begin >= edges[at - 1]) & (True if last else begin < edges[at])] = TEST
-    return role
+
+    def roles(part: UserRows) -> np.ndarray:
+        begin, end = part.start, part.time[part.last]
+        role = np.full(part.events, UNUSED, dtype=np.uint8)
+        role[end < before[at - 1]] = TRAIN
+        role[(begin >= before[at - 1]) & (end < edges[at - 1])] = VALID
+        role[(begin >= edges[at - 1]) & (True if last else begin < edges[at])] = TEST
+        return role
+
+    return roles
 
 
-def _declared(rows: _Rows) -> np.ndarray:
-    assert rows.declared is not None
-    role = np.where(rows.declared <= TEST, rows.declared, UNUSED).astype(np.uint8)
-    # What a part of a request got tells what the rest got.
-    low, high = role.copy(), role.copy()
-    np.minimum.at(low, rows.first, role)
-    np.maximum.at(high, rows.first, role)
-    role[low[rows.first] != high[rows.first]] = UNUSED
-    if not (role == VALID).any() and (train := role == TRAIN).any():
-        begin, end = rows.start, rows.time[rows.last]
-        border = _border(0.9, rows.time[train], begin[train], end[train])
+def _declared(rows: AllRows) -> Roles:
+    def as_declared(part: UserRows) -> np.ndarray:
+        assert part.declared is not None
+        role = np.where(part.declared <= TEST, part.declared, UNUSED).astype(np.uint8)
+        # What a part of a request got tells what the rest got.
+        low, high = role.copy(), role.copy()
+        np.minimum.at(low, part.first, role)
+        np.maximum.at(high, part.first, role)
+        role[low[part.first] != high[part.first]] = UNUSED
+        return role
+
+    has = np.zeros(len(ROLES) + 1, dtype=bool)
+    for part in rows:
+        has[as_declared(part)] = True
+    if has[VALID] or not has[TRAIN]:
+        return as_declared
+    border = border_of(0.9, rows, lambda part: as_declared(part) == TRAIN)
+
+    def roles(part: UserRows) -> np.ndarray:
+        role, begin, end = as_declared(part), part.start, part.time[part.last]
+        train = role == TRAIN
         role[train & (begin >= border)] = VALID
         role[train & (begin < border) & (end >= border)] = UNUSED
-    return role
+        return role
+
+    return roles
 
 
-def _border(share: float, time: np.ndarray, begin: np.ndarray, end: np.ndarray) -> int:
-    """The moment before which lies a share of the events. If the requests under way then began together, which those of one
-    window did, the border moves to where they begin or end: to the one with the nearer share."""
-    border = int(np.quantile(time, share, method="higher"))
-    under_way = (begin < border) & (end >= border)
-    if not under_way.any() or begin[under_way].min() < begin[under_way].max():
-        return border
-    back, on = int(begin[under_way].min()), int(end[under_way].max()) + 1
-    wanted = share * len(time)
-    return back if wanted - np.count_nonzero(time < back) <= np.count_nonzero(time < on) - wanted else on
-
-
-def _per_user_time(rows: _Rows) -> np.ndarray:
+def _per_user_time(rows: UserRows) -> np.ndarray:
     """Whole requests from the end, until they hold a tenth of the user's events, are test, and again valid; a first one stays."""
     events = np.diff(rows.user_offsets)
-    role = np.full(rows.events, TRAIN, dtype=np.uint8)
     begins = np.flatnonzero(rows.first == np.arange(rows.events))
-    user = rows.user_of(begins)
+    user = _user_of(rows, begins)
     # Events from the start of each request to the end of its user, and how many requests stand before it.
     behind = rows.user_offsets[user + 1] - begins
     place = np.arange(len(begins)) - np.searchsorted(user, user, side="left")
@@ -311,48 +299,74 @@ def _per_user_time(rows: _Rows) -> np.ndarray:
     tested = np.zeros(rows.users, dtype=np.int64)
     np.maximum.at(tested, user[code == TEST], behind[code == TEST])
     code = np.where((code != TEST) & (tested[user] > 0) & (after < tested[user] + wanted) & (place >= 1), VALID, code)
-    return _spread(role, code, begins)
+    return _spread(rows, code, begins)
 
 
-def _leave_one_out(rows: _Rows) -> np.ndarray:
+def _leave_one_out(rows: UserRows) -> np.ndarray:
     begins = np.flatnonzero(rows.first == np.arange(rows.events))
-    user = rows.user_of(begins)
+    user = _user_of(rows, begins)
     count = np.bincount(user, minlength=rows.users)[user]
     from_end = count - 1 - (np.arange(len(begins)) - np.searchsorted(user, user, side="left"))
     code = np.where(from_end == 0, TEST, np.where(from_end == 1, VALID, TRAIN))
-    return _spread(np.empty(rows.events, dtype=np.uint8), np.where(count < 3, TRAIN, code), begins)
+    return _spread(rows, np.where(count < 3, TRAIN, code), begins)
 
 
-def _spread(role: np.ndarray, code: np.ndarray, begins: np.ndarray) -> np.ndarray:
+def _user_of(rows: UserRows, row: np.ndarray) -> np.ndarray:
+    return np.searchsorted(rows.user_offsets, row, side="right") - 1
+
+
+def _spread(rows: UserRows, code: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """Codes of requests as roles of their events."""
-    role[:] = np.repeat(code, np.diff(np.append(begins, len(role))))
-    return role
+    return np.repeat(code, np.diff(np.append(begins, rows.events))).astype(np.uint8)
 
 
-def _chrono_rank(rows: _Rows) -> np.ndarray:
-    order = np.lexsort((rows.item, rows.user_of(np.arange(rows.events)), rows.time))  # codes are in the order of the ids
-    role = np.empty(rows.events, dtype=np.uint8)
-    first, second = rows.events * 8 // 10, rows.events * 9 // 10
-    role[order[:first]], role[order[first:second]], role[order[second:]] = TRAIN, VALID, TEST
-    return role[rows.first]
+def _chrono_rank(rows: AllRows) -> Roles:
+    events = sum(part.events for part in rows)
+    places = (events * 8 // 10, events * 9 // 10)
+    times = order_statistics(lambda: (part.time for part in rows), [min(place, events - 1) for place in places])
+    # Of the rows at a border's own time, so many come before it in order of user and item (codes are in the order of the ids).
+    borders = []
+    for place, time in zip(places, times, strict=True):
+        earlier = sum(int((part.time < time).sum()) for part in rows)
+        tied = [_by_item(part, part.time == time) for part in rows]
+        user, item, row = (np.concatenate(column) for column in zip(*tied, strict=True))
+        left = place - earlier
+        whole = len(user) <= left
+        borders.append((time, (int(user[left]), int(item[left]), int(row[left])) if not whole else (2**62, 0, 0)))
+
+    def roles(part: UserRows) -> np.ndarray:
+        role = np.full(part.events, TRAIN, dtype=np.uint8)
+        row = np.arange(part.events) - part.user_offsets[part.user - part.first_user]
+        for code, (time, (user, item, place)) in zip((VALID, TEST), borders, strict=True):
+            same_user, same_item = part.user == user, part.item == item
+            behind = (part.user > user) | (same_user & ((part.item > item) | (same_item & (row >= place))))
+            role[(part.time > time) | ((part.time == time) & behind)] = code
+        return role[part.first]
+
+    return roles
+
+
+def _by_item(part: UserRows, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """User, item and place among the user's rows of the chosen rows, sorted by these."""
+    at = np.flatnonzero(chosen)
+    row = at - part.user_offsets[part.user[at] - part.first_user]
+    order = np.lexsort((row, part.item[at], part.user[at]))
+    return part.user[at][order], part.item[at][order], row[order]
 
 
 @functools.lru_cache(maxsize=4)
 def _dictionary_digest(log: EventLog, name: str) -> bytes:
-    return hashlib.sha256("\0".join(log.dictionary(name)).encode()).digest()
+    digest, between = hashlib.sha256(), ""
+    for texts in log.dictionary_blocks(name):
+        digest.update((between + "\0".join(texts)).encode())
+        between = "\0"
+    return digest.digest()
 
 
 def _hash(log: EventLog, requests: Requests, role: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for part in (
-        _dictionary_digest(log, "user"),
-        _dictionary_digest(log, "item"),
-        log.user_offsets.tobytes(),
-        log.item.tobytes(),
-        log.time.tobytes(),
-        requests.start.tobytes(),
-        requests.first.tobytes(),
-        role.tobytes(),
-    ):
-        digest.update(part)
+    digest = hashlib.sha256(_dictionary_digest(log, "user") + _dictionary_digest(log, "item"))
+    digest.update(log.user_offsets.tobytes())
+    for column in (log.item, log.time, requests.start, requests.first, role):
+        for block in blocks(log.meta.events):
+            digest.update(np.ascontiguousarray(column[block]).data)
     return digest.hexdigest()

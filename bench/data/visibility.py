@@ -3,13 +3,19 @@
 A *request* is the unit that is ranked: events of one user that were shown together. All of them look back from the same
 moment, the request's start, so that no score within a request knows the outcome of another one. A log says which events
 belong together (a column of request ids), or windows of time stand for it.
+
+Of an event is kept how many events lie between it and the bounds that it sees, in 4 bytes; the rest follows from the log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from .columns import Column, Computed, blocks, positions, scratch, user_blocks
 
 _HOUR_MS = 3_600_000
 
@@ -18,17 +24,18 @@ _HOUR_MS = 3_600_000
 class Requests:
     """Which events were asked for together, and from when they look back."""
 
-    start: np.ndarray
+    start: Column
     """int64 [events], milliseconds: the moment from which the request of each event looks back; never decreasing within a user,
     and never later than the event."""
-    first: np.ndarray
+    first: Column
     """int64 [events]: position of the first event of its request. Requests are contiguous in the log, so this names them."""
 
-    @property
-    def last(self) -> np.ndarray:
-        """int64 [events]: position of the last event of each event's request."""
-        begins = np.flatnonzero(np.diff(self.first, prepend=-1))
-        return (np.append(begins, len(self.first))[1:] - 1).repeat(np.diff(np.append(begins, len(self.first))))
+    def last(self, events: slice) -> np.ndarray:
+        """int64 [n]: position of the last event of the request of each of the `events`, which are those of whole users."""
+        first = self.first[events]
+        begins = np.flatnonzero(np.diff(first, prepend=-1))
+        ends = np.append(begins, len(first))[1:]
+        return (ends + ((events.start or 0) - 1)).repeat(ends - begins)
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,21 @@ class HistoryPlaces:
     """int64 [events + 1]: places whose events lie before a position of the log."""
 
     @staticmethod
-    def of(held: np.ndarray) -> HistoryPlaces:
-        """held: bool [events]."""
-        return HistoryPlaces(np.flatnonzero(held), np.concatenate([[0], np.cumsum(held)]))
+    def of(events: int, held: Callable[[slice], np.ndarray], near: Path | None = None) -> HistoryPlaces:
+        """
+        Args:
+            held: a block of events -> bool, which of them histories hold.
+            near: where large scratch files go.
+        """
+        before = scratch(events + 1, np.int64, near)
+        for block in blocks(events):
+            before[block.start + 1 : block.stop + 1] = before[block.start] + np.cumsum(held(block))
+        return HistoryPlaces(positions(events, held, near), before)
 
-    def intervals(self, hi: np.ndarray, user_start: np.ndarray, history_length: int) -> tuple[np.ndarray, np.ndarray]:
+    def intervals(self, hi: Column, user_offsets: np.ndarray, history_length: int) -> tuple[Column, Column]:
         """Positions in the log, int64 [events], as places: what is seen up to hi, at most `history_length` of it."""
-        end = self.before[hi]
-        return np.maximum(self.before[user_start], end - history_length), end
+        end = Computed(len(hi), lambda event: self.before[hi[event]])
+        return lows(end, user_offsets, history_length, self.before[user_offsets]), end
 
 
 def window_start(time: np.ndarray, window_ms: int, utc_offset_hours: float = 0.0) -> np.ndarray:
@@ -61,19 +75,27 @@ def window_start(time: np.ndarray, window_ms: int, utc_offset_hours: float = 0.0
     return (time + offset) // window_ms * window_ms - offset
 
 
-def windowed_requests(user_offsets: np.ndarray, time: np.ndarray, window_ms: int, utc_offset_hours: float = 0.0) -> Requests:
+def windowed_requests(
+    user_offsets: np.ndarray, time: np.ndarray, window_ms: int, utc_offset_hours: float = 0.0, near: Path | None = None
+) -> Requests:
     """Requests as windows of time: the events of a user in one window belong together and look back from its start.
 
     Args:
         user_offsets: int64 [users + 1].
         time: int64 [events], milliseconds, never decreasing within a user.
         window_ms: 0 joins equal timestamps alone.
+        near: where large scratch files go.
     """
-    start = window_start(time, window_ms, utc_offset_hours)
-    return Requests(start, _firsts(user_offsets, np.diff(start, prepend=start[:1]) != 0))
+
+    def begins(events: slice, offsets: np.ndarray) -> np.ndarray:
+        start = window_start(time[events], window_ms, utc_offset_hours)
+        return np.diff(start, prepend=start[:1]) != 0
+
+    first = _firsts(user_offsets, len(time), begins, near)
+    return Requests(Computed(len(time), lambda event: window_start(time[event], window_ms, utc_offset_hours)), first)
 
 
-def logged_requests(user_offsets: np.ndarray, time: np.ndarray, request_id: np.ndarray) -> Requests:
+def logged_requests(user_offsets: np.ndarray, time: np.ndarray, request_id: np.ndarray, near: Path | None = None) -> Requests:
     """Requests as the log names them; each looks back from its first event.
 
     Requests of a user that overlap in time, or share their first moment with the end of another, become one: neither may
@@ -81,34 +103,59 @@ def logged_requests(user_offsets: np.ndarray, time: np.ndarray, request_id: np.n
 
     Args:
         request_id: int [events], any numbers; the same number of two users means two requests.
+        near: where large scratch files go.
     """
-    events = len(time)
-    if events == 0:
-        return Requests(np.empty(0, np.int64), np.empty(0, np.int64))
-    user = np.repeat(np.arange(len(user_offsets) - 1), np.diff(user_offsets))
-    pair = user * (int(request_id.max()) + 1) + request_id
-    _, group = np.unique(pair, return_inverse=True)
-    last = np.zeros(int(group.max()) + 1, dtype=np.int64)
-    np.maximum.at(last, group, np.arange(events))
-    reach = np.maximum.accumulate(last[group])  # of users in turn: a user's reach never passes its own last event
-    time = np.asarray(time, dtype=np.int64)
-    new = np.ones(events, dtype=bool)
-    new[1:] = (np.arange(1, events) > reach[:-1]) & (time[1:] != time[:-1])
-    first = _firsts(user_offsets, new)
-    return Requests(time[first], first)
+
+    def begins(events: slice, offsets: np.ndarray) -> np.ndarray:
+        number, moment = np.asarray(request_id[events], dtype=np.int64), np.asarray(time[events])
+        user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+        _, group = np.unique(user * (int(number.max()) + 1) + number, return_inverse=True)
+        at = np.arange(len(group))
+        last = np.zeros(int(group.max()) + 1, dtype=np.int64)
+        np.maximum.at(last, group, at)
+        reach = np.maximum.accumulate(last[group])  # of users in turn: a user's reach never passes its own last event
+        new = np.ones(len(group), dtype=bool)
+        new[1:] = (at[1:] > reach[:-1]) & (moment[1:] != moment[:-1])
+        return new
+
+    first = _firsts(user_offsets, len(time), begins, near)
+    return Requests(Computed(len(time), lambda event: np.asarray(time[first[event]], dtype=np.int64)), first)
 
 
-def _firsts(user_offsets: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """int64 [events]: the latest position up to each event at which a user or, by `new`, a request begins."""
-    new = new.copy()
-    begins = np.asarray(user_offsets[:-1])
-    new[begins[begins < len(new)]] = True
-    return np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))
+def _firsts(
+    user_offsets: np.ndarray, rows: int, begins: Callable[[slice, np.ndarray], np.ndarray], near: Path | None
+) -> Computed:
+    """int64 [events]: the latest position up to each event at which a user or a request begins.
+
+    Args:
+        begins: events of whole users, and their offsets among these -> bool, at which of them requests begin.
+    """
+    back = scratch(rows, np.int32, near)
+    for users, events in user_blocks(user_offsets):
+        if events.start == events.stop:
+            continue
+        offsets = np.asarray(user_offsets[users.start : users.stop + 1]) - events.start
+        new = begins(events, offsets)
+        starts = offsets[:-1]
+        new[starts[starts < len(new)]] = True
+        at = np.arange(len(new))
+        back[events] = at - np.maximum.accumulate(np.where(new, at, 0))
+    return _behind(back)
+
+
+def _behind(back: np.ndarray) -> Computed:
+    """int64 [events]: the position that lies so many events before each."""
+    return Computed(len(back), lambda event: event - back[event])
 
 
 def visible_intervals(
-    user_offsets: np.ndarray, time: np.ndarray, start: np.ndarray, history_length: int, feedback_delay_ms: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+    user_offsets: np.ndarray,
+    time: np.ndarray,
+    requests: Requests,
+    history_length: int,
+    feedback_delay_ms: int = 0,
+    near: Path | None = None,
+) -> tuple[Column, Column]:
     """The visible history [lo_i, hi_i) of every event i, as positions in the event log.
 
     hi_i is the first event of the user that is not strictly earlier than the start of i's request (by `feedback_delay_ms` more
@@ -118,14 +165,27 @@ def visible_intervals(
     Args:
         user_offsets: int64 [users + 1].
         time: int64 [events], milliseconds, never decreasing within a user.
-        start: int64 [events], of `Requests`.
+        near: where large scratch files go.
 
     Returns:
         lo, hi: int64 [events].
     """
-    lo, hi = np.empty(len(time), dtype=np.int64), np.empty(len(time), dtype=np.int64)
+    if feedback_delay_ms == 0:  # what is earlier than a request's start is what comes before its first event
+        return lows(requests.first, user_offsets, history_length), requests.first
+    back = scratch(len(time), np.int32, near)
+    for users, events in user_blocks(user_offsets):
+        offsets = np.asarray(user_offsets[users.start : users.stop + 1]) - events.start
+        moment, start = np.asarray(time[events]), requests.start[events] - feedback_delay_ms
+        back[events] = np.arange(len(moment)) - _earlier(offsets, moment, start)
+    hi = _behind(back)
+    return lows(hi, user_offsets, history_length), hi
+
+
+def _earlier(user_offsets: np.ndarray, time: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """int64 [n]: the first event of each event's user that is not earlier than the event's limit."""
+    found = np.empty(len(time), dtype=np.int64)
     if len(time) == 0:
-        return lo, hi
+        return found
     low = int(time.min())
     span = int(time.max()) - low + 1
     # One sorted key for many users at a time; blocks keep user * span within int64.
@@ -134,16 +194,29 @@ def visible_intervals(
         last = min(first + block, len(user_offsets) - 1)
         begin, end = int(user_offsets[first]), int(user_offsets[last])
         user = np.repeat(np.arange(last - first, dtype=np.int64), np.diff(user_offsets[first : last + 1]))
-        key = user * span + (np.asarray(time[begin:end]) - low)
-        limit = user * span + np.maximum(np.asarray(start[begin:end]) - low - feedback_delay_ms, 0)
-        hi[begin:end] = begin + np.searchsorted(key, limit, side="left")
-        lo[begin:end] = np.maximum(user_offsets[first:last][user], hi[begin:end] - history_length)
-    return lo, hi
+        key = user * span + (time[begin:end] - low)
+        found[begin:end] = begin + np.searchsorted(key, user * span + np.maximum(limit[begin:end] - low, 0), side="left")
+    return found
+
+
+def lows(hi: Column, user_offsets: np.ndarray, history_length: int, begins: np.ndarray | None = None) -> Computed:
+    """lo of every event, from hi.
+
+    Args:
+        begins: int64 [users + 1]: where the history of each user begins; None: at its first event.
+    """
+    begins = user_offsets if begins is None else begins
+
+    def of(event: np.ndarray) -> np.ndarray:
+        user = np.searchsorted(user_offsets, event, side="right") - 1
+        return np.maximum(begins[user], hi[event] - history_length)
+
+    return Computed(len(hi), of)
 
 
 def frozen_intervals(
-    hi: np.ndarray, user_offsets: np.ndarray, role: np.ndarray, roles: tuple[int, ...], history_length: int
-) -> tuple[np.ndarray, np.ndarray]:
+    hi: Column, user_offsets: np.ndarray, role: np.ndarray, roles: tuple[int, ...], history_length: int, near: Path | None = None
+) -> tuple[Column, Column]:
     """The intervals when no example of `roles` sees an event of its own role: histories end where the role begins.
 
     Each bound moves back only, and stays in order within a user as long as the roles of a user follow each other in time.
@@ -151,13 +224,18 @@ def frozen_intervals(
     Args:
         hi: of `visible_intervals`.
         role: [events]; `roles`: those whose examples are frozen.
+        near: where large scratch files go.
     """
-    event = np.arange(len(hi))
-    user = np.repeat(np.arange(len(user_offsets) - 1), np.diff(user_offsets))
-    hi = hi.copy()
-    for one in roles:
-        mine = role == one
-        first = np.full(len(user_offsets) - 1, len(hi))
-        np.minimum.at(first, user[mine], event[mine])
-        hi[mine] = np.minimum(hi[mine], first[user[mine]])
-    return np.maximum(np.asarray(user_offsets)[user], hi - history_length), hi
+    back = scratch(len(hi), np.int32, near)
+    for users, events in user_blocks(user_offsets):
+        at, bound, part = np.arange(events.start, events.stop), np.array(hi[events]), role[events]
+        count = np.diff(user_offsets[users.start : users.stop + 1])
+        user = np.repeat(np.arange(len(count)), count)
+        for one in roles:
+            mine = part == one
+            first = np.full(len(count), len(hi))
+            np.minimum.at(first, user[mine], at[mine])
+            bound[mine] = np.minimum(bound[mine], first[user[mine]])
+        back[events] = at - bound
+    frozen = _behind(back)
+    return lows(frozen, user_offsets, history_length), frozen

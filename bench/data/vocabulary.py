@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..contract import UNKNOWN, Field
+from .columns import Column, Computed, blocks, order_statistics
 from .eventlog import EventLog, Multi, Owner
 from .semantic_ids.codes import ItemCodes
 
@@ -21,7 +22,7 @@ class FieldTable:
 
     field: Field
     owner: Owner
-    ids: np.ndarray | Multi
+    ids: Column | Multi
     """int32, one per row, or Multi."""
 
 
@@ -33,7 +34,7 @@ class Vocabulary:
     item: tuple[FieldTable, ...]
     context: tuple[FieldTable, ...]
     action: FieldTable
-    action_of_event: np.ndarray
+    action_of_event: Column
     """int32 [events]"""
     codes: ItemCodes | None = None
     """Semantic ids of items, where data.item_id asks for them."""
@@ -41,20 +42,21 @@ class Vocabulary:
     """Where codes stand in for ids: the codes of an item by its id, for ids that are hidden in training batches."""
 
 
-def build_vocabulary(log: EventLog, train: np.ndarray, left_out: Collection[str] = ()) -> Vocabulary:
+def build_vocabulary(log: EventLog, train: Column, left_out: Collection[str] = ()) -> Vocabulary:
     """Vocabularies and quantiles from the training events `train` (bool [events]) only.
 
     Args:
         left_out: features that become no field.
     """
-    weight = {
-        "user": np.bincount(log.user[train], minlength=log.meta.users),
-        "item": np.bincount(log.item[train], minlength=log.meta.items),
-        "context": train.astype(np.int64),
-    }
+    users, items = np.zeros(log.meta.users, dtype=np.int64), np.zeros(log.meta.items, dtype=np.int64)
+    for block, user in log.users_of_blocks():
+        chosen = train[block]
+        users += np.bincount(user[chosen], minlength=len(users))
+        items += np.bincount(log.item[block][chosen], minlength=len(items))
+    weight: dict[str, Column] = {"user": users, "item": items, "context": train}
     tables: dict[str, list[FieldTable]] = {
-        "user": [categorical("user", "user", np.arange(log.meta.users), weight["user"])],
-        "item": [categorical("item", "item", np.arange(log.meta.items), weight["item"])],
+        "user": [categorical("user", "user", np.arange(log.meta.users), users)],
+        "item": [categorical("item", "item", np.arange(log.meta.items), items)],
         "context": [],
     }
     for owner, feature in log.meta.features:
@@ -64,44 +66,93 @@ def build_vocabulary(log: EventLog, train: np.ndarray, left_out: Collection[str]
         if isinstance(values, Multi):
             table = _multi(feature.column, owner, values, weight[owner])
         elif feature.kind == "number":
-            table = _binned(feature.column, owner, np.asarray(values), weight[owner])
+            table = _binned(feature.column, owner, values, weight[owner])
         else:
-            table = categorical(feature.column, owner, np.asarray(values), weight[owner])
+            table = categorical(feature.column, owner, values, weight[owner])
         tables[owner].append(table)
-    action = categorical("action", "context", np.asarray(log.action), weight["context"])
-    assert isinstance(action.ids, np.ndarray)
+    action = categorical("action", "context", log.action, weight["context"])
+    assert not isinstance(action.ids, Multi)
     return Vocabulary(tuple(tables["user"]), tuple(tables["item"]), tuple(tables["context"]), action, action.ids)
 
 
-def _lookup(codes: np.ndarray, weight: np.ndarray, size: int) -> np.ndarray:
-    """int32 [size]: code -> id, by falling training count (ties: smaller code first); unknown where the count is 0."""
-    count = np.bincount(codes, weights=weight, minlength=size)
+def _lookup(count: np.ndarray) -> np.ndarray:
+    """int32: code -> id, by falling training count (ties: smaller code first); unknown where the count is 0."""
     order = np.argsort(-count, kind="stable")
     seen = order[: np.count_nonzero(count)]
-    lookup = np.full(size, UNKNOWN, dtype=np.int32)
+    lookup = np.full(len(count), UNKNOWN, dtype=np.int32)
     lookup[seen] = np.arange(2, 2 + len(seen), dtype=np.int32)
     return lookup
 
 
-def categorical(name: str, owner: Owner, codes: np.ndarray, weight: np.ndarray) -> FieldTable:
+def _size(codes: np.ndarray) -> int:
+    """How many codes there are, by the largest."""
+    return 1 + max((int(codes[block].max()) for block in blocks(len(codes))), default=0)
+
+
+def _looked_up(codes: np.ndarray, lookup: np.ndarray, owner: Owner) -> Column:
+    """int32: the id of each code; of events, when it is asked for."""
+    return Computed(len(codes), lambda row: lookup[codes[row]]) if owner == "context" else lookup[codes]
+
+
+def categorical(name: str, owner: Owner, codes: np.ndarray, weight: Column) -> FieldTable:
     """A field of one value a row; values of weight 0 in training are unknown."""
-    lookup = _lookup(codes, weight, int(codes.max(initial=0)) + 1)
-    return FieldTable(Field(name, int(lookup.max(initial=UNKNOWN)) + 1), owner, lookup[codes])
+    count = np.zeros(_size(codes))
+    for block in blocks(len(codes)):
+        count += np.bincount(codes[block], weights=weight[block], minlength=len(count))
+    lookup = _lookup(count)
+    return FieldTable(Field(name, int(lookup.max(initial=UNKNOWN)) + 1), owner, _looked_up(codes, lookup, owner))
 
 
-def _multi(name: str, owner: Owner, codes: Multi, weight: np.ndarray) -> FieldTable:
-    lookup = _lookup(codes.values, np.repeat(weight, np.diff(codes.offsets)), int(codes.values.max(initial=0)) + 1)
+def _multi(name: str, owner: Owner, codes: Multi, weight: Column) -> FieldTable:
+    values, offsets = codes.values, codes.offsets
+    assert isinstance(values, np.ndarray)
+    count = np.zeros(_size(values))
+    for block in blocks(len(offsets) - 1):
+        bounds = offsets[block.start : block.stop + 1]
+        times = np.repeat(np.asarray(weight[block], dtype=np.int64), np.diff(bounds))
+        count += np.bincount(values[bounds[0] : bounds[-1]], weights=times, minlength=len(count))
+    lookup = _lookup(count)
     field = Field(name, int(lookup.max(initial=UNKNOWN)) + 1, multi=True)
-    return FieldTable(field, owner, Multi(lookup[codes.values], np.asarray(codes.offsets)))
+    return FieldTable(field, owner, Multi(_looked_up(values, lookup, owner), offsets))
 
 
-def _binned(name: str, owner: Owner, values: np.ndarray, weight: np.ndarray) -> FieldTable:
-    known = np.isfinite(values)
-    seen = known & (weight > 0)
-    # Quantiles over training events, not over users or items: repeat each value as often as it occurs.
+def _binned(name: str, owner: Owner, values: np.ndarray, weight: Column) -> FieldTable:
+    edges = _event_edges(values, weight) if owner == "context" else _owner_edges(np.asarray(values), np.asarray(weight))
+
+    def ids(row: np.ndarray) -> np.ndarray:
+        number = values[row]
+        return np.where(np.isfinite(number), np.searchsorted(edges, number, side="right") + 2, UNKNOWN).astype(np.int32)
+
+    column = Computed(len(values), ids)
+    return FieldTable(Field(name, len(edges) + 3), owner, column if owner == "context" else column[:])
+
+
+def _owner_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Quantiles over training events, not over users or items: each value counts as often as it occurs."""
+    seen = np.isfinite(values) & (weight > 0)
     order = np.argsort(values[seen], kind="stable")
     mass = np.cumsum(weight[seen][order])
-    at = np.searchsorted(mass, np.linspace(0, mass[-1], QUANTILE_BINS + 1)[1:-1]) if len(mass) else np.array([], dtype=int)
-    edges = np.unique(values[seen][order][at])
-    ids = np.where(known, np.searchsorted(edges, values, side="right") + 2, UNKNOWN).astype(np.int32)
-    return FieldTable(Field(name, len(edges) + 3), owner, ids)
+    at = np.searchsorted(mass, _targets(int(mass[-1]))) if len(mass) else np.array([], dtype=int)
+    return np.unique(values[seen][order][at])
+
+
+def _event_edges(values: np.ndarray, train: Column) -> np.ndarray:
+    """The same over values of the events themselves, which are too many to be sorted."""
+
+    def seen() -> Iterator[np.ndarray]:
+        for block in blocks(len(values)):
+            value = values[block]
+            bits = value[np.isfinite(value) & train[block]].view(np.int32).astype(np.int64)
+            # As integers, numbers of this kind are in order of size, negative ones the other way round.
+            yield np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
+
+    count = sum(len(part) for part in seen())
+    if not count:
+        return np.empty(0, dtype=np.float32)
+    places = np.searchsorted(np.arange(1, count + 1), _targets(count))
+    found = np.array(order_statistics(seen, places.tolist()), dtype=np.int64)
+    return np.unique(np.where(found < 0, -found | 0x80000000, found).astype(np.uint32).view(np.float32))
+
+
+def _targets(mass: int) -> np.ndarray:
+    return np.linspace(0, mass, QUANTILE_BINS + 1)[1:-1]

@@ -34,24 +34,25 @@ def predict_labels(model: Ranker, batches: Batches, data: RankingData, device: t
         Probabilities, float64 [n, 1] or, of a model that predicts the K further labels as well, [n, 1 + K], in the order of
         `batches.examples`: sigmoid of the logit, corrected for the sampling of negatives, taken in float64 on the CPU.
     """
-    examples, logits = [], []
+    plans = batches.plans(None)
+    examples, probability, times = batches.examples, np.empty(0), np.zeros(len(batches.examples), dtype=np.uint8)
     model.eval()
     with torch.inference_mode():
-        for plan in batches.plans(None):
-            batch = to_device(batches.assemble(plan, None), device)
+        for plan in plans:
+            batch, rows = to_device(batches.assemble(plan, None), device), batches.rows(plan)
+            if not np.array_equal(batch.example.cpu().numpy(), examples.take(rows).ids()):
+                raise RuntimeError("a batch has other examples than its plan says")
             with devices.autocast(device, precision):
                 logit = model(batch)
-            examples.append(batch.example.cpu().numpy())
-            logits.append(logit.float().cpu().numpy().astype(np.float64).reshape(len(batch.example), -1))
-    example, logit = np.concatenate(examples), np.concatenate(logits)
-    if not np.isfinite(logit).all():
-        raise FloatingPointError("scores that are not finite; lower train.lr")
-    wanted = batches.examples.ids(data.log.meta.events)
-    order, home = np.argsort(example), np.argsort(wanted)
-    if not np.array_equal(example[order], wanted[home]):
+            found = logit.float().cpu().numpy().astype(np.float64).reshape(len(rows), -1)
+            if not np.isfinite(found).all():
+                raise FloatingPointError("scores that are not finite; lower train.lr")
+            if not len(probability):
+                probability = np.empty((len(examples), found.shape[1]))
+            probability[rows] = 1 / (1 + np.exp(-(found + data.logit_correction)))
+            times[rows] += 1
+    if not (times == 1).all():
         raise RuntimeError("not every example was scored exactly once")
-    probability = np.empty((len(wanted), logit.shape[1]))
-    probability[home] = 1 / (1 + np.exp(-(logit[order] + data.logit_correction)))
     return probability
 
 
@@ -96,7 +97,7 @@ def rows(data: RankingData, role: str) -> pd.DataFrame:
     gap = (data.request_start[examples.event] - np.where(known, split.user_last[user], 0)) // _DAY_MS
     table = pd.DataFrame(
         {
-            "example": examples.ids(data.log.meta.events),
+            "example": examples.ids(),
             "user": user,
             "request": data.request[examples.event],
             "item": examples.item.astype(np.asarray(data.log.item).dtype),

@@ -57,5 +57,6 @@ def _own_rate(data: RankingData, label: np.ndarray) -> np.ndarray:
     """Smoothed share of positives in what each event sees, [events]."""
     seen_label = label if data.places is None else label[data.places.event]
     total = np.concatenate([[0], np.cumsum(seen_label)])
-    positive, seen = total[data.hi] - total[data.lo], data.hi - data.lo
+    lo, hi = data.lo[:], data.hi[:]
+    positive, seen = total[hi] - total[lo], hi - lo
     return (positive + PRIOR * data.spec.positive_rate) / (seen + PRIOR)

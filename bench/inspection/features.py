@@ -35,9 +35,9 @@ def columns(data: RankingData, ids: bool = True) -> Iterator[tuple[str, str, np.
         ids: with users and items themselves.
     """
     log = data.log
-    row = {"user": log.user, "item": np.asarray(log.item), "context": None}
+    row = {"user": log.user[:], "item": np.asarray(log.item), "context": None}
     if ids:
-        yield "user", "user", log.user.astype(np.int64)
+        yield "user", "user", log.user[:].astype(np.int64)
         yield "item", "item", np.asarray(log.item, dtype=np.int64)
     for owner, feature in log.meta.features:
         values = log.feature(feature.column)
@@ -116,7 +116,7 @@ def _counts(data: RankingData) -> Iterator[Fault]:
     """Numbers of users and items that are counts of all rows, the test included."""
     log, split = data.log, data.split
     known = split.known
-    rows = {"user": (log.user, log.meta.users), "item": (np.asarray(log.item), log.meta.items)}
+    rows = {"user": (log.user[:], log.meta.users), "item": (np.asarray(log.item), log.meta.items)}
     label = np.asarray(log.label)
     for owner, feature in log.meta.features:
         values = log.feature(feature.column)

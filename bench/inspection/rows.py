@@ -105,7 +105,7 @@ def repeats(data: RankingData) -> Iterator[Fault]:
             f"{report.repeated:,} of {report.rows_read:,} rows are equal to another one, and were dropped.",
             "Find out why: a join that multiplies rows, or a file that is listed twice in other names.",
         )
-    user, item, time = log.user, np.asarray(log.item), np.asarray(log.time)
+    user, item, time = log.user[:], np.asarray(log.item), np.asarray(log.time)
     order = np.lexsort((np.arange(len(time)), item, user))
     again = (np.diff(user[order]) == 0) & (np.diff(item[order]) == 0) & (np.diff(time[order]) <= AGAIN_MS)
     if again.sum() > AGAIN * len(time):
@@ -126,7 +126,8 @@ def both_sides(data: RankingData) -> Iterator[Fault]:
         low, high = np.full(log.meta.events, 255, dtype=np.uint8), np.zeros(log.meta.events, dtype=np.uint8)
         np.minimum.at(low, data.request[known], declared[known])
         np.maximum.at(high, data.request[known], declared[known])
-        cut = known & (low[data.request] != high[data.request])
+        request = data.request[:]
+        cut = known & (low[request] != high[request])
         tests = int((declared == TEST).sum())
         if cut.any():
             requests = len(np.unique(data.request[cut]))
@@ -158,7 +159,7 @@ def one_label(data: RankingData) -> Iterator[Fault]:
     log = data.log
     if log.positive_only:
         return
-    asked = np.ones(log.meta.events, dtype=bool) if log.asked is None else log.asked
+    asked = np.ones(log.meta.events, dtype=bool) if log.asked is None else log.asked[:]
     rows = np.bincount(log.user[asked], minlength=log.meta.users)
     positive = np.bincount(log.user[asked & (log.label == 1)], minlength=log.meta.users)
     several = rows >= FEW

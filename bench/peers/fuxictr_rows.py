@@ -66,12 +66,13 @@ def past_events(data: RankingData, event: np.ndarray, variant: str) -> tuple[np.
     if variant != "liked":
         place, offsets = ranges(lo, hi - lo)
         return data.past(place), offsets
-    liked = np.flatnonzero(np.asarray(data.log.label))
-    begin = np.searchsorted(liked, data.log.user_offsets[data.log.user_of(event)])
+    held = np.arange(data.log.meta.events) if data.places is None else data.places.event
+    liked = np.flatnonzero(data.log.label[held])
+    begin = np.searchsorted(liked, data.places_before(data.log.user_offsets[data.log.user_of(event)]))
     end = np.searchsorted(liked, hi)
     begin = np.maximum(begin, end - data.spec.history_length)
     at, offsets = ranges(begin, end - begin)
-    return liked[at], offsets
+    return data.past(liked[at]), offsets
 
 
 def peer_rows(data: RankingData, variant: str) -> PeerRows:
@@ -90,7 +91,7 @@ def peer_rows(data: RankingData, variant: str) -> PeerRows:
         {**_column(f"past_{name}", data), **_sequence(data.spec.history_length), "feature_encoder": None, "share_embedding": name}
         for name in target
     ]
-    outcome = _tokens(vocabulary.action_of_event) + ":" + np.asarray(data.log.label).astype(str).astype(object)
+    outcome = _tokens(vocabulary.action_of_event[:]) + ":" + np.asarray(data.log.label).astype(str).astype(object)
     tables = {}
     for role in ROLES:
         event = data.split.examples(role)
@@ -148,9 +149,9 @@ def _single(table: FieldTable) -> np.ndarray:
 def _texts(table: FieldTable, rows: np.ndarray) -> np.ndarray:
     """The field of each example as FuxiCTR reads it."""
     if not isinstance(table.ids, Multi):
-        return _tokens(np.asarray(table.ids)[rows])
+        return _tokens(table.ids[rows])
     values, offsets = table.ids
-    return _joined(_tokens(values), offsets)[rows]
+    return _joined(_tokens(np.asarray(values)), offsets)[rows]
 
 
 def _joined(tokens: np.ndarray, offsets: np.ndarray) -> np.ndarray:

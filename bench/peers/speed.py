@@ -25,6 +25,7 @@ from .. import registry
 from ..config import DataConfig, TrainConfig
 from ..contract import ModelInfo
 from ..data.dataset import RankingData, prepare
+from ..data.eventlog import Multi
 from ..data.sources.schema import DataRoots
 from ..training.checkpoint import Checkpoint
 from ..training.progress import Quiet
@@ -197,9 +198,9 @@ def _deepctr_din(data: RankingData) -> Callable[[], EpochTime]:
     length = data.spec.history_length
     event = data.split.examples("train")
     user, item = data.vocabulary.user[0], data.vocabulary.item[0]
-    assert isinstance(user.ids, np.ndarray) and isinstance(item.ids, np.ndarray)
-    at = data.lo[event, None] + np.arange(length)
-    seen = at < data.hi[event, None]
+    assert not isinstance(user.ids, Multi) and not isinstance(item.ids, Multi)
+    at = data.lo[event][:, None] + np.arange(length)
+    seen = at < data.hi[event][:, None]
     rows = {
         "user": user.ids[data.log.user_of(event)],
         "item": item.ids[data.log.item[event]],

@@ -24,7 +24,7 @@ def facts_of(data: RankingData) -> DataFacts:
         users=log.meta.users,
         items=log.meta.items,
         examples={role: len(examples[role]) for role in ROLES},
-        positives={role: int(examples[role].label.sum()) for role in ROLES},
+        positives={role: examples[role].positives for role in ROLES},
         share_train_after_test=split.share_train_after_test,
         test_rows_warm_user=float((split.user_events[log.user_of(test.event)] > 0).mean()),
         test_rows_warm_item=float((split.item_events[test.item] > 0).mean()),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..analysis.statements import Statement
+from ..data.columns import blocks
 from ..data.eventlog import EventLog
 
 LARGE = 0.02
@@ -60,8 +61,12 @@ def offers_of(log: EventLog) -> Offers:
 
 
 def _label(log: EventLog, name: str) -> OfferedLabel:
-    positive = np.asarray(log.further_label(name))
-    return OfferedLabel(name, float(positive.mean()), float((positive if log.asked is None else positive[log.asked]).mean()))
+    label, asked, positives, examples = log.further_label(name), 0, 0, 0
+    for block in blocks(log.meta.events):
+        positive, chosen = label[block], slice(None) if log.asked is None else log.asked[block]
+        positives += int(positive.sum())
+        asked, examples = asked + len(positive[chosen]), examples + int(positive[chosen].sum())
+    return OfferedLabel(name, positives / log.meta.events, examples / asked)
 
 
 def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
@@ -70,7 +75,9 @@ def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
     code = log.feature(log.meta.domain.column)
     assert isinstance(code, np.ndarray), "a domain is a category"
     names = [str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")]
-    count = np.bincount(code if log.asked is None else code[log.asked], minlength=len(names))
+    count = np.zeros(len(names), dtype=np.int64)
+    for block in blocks(log.meta.events):
+        count += np.bincount(code[block][slice(None) if log.asked is None else log.asked[block]], minlength=len(names))
     order = [int(at) for at in np.argsort(-count, kind="stable") if count[at]]
     large = [at for at in order if count[at] >= LARGE * count.sum()][:MOST]
     small = [at for at in order if at not in large]

@@ -107,8 +107,8 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         conflicting=ordered.conflicting,
         rows_kept=len(table),
         sorted_by_time=bool((np.diff(time[rows]) >= 0).all()),
-        users_without_features=absent(np.asarray(table["user"].cat.categories), users),
-        items_without_features=absent(np.asarray(table["item"].cat.categories), items),
+        users_without_features=absent([np.asarray(table["user"].cat.categories)], users),
+        items_without_features=absent([np.asarray(table["item"].cat.categories)], items),
         unread_numbers=tuple((name, count) for name, count in unread.items() if count),
         left_out=raw.left_out,
     )

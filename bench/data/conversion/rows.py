@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from ...errors import UserError
-from ..content import Ordered, encoded, in_order
+from ..content import Ordered, in_order
 from ..sources.labels import parse_label
 from ..sources.schema import ALL_POSITIVE, HISTORY
-from ..sources.values import as_ids, as_text
-from .dictionary import native
+from ..sources.values import Ids
+from .coding import Codes, coded, coded_words, ids_of, wording_of
+from .dictionary import Values
 from .spool import Block, Spool
 
-PARTITION_ROWS = 2_000_000
+PARTITION_ROWS = 500_000
 """Rows that are sorted at a time; the users of a partition have them together, one user alone may have more."""
-
-
-@dataclass
-class Codes:
-    """From codes of a spool to those of the log."""
-
-    rank: np.ndarray
-    """int32 [distinct values + 1]: code of the log by code of the spool; the last is that of a missing value."""
-    texts: np.ndarray
-    """object: text by code of the log, sorted."""
 
 
 @dataclass
@@ -49,6 +39,8 @@ class Screened:
     place."""
     user_rows: np.ndarray
     """int64 [users]: kept rows."""
+    sizes: dict[str, int]
+    """Text column -> its distinct values."""
     unread: dict[str, int] = field(default_factory=dict)
     """Number feature -> values of kept rows that are there, but no numbers."""
     kept: list[np.ndarray] = field(default_factory=list)
@@ -62,15 +54,17 @@ def screen(spool: Spool) -> Screened:
         UserError: ids that fell together, labels other than 0 and 1, a further label that is missing.
     """
     raw, schema = spool.raw, spool.raw.schema
-    values = {name: native(dictionary.finish()) for name, dictionary in spool.texts.items()}
-    ids = {name: as_ids(values[name].rename(raw.named.get(name, name)), raw.where or raw.name) for name in spool.ids}
+    values = {name: dictionary.finish(spool.blocks) for name, dictionary in spool.texts.items()}
+    ids, empty = dict[str, Ids](), dict[str, np.ndarray]()
+    for name in spool.ids:
+        named = f"{raw.where or raw.name}: column {raw.named.get(name, name)!r}"
+        ids[name], empty[name] = ids_of(values[name], named)
     outcome = _outcomes(spool, values)
     sizes = {name: len(column) for name, column in values.items()}
-    empty = {name: np.append((text.isna() | (text == "")).to_numpy(dtype=bool), True) for name, text in ids.items()}
     used = {name: np.zeros(len(column) + 1, dtype=bool) for name, column in values.items()}
     user_rows = np.zeros(len(values["user"]) + 1, dtype=np.int64)
     keys = np.empty(0, dtype=np.int64)
-    found = Screened(dict.fromkeys(_FAULTS, 0), True, 0, False, {}, {}, keys, user_rows)
+    found = Screened(dict.fromkeys(_FAULTS, 0), True, 0, False, {}, {}, keys, user_rows, sizes)
     latest, earliest, lacking = -(2**62), 2**62, dict.fromkeys([label.name for label in schema.labels], 0)
     for block in spool:
         texts = {name: block.text(name) for name in values}
@@ -110,13 +104,14 @@ def screen(spool: Spool) -> Screened:
             )
     found.first_time, found.action_keys = earliest, keys
     found.labels = {rule: np.nan_to_num(lookup).astype(np.uint8) for rule, lookup in outcome.items()}
-    for name, text in ids.items():
-        found.codes[name] = _coded(text, used[name])
-    for feature in schema.context_features:
+    for name, one in ids.items():
+        found.codes[name] = coded(values[name], one.wording, used[name], spool.folder / f"{name}.id")
+    for at, feature in enumerate(schema.context_features):
         if feature.kind != "number":
             name = feature.column
-            found.codes[name] = _coded(as_text(_used(values[name], used[name])).reindex(values[name].index), used[name])
-    words = {name: as_text(_used(values[name], used[name])).reindex(values[name].index) for name in schema.action}
+            wording = wording_of(values[name], used[name])
+            found.codes[name] = coded(values[name], wording, used[name], spool.folder / f"{at}.feature")
+    words = {name: wording_of(values[name], used[name]).write(values[name].whole()) for name in schema.action}
     found.codes["action"] = _actions(schema.action, keys, words)
     rows = np.zeros(len(found.codes["user"].texts), dtype=np.int64)
     np.add.at(rows, found.codes["user"].rank[:-1][used["user"][:-1]], user_rows[:-1][used["user"][:-1]])
@@ -127,11 +122,7 @@ def screen(spool: Spool) -> Screened:
 _FAULTS = ("missing_user", "missing_item", "unreadable_time", "missing_label", "missing_request")
 
 
-def _used(values: pd.Series, used: np.ndarray) -> pd.Series:
-    return cast(pd.Series, values[used[:-1]])
-
-
-def _outcomes(spool: Spool, values: dict[str, pd.Series]) -> dict[str, np.ndarray]:
+def _outcomes(spool: Spool, values: dict[str, Values]) -> dict[str, np.ndarray]:
     """Label rule -> float32 by code of its column: 0, 1 or NaN; the last for a missing value."""
     schema = spool.raw.schema
     rules = [rule for rule in dict.fromkeys((schema.label, *(label.rule for label in schema.labels))) if rule != ALL_POSITIVE]
@@ -151,7 +142,8 @@ def _outcomes(spool: Spool, values: dict[str, pd.Series]) -> dict[str, np.ndarra
         parsed = parse_label(rule)
         at = first[parsed.column][:-1] - 1
         order = np.argsort(at, kind="stable")  # so that the first row with a fault is the one that is named
-        column = pd.Series(values[parsed.column].to_numpy()[order], index=at[order]).astype(values[parsed.column].dtype)
+        whole = values[parsed.column].whole()
+        column = pd.Series(whole.to_numpy()[order], index=at[order]).astype(whole.dtype)
         lookup = np.full(len(at) + 1, np.nan, dtype=np.float32)
         lookup[order] = parsed.apply(column, schema.decimal, times[parsed.column][:-1][order])
         found[rule] = lookup
@@ -184,17 +176,7 @@ def _actions(columns: tuple[str, ...], keys: np.ndarray, words: dict[str, pd.Ser
         word = np.append("", words[column].fillna("").to_numpy(dtype=object))[rest % size]
         rest = rest // size
         text = word if at == len(columns) - 1 else word + "|" + text
-    coded = encoded(pd.Series(text, dtype="str"))
-    return Codes(coded.codes.astype(np.int32), coded.categories.to_numpy(dtype=object))
-
-
-def _coded(text: pd.Series, used: np.ndarray) -> Codes:
-    """Codes of the values that are used, a missing one as an empty text."""
-    every = pd.concat([text.reset_index(drop=True), pd.Series([None], dtype="str")]).fillna("").astype("str")
-    coded = encoded(cast(pd.Series, every[used]))
-    rank = np.full(len(used), -1, dtype=np.int32)
-    rank[used] = coded.codes
-    return Codes(rank, coded.categories.to_numpy(dtype=object))
+    return coded_words(pd.Series(text, dtype="str"))
 
 
 class Records:
@@ -219,16 +201,23 @@ class Records:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Ordered]]:
         """Each part: its rows in order of the log, one for each key, and how many were not kept."""
-        for block in range(self._spool.blocks):
-            self._scatter(self._spool.read(block), block)
+        self._scatter_all()
         for part in range(self.partitions):
             path = self._folder / f"part{part}"
-            if not path.exists():
-                continue
-            rows = np.fromfile(path, dtype=self.kind)
-            path.unlink()
+            rows = np.fromfile(path, dtype=self.kind) if path.exists() else np.empty(0, dtype=self.kind)
             ordered = in_order(pd.DataFrame({name: rows[name] for name in self.kind.names or ()}), self.key)
             yield rows[ordered.rows], ordered
+
+    def _scatter_all(self) -> None:
+        """Once for all, if the conversion is killed afterwards."""
+        done = self._folder / "scattered"
+        if done.exists():
+            return
+        for path in self._folder.glob("part*"):
+            path.unlink()
+        for block in range(self._spool.blocks):
+            self._scatter(self._spool.read(block), block)
+        done.touch()
 
     def _scatter(self, block: Block, number: int) -> None:
         schema, screened = self._spool.raw.schema, self._screened
@@ -243,7 +232,7 @@ class Records:
             rows["role"] = block["role"][kept]
         for name, rule in (("label", schema.label), *((f"label.{label.name}", label.rule) for label in schema.labels)):
             rows[name] = 1 if rule == ALL_POSITIVE else screened.labels[rule][texts[parse_label(rule).column][kept]]
-        sizes = {name: len(self._spool.texts[name].finish()) for name in schema.action}
+        sizes = self._screened.sizes
         key = _action_key(schema.action, texts, sizes, self._spool.raw.name)[kept]
         rows["action"] = screened.codes["action"].rank[np.searchsorted(screened.action_keys, key)]
         for feature in schema.context_features:

@@ -37,11 +37,13 @@ class Spool:
         }
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Keep the numbers of one more block.
+        """Keep the numbers of one more block; if a killed conversion has kept them, they are not written again.
 
         Raises:
             UserError: dates of another form than stated, ids that fell together in a file.
         """
+        path = self.folder / f"{self.blocks}.npz"
+        kept = path.exists()
         time, known = self.times.read(column_of(frame, "time"))
         columns = {"time": time, "known": known}
         for feature in self.numbers:
@@ -53,14 +55,17 @@ class Spool:
         if self.raw.schema.roles:
             codes = {word: code for code, word in enumerate(ROLE_WORDS)}
             columns["role"] = column_of(frame, "role").map(codes).to_numpy(dtype=np.uint8)
-        for name, dictionary in self.texts.items():
+        for name, dictionary in self.texts.items() if not kept else ():
             column = column_of(frame, name)
             if name in self.ids:
                 apart(column, f"{self.raw.where or self.raw.name}: column {self.raw.named.get(name, name)!r}")
             if name == "request" and self.raw.schema.request_at_time:
                 column = column.mask(column.notna(), pd.Series(time, index=column.index).astype("str") + "-" + column)
             columns[f"text.{name}"] = dictionary.add(self.blocks, column)
-        np.savez(self.folder / f"{self.blocks}.npz", **columns)  # type: ignore[arg-type]
+        if not kept:
+            part = path.with_suffix(".part.npz")
+            np.savez(part, **columns)  # type: ignore[arg-type]
+            part.replace(path)
         self.blocks += 1
         self.rows += len(frame)
 

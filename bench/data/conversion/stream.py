@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ import pandas as pd
 from ..content import order_of_texts
 from ..sources.files import columns_of
 from ..sources.schema import Feature, RawLog
+from .merge import Texts
 from .rows import Records, Screened, screen
 from .spool import Spool
 
-BLOCK_ROWS = 400_000
+BLOCK_ROWS = 200_000
 """Rows that are read, encoded or written at a time."""
 
 
@@ -27,7 +29,7 @@ class Converted:
 
     raw: RawLog
     """With what was known only when all rows were read."""
-    dictionaries: dict[str, np.ndarray]
+    dictionaries: dict[str, Texts]
     screened: Screened
     rows_read: int
     rows_kept: int
@@ -45,51 +47,61 @@ def blocks_of(raw: RawLog, rows: int = BLOCK_ROWS) -> Iterator[pd.DataFrame]:
 def stream_columns(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> Converted:
     """Write the columns of events of a log into `folder`, in memory that does not grow with the rows.
 
-    Held whole are the distinct values of one column at a time, and tables of users and items.
+    Held whole are distinct values of labels and actions, numbers for each distinct value of other columns, and tables of users
+    and items. What is finished in `folder`/rows, by a conversion of the same rows that was killed, is not done again.
 
     Raises:
         UserError: whatever is wrong with the rows.
     """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
-        spool = Spool(raw, Path(scratch))
-        tell = _Progress(raw.name)
-        for frame in blocks_of(raw, rows):
-            spool.add(frame)
-            tell.read(spool.rows)
-        if not isinstance(raw.events, pd.DataFrame):
-            raw = spool.raw = raw.events.finish(raw)
-        if spool.rows == 0:
-            return Converted(raw, {}, _NOTHING, 0, 0, 0, 0)
-        spool.times.finish()
-        for counted in spool.unread.values():
-            counted.finish()
-        screened = screen(spool)
-        tell.say("sorting")
-        records = Records(spool, screened, Path(scratch))
-        written = _write(records, spool, screened, folder)
-        dictionaries = {name: codes.texts for name, codes in screened.codes.items() if name != "request"}
-        renamed = {name if name in ("user", "item", "action") else f"feature.{name}": one for name, one in dictionaries.items()}
-        _close(renamed, written, raw.schema.context_features, folder)
+    work, tell = folder / "rows", _Progress(raw.name)
+    work.mkdir(exist_ok=True)
+    spool = Spool(raw, work)
+    for frame in blocks_of(raw, rows):
+        spool.add(frame)
+        tell.read(spool.rows)
+    if not isinstance(raw.events, pd.DataFrame):
+        raw = spool.raw = raw.events.finish(raw)
+    if spool.rows == 0:
+        shutil.rmtree(work)
+        return Converted(raw, {}, _NOTHING, 0, 0, 0, 0)
+    spool.times.finish()
+    for counted in spool.unread.values():
+        counted.finish()
+    tell.say(f"all {spool.rows:,} rows read, distinct values are sorted")
+    screened = screen(spool)
+    records = Records(spool, screened, work)
+    written = _write(records, spool, screened, folder, tell)
+    texts = {name: codes.texts for name, codes in screened.codes.items() if name != "request"}
+    renamed = {name if name in ("user", "item", "action") else f"feature.{name}": one for name, one in texts.items()}
+    _close(renamed, written, raw.schema.context_features, folder)
     return Converted(raw, renamed, screened, spool.rows, written.rows, written.repeated, written.conflicting)
 
 
-_NOTHING = Screened({}, True, 0, False, {}, {}, np.empty(0), np.empty(0))
+_NOTHING = Screened({}, True, 0, False, {}, {}, np.empty(0), np.empty(0), {})
 
 
 class _Progress:
     """Lines on stderr, where somebody looks."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._next, self._shown = name, 2_000_000, sys.stderr.isatty()
+        self._name, self._next, self._shown, self._begin = name, _TOLD, sys.stderr.isatty(), time.perf_counter()
 
     def read(self, rows: int) -> None:
         if rows >= self._next:
-            self._next += 2_000_000
-            self.say(f"{rows:,} rows read")
+            self._next = rows + _TOLD
+            self.say(f"{rows:,} rows read, {rows / (time.perf_counter() - self._begin):,.0f} a second")
+
+    def sorted(self, part: int, parts: int) -> None:
+        if parts > 1:
+            self.say(f"part {part:,} of {parts:,} is sorted and written")
 
     def say(self, what: str) -> None:
         if self._shown:
             print(f"{self._name}: {what}", file=sys.stderr)
+
+
+_TOLD = 2_000_000
+"""Rows after which is told how many were read."""
 
 
 @dataclass
@@ -101,7 +113,7 @@ class _Written:
     """Column -> bool by code: which codes are in the log."""
 
 
-def _write(records: Records, spool: Spool, screened: Screened, folder: Path) -> _Written:
+def _write(records: Records, spool: Spool, screened: Screened, folder: Path, tell: _Progress) -> _Written:
     names = [name for name in records.kind.names or () if name not in ("user", "request")]
     coded = {name: name.removeprefix("feature.") for name in names if records.kind[name] == np.int32}
     kinds = {name: records.kind[name] for name in names}
@@ -112,7 +124,8 @@ def _write(records: Records, spool: Spool, screened: Screened, folder: Path) -> 
     counts = np.zeros(len(screened.user_rows), dtype=np.int64)
     requests = 0
     written = _Written(0, 0, 0, used)
-    for rows, ordered in records:
+    for part, (rows, ordered) in enumerate(records, 1):
+        tell.sorted(part, records.partitions)
         for name in names:
             columns[name].append(rows[name])
         for name, seen in used.items():
@@ -154,22 +167,22 @@ class GrowingColumn:
         self._stream.close()
 
 
-def _close(texts: dict[str, np.ndarray], written: _Written, context: tuple[Feature, ...], folder: Path) -> None:
+def _close(texts: dict[str, Texts], written: _Written, context: tuple[Feature, ...], folder: Path) -> None:
     """Forget values that only dropped rows had, and bring features into their final form."""
     kinds = {f"feature.{feature.column}": feature for feature in context}
     for name, used in written.used.items():
         feature = kinds.get(name)
         if feature is not None and feature.kind == "multi":
-            texts[name] = _spread(name, texts[name], feature.separator, folder)
+            texts[name] = Texts(_spread(name, texts[name].whole(), feature.separator, folder))
             continue
         if used.all():
             continue
-        left = texts[name][used]
+        left = texts[name].whole()[used]
         # Whether all values are numbers, which are sorted as such, may have changed; ids keep the order that sorted the log.
         order = order_of_texts(left) if feature is not None else np.arange(len(left))
         rank = np.zeros(len(used), dtype=np.int32)
         rank[np.flatnonzero(used)[order]] = np.arange(len(left), dtype=np.int32)
-        texts[name] = left[order]
+        texts[name] = Texts(left[order])
         _translate(folder / f"{name}.npy", lambda codes, rank=rank: rank[codes])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import numpy as np
@@ -44,26 +45,103 @@ def present(column: pd.Series) -> np.ndarray:
     return filled if pd.api.types.is_numeric_dtype(column.dtype) else filled & (column != "").to_numpy(dtype=bool, na_value=True)
 
 
+@dataclass
+class Wording:
+    """How a column that comes in blocks is written as text; all of its values decide that together."""
+
+    whole: bool = True
+    """All floating point numbers are whole, and exact."""
+    dotted: bool = True
+    """All texts are whole numbers with `.0`."""
+    flags: bool = True
+    """All texts are true or false."""
+
+    def note(self, column: pd.Series) -> None:
+        """One more block."""
+        if pd.api.types.is_float_dtype(column.dtype):
+            if self.whole:
+                known = column.dropna().astype("float64")
+                self.whole = bool((known % 1 == 0).all()) and bool((known.abs() < 2**53).all())
+            return
+        known = cast(pd.Series, column.astype("str")).dropna()
+        if len(known):
+            self.dotted = self.dotted and bool(_WHOLE.fullmatch(known.iloc[0]) and known.str.fullmatch(_WHOLE.pattern).all())
+            self.flags = self.flags and bool(known.iloc[0].lower() in _FLAGS and known.str.lower().isin(_FLAGS).all())
+
+    def write(self, column: pd.Series) -> pd.Series:
+        """A block as strings, missing where it was missing."""
+        if pd.api.types.is_float_dtype(column.dtype):
+            column = column.astype("float64").astype("Int64") if self.whole else column
+            return cast(pd.Series, column.astype("str"))
+        text = cast(pd.Series, column.astype("str"))
+        if self.dotted:
+            return text.str.removesuffix(".0")
+        return text.str.lower() if self.flags else text
+
+
 def as_text(column: pd.Series) -> pd.Series:
     """The column as strings, missing where it was missing, and the same strings whatever type a file gives the column.
 
     Whole numbers are written without a decimal point, also in text where all of a column have `.0`, which is how pandas writes
     whole numbers beside missing ones; true and false are in small letters if a column holds nothing else.
     """
-    if pd.api.types.is_float_dtype(column.dtype):
-        known = column.dropna().astype("float64")
-        if bool((known % 1 == 0).all()) and bool((known.abs() < 2**53).all()):
-            column = column.astype("float64").astype("Int64")
-        return cast(pd.Series, column.astype("str"))
-    text = cast(pd.Series, column.astype("str"))
-    known = text.dropna()
-    if len(known) == 0:
+    wording = Wording()
+    wording.note(column)
+    return wording.write(column)
+
+
+@dataclass
+class Ids:
+    """Ids that come in blocks, and whether any have fallen together already, or would look the same."""
+
+    name: str
+    """The file and column, for messages."""
+    wording: Wording = field(default_factory=Wording)
+    _padded: dict[object, str] = field(default_factory=dict)
+    """Ids with white space at their ends, by what stands between."""
+
+    def note(self, column: pd.Series) -> None:
+        """One more block of raw values.
+
+        Raises:
+            UserError: floating point numbers that are not whole or too large for their type.
+        """
+        apart(column, self.name)
+        self.wording.note(column)
+
+    def write(self, column: pd.Series) -> pd.Series:
+        """A block as strings, once all were noted.
+
+        Raises:
+            UserError: an id with a NUL, or one that a spreadsheet has rounded.
+        """
+        text = self.wording.write(column)
+        for one in text.dropna().unique():
+            if "\0" in one:
+                raise UserError(f"{self.name}: the id {one[:40]!r} holds a NUL character: remove it")
+            if _ROUNDED.fullmatch(one):
+                raise UserError(f"{self.name}: the id {one!r} was rounded by a spreadsheet: export the column as text")
+            if one != one.strip():
+                self._refuse(one, self._padded.setdefault(one.strip(), one))
         return text
-    if _WHOLE.fullmatch(known.iloc[0]) and bool(known.str.fullmatch(_WHOLE.pattern).all()):
-        return text.str.removesuffix(".0")
-    if known.iloc[0].lower() in _FLAGS and bool(known.str.lower().isin(_FLAGS).all()):
-        return text.str.lower()
-    return text
+
+    @property
+    def padded(self) -> bool:
+        """Whether any has white space at its ends."""
+        return bool(self._padded)
+
+    def look_again(self, text: pd.Series) -> None:
+        """A block that was written, once all were.
+
+        Raises:
+            UserError: two ids differ in white space at their ends alone.
+        """
+        for one in text.dropna().unique():
+            self._refuse(str(one), self._padded.get(str(one).strip(), str(one)))
+
+    def _refuse(self, one: str, other: str) -> None:
+        if one != other:
+            raise UserError(f"{self.name}: the ids {other[:40]!r} and {one[:40]!r} differ in white space alone: strip them")
 
 
 def apart(column: pd.Series, name: str) -> None:
@@ -96,24 +174,11 @@ def as_ids(column: pd.Series, where: str) -> pd.Series:
         where: the file, for messages.
 
     Raises:
-        UserError: ids that have fallen together already, or would look the same: floating point numbers that are not whole or too
-            large for their type, numbers rounded by a spreadsheet, ids with a NUL or that differ in white space at their ends
-            alone.
+        UserError: ids that have fallen together already, or would look the same: see `Ids`.
     """
-    name = f"{where}: column {column.name!r}"
-    apart(column, name)
-    text = as_text(column)
-    distinct = [str(one) for one in text.dropna().unique()]
-    for one in distinct:
-        if "\0" in one:
-            raise UserError(f"{name}: the id {one[:40]!r} holds a NUL character: remove it")
-        if _ROUNDED.fullmatch(one):
-            raise UserError(f"{name}: the id {one!r} was rounded by a spreadsheet: export the column as text")
-    padded = [one for one in distinct if one != one.strip()]
-    if padded:
-        bare: dict[str, str] = {}
-        for one in distinct:
-            other = bare.setdefault(one.strip(), one)
-            if other != one:
-                raise UserError(f"{name}: the ids {other[:40]!r} and {one[:40]!r} differ in white space alone: strip them")
+    ids = Ids(f"{where}: column {column.name!r}")
+    ids.note(column)
+    text = ids.write(column)
+    if ids.padded:
+        ids.look_again(text)
     return text

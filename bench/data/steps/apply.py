@@ -55,13 +55,13 @@ def _apply(log: EventLog, step: Step, requests_of: Callable[[EventLog], Requests
     if step.rows == "training":
         split = make_split(log, "default", requests_of(log)).role
         looked_at = (split == TRAIN) | (split == KNOWN)
-        roles = split if log.asked is None else np.where(log.asked, split, HISTORY)
+        roles = split if log.asked is None else np.where(log.asked[:], split, HISTORY)
         roles = np.where(roles == KNOWN, HISTORY, roles).astype(np.uint8)
     keep = np.ones(log.meta.events, dtype=bool)
     at = np.flatnonzero(looked_at)
     rows = Rows(log.user[at], np.asarray(log.item)[at], log.time[at], np.asarray(log.label)[at], log.dictionary("user"))
     keep[at] = kept(step, rows)
-    labels = log.label[keep & looked_at if log.asked is None else keep & looked_at & log.asked]
+    labels = log.label[keep & looked_at if log.asked is None else keep & looked_at & log.asked[:]]
     if len(labels) == 0 or (labels.min() == labels.max() and not log.positive_only):
         left = "no row" if len(labels) == 0 else f"only the label {labels[0]}"
         raise UserError(f"{log.meta.name}: the step {in_words(step)} leaves {left} of the rows that it looks at: ask for less")
@@ -85,7 +85,7 @@ def _apply(log: EventLog, step: Step, requests_of: Callable[[EventLog], Requests
 
 
 def _size(log: EventLog, keep: np.ndarray) -> LogSize:
-    examples = keep if log.asked is None else keep & log.asked
+    examples = keep if log.asked is None else keep & log.asked[:]
     return LogSize(
         rows=int(keep.sum()),
         users=len(np.unique(log.user[keep])),

@@ -14,7 +14,8 @@ from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import UNKNOWN, Jagged, PointwiseBatch, SequenceBatch
 from rankbench.bench.data.batches import make_batches, pointwise_batch, ranges
 from rankbench.bench.data.dataset import RankingData
-from rankbench.bench.data.negatives import logged
+from rankbench.bench.data.eventlog import Multi
+from rankbench.bench.data.negatives import Examples
 from rankbench.bench.data.requests import request_batch, request_of
 from rankbench.bench.data.splits import SPLITS
 from support.logs import changed, make_data, with_config
@@ -83,7 +84,7 @@ def test_both_views_of_a_share_see_what_they_see_of_all_examples(data: RankingDa
 @pytest.mark.parametrize("view", ["pointwise", "sequence"])
 def test_rows_carry_the_right_user_item_time_and_label(data: RankingData, view: str) -> None:
     user_ids, item_ids = data.vocabulary.user[0].ids, data.vocabulary.item[0].ids
-    assert isinstance(user_ids, np.ndarray) and isinstance(item_ids, np.ndarray)
+    assert not isinstance(user_ids, Multi) and not isinstance(item_ids, Multi)
     batches = make_batches(data, view, "test", 50, 100)
     for plan in batches.plans(None):
         batch = batches.assemble(plan, None)
@@ -135,7 +136,7 @@ def tensors(batch: object) -> list[torch.Tensor]:
 def test_time_switch_decides_what_is_there(data: RankingData, time: str) -> None:
     data = with_config(data, time=time)
     event = data.split.examples("test")[:20]
-    rows = pointwise_batch(data, logged(data.log, event))
+    rows = pointwise_batch(data, Examples(data.log, event))
     segment = request_batch(data, "sequence", request_of(data, int(event[-1])), np.array([0]))
     assert isinstance(segment, SequenceBatch)
     assert (rows.history.gap is None) == (segment.time is None) == (time == "none")
@@ -149,7 +150,7 @@ def test_history_time_hides_when_the_request_is(data: RankingData, tmp_path: Pat
     later = int(data.log.user_offsets[data.log.user_of(np.array([event]))[0] + 1])
     time[event:later] += 123_456_789
     moved = changed(data, tmp_path / "moved", time=time)
-    one, two = (pointwise_batch(d, logged(d.log, np.array([event]))) for d in (data, moved))
+    one, two = (pointwise_batch(d, Examples(d.log, np.array([event]))) for d in (data, moved))
     assert one.history.gap is not None and two.history.gap is not None
     assert torch.equal(one.history.gap, two.history.gap)
     assert data.query_time(np.array([event])) == moved.query_time(np.array([event]))

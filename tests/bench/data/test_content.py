@@ -95,7 +95,7 @@ def test_the_order_of_the_rows_changes_nothing(folder: Path, requests: bool, dat
 @given(st.lists(EVENT, max_size=14))
 def test_events_are_in_order_of_user_time_and_item_and_each_is_there_once(folder: Path, rows: list[tuple[str, ...]]) -> None:
     log = convert(raw_log([*BOTH_CLASSES, *rows]), folder)
-    keys = list(zip(log.user.tolist(), log.time.tolist(), log.item.tolist(), strict=True))
+    keys = list(zip(log.user[:].tolist(), log.time.tolist(), log.item.tolist(), strict=True))
     assert keys == sorted(set(keys))
     assert len(keys) == len({(user, item, float(time)) for user, item, time, *_ in [*BOTH_CLASSES, *rows]})
 
@@ -124,7 +124,7 @@ def test_rows_of_two_requests_are_two_events_and_no_two_users_share_a_request(fo
     ]
     log = convert(raw_log(rows, request_ids=True), folder)
     assert log.request_id is not None and log.request_id.dtype == np.int32
-    assert log.user.tolist() == [0, 0, 0, 1, 1] and log.request_id.tolist() == [0, 1, 2, 3, 4]
+    assert log.user[:].tolist() == [0, 0, 0, 1, 1] and log.request_id.tolist() == [0, 1, 2, 3, 4]
     assert convert(raw_log(rows), folder).request_id is None
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.contract import UNKNOWN
+from rankbench.bench.contract import UNKNOWN, PointwiseBatch, SequenceBatch
+from rankbench.bench.data import columns
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
@@ -80,6 +83,37 @@ def test_both_families_see_the_same_events(log: EventLog, behaviours: tuple[str,
     assert rows == packed and len(rows) == len(data.examples("train"))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"behaviours": ("love", "label"), "request_window": 3600.0},
+        {"behaviours": ("label",), "test_history": "frozen", "supervision": "impression"},
+        {"behaviours": ("never",), "negatives": "in-batch", "negative_rate": 2.0},
+        {"domains": ("home", "feed"), "train_share": 0.6, "outcomes": "none"},
+    ],
+)
+def test_no_block_and_no_scratch_file_changes_what_is_read(
+    log: EventLog, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prepared(log, **settings)
+    monkeypatch.setattr(columns, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(columns, "IN_MEMORY", 0)
+    parts = prepared(log, **settings)
+    assert np.array_equal(parts.lo[:], whole.lo[:]) and np.array_equal(parts.hi[:], whole.hi[:])
+    assert parts.spec == whole.spec and parts.mismatch == whole.mismatch and parts.logit_correction == whole.logit_correction
+    for view, role in itertools.product(("pointwise", "sequence"), ("train", "valid", "test")):
+        one, other = (make_batches(data, view, role, 32, 100) for data in (whole, parts))
+        for plan, same in zip(one.plans(0), other.plans(0), strict=True):
+            assert np.array_equal(plan, same)
+            found, again = one.assemble(plan, None), other.assemble(same, None)
+            assert torch.equal(found.example, again.example) and torch.equal(found.label, again.label)
+            if isinstance(found, SequenceBatch) and isinstance(again, SequenceBatch):
+                assert all(torch.equal(getattr(found, name), getattr(again, name)) for name in ("lo", "hi", "target", "action"))
+            elif isinstance(found, PointwiseBatch) and isinstance(again, PointwiseBatch):
+                past, over = found.history, again.history
+                assert torch.equal(past.offsets, over.offsets) and torch.equal(past.action, over.action)
+
+
 def test_a_request_from_outside_sees_what_an_event_of_the_log_does(log: EventLog) -> None:
     data = prepared(log, behaviours=("label",))
     users = log.dictionary("user")
@@ -140,7 +174,7 @@ def test_one_domain_is_trained_and_validated_on_alone_and_the_test_stays(log: Ev
         kept = event[np.isin(names[np.asarray(log.feature("page"))[event]], ["home", "feed"])]
         assert np.array_equal(data.examples(role).event, kept) and 0 < len(kept) < len(event)
     assert np.array_equal(data.examples("test").event, whole.examples("test").event)
-    assert np.array_equal(data.hi, whole.hi) and data.vocabulary.item[0].field == whole.vocabulary.item[0].field
+    assert np.array_equal(data.hi[:], whole.hi[:]) and data.vocabulary.item[0].field == whole.vocabulary.item[0].field
     train = data.examples("train")
     assert data.spec.positive_rate == pytest.approx(train.label.mean())
 

@@ -94,7 +94,7 @@ def test_history_before_what_is_held_out_is_known_to_vocabularies_and_later_hist
         expected = np.where(declared.time[begin:end] < border, KNOWN, UNUSED)[history]
         assert split.role[begin:end][history].tolist() == expected.tolist()
         assert split.user_events[user] == np.isin(split.role[begin:end], [TRAIN, KNOWN]).sum()
-    assert (split.role == KNOWN).any() and split.known.sum() == (split.role == TRAIN).sum() + (split.role == KNOWN).sum()
+    assert (split.role == KNOWN).any() and split.known[:].sum() == (split.role == TRAIN).sum() + (split.role == KNOWN).sum()
     without = build_vocabulary(declared, split.role == TRAIN)
     assert build_vocabulary(declared, split.known).user[0].field.size >= without.user[0].field.size
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from rankbench.bench.data.conversion import dictionary, rows, stream
+from rankbench.bench.data.conversion import merge, rows, stream
 from rankbench.bench.data.conversion.stream import GrowingColumn
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.sources.schema import ROLE_WORDS, Feature, Label, RawLog, Schema
@@ -62,11 +62,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs")
 
 
-def in_blocks(raw: RawLog, folder: Path, size: int, partition: int, pending: int) -> EventLog:
+def in_blocks(raw: RawLog, folder: Path, size: int, partition: int, merged: int) -> EventLog:
     shutil.rmtree(folder / "log", ignore_errors=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "PARTITION_ROWS", partition)
-        patch.setattr(dictionary, "_PENDING", pending)
+        patch.setattr(merge, "RANGE", merged)
         patch.setattr(stream, "BLOCK_ROWS", size)
         return write_log(raw, folder / "log", size)
 
@@ -74,12 +74,12 @@ def in_blocks(raw: RawLog, folder: Path, size: int, partition: int, pending: int
 @pytest.mark.long
 @pytest.mark.parametrize("changes", [{}, {"request_ids": True, "roles": True}])
 @settings(max_examples=12, deadline=None)
-@given(st.data(), st.integers(1, 9), st.integers(1, 9), st.integers(0, 9))
-def test_blocks_change_nothing(folder: Path, changes: dict, data: st.DataObject, size: int, partition: int, pending: int) -> None:
+@given(st.data(), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
+def test_blocks_change_nothing(folder: Path, changes: dict, data: st.DataObject, size: int, partition: int, merged: int) -> None:
     events = data.draw(st.permutations([*BOTH, *data.draw(st.lists(EVENT, max_size=14))]))
     raw = raw_log(events, **changes)
     content_hash, columns, dictionaries, report = in_memory(raw)
-    log = in_blocks(raw, folder, size, partition, pending)
+    log = in_blocks(raw, folder, size, partition, merged)
     for name, values in columns.items():
         found = log.column(name)
         assert found.dtype == values.dtype and np.array_equal(found, values, equal_nan=found.dtype.kind == "f"), name

@@ -117,8 +117,12 @@ def test_behaviours_that_are_no_examples_are_history_or_left_out(tmp_path: Path)
         and "10 more rows are left out, as the source or its description says" in log.meta.cleaning.lines()
     )
     what = log.dictionary("action")[log.action]
-    assert log.asked is not None and log.asked.tolist() == [word != "cart" for word in what] and "scroll" not in what
-    assert np.array_equal(log.label == 1, what == "buy") and log.example_labels.mean() == 0.5 and not log.positive_only
+    assert log.asked is not None and log.asked[:].tolist() == [word != "cart" for word in what] and "scroll" not in what
+    assert (
+        np.array_equal(log.label == 1, what == "buy")
+        and np.concatenate([*log.example_labels()]).mean() == 0.5
+        and not log.positive_only
+    )
     every = opened(tmp_path, SHOP, label="what in [buy]", behaviours={"column": "what", "examples": ["view", "buy"]})
     assert every.meta.cleaning.left_out == 0 and every.meta.events == 40
 
