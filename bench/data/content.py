@@ -58,9 +58,9 @@ def in_digits(values: pa.Array) -> bool:
 def key_of_digits(values: pa.Array) -> pa.Array:
     """Strings whose order by code point is that of `values` as numbers: how many digits there are, then these."""
     bare = pc.call_function("utf8_ltrim", [values], pc.TrimOptions("0"))
-    length = pc.call_function("utf8_length", [bare]).cast(pa.large_string())
+    length = pc.call_function("utf8_length", [bare]).cast(values.type)
     padded = pc.call_function("utf8_lpad", [length], pc.PadOptions(10, "0"))
-    return pc.call_function("binary_join_element_wise", [padded, bare, values, pa.scalar(" ", pa.large_string())])
+    return pc.call_function("binary_join_element_wise", [padded, bare, values, pa.scalar(" ", values.type)])
 
 
 def text_of_key(keys: pa.Array) -> pa.Array:
