@@ -153,7 +153,7 @@ def test_codes_follow_from_training_events_alone(source: str, data: RankingData,
     before = prepare_log(data.log, config)
     shutil.copytree(data.log.folder, tmp_path / "other", ignore=shutil.ignore_patterns("codes.*"))
     label = np.array(data.log.label)
-    label[~before.split.known] ^= 1
+    label[~before.split.known[:]] ^= 1
     np.save(tmp_path / "other" / "label.npy", label)
     after = prepare_log(open_log(tmp_path / "other"), config)
     assert after.vocabulary.codes is not None and before.vocabulary.codes is not None
