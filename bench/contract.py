@@ -325,10 +325,16 @@ class ModelInfo:
         if self.space and self.fit == "gradient":
             object.__setattr__(self, "space", {**self.space, BATCH_SETTINGS[self.view]: BATCHES})
 
-    def ignores(self, key: str) -> str:
-        """Why a setting of training changes nothing for this model; empty if it does."""
+    def ignores(self, key: str, supervision: str = "dense") -> str:
+        """Why a setting of training changes nothing for this model; empty if it does.
+
+        Args:
+            supervision: how sequences are cut, see DataConfig.
+        """
         if self.fit != "gradient" and key != "refit":
             return f"{self.name} learns by counting, not by gradients"
+        if key == "batches" and self.view == "sequence" and supervision == "dense":
+            return f"{self.name} is trained on segments of sequences, which hold whole requests"
         for view, setting in BATCH_SETTINGS.items():
             if view != self.view and setting == f"train.{key}":
                 return f"{self.name} is trained on {self.view} batches; their size is {BATCH_SETTINGS[self.view]}"

@@ -20,6 +20,7 @@ from .keys import example_keys
 from .negatives import Examples
 from .segments import chunk_start
 from .vocabulary import FieldTable
+from .whole_requests import packed, request_offsets
 
 
 class Batches(Protocol):
@@ -37,17 +38,43 @@ class Batches(Protocol):
         ...
 
 
-def make_batches(data: RankingData, view: str, role: str, batch_size: int, batch_events: int, seed: int = 0) -> Batches:
-    """The examples of `role` as a model's card wants to read them."""
+def make_batches(
+    data: RankingData,
+    view: str,
+    role: str,
+    batch_size: int,
+    batch_events: int,
+    seed: int = 0,
+    whole_requests: bool = False,
+) -> Batches:
+    """The examples of `role` as a model's card wants to read them.
+
+    Args:
+        whole_requests: shuffled batches have all of a request's examples, or none.
+    """
     if view == "pointwise":
-        return PointwiseBatches(data, role, batch_size, seed)
-    return SequenceBatches(data, role, batch_events, seed)
+        return PointwiseBatches(data, role, batch_size, seed, whole_requests)
+    return SequenceBatches(data, role, batch_events, seed, whole_requests)
 
 
 def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The integers start[r] .. start[r] + length[r] - 1 of all rows end to end, and the rows' offsets [n + 1]."""
     offsets = np.concatenate([[0], np.cumsum(length)])
     return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1]), offsets
+
+
+def batches_of(offsets: np.ndarray, size: np.ndarray, order: np.ndarray, limit: int) -> list[np.ndarray]:
+    """The members of groups, batch by batch, int64 [n] each; no batch has a part of a group.
+
+    Args:
+        offsets: group g has the members offsets[g]:offsets[g + 1], [G + 1].
+        size: what a group takes of a batch, [G].
+        order: of the groups, [G].
+        limit: what a batch holds; a larger group is a batch of its own.
+    """
+    bounds = packed(size[order], limit)
+    chosen = (order[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False))
+    return [ranges(offsets[groups], offsets[groups + 1] - offsets[groups])[0] for groups in chosen]
 
 
 def int64(values: np.ndarray) -> Tensor:
@@ -88,12 +115,16 @@ def _hide(ids: Ids, rng: np.random.Generator, rate: float, rows: np.ndarray | No
 class PointwiseBatches:
     """Examples as rows, each with the events it may see."""
 
-    def __init__(self, data: RankingData, role: str, batch_size: int, seed: int = 0) -> None:
-        self.data, self.role, self.batch_size, self.seed = data, role, batch_size, seed
+    def __init__(self, data: RankingData, role: str, batch_size: int, seed: int = 0, whole_requests: bool = False) -> None:
+        self.data, self.role, self.batch_size, self.seed, self.whole_requests = data, role, batch_size, seed, whole_requests
         self.examples = data.examples(role, seed)
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         self.examples = self.data.examples(self.role, self.seed, epoch or 0)
+        if self.whole_requests and epoch is not None:
+            offsets = request_offsets(self.data, self.examples.event)
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(offsets) - 1)
+            return batches_of(offsets, np.diff(offsets), order, self.batch_size)
         rows = np.arange(len(self.examples))
         if epoch is not None:
             rows = np.random.default_rng([self.seed, epoch]).permutation(rows)
@@ -138,13 +169,15 @@ class SequenceBatches:
 
     Dense supervision: a user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last
     target, preceded by one history length of context. Where an event belongs depends on what it sees alone, so no score
-    depends on the future, on events that it does not see, or on batch mates. By impression: a segment for each target.
+    depends on the future, on events that it does not see, or on batch mates. So all targets of a request are in one segment. By
+    impression: a segment for each target.
     Sampled items stand behind the events of their segment and are seen by nothing; so does every example where histories do not
     hold all events.
     """
 
-    def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0) -> None:
+    def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0, whole_requests: bool = False) -> None:
         self.data, self.role, self.batch_events, self.seed = data, role, batch_events, seed
+        self.whole_requests = whole_requests
         self._cut(data.examples(role, seed))
 
     def _cut(self, examples: Examples) -> None:
@@ -170,18 +203,16 @@ class SequenceBatches:
         if self.role == "train":
             self._cut(self.data.examples(self.role, self.seed, epoch or 0))
         size = self.end - self.start + self.extra
+        if self.whole_requests and epoch is not None:  # a dense segment has all of its requests already
+            offsets = request_offsets(self.data, self.examples.event[self.offsets[:-1]])
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(offsets) - 1)
+            return batches_of(offsets, np.add.reduceat(size, offsets[:-1]), order, self.batch_events)
         if epoch is None:  # of similar length together: less padding where a kernel pads
             order = np.argsort(size, kind="stable")
         else:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(size))
-        batches, begin, filled = [], 0, 0
-        for at, events in enumerate(size[order].tolist()):
-            if filled and filled + events > self.batch_events:
-                batches.append(order[begin:at])
-                begin, filled = at, 0
-            filled += events
-        batches.append(order[begin:])
-        return batches
+        bounds = packed(size[order], self.batch_events)
+        return [order[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
 
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
         first, last = self.offsets[plan], self.offsets[plan + 1]
