@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .contract import ModelInfo
 
 Decay = Literal["none", "linear", "cosine"]
-Loss = Literal["bce", "pairwise", "listwise", "joint"]
-RANKING_LOSSES: tuple[Loss, ...] = ("pairwise", "listwise")
+TrainingLoss = Literal["bce", "pairwise", "listwise", "joint"]
+RANKING_LOSSES: tuple[TrainingLoss, ...] = ("pairwise", "listwise")
 """Those that ask for an order within requests and for nothing else: their scores have any level."""
 Monitor = Literal["request_gauc", "auc", "logloss"]
 
@@ -136,10 +136,11 @@ class TrainConfig:
     """How a model is trained; the same loop for both families. A model's card may change these defaults."""
 
     lr: Annotated[float, Gt(0)] = 1e-3
-    loss: Loss = "bce"
-    """What training descends for the main label; further labels have bce. bce: cross-entropy, example by example. Within the requests
-    that ranking is judged by: pairwise, RankNet's loss of every pair of a positive and a negative; listwise, softmax cross-entropy;
-    joint, bce and a listwise loss of its probabilities. Scores of pairwise and listwise are no probabilities (docs/ideas/losses.md)."""
+    loss: TrainingLoss = "bce"
+    """What training descends for the main label; further labels have bce. bce: cross-entropy, example by example. Within the
+    requests that ranking is judged by: pairwise, RankNet's loss of every pair of a positive and a negative; listwise, softmax
+    cross-entropy; joint, bce and a listwise loss of its probabilities. Scores of pairwise and listwise are no probabilities
+    (docs/ideas/losses.md)."""
     loss_weight: Annotated[float, Gt(0)] = 1.0
     """Of the listwise part of joint, beside bce."""
     batches: Literal["default", "examples", "requests"] = "default"

@@ -23,6 +23,7 @@ from .study_statements import (
     NoMatch,
     Otherwise,
     PartOfStudy,
+    Probabilities,
     Remark,
     Trend,
 )
@@ -320,6 +321,7 @@ Statement = Annotated[
     | Held
     | Candidates
     | Calibration
+    | Probabilities
     | Remark
     | CommonTest
     | Trend

@@ -5,6 +5,7 @@ Everything is gathered from columns and offsets, without a Python loop over rows
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -73,7 +74,7 @@ def batches_of(offsets: np.ndarray, size: np.ndarray, order: np.ndarray, limit: 
         limit: what a batch holds; a larger group is a batch of its own.
     """
     bounds = packed(size[order], limit)
-    chosen = (order[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False))
+    chosen = (order[begin:end] for begin, end in itertools.pairwise(bounds))
     return [ranges(offsets[groups], offsets[groups + 1] - offsets[groups])[0] for groups in chosen]
 
 
@@ -212,7 +213,7 @@ class SequenceBatches:
         else:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(size))
         bounds = packed(size[order], self.batch_events)
-        return [order[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+        return [order[begin:end] for begin, end in itertools.pairwise(bounds)]
 
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
         first, last = self.offsets[plan], self.offsets[plan + 1]

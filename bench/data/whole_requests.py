@@ -14,7 +14,7 @@ def request_offsets(data: RankingData, event: np.ndarray) -> np.ndarray:
     """Where the examples of each request begin, and where the last ones end: int64 [R + 1].
 
     Args:
-        event: of the examples, int64 [n], ascending, so that those of a request are neighbours (requests are contiguous in a log).
+        event: of the examples, int64 [n], ascending, so that those of a request are neighbours, as its events are in a log.
     """
     begins, latest = [np.empty(0, dtype=np.int64)], -1
     for begin in range(0, len(event), _BLOCK):

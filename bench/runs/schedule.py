@@ -12,7 +12,7 @@ import torch
 
 from .. import device as devices
 from .. import implementations
-from ..config import DataConfig, Loss
+from ..config import DataConfig, TrainingLoss
 from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
 from ..data.whole_requests import has_mixed_request
@@ -159,7 +159,7 @@ def _check_monitor(monitors: set[str], data: RankingData) -> None:
         )
 
 
-def _check_losses(losses: set[Loss], data: RankingData) -> None:
+def _check_losses(losses: set[TrainingLoss], data: RankingData) -> None:
     comparing = sorted(losses - {"bce"})
     if comparing and not has_mixed_request(data):
         raise UserError(

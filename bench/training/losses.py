@@ -1,14 +1,14 @@
 """What training descends for the main label (`train.loss`): example by example, or within each request.
 
-A batch has n rows with logits s and labels y. A request r is what ranking is judged by (data/visibility.py); n_r of its rows are in
-the batch, and batches of training hold whole requests. In nats a row:
+A batch has n rows with logits s and labels y. A request r is what ranking is judged by (data/visibility.py); n_r of its rows are
+in the batch, and batches of training hold whole requests. In nats a row:
 
     bce       (1/n) sum_i  softplus(s_i) - y_i s_i
     pairwise  (1/n) sum_r  n_r  mean of softplus(s_j - s_i) over the pairs of r with y_i = 1, y_j = 0
     listwise  (1/n) sum_r  sum over i in r with y_i = 1 of  -ln( exp(s_i) / sum_{j in r} exp(s_j) )
     joint     bce + loss_weight (1/n) sum_r  sum over i in r with y_i = 1 of  -ln( p_i / sum_{j in r} p_j ),  p = sigmoid(s)
 
-- *pairwise* is RankNet (Burges et al. 2005, Learning to rank using gradient descent, ICML, section 3) for labels without ties. The
+- *pairwise* is RankNet (Burges et al. 2005, Learning to rank using gradient descent, ICML) with a certain order for each pair. The
   pairs of a request grow with the square of its rows; their mean times the rows lets each row count once, as request-GAUC does:
   over ln 2 the loss is an upper bound of 1 - request-GAUC, times the share of rows that it judges. Requests with a single label
   have no pairs.
@@ -102,10 +102,11 @@ def pairwise(score: Tensor, label: Tensor, lists: Lists) -> Tensor:
     negative = negative[lists.request[negative].argsort(stable=True)]
     # Of each request: its negatives stand together, and each of its positives meets all of them.
     positives, negatives = (torch.bincount(lists.request[rows], minlength=lists.count) for rows in (positive, negative))
-    weight = (positives + negatives) / (positives * negatives).clamp(min=1) / len(score)
+    rows, pairs = (counted.to(score.dtype) for counted in (positives + negatives, positives * negatives))
+    weight = rows / pairs.clamp(min=1) / len(score)
     own = lists.request[positive]
     loss = _PairLoss.apply(
-        score, positive, negative, (negatives.cumsum(0) - negatives)[own], negatives[own].cumsum(0), weight.to(score.dtype)[own]
+        score, positive, negative, (negatives.cumsum(0) - negatives)[own], negatives[own].cumsum(0), weight[own]
     )
     assert isinstance(loss, Tensor)
     return loss

@@ -19,7 +19,9 @@ LOG = LogDefaults("global-time", 0.0, positive_only=False)
 
 
 def config(model: str, **settings: dict[str, Any]) -> dict[str, Any]:
-    made = resolve(registry.info(model), Settings(settings.get("data", {}), settings.get("train", {}), {model: settings.get("params", {})}))
+    made = resolve(
+        registry.info(model), Settings(settings.get("data", {}), settings.get("train", {}), {model: settings.get("params", {})})
+    )
     return dataclasses.replace(made, data=made.data.resolved(LOG)).as_dict()
 
 
@@ -67,9 +69,11 @@ def test_what_batches_are_made_of_is_decided_by_the_loss_and_recorded() -> None:
     named, left = (TrainConfig(loss="pairwise", batches=batches).resolved("auc") for batches in ("requests", "default"))
     assert named == left and left.batches == "requests"
     assert TrainConfig().resolved("auc").batches == "examples"
-    with pytest.raises(UserError, match="train.loss=listwise compares the rows of a request, which train.batches=examples tears"):
+    with pytest.raises(
+        UserError, match=r"train\.loss=listwise compares the rows of a request, which train.batches=examples tears"
+    ):
         TrainConfig(loss="listwise", batches="examples")
-    with pytest.raises(UserError, match="train.monitor=logloss judges probabilities, and train.loss=pairwise gives none"):
+    with pytest.raises(UserError, match=r"train\.monitor=logloss judges probabilities, and train.loss=pairwise gives none"):
         TrainConfig(loss="pairwise", monitor="logloss")
 
 

@@ -50,6 +50,8 @@ from rankbench.bench.analysis.study_statements import (
     Otherwise,
     OwnTest,
     PartOfStudy,
+    Probabilities,
+    ProbabilitiesAt,
     Remark,
     Trend,
     Turn,
@@ -272,6 +274,11 @@ SAID: list[tuple[typing.Any, str]] = [
         Calibration("din, uniform", (Calibrated(4.0, 0.2, 0.01),)),
         "din, uniform: ECE before and after correction of the odds: 4 0.2000 and 0.0100. No interval: a description of "
         "these runs.",
+    ),
+    (
+        Probabilities("din", (ProbabilitiesAt("bce", 0.5, 0.01, True), ProbabilitiesAt("pairwise", 0.9, 0.3, False))),
+        "din: logloss and ECE, means over seeds, a description of these runs: bce 0.5000 and 0.0100; of scores that are not "
+        "asked to be probabilities: pairwise 0.9000 and 0.3000.",
     ),
     (
         CommonTest(90, "request_gauc", "din", 0.66, (OwnTest("log", 90, 0.66), OwnTest("half", 90, 0.65))),
