@@ -61,17 +61,18 @@ REMARKS = {
         "What a feature brings to one model of a family need not be what it brings to another."
     ),
     "losses": (
-        "pairwise and listwise ask for an order within each request and leave its level free. Their scores are no probabilities: "
-        "what logloss, NE and ECE say of them is no fault, but the price of not asking; and AUC, nearly all of whose pairs are of "
-        "two users, compares levels that nothing has set. joint asks for both. Every loss within requests has batches of whole "
-        "requests, and so has the bce that it is compared with, so that a loss is not mixed up with its batches; what these change "
-        "alone is said by `bce, batches of examples`. Sequence models learn from segments, which hold whole requests under any loss."
+        "pairwise and listwise ask for an order within each request and leave its level free. Their scores are no "
+        "probabilities: what logloss, NE and ECE say of them is no fault, but the price of not asking; and AUC, nearly all of "
+        "whose pairs are of two users, compares levels that nothing has set. joint asks for both. Every loss within requests has "
+        "batches of whole requests, and so has the bce that it is compared with, so that a loss is not mixed up with its batches; "
+        "what these change alone is said by `bce, batches of examples`. Sequence models learn from segments, which hold whole "
+        "requests under any loss."
     ),
     "within request": (
         "As it is, a generative ranker reads a candidate as the next token of the sequence, unless its card says otherwise, and "
         "scores its state. The candidate layout gives it a token of its own that nothing else sees; target attention lets it ask "
-        "the past once more, in the head, as DIN does. Over states that do not know the candidate, the head alone tells candidates "
-        "of a request apart. Item fields are changed for DIN too: a lead that is made of them would go with them."
+        "the past once more, in the head, as DIN does. Over states that do not know the candidate, the head alone tells "
+        "candidates of a request apart. Item fields are changed for DIN too: a lead that is made of them would go with them."
     ),
     "windows": (
         "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "

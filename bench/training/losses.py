@@ -8,10 +8,10 @@ in the batch, and batches of training hold whole requests. In nats a row:
     listwise  (1/n) sum_r  sum over i in r with y_i = 1 of  -ln( exp(s_i) / sum_{j in r} exp(s_j) )
     joint     bce + loss_weight (1/n) sum_r  sum over i in r with y_i = 1 of  -ln( p_i / sum_{j in r} p_j ),  p = sigmoid(s)
 
-- *pairwise* is RankNet (Burges et al. 2005, Learning to rank using gradient descent, ICML) with a certain order for each pair. The
-  pairs of a request grow with the square of its rows; their mean times the rows lets each row count once, as request-GAUC does:
-  over ln 2 the loss is an upper bound of 1 - request-GAUC, times the share of rows that it judges. Requests with a single label
-  have no pairs.
+- *pairwise* is RankNet (Burges et al. 2005, Learning to rank using gradient descent, ICML) with a certain order for each pair.
+  The pairs of a request grow with the square of its rows; their mean times the rows lets each row count once, as request-GAUC
+  does: over ln 2 the loss is an upper bound of 1 - request-GAUC, times the share of rows that it judges. Requests with a single
+  label have no pairs.
 - *listwise* is the softmax cross-entropy that ListNet (Cao et al. 2007, ICML) comes to for one positive, of every positive alike
   (as SoftmaxLoss of TF-Ranking): a request counts as often as it has positives, so that large ones weigh by their size and not by
   its square. Requests of one row and those without a positive say nothing.
