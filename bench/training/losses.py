@@ -17,8 +17,8 @@ in the batch, and batches of training hold whole requests. In nats a row:
   its square. Requests of one row and those without a positive say nothing.
 - *joint* is regression compatible ranking (Bai et al. 2023, Regression compatible listwise objectives for calibrated ranking with
   binary relevance, CIKM, arXiv:2211.01494): both parts have their minimum where p are the probabilities, because a list whose
-  positives weigh alike is explained best by shares in proportion to them. A softmax beside bce would pull elsewhere. The paper's
-  weights are 1 - a and a; here a / (1 - a) = loss_weight, so that further labels keep their weight beside bce.
+  positives weigh alike is explained best by shares in proportion to them. A softmax beside bce would pull elsewhere. bce keeps
+  its weight, so that further labels keep theirs beside it.
 
 Every sum is divided by the rows of the batch, those that say nothing included: batches of several processes, weighted by their
 rows, then have the loss of their union, and no batch counts more because few of its requests say something.
