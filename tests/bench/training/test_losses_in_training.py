@@ -66,9 +66,9 @@ def test_resuming_within_an_epoch_equals_never_stopping(name: str, loss: Trainin
 
 def leveled(folder: Path) -> RankingData:
     """Users who like most of what they see and users who like hardly anything, and items of which some are better for all of
-    them; requests of ten items each."""
+    them; requests of eight items each."""
     rng = np.random.default_rng(0)
-    users, requests, shown, items = 150, 12, 10, 40
+    users, requests, shown, items = 100, 10, 8, 30
     level, quality = rng.normal(0, 2, users), rng.normal(0, 1.2, items)
     item = np.array([rng.permutation(items)[:shown] for _ in range(users * requests)]).ravel()
     user = np.repeat(np.arange(users), requests * shown)
@@ -87,7 +87,7 @@ def leveled(folder: Path) -> RankingData:
         licence="none",
         citation="none",
     )
-    return prepare_log(write_log(raw, folder), DataConfig("leveled", history_length=20))
+    return prepare_log(write_log(raw, folder), DataConfig("leveled", history_length=16))
 
 
 @pytest.mark.parametrize("name", ["din", "hstu"])
@@ -100,18 +100,20 @@ def test_a_ranking_loss_orders_requests_and_knows_no_level(name: str, tmp_path: 
             loss=loss,
             batches="requests",
             monitor="request_gauc",
-            epochs=8,
-            patience=8,
+            epochs=5,
+            patience=5,
             batch_size=256,
             batch_events=1024,
-            lr=3e-3,
+            lr=5e-3,
         )
         _, frame = fit(name, data, tmp_path / f"{loss}.pt", config)
         found[loss] = metrics.evaluate(frame)["all"]
-    ranked = {loss: float(found[loss]["request_gauc"] or 0) for loss in found}
-    error = {loss: float(found[loss]["ece"] or 0) for loss in found}
+    ranked, high, error, lost = (
+        {loss: float(found[loss][metric] or 0) for loss in found} for metric in ("request_gauc", "auc", "ece", "logloss")
+    )
     assert ranked["bce"] > 0.65, "there is something to learn"
-    assert ranked["pairwise"] >= ranked["bce"] - 0.01 and ranked["joint"] >= ranked["bce"] - 0.01
-    assert error["pairwise"] > 0.1 > 2 * max(error["bce"], error["joint"]) - 0.1
-    assert error["pairwise"] > 2 * error["bce"] and error["pairwise"] > 2 * error["joint"]
-    assert float(found["pairwise"]["auc"] or 0) < float(found["bce"]["auc"] or 0) - 0.05, "whose level is higher is not learned"
+    noise = 0.03  # of so few requests with both labels
+    assert ranked["pairwise"] > ranked["bce"] - noise and ranked["joint"] > ranked["bce"] - noise
+    assert error["pairwise"] > max(error["bce"], error["joint"]) + 0.03
+    assert lost["pairwise"] > max(lost["bce"], lost["joint"]) + 0.15
+    assert high["pairwise"] < min(high["bce"], high["joint"]) - 0.1, "whose level is higher is not learned"
