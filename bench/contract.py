@@ -221,7 +221,7 @@ class Ranker(nn.Module):
         raise TypeError(f"{type(self).__name__} remembers nothing")
 
     def auxiliary_loss(self) -> Tensor | None:
-        """A scalar that the trainer adds to the mean logloss, weighted by the model; None if there is none.
+        """A scalar that the trainer adds to the mean loss of the label, weighted by the model; None if there is none.
 
         Asked for once after each forward in training mode. What it draws at random comes from torch's generators, which
         a checkpoint restores. It is no part of the training loss that is reported.
