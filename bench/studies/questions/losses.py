@@ -84,9 +84,10 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
             ]
             for model, group in finding.series.items()
         }
+        levels = ", and AUC compares levels of users that they do not set" if metric == "auc" else ""
         about = (
             f"{place(finding)}: losses of training by {shown(metric)}. Scores of pairwise and listwise are not asked to be "
-            "probabilities; their logloss and ECE say how far they are from it. Costs describe these runs"
+            f"probabilities: logloss and ECE say how far they are from it{levels}. Costs describe these runs"
         )
         compared = "another loss (or batches of examples)", "bce from batches of whole requests"
         drawn[metric] = gains(about, metric, compared, groups, "of bce")
@@ -94,12 +95,13 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
 
 
 def _costs(one: Measurement, reference: Measurement) -> Mapping[str, float]:
-    """As multiples of the reference's."""
+    """As multiples of the reference's; times where they may be compared."""
     costs = {
         "logloss": (one.row.quality["logloss"].point, reference.row.quality["logloss"].point),
         "ECE": (one.row.means["ece"] or 0.0, reference.row.means["ece"] or 0.0),
-        "training time": (one.row.train_seconds, reference.row.train_seconds),
     }
+    if one.row.comparable and reference.row.comparable:
+        costs["training time"] = one.row.train_seconds, reference.row.train_seconds
     return {name: own / other for name, (own, other) in costs.items() if other}
 
 
