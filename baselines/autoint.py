@@ -29,6 +29,10 @@ class Config(EmbeddingConfig):
     dropout: Rate = 0.2
     """After every hidden layer of the MLP."""
 
+    def __post_init__(self) -> None:
+        if self.embedding_dim % self.heads:
+            raise ValueError(f"embedding_dim {self.embedding_dim} cannot be divided among {self.heads} heads")
+
 
 class Interacting(library.layers.InteractingLayer):
     """The library's layer, whose products refuse the mixture of types that autocast hands from layer to layer."""

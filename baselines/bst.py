@@ -45,6 +45,10 @@ class Config(EventConfig):
     dropout: Rate = 0.2
     """After every hidden layer of the MLP."""
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} cannot be divided among {self.heads} heads")
+
 
 class Block(nn.Module):
     """One transformer block over packed tokens [T, width]; tokens of one segment see each other."""
@@ -52,8 +56,6 @@ class Block(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         width = config.width
-        if width % config.heads:
-            raise ValueError(f"width {width} cannot be divided among {config.heads} heads")
         self.heads = config.heads
         self.qkv, self.out = Linear(width, 3 * width), Linear(width, width)
         # As torch starts its own attention.

@@ -24,6 +24,10 @@ def _no_gap_to_itself(config: Config) -> bool:
     return config["data"]["time"] != "request" or not any(bias in ("time", "both") for bias in biases)
 
 
+def _no_function_of_time(config: Config) -> bool:
+    return config["data"]["time"] == "none" or config["params"].get("channels") == "position"
+
+
 INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "test_negative_rate"): lambda config: config["data"]["test_negatives"] == "exposed",
     ("data", "repeats"): _never_sampled,
@@ -32,6 +36,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("train", "loss_weight"): lambda config: config["train"].get("loss") != "joint",
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
     ("params", "own_time"): _no_gap_to_itself,
+    ("params", "time_function"): _no_function_of_time,
 }
 """Section and key -> when it changes no number of a run. A record holds such a setting all the same; no hash does."""
 

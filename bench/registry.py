@@ -159,6 +159,11 @@ MODELS: dict[str, Entry] = {
         "generative",
         "FuXi-alpha (semantic, position and time channels, SwiGLU) over interleaved tokens, MLP head",
     ),
+    "fuxi-beta": Entry(
+        "generative.fuxi_beta:INFO",
+        "generative",
+        "FuXi-beta (tokens mix by place and a function of time alone, no queries and keys) over interleaved tokens, MLP head",
+    ),
     "genrank": Entry(
         "generative.genrank:INFO", "generative", "GenRank (item-and-action tokens, masked-action candidates, ALiBi), MLP head"
     ),

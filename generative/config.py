@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
 
 from ..bench.contract import SHARED_SPACE, Choice, IdentityConfig, Rate, Real, SearchSpace, Size
 
@@ -25,6 +26,9 @@ READS_CANDIDATE: tuple[HeadKind, ...] = ("dot", "hadamard-mlp", "concat-mlp", "b
 @dataclass(frozen=True)
 class SequenceConfig(IdentityConfig):
     """Size, tokens, attention and head of a generative ranker."""
+
+    idle: ClassVar[Mapping[str, str]] = {}
+    """Settings that a backbone has no use for -> why; another value than the default is refused."""
 
     embedding_dim: Size = 16
     """Of every field's table; independent of the width."""
@@ -75,6 +79,9 @@ class SequenceConfig(IdentityConfig):
     """Of head=mmoe; each is one layer of head_hidden units."""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name in self.idle and getattr(self, field.name) != field.default:
+                raise ValueError(f"{field.name} does nothing: {self.idle[field.name]}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} cannot be divided among {self.heads} heads")
         if self.rope and (self.width // self.heads) % 2:

@@ -12,7 +12,9 @@ What HSTU adds to the logits has its own weights here, neither squashed nor divi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,7 @@ from .ranker import SequenceRanker
 class Config(SequenceConfig):
     """FuXi-alpha's choices."""
 
+    idle: ClassVar[Mapping[str, str]] = {"gate": "the channels are always multiplied by u"}
     attention: Attention = "silu"
     relative_bias: RelativeBiasKind = "none"
     """Of the semantic channel's logits; FuXi has none there, because it has the other channels."""

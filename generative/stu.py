@@ -12,7 +12,9 @@ An event is one token (item + action) and a candidate a token with a masked acti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +32,7 @@ from .ranker import SequenceRanker
 class Config(SequenceConfig):
     """The released ranking code's choices, at a size for public data."""
 
+    idle: ClassVar[Mapping[str, str]] = {"gate": "what attention gives is always multiplied by u, and stands beside it as it is"}
     layout: Layout = "candidate"
     attention: Attention = "silu"
     absolute_position: bool = True

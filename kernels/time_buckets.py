@@ -34,3 +34,9 @@ def time_buckets(gap_ms: Tensor) -> Tensor:
         int64 of the same shape. Found by searching exact borders: no logarithm, the same result on every device.
     """
     return torch.bucketize(gap_ms.abs(), borders(gap_ms.device), right=True)
+
+
+def smallest_gaps(like: Tensor) -> Tensor:
+    """[GAP_BUCKETS], seconds, of the type and on the device of `like`: the smallest gap of each bucket."""
+    seconds = borders(like.device).to(torch.float64 if like.device.type == "cpu" else torch.float32) / 1000
+    return torch.cat([seconds.new_zeros(1), seconds]).to(like.dtype)

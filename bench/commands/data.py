@@ -117,10 +117,7 @@ def _open(args: argparse.Namespace) -> int:
 def _print_windows(log: EventLog) -> None:
     from ..evaluation.comparable import about_windows
 
-    try:
-        print("\n".join(about_windows(log, log.meta.default_split)))
-    except UserError as error:  # an impossible split leaves the rest to be said
-        print(f"requests: {error}")
+    print("\n".join(about_windows(log, log.meta.default_split)))
 
 
 def _print_selection_effect(name: str, roots: DataRoots) -> None:

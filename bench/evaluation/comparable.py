@@ -13,6 +13,7 @@ import numpy as np
 from ..data.dataset import requests_of
 from ..data.eventlog import EventLog
 from ..data.splits import make_split
+from ..errors import UserError
 
 WINDOWS = (0.0, 60.0, 600.0, 3600.0, 86_400.0)
 """Seconds: equal timestamps, a minute, ten minutes, an hour, a day."""
@@ -62,10 +63,17 @@ def about_windows(log: EventLog, split: str) -> list[str]:
     own = log.defaults.request_window
     lines = ["test rows in requests with both labels, by what a request is (data.request_window; docs/ideas/requests.md):"]
     for window in dict.fromkeys((own, *WINDOWS)):
-        found = comparable(log, split, window)
         name = "as logged" if window is None else "equal timestamps" if window == 0 else f"{window:,.0f} s"
-        lines.append(
-            f"  {name}{' (default)' if window == own else ''}: {found.rows:,} of {found.test_rows:,} rows in {found.requests:,} "
-            f"requests of {found.users:,} users; {found.hidden:.0f} earlier events of the same request are hidden (median)"
-        )
+        lines.append(f"  {name}{' (default)' if window == own else ''}: {_said(log, split, window)}")
     return lines
+
+
+def _said(log: EventLog, split: str, window: float | None) -> str:
+    try:
+        found = comparable(log, split, window)
+    except UserError as error:  # long windows can leave a short log without a split, which says nothing of the others
+        return str(error)
+    return (
+        f"{found.rows:,} of {found.test_rows:,} rows in {found.requests:,} requests of {found.users:,} users; "
+        f"{found.hidden:.0f} earlier events of the same request are hidden (median)"
+    )

@@ -35,7 +35,7 @@ def to_markdown(data: RankingData, faults: Sequence[Fault], command: str) -> str
         words = ", ".join(dict.fromkeys(fault.severity for fault in found[kind])) or "-"
         rows.append([kind, said, f"**{words}**" if "serious" in words else words])
     parts = [
-        f"# What is wrong with {log.meta.name}",
+        f"# {log.meta.name}: what was looked for in it, and found",
         f"{log.meta.events:,} rows of {log.meta.users:,} users and {log.meta.items:,} items, split {split.name}: "
         f"{verdict(faults)}. Serious: results on this log would mislead. To look at: right for some logs; whoever knows this one "
         "can tell.",

@@ -36,7 +36,7 @@ register(
     Implementation("cpu", cpu.bias_mixing, what="fused C++, without queries, keys and activation", **_CPU),
     Implementation("torch", torch_blocks.bias_mixing, what=_BLOCKS),
     Implementation("reference", reference.bias_mixing, automatic=False, what=_DEFINITION),
-    users="fuxi",
+    users="fuxi, fuxi-beta",
 )
 
 IMPLEMENTATIONS = names("hstu_attention")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rankbench.bench.contract import DataSpec
-from rankbench.generative import fuxi, genrank, gpt, hstu, llama, mtgr, sasrec, sasrec_scalable, stu
+from rankbench.generative import fuxi, fuxi_beta, genrank, gpt, hstu, llama, mtgr, sasrec, sasrec_scalable, stu
 from rankbench.generative.attention import Geometry
 from rankbench.generative.config import SequenceConfig
 
@@ -196,6 +196,31 @@ def literal_fuxi(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tenso
     return h + swiglu(block.feed, each(h, rms))
 
 
+def literal_fuxi_beta(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    assert isinstance(config, fuxi_beta.Config)
+    d, size, channels = config.width, config.width // config.heads, 2 if config.channels == "both" else 1
+    z = silu(each(x, rms) @ block.uv.weight.T)
+    u, v, rows = z[:, : channels * d], z[:, channels * d :], []
+
+    def of_time(place: int) -> Tensor:
+        gap = math.ceil(math.exp(0.301 * place) * 1000) / 1000 if place else 0.0
+        if config.time_function == "table":
+            return block.time.table[place]
+        a, b = block.time.scale[0], block.time.decay[0]
+        return a * (1 + gap) ** -b if config.time_function == "power" else a * torch.exp(-torch.exp(b) * gap)
+
+    for i in range(len(x)):
+        mixed = []
+        if config.channels != "time":
+            mixed.append(sum(block.position[min(distance(g, i, j), len(block.position) - 1)] * v[j] for j in keys(g, i)))
+        if config.channels != "position":
+            mixed.append(sum(of_time(bucket(g, i, j)) * v[j] for j in keys(g, i)))
+        heads = [slice(h * size, (h + 1) * size) for h in range(config.heads)]
+        rows.append(torch.cat([channel[h] for h in heads for channel in mixed]))
+    h = x + (u * each(torch.stack(rows), rms)) @ block.out.weight.T + block.out.bias
+    return h + swiglu(block.feed, each(h, rms))
+
+
 def cases() -> Iterator[object]:
     same = {"width": 8, "dropout": 0.0}
     table = {
@@ -206,6 +231,10 @@ def cases() -> Iterator[object]:
         "stu": (stu.STULayer, literal_stu, stu.Config, ({}, {"heads": 1, "relative_bias": "both"})),
         "mtgr": (mtgr.MTGRLayer, literal_mtgr, mtgr.Config, ({}, {"group_norm": False})),
         "fuxi": (fuxi.FuXiLayer, literal_fuxi, fuxi.Config, ({}, {"heads": 4, "feed_forward": 2.0}, {"own_time": "recency"})),
+        "fuxi-beta": (fuxi_beta.FuXiBetaLayer, literal_fuxi_beta, fuxi_beta.Config, (
+            {}, {"heads": 4, "time_function": "exponential", "feed_forward": 2.0}, {"time_function": "table", "channels": "time"},
+            {"channels": "position"}, {"own_time": "recency"},
+        )),
         "llama": (llama.LlamaBlock, literal_llama, llama.Config, (
             {}, {"heads": 1, "relative_bias": "none"}, {"gate": True, "attention": "silu"},
         )),

@@ -34,6 +34,7 @@ def test_impossible_combinations_are_refused(changes: dict, reason: str) -> None
     [
         ("hstu", {}, "request", True), ("hstu", {"relative_bias": "position"}, "request", False), ("hstu", {}, "history", False),
         ("fuxi", {}, "request", True), ("fuxi", {"channels": "position"}, "request", False), ("sasrec", {}, "request", False),
+        ("fuxi-beta", {}, "request", True), ("fuxi-beta", {"channels": "position"}, "request", False),
     ],
 )  # fmt: skip
 def test_the_gap_to_oneself_is_inert_without_a_bias_over_gaps(model: str, changes: dict, time: str, counts: bool) -> None:
@@ -43,6 +44,19 @@ def test_the_gap_to_oneself_is_inert_without_a_bias_over_gaps(model: str, change
         params = info.config(**changes, own_time=own_time)
         hashes.add(config_hash(Experiment(model, DataConfig(time=time), params=params).as_dict()))  # type: ignore[arg-type]
     assert len(hashes) == (2 if counts else 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "reason"),
+    [
+        ("fuxi-beta", {"rope": True}, "rope does nothing: there are no queries"),
+        ("fuxi", {"gate": True}, "gate does nothing: the channels are always multiplied by u"),
+        ("stu", {"gate": True}, "gate does nothing"),
+    ],
+)
+def test_a_setting_that_a_backbone_has_no_use_for_is_refused(model: str, changes: dict, reason: str) -> None:
+    with pytest.raises(UserError, match=f"^{model}: .*{reason}"):
+        resolve(registry.info(model), Settings(models={model: changes}))
 
 
 @pytest.mark.parametrize("name", GENERATIVE)

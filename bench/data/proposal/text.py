@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,10 @@ def _files(found: Guess, target: Path, lines: _Lines) -> None:
     if "" in plain:
         lines.key("events", plain[""])
     else:
+        # Named after the file of training rows, the data set would be called `train`.
+        lines.key(
+            "name", re.sub(r"[^\w.-]+", "-", target.absolute().parent.name, flags=re.ASCII)[:100] or "data", "of the folder"
+        )
         lines.key("events", plain, "by the names of the files", said=True)
     sample = found.events
     if not sample.header:

@@ -1,14 +1,16 @@
 """The table by which a window is chosen, against a literal count."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rankbench.bench.data.dataset import requests_of
+from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.splits import make_split
 from rankbench.bench.evaluation.comparable import WINDOWS, about_windows, comparable
-from support.logs import make_log
+from support.logs import make_log, raw_log
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -29,3 +31,12 @@ def test_the_default_is_named_once(tmp_path: Path) -> None:
     lines = about_windows(make_log(tmp_path / "log", seed=3, users=60), "global-time")
     assert len(lines) == 1 + len(WINDOWS) and sum("(default)" in line for line in lines) == 1
     assert np.all(["rows in" in line for line in lines[1:]])
+
+
+def test_a_window_that_leaves_no_split_says_so_and_hides_no_other(tmp_path: Path) -> None:
+    raw = raw_log(seed=3, users=60)
+    events = raw.events.assign(time=1_600_000_000 + np.arange(len(raw.events)) * 60)  # less than a day
+    log = write_log(dataclasses.replace(raw, events=events), tmp_path / "log")
+    lines = about_windows(log, "global-time")
+    assert [("rows in" in line) for line in lines[1:]] == [True] * (len(WINDOWS) - 1) + [False]
+    assert "choose another --split" in lines[-1]
