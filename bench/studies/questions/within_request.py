@@ -16,7 +16,7 @@ from ..grid import Measurement, PointPair, Study, StudyResult
 from ..points import Point, Scope, retuned
 from ..verdicts import against
 
-PLAIN = "as it is"
+PLAIN = "default"
 CLASSICAL = "din"
 
 VARIANTS: Mapping[str, Mapping[str, object]] = {
@@ -71,7 +71,7 @@ def _point(model: str, at: str, settings: tuple[str, ...], scope: Scope) -> Poin
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
-    """Every variant against its model as it is; every generative one against the classical ranker as it is."""
+    """Every variant against its model by default; every generative one against the classical ranker by default."""
     plain = {point.model: point for point in points if point.at == PLAIN}
     yield from ((point, plain[point.model]) for point in points if point.at != PLAIN)
     yield from ((point, plain[CLASSICAL]) for point in points if point.model != CLASSICAL)
@@ -111,7 +111,7 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
     drawn: dict[str, Figure] = {}
     if own:
         about = f"{where}: how the candidate meets the past, and what is known of it, one change at a time"
-        drawn["variants"] = ladder(about, finding.headline, ("a variant", "the same model as it is"), own, level)
+        drawn["variants"] = ladder(about, finding.headline, ("a variant", "its default"), own, level)
     if rivals:
         about = f"{where}: variants of generative rankers held against {CLASSICAL}"
         drawn[f"against-{CLASSICAL}"] = ladder(about, finding.headline, ("a variant", CLASSICAL), rivals, level)

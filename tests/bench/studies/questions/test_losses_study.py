@@ -57,8 +57,8 @@ def test_variants_that_change_nothing_are_left_out() -> None:
 def test_variants_are_held_against_the_model_as_it_is_and_against_din() -> None:
     points = within_request.STUDY.grid(scope(("hstu",)))
     pairs = [(one.label, other.label) for one, other in within_request.STUDY.pairs(points)]
-    assert ("hstu @ target attention", "hstu @ as it is") in pairs and ("hstu @ target attention", "din @ as it is") in pairs
-    assert ("hstu @ as it is", "din @ as it is") in pairs and ("din @ item fields summed", "din @ as it is") in pairs
+    assert ("hstu @ target attention", "hstu @ default") in pairs and ("hstu @ target attention", "din @ default") in pairs
+    assert ("hstu @ default", "din @ default") in pairs and ("din @ item fields summed", "din @ default") in pairs
     assert len(pairs) == len(set(pairs)) == 2 * len(places(points, "hstu")) - 1 + len(places(points, "din")) - 1
 
 
