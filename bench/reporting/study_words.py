@@ -69,7 +69,7 @@ REMARKS = {
         "whole requests under any loss."
     ),
     "within request": (
-        "By default, a generative ranker reads a candidate as the next token of the sequence, unless its card says otherwise, and "
+        "By default, unless its card says otherwise, a generative ranker reads a candidate as the next token of the sequence and "
         "scores its state. The candidate layout gives it a token of its own that nothing else sees; target attention lets it ask "
         "the past once more, in the head, as DIN does. Over states that do not know the candidate, the head alone tells "
         "candidates of a request apart. Item fields are changed for DIN too: a lead that is made of them would go with them."
