@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .contract import ModelInfo
 
 Decay = Literal["none", "linear", "cosine"]
+TrainingLoss = Literal["bce", "pairwise", "listwise", "joint"]
+RANKING_LOSSES: tuple[TrainingLoss, ...] = ("pairwise", "listwise")
+"""Those that ask for an order within requests and for nothing else: their scores have any level."""
+Monitor = Literal["request_gauc", "auc", "logloss"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,17 @@ class TrainConfig:
     """How a model is trained; the same loop for both families. A model's card may change these defaults."""
 
     lr: Annotated[float, Gt(0)] = 1e-3
+    loss: TrainingLoss = "bce"
+    """What training descends for the main label; further labels have bce. bce: cross-entropy, example by example. Within the
+    requests that ranking is judged by: pairwise, RankNet's loss of every pair of a positive and a negative; listwise, softmax
+    cross-entropy; joint, bce and a listwise loss of its probabilities. Scores of pairwise and listwise are no probabilities
+    (docs/ideas/losses.md)."""
+    loss_weight: Annotated[float, Gt(0)] = 1.0
+    """Of the listwise part of joint, beside bce."""
+    batches: Literal["default", "examples", "requests"] = "default"
+    """What is shuffled into batches of a pointwise model: examples; or whole requests, as many as batch_size holds, a longer one
+    alone. default: requests where the loss compares the rows of one, else examples. A sequence model learns from segments, which
+    hold whole requests; with data.supervision=impression, requests keeps the segments of one together."""
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled (AdamW)."""
     embedding_decay: Annotated[float, Ge(0)] = 0.0
@@ -180,6 +195,26 @@ class TrainConfig:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     checkpoint_seconds: Annotated[float, Ge(0)] = 120.0
     """A checkpoint is written after each epoch and at least this often within one."""
+
+    def __post_init__(self) -> None:
+        if self.loss != "bce" and self.batches == "examples":
+            raise UserError(
+                f"train.loss={self.loss} compares the rows of a request, which train.batches=examples tears apart; leave batches "
+                "out, or choose requests"
+            )
+        if self.loss in RANKING_LOSSES and self.monitor == "logloss":
+            raise UserError(
+                f"train.monitor=logloss judges probabilities, and train.loss={self.loss} gives none; watch request_gauc or auc"
+            )
+
+    @property
+    def whole_requests(self) -> bool:
+        """Whether batches hold whole requests."""
+        return self.batches == "requests" or (self.batches == "default" and self.loss != "bce")
+
+    def resolved(self, monitor: Monitor) -> TrainConfig:
+        """With what `default` means: `monitor` for the data at hand, batches for the loss."""
+        return dataclasses.replace(self, monitor=monitor, batches="requests" if self.whole_requests else "examples")
 
 
 @dataclass(frozen=True)
@@ -296,12 +331,12 @@ def resolve(info: ModelInfo, settings: Settings) -> Experiment:
     own_params = {key: value for key, value in own.items() if not key.startswith(("train.", "data."))}
     if shared := sorted(own_data.keys() - set(OWN_DATA)):
         raise UserError(f"{model}.data.{shared[0]} cannot be one model's own; write --set data.{shared[0]} for all of them")
+    data = from_dict(DataConfig, {**settings.data, **own_data}, "data")
     for key in own_train:
-        if reason := info.ignores(key):
+        if reason := info.ignores(key, data.supervision):
             raise UserError(f"{model}.train.{key} does nothing: {reason}")
     train = from_dict(TrainConfig, dict(info.train), f"the card of {model}")
     from_dict(TrainConfig, settings.train, "train", train)
-    heard = {key: value for key, value in settings.train.items() if not info.ignores(key)}
+    heard = {key: value for key, value in settings.train.items() if not info.ignores(key, data.supervision)}
     train = from_dict(TrainConfig, {**heard, **own_train}, "train", train)
-    data = from_dict(DataConfig, {**settings.data, **own_data}, "data")
     return Experiment(model, data, train, from_dict(info.config, own_params, model))

@@ -229,7 +229,7 @@ class Ranker(nn.Module):
         raise TypeError(f"{type(self).__name__} remembers nothing")
 
     def auxiliary_loss(self) -> Tensor | None:
-        """A scalar that the trainer adds to the mean logloss, weighted by the model; None if there is none.
+        """A scalar that the trainer adds to the mean loss of the label, weighted by the model; None if there is none.
 
         Asked for once after each forward in training mode. What it draws at random comes from torch's generators, which
         a checkpoint restores. It is no part of the training loss that is reported.
@@ -333,10 +333,16 @@ class ModelInfo:
         if self.space and self.fit == "gradient":
             object.__setattr__(self, "space", {**self.space, BATCH_SETTINGS[self.view]: BATCHES})
 
-    def ignores(self, key: str) -> str:
-        """Why a setting of training changes nothing for this model; empty if it does."""
+    def ignores(self, key: str, supervision: str = "dense") -> str:
+        """Why a setting of training changes nothing for this model; empty if it does.
+
+        Args:
+            supervision: how sequences are cut, see DataConfig.
+        """
         if self.fit != "gradient" and key != "refit":
             return f"{self.name} learns by counting, not by gradients"
+        if key == "batches" and self.view == "sequence" and supervision == "dense":
+            return f"{self.name} is trained on segments of sequences, which hold whole requests"
         for view, setting in BATCH_SETTINGS.items():
             if view != self.view and setting == f"train.{key}":
                 return f"{self.name} is trained on {self.view} batches; their size is {BATCH_SETTINGS[self.view]}"

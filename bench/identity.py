@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 VERSION = 2
-"""Of INERT. Raised when the list changes, so that a hash never means two things; not for settings of
-LATER, which no earlier hash holds."""
+"""Of INERT. Raised when the list changes for settings that hashes hold already, so that a hash never means two things."""
 
 Config = Mapping[str, Any]
 """A resolved experiment as plain values: model, data, train, params; see `config.Experiment.as_dict`."""
@@ -38,6 +37,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "repeats"): _never_sampled,
     ("data", "exclude_future_positives"): _never_sampled,
     ("train", "checkpoint_seconds"): lambda config: True,
+    ("train", "loss_weight"): lambda config: config["train"].get("loss") != "joint",
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
     ("params", "own_time"): _no_gap_to_itself,
     ("params", "time_function"): _no_function_of_time,
@@ -55,6 +55,9 @@ LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
     **{("data", key): _no_codes for key in ("code_source", "code_method", "code_levels", "code_size")},
     ("data", "backoff_events"): lambda value, config: config["data"]["item_id"] != "backoff",
     ("data", "held_out_items"): lambda value, config: value == 0,
+    ("train", "loss"): lambda value, config: value == "bce",
+    ("train", "loss_weight"): lambda value, config: value == 1,
+    ("train", "batches"): lambda value, config: value in ("default", "examples"),
     # Generative rankers always had the setting of items.
     ("params", "item_fields"): lambda value, config: value == "concat" and "layout" not in config["params"],
     ("params", "user_fields"): lambda value, config: value == "concat",

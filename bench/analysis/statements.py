@@ -23,6 +23,7 @@ from .study_statements import (
     NoMatch,
     Otherwise,
     PartOfStudy,
+    Probabilities,
     Remark,
     SemanticIds,
     Trend,
@@ -321,6 +322,7 @@ Statement = Annotated[
     | Held
     | Candidates
     | Calibration
+    | Probabilities
     | Remark
     | CommonTest
     | SemanticIds

@@ -100,6 +100,26 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class ProbabilitiesAt:
+    """What the scores of a point are worth as probabilities, means over seeds."""
+
+    at: Place
+    logloss: float
+    ece: float
+    asked: bool
+    """Whether the loss of training asks for probabilities."""
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """Of a series; a description of these runs, without an interval."""
+
+    series: str
+    points: tuple[ProbabilitiesAt, ...]
+    kind: Literal["probabilities"] = "probabilities"
+
+
+@dataclass(frozen=True)
 class Remark:
     """Something that is to be known of every such study."""
 
@@ -115,6 +135,8 @@ class Remark:
         "domains",
         "side information",
         "cold start",
+        "losses",
+        "within request",
     ]
     kind: Literal["remark"] = "remark"
 

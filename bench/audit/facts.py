@@ -147,9 +147,10 @@ class Facts:
         """Mean steps and examples of an epoch."""
         train, seed = run.experiment().train, run.record.identity.seed
         size = train.batch_size if info.view == "pointwise" else train.batch_events
-        key = json.dumps([info.view, size, seed, processes, data.refit])
+        key = json.dumps([info.view, size, seed, processes, data.refit, train.whole_requests])
         if key not in self._steps:
-            batches = make_batches(data, info.view, "train", train.batch_size, train.batch_events, seed)
+            sizes = train.batch_size, train.batch_events
+            batches = make_batches(data, info.view, "train", *sizes, seed, train.whole_requests)
             steps = examples = 0
             for epoch in range(EPOCHS):
                 steps += len(batches.plans(epoch)[::processes])

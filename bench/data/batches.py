@@ -5,6 +5,7 @@ Everything is gathered from columns and offsets, without a Python loop over rows
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from .keys import example_keys
 from .negatives import Examples
 from .segments import chunk_start
 from .vocabulary import FieldTable
+from .whole_requests import packed, request_offsets
 
 
 class Batches(Protocol):
@@ -42,17 +44,43 @@ class Batches(Protocol):
         ...
 
 
-def make_batches(data: RankingData, view: str, role: str, batch_size: int, batch_events: int, seed: int = 0) -> Batches:
-    """The examples of `role` as a model's card wants to read them."""
+def make_batches(
+    data: RankingData,
+    view: str,
+    role: str,
+    batch_size: int,
+    batch_events: int,
+    seed: int = 0,
+    whole_requests: bool = False,
+) -> Batches:
+    """The examples of `role` as a model's card wants to read them.
+
+    Args:
+        whole_requests: shuffled batches have all of a request's examples, or none.
+    """
     if view == "pointwise":
-        return PointwiseBatches(data, role, batch_size, seed)
-    return SequenceBatches(data, role, batch_events, seed)
+        return PointwiseBatches(data, role, batch_size, seed, whole_requests)
+    return SequenceBatches(data, role, batch_events, seed, whole_requests)
 
 
 def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The integers start[r] .. start[r] + length[r] - 1 of all rows end to end, and the rows' offsets [n + 1]."""
     offsets = np.concatenate([[0], np.cumsum(length)])
     return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1]), offsets
+
+
+def batches_of(offsets: np.ndarray, size: np.ndarray, order: np.ndarray, limit: int) -> list[np.ndarray]:
+    """The members of groups, batch by batch, int64 [n] each; no batch has a part of a group.
+
+    Args:
+        offsets: group g has the members offsets[g]:offsets[g + 1], [G + 1].
+        size: what a group takes of a batch, [G].
+        order: of the groups, [G].
+        limit: what a batch holds; a larger group is a batch of its own.
+    """
+    bounds = packed(size[order], limit)
+    chosen = (order[begin:end] for begin, end in itertools.pairwise(bounds))
+    return [ranges(offsets[groups], offsets[groups + 1] - offsets[groups])[0] for groups in chosen]
 
 
 def int64(values: np.ndarray) -> Tensor:
@@ -114,12 +142,16 @@ def _put(ids: Jagged, row: Tensor, given: Jagged) -> Jagged:
 class PointwiseBatches:
     """Examples as rows, each with the events it may see."""
 
-    def __init__(self, data: RankingData, role: str, batch_size: int, seed: int = 0) -> None:
-        self.data, self.role, self.batch_size, self.seed = data, role, batch_size, seed
+    def __init__(self, data: RankingData, role: str, batch_size: int, seed: int = 0, whole_requests: bool = False) -> None:
+        self.data, self.role, self.batch_size, self.seed, self.whole_requests = data, role, batch_size, seed, whole_requests
         self.examples = data.examples(role, seed)
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         self.examples = self.data.examples(self.role, self.seed, epoch or 0)
+        if self.whole_requests and epoch is not None:
+            offsets = request_offsets(self.data, self.examples.event)
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(offsets) - 1)
+            return batches_of(offsets, np.diff(offsets), order, self.batch_size)
         count, size = len(self.examples), self.batch_size
         if epoch is None:
             return [np.arange(begin, min(begin + size, count)) for begin in range(0, count, size)]
@@ -169,13 +201,15 @@ class SequenceBatches:
 
     Dense supervision: a user's sequence is cut at fixed positions into chunks; a segment is a chunk's events up to its last
     target, preceded by one history length of context. Where an event belongs depends on what it sees alone, so no score
-    depends on the future, on events that it does not see, or on batch mates. By impression: a segment for each target.
+    depends on the future, on events that it does not see, or on batch mates. So all targets of a request are in one segment. By
+    impression: a segment for each target.
     Sampled items stand behind the events of their segment and are seen by nothing; so does every example where histories do not
     hold all events.
     """
 
-    def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0) -> None:
+    def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0, whole_requests: bool = False) -> None:
         self.data, self.role, self.batch_events, self.seed = data, role, batch_events, seed
+        self.whole_requests = whole_requests
         self._cut(data.examples(role, seed))
 
     def _cut(self, examples: Examples) -> None:
@@ -215,6 +249,10 @@ class SequenceBatches:
         if self.role == "train":
             self._cut(self.data.examples(self.role, self.seed, epoch or 0))
         count, near = len(self.start), self.data.log.near
+        if self.whole_requests and epoch is not None:  # a dense segment has all of its requests already
+            offsets = request_offsets(self.data, self.examples.event[self.offsets[:-1]])
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(offsets) - 1)
+            return batches_of(offsets, np.add.reduceat(self._size(slice(None)), offsets[:-1]), order, self.batch_events)
         if epoch is None:  # of similar length together: less padding where a kernel pads
             order = np.argsort(self._size(slice(None)), kind="stable")
         else:

@@ -189,7 +189,7 @@ class CurvePoint:
     epoch: int
     """Counted from 1."""
     train_loss: float
-    """Mean cross-entropy over the epoch's training examples in nats, while the weights moved."""
+    """Mean of train.loss over the epoch's training examples in nats, while the weights moved."""
     valid_auc: float
     valid_request_gauc: OrNaN
     """NaN if no validation request has both labels."""

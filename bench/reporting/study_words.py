@@ -14,6 +14,7 @@ from ..analysis.study_statements import (
     NoMatch,
     Otherwise,
     PartOfStudy,
+    Probabilities,
     Remark,
     SemanticIds,
     Trend,
@@ -66,6 +67,20 @@ REMARKS = {
         "are all those before the example. Slices are single comparisons, each of its own examples alone. Intervals of slices by "
         "item are over test items as well as users: what a model takes an item for is the same for all who meet it, so that few "
         "items say little, however many examples they have."
+    ),
+    "losses": (
+        "pairwise and listwise ask for an order within each request and leave its level free. Their scores are no "
+        "probabilities: what logloss, NE and ECE say of them is no fault, but the price of not asking; and AUC, nearly all of "
+        "whose pairs are of two users, compares levels that nothing has set. joint asks for both. Every loss within requests has "
+        "batches of whole requests, and so has the bce that it is compared with, so that a loss is not mixed up with its "
+        "batches; what these change alone is said by `bce, batches of examples`. Sequence models learn from segments, which hold "
+        "whole requests under any loss."
+    ),
+    "within request": (
+        "By default, unless its card says otherwise, a generative ranker reads a candidate as the next token of the sequence and "
+        "scores its state. The candidate layout gives it a token of its own that nothing else sees; target attention lets it ask "
+        "the past once more, in the head, as DIN does. Over states that do not know the candidate, the head alone tells "
+        "candidates of a request apart. Item fields are changed for DIN too: a lead that is made of them would go with them."
     ),
     "windows": (
         "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "
@@ -147,6 +162,16 @@ def _(one: Candidates) -> str:
 def _(one: Calibration) -> str:
     items = "; ".join(f"{place(point.at)} {point.before:.4f} and {point.after:.4f}" for point in one.points)
     return f"{one.series}: ECE before and after correction of the odds: {items}. No interval: a description of these runs."
+
+
+@sentence.register
+def _(one: Probabilities) -> str:
+    asked, free = (
+        "; ".join(f"{place(at.at)} {at.logloss:.4f} and {at.ece:.4f}" for at in one.points if at.asked == wanted)
+        for wanted in (True, False)
+    )
+    apart = f"; of scores that are not asked to be probabilities: {free}" if free else ""
+    return f"{one.series}: logloss and ECE, means over seeds, a description of these runs: {asked}{apart}."
 
 
 @sentence.register

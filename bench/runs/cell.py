@@ -68,8 +68,8 @@ class Cell:
 
 
 def resolved_for(experiment: Experiment, config: DataConfig, data: RankingData) -> Experiment:
-    """With resolved data settings, and the monitor that its default means for these data."""
-    train = dataclasses.replace(experiment.train, monitor=evaluator.monitor(experiment.train, data))
+    """With resolved settings of data and training."""
+    train = experiment.train.resolved(evaluator.monitor(experiment.train, data))
     return dataclasses.replace(experiment, data=config, train=train)
 
 
@@ -81,12 +81,15 @@ def plan(models: tuple[str, ...], settings: Settings, seeds: int) -> list[Cell]:
     """
     cells = []
     infos = {name: registry.info(name) for name in models}
+    ignoring: dict[str, list[str]] = {key: [] for key in settings.train}
     for name, info in infos.items():
         experiment = resolve(info, settings)
+        for key, reasons in ignoring.items():
+            reasons.append(info.ignores(key, experiment.data.supervision))
         default = resolve(info, Settings(data={"dataset": experiment.data.dataset}))
         source, tuning = experiment.data.dataset, settings.tuning.get(name)
         cells += [Cell(experiment, default, info, seed, source, tuning) for seed in range(seeds)]
-    for key in settings.train:
-        if all(reasons := [info.ignores(key) for info in infos.values()]):
+    for key, reasons in ignoring.items():
+        if all(reasons):
             raise UserError(f"train.{key} does nothing: {reasons[0]}")
     return cells

@@ -12,9 +12,10 @@ import torch
 
 from .. import device as devices
 from .. import implementations
-from ..config import DataConfig
+from ..config import DataConfig, TrainingLoss
 from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
+from ..data.whole_requests import has_mixed_request
 from ..errors import UserError
 from ..evaluation import metrics
 from ..identity import ignored
@@ -146,6 +147,7 @@ def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], Rank
             key, value = next(iter(useless.items()))
             raise UserError(f"{key.removeprefix('params.')}={value} does nothing beside the other settings of {cell.info.name}")
     _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
+    _check_losses({cell.experiment.train.loss for cell in cells}, data)
     return cells, data
 
 
@@ -156,6 +158,15 @@ def _check_monitor(monitors: set[str], data: RankingData) -> None:
         raise UserError(
             f"train.monitor=request_gauc cannot choose an epoch: no request has both labels among the validation examples of "
             f"{data.log.meta.name}@{data.split.name}; use --set train.monitor=auc or another --split"
+        )
+
+
+def _check_losses(losses: set[TrainingLoss], data: RankingData) -> None:
+    comparing = sorted(losses - {"bce"})
+    if comparing and not has_mixed_request(data):
+        raise UserError(
+            f"train.loss={comparing[0]} has nothing to compare: no request has both labels among the training examples of "
+            f"{data.log.meta.name}@{data.split.name}; use --set train.loss=bce or a larger --set data.request_window"
         )
 
 

@@ -259,6 +259,7 @@ def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Sco
         steps=tuple(effect.step for effect in log.meta.steps),
         windows=most_windows(log, requests_of(log, window)),
         offers=offers_of(log),
+        supervision=settings.supervision,
         folder=options.store.root,
     )
 

@@ -40,6 +40,8 @@ class Scope:
     """Windows of time that the end of the log can be cut into, WINDOWS at most; 0: not known."""
     offers: Offers = dataclasses.field(default_factory=Offers)
     """What the log has to be asked about."""
+    supervision: str = DataConfig.supervision
+    """How sequences are cut, see DataConfig."""
     folder: Path = Path()
     """Where the study may keep files that its points need."""
 

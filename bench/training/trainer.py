@@ -28,6 +28,7 @@ from ..evaluation import evaluator
 from ..evaluation.cards import merit
 from .checkpoint import Checkpoint
 from .ending import Average, rate_share
+from .losses import Lists, lists_of, main_loss
 from .optimizer import Optimizer
 from .team import ALONE, Team
 
@@ -41,7 +42,7 @@ class EpochPoint:
 
     epoch: int
     train_loss: float
-    """Mean logloss of the main label over the epoch's training examples, while the weights moved."""
+    """Mean loss of the main label (`train.loss`) over the epoch's training examples, while the weights moved."""
     valid_auc: float
     valid_request_gauc: float
     valid_logloss: float
@@ -114,7 +115,8 @@ def train(
         length: epochs to train, of those that are planned; nothing is then validated, no limit of time holds, and the last
             weights are kept. The learning rate goes as it would in the first `length` epochs of any training.
     """
-    batches = make_batches(data, info.view, "train", config.batch_size, config.batch_events, seed)
+    sizes = config.batch_size, config.batch_events
+    batches = make_batches(data, info.view, "train", *sizes, seed, config.whole_requests)
     valid = make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
     if info.fit == "counts":  # once through the data: what the leader counts, nobody else needs to
         return _count(model, batches, device) if team.leads else TrainState()
@@ -129,7 +131,8 @@ def train(
             last = loop.last_step(steps)
             progress.epoch_started(state.epoch + 1, epochs, steps, state.step)
             ahead = 0 if device.type == "cpu" else AHEAD
-            with contextlib.closing(_assembled(batches, plans, state, seed, device, ahead, team)) as source:
+            asked = None if config.loss == "bce" else data
+            with contextlib.closing(_assembled(batches, plans, state, seed, device, ahead, team, asked)) as source:
                 for _ in range(state.step, last):
                     loop.step(source, progress, steps)
                     if state.step < last and loop.out_of_time(progress):
@@ -147,16 +150,32 @@ def train(
     return state
 
 
+Lesson = tuple[PointwiseBatch | SequenceBatch, Lists | None]
+"""A batch, and which of its rows are of one request where the loss compares these."""
+
+
 def _assembled(
-    batches: Batches, plans: list[np.ndarray], state: TrainState, seed: int, device: torch.device, ahead: int, team: Team = ALONE
-) -> Generator[PointwiseBatch | SequenceBatch, None, None]:
+    batches: Batches,
+    plans: list[np.ndarray],
+    state: TrainState,
+    seed: int,
+    device: torch.device,
+    ahead: int,
+    team: Team = ALONE,
+    data: RankingData | None = None,
+) -> Generator[Lesson, None, None]:
     """The rest of the process's batches of an epoch in their order, up to `ahead` of them assembled by another thread, and
-    copied to the device, beforehand."""
+    copied to the device, beforehand.
+
+    Args:
+        data: whose requests come along; None: they are not asked for.
+    """
     epoch, places = state.epoch, range(state.step * team.size + team.rank, len(plans), team.size)
 
-    def assemble(place: int) -> PointwiseBatch | SequenceBatch:
+    def assemble(place: int) -> Lesson:
         # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
-        return to_device(batches.assemble(plans[place], np.random.default_rng([seed, epoch, place])), device)
+        batch = batches.assemble(plans[place], np.random.default_rng([seed, epoch, place]))
+        return to_device(batch, device), None if data is None else to_device(lists_of(batch, data), device)
 
     if ahead == 0:
         yield from map(assemble, places)
@@ -262,7 +281,7 @@ class _Loop:
         self.state.cpu_seconds += cpu
         self.state.budget_seconds += cpu / torch.get_num_threads() if self.device.type == "cpu" else wall
 
-    def step(self, source: Iterator[PointwiseBatch | SequenceBatch], progress: Progress, steps: int) -> None:
+    def step(self, source: Iterator[Lesson], progress: Progress, steps: int) -> None:
         """The next step of the current epoch, which has `steps`."""
         state = self.state
         with self.clock():
@@ -277,7 +296,7 @@ class _Loop:
         if time.perf_counter() - self.saved_at > self.config.checkpoint_seconds:
             self.save()
 
-    def _step(self, source: Iterator[PointwiseBatch | SequenceBatch], share: float) -> tuple[float, int]:
+    def _step(self, source: Iterator[Lesson], share: float) -> tuple[float, int]:
         """Move the weights, by a share of the rate; mean loss and number of examples."""
         state = self.state
         self.team.seed(self.seed, state.epoch, state.step)
@@ -292,9 +311,9 @@ class _Loop:
             raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
         return value, examples
 
-    def _gradients(self, source: Iterator[PointwiseBatch | SequenceBatch]) -> tuple[Tensor, int]:
-        """Gradients of the next batch; the mean logloss of its main label and how many examples it has."""
-        batch = next(source, None)
+    def _gradients(self, source: Iterator[Lesson]) -> tuple[Tensor, int]:
+        """Gradients of the next batch; the mean loss of its main label and how many examples it has."""
+        batch, lists = next(source, (None, None))
         if batch is None:  # the last step of an epoch may have fewer batches than there are processes
             self.optimizer.zero_grad()
             return torch.zeros(()), 0
@@ -303,9 +322,9 @@ class _Loop:
             logits = self.model(batch)
             auxiliary = self.model.auxiliary_loss()
         main, further = (logits[:, 0], logits[:, 1:]) if logits.dim() == 2 else (logits, None)
-        loss = F.binary_cross_entropy_with_logits(main.float(), batch.label)
+        loss = main_loss(self.config, main.float(), batch.label, lists)
         total = loss if auxiliary is None else loss + auxiliary.float()
-        if further is not None and batch.further is not None:  # the losses of all labels weigh the same
+        if further is not None and batch.further is not None:  # each label has bce, and weighs the same
             total = total + F.binary_cross_entropy_with_logits(further.float(), batch.further) * further.shape[1]
         self.optimizer.zero_grad()
         (total if self.scaler is None else self.scaler.scale(total)).backward()

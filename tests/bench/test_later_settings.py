@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rankbench.bench import identity, registry
-from rankbench.bench.config import DataConfig, LogDefaults, Settings, resolve
+from rankbench.bench.config import DataConfig, LogDefaults, Settings, TrainConfig, resolve
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.schema import from_json, to_json
 from rankbench.bench.records.view import shared_settings
@@ -19,7 +19,9 @@ LOG = LogDefaults("global-time", 0.0, positive_only=False)
 
 
 def config(model: str, **settings: dict[str, Any]) -> dict[str, Any]:
-    made = resolve(registry.info(model), Settings(settings.get("data", {}), {}, {model: settings.get("params", {})}))
+    made = resolve(
+        registry.info(model), Settings(settings.get("data", {}), settings.get("train", {}), {model: settings.get("params", {})})
+    )
     return dataclasses.replace(made, data=made.data.resolved(LOG)).as_dict()
 
 
@@ -45,12 +47,34 @@ def test_an_experiment_with_defaults_has_the_name_that_it_always_had(model: str)
         ("data", "behaviours", ["label"]), ("data", "outcomes", "none"), ("data", "side_information", "items"),
         ("data", "domain_field", False), ("data", "domains", ["home"]),
         ("params", "item_fields", "sum"), ("params", "user_fields", "sum"),
+        ("train", "loss", "pairwise"), ("train", "loss", "joint"), ("train", "batches", "requests"),
     ],
 )  # fmt: skip
 def test_another_value_makes_another_experiment(section: str, key: str, value: Any) -> None:
     usual, other = config("din"), config("din", **{section: {key: value}})
     assert identity.config_hash(usual) != identity.config_hash(other)
     assert list(identity.difference(usual, other)) == [f"{section}.{key}"]
+
+
+def test_a_weight_counts_where_a_loss_has_one() -> None:
+    joint, heavier = (config("din", train={"loss": "joint", "loss_weight": weight}) for weight in (1.0, 2.0))
+    assert identity.config_hash(joint) != identity.config_hash(heavier)
+    bce = config("din", train={"loss_weight": 2.0})
+    assert identity.config_hash(bce) == identity.config_hash(config("din"))
+    assert identity.ignored(config("din"), bce) == {"train.loss_weight": 2.0}
+
+
+def test_what_batches_are_made_of_is_decided_by_the_loss_and_recorded() -> None:
+    """A loss within requests has one choice, named or not."""
+    named, left = (TrainConfig(loss="pairwise", batches=batches).resolved("auc") for batches in ("requests", "default"))
+    assert named == left and left.batches == "requests"
+    assert TrainConfig().resolved("auc").batches == "examples"
+    with pytest.raises(
+        UserError, match=r"train\.loss=listwise compares the rows of a request, which train.batches=examples tears"
+    ):
+        TrainConfig(loss="listwise", batches="examples")
+    with pytest.raises(UserError, match=r"train\.monitor=logloss judges probabilities, and train.loss=pairwise gives none"):
+        TrainConfig(loss="pairwise", monitor="logloss")
 
 
 def test_the_items_of_generative_rankers_are_in_every_hash() -> None:
@@ -76,7 +100,11 @@ def test_a_record_from_before_is_read_and_stands_beside_one_of_today() -> None:
 def test_every_later_setting_exists() -> None:
     """One that was renamed would come into the hash of every experiment."""
     params = {field.name for name in registry.MODELS for field in dataclasses.fields(registry.info(name).config)}
-    known = {"data": {field.name for field in dataclasses.fields(DataConfig)}, "params": params}
+    known = {
+        "data": {field.name for field in dataclasses.fields(DataConfig)},
+        "train": {field.name for field in dataclasses.fields(TrainConfig)},
+        "params": params,
+    }
     assert all(key in known[section] for section, key in identity.LATER)
 
 

@@ -37,6 +37,18 @@ def refused(capsys: pytest.CaptureFixture[str], models: str, *more: str) -> str:
         ("din,hstu", "din.train.batch_events=8", "din.train.batch_events does nothing: din is trained on pointwise batches"),
         ("lr", "data.repeats=true", "data.repeats=True does nothing beside the other settings of lr"),
         ("lr", "data.test_negative_rate=5", "data.test_negative_rate=5 does nothing beside the other settings of lr"),
+        ("ctr,popularity", "train.loss=pairwise", "train.loss does nothing: popularity learns by counting"),
+        ("lr", "train.loss_weight=2", "train.loss_weight=2.0 does nothing beside the other settings of lr"),
+        (
+            "hstu",
+            "train.batches=requests",
+            "train.batches does nothing: hstu is trained on segments of sequences, which hold whole",
+        ),
+        (
+            "lr",
+            "train.loss=listwise",
+            "train.loss=listwise has nothing to compare: no request has both labels among the training",
+        ),
         ("hstu", "hstu.experts=4", "experts=4 does nothing beside the other settings of hstu"),
     ],
 )

@@ -50,6 +50,8 @@ from rankbench.bench.analysis.study_statements import (
     Otherwise,
     OwnTest,
     PartOfStudy,
+    Probabilities,
+    ProbabilitiesAt,
     Remark,
     SemanticIds,
     Trend,
@@ -280,6 +282,11 @@ SAID: list[tuple[typing.Any, str]] = [
         "Semantic ids (k-means over features, 3 levels of 64): 1,390 of 1,400 training items have codes, 560 different ones; "
         "1,050 items share all of theirs with another, 62 the commonest. Of 246 items without training events 240 have codes, "
         "176 those of a training item.",
+    ),
+    (
+        Probabilities("din", (ProbabilitiesAt("bce", 0.5, 0.01, True), ProbabilitiesAt("pairwise", 0.9, 0.3, False))),
+        "din: logloss and ECE, means over seeds, a description of these runs: bce 0.5000 and 0.0100; of scores that are not "
+        "asked to be probabilities: pairwise 0.9000 and 0.3000.",
     ),
     (
         CommonTest(90, "request_gauc", "din", 0.66, (OwnTest("log", 90, 0.66), OwnTest("half", 90, 0.65))),
