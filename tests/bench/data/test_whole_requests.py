@@ -89,5 +89,5 @@ def test_held_out_examples_keep_their_batches(data: RankingData) -> None:
 def test_a_log_says_whether_there_is_anything_to_compare(data: RankingData, tmp_path: Path) -> None:
     assert has_mixed_request(data)
     assert not has_mixed_request(changed(data, tmp_path / "likes", label=np.ones(data.log.meta.events, dtype=np.uint8)))
-    first = (data.request % 2).astype(np.uint8)
+    first = (data.request[:] % 2).astype(np.uint8)
     assert not has_mixed_request(changed(data, tmp_path / "requests", label=first))
