@@ -391,10 +391,11 @@ def test_a_setting_that_changes_nothing_is_refused_or_known_to_be_inert(name: st
     batches = make_batches(data, info.view, "train", 64, 128)
     batch = batches.assemble(batches.plans(0)[0], None)
     usual, hints = info.config(), get_type_hints(info.config, include_extras=True)
+    spec = dataclasses.replace(data.spec, domain="page")  # some settings are about domains
 
     def fingerprint(config: Any) -> tuple[Any, ...]:
         torch.manual_seed(0)
-        model = info.build(config, data.spec).train()
+        model = info.build(config, spec).train()
         torch.manual_seed(1)
         out, auxiliary = model(batch).detach(), model.auxiliary_loss()
         shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}

@@ -22,8 +22,9 @@ from rankbench.bench.data.splits import SPLITS
 from rankbench.bench.registry import MODELS, select
 from rankbench.bench.runs.cell import plan
 from rankbench.bench.studies.catalog import find
-from rankbench.bench.studies.points import Scope, cells
+from rankbench.bench.studies.points import cells
 from support.shell import refused
+from support.studies import scope
 
 pytestmark = pytest.mark.usefixtures("own_folders")
 
@@ -68,7 +69,7 @@ def test_examples_in_the_help_are_valid(line: str) -> None:
     if args.command == "study":
         study = find(args.name)
         models = select(args.models) if args.models else study.models[args.size]
-        points = study.grid(Scope(models, args.size, series=tuple(args.series)))
+        points = study.grid(scope(models, args.size, series=tuple(args.series)))
         assert all(cells(point, point.candidates[0], Settings().changed(args.set, tuple(MODELS)), 1) for point in points)
     if args.command == "run":
         # A file of the reader's own is not here.
