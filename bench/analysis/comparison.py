@@ -103,6 +103,8 @@ class Measured:
     predictions: Predictions
     parts: dict[str, np.ndarray]
     """Slice -> bool [test rows]."""
+    items: np.ndarray
+    """int [test rows]"""
     comparisons: dict[Metric, Comparison]
 
     @property
@@ -189,7 +191,8 @@ def measure(
         for name, group in groups.items()
     )
     margin = min(record.data.margin for group in groups.values() for record in group)
-    return Measured(rows, margin, predictions, slices.masks(next(iter(frames.values()))[0]), comparisons)
+    first = next(iter(frames.values()))[0]
+    return Measured(rows, margin, predictions, slices.masks(first), first["item"].to_numpy(), comparisons)
 
 
 def test_slices(record: RunRecord) -> Slices:

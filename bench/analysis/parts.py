@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ..evaluation.crossed import compare_crossed
-from ..evaluation.slices import ALL
+from ..evaluation.slices import ALL, PARTS
 from ..evaluation.stats import LEAST_USERS, LOWER_IS_BETTER, Estimate, Metric, compare, verdict
 from .comparison import HeadlineMetric, Measured
 from .statements import Pair
@@ -35,16 +36,28 @@ class SliceOfTest:
     @property
     def trusted(self) -> bool:
         """Whether enough users are in it for an interval, and enough items if it is over these too."""
-        return self.users >= LEAST_USERS and (self.items is None or self.items >= LEAST_USERS)
+        return self.lacks is None
+
+    @property
+    def lacks(self) -> Literal["users", "items"] | None:
+        """Of what there are too few."""
+        if self.users < LEAST_USERS:
+            return "users"
+        return "items" if self.items is not None and self.items < LEAST_USERS else None
 
 
 def parts(measured: Measured, metric: HeadlineMetric, pairs: list[tuple[str, str]]) -> tuple[SliceOfTest, ...]:
-    """Every slice but the whole, in the order of evaluation/slices.py.
+    """Every slice but the whole, in the order of evaluation/slices.py. By AUC, intervals of those by item are over items too; a
+    request has no item of its own, so that those by request are over users and seeds.
 
     Args:
         pairs: of labels, first minus second; chosen by the whole test, not by the slice.
     """
-    return tuple(part(measured, metric, name, mask, pairs) for name, mask in measured.parts.items() if name != ALL)
+    return tuple(
+        part(measured, metric, name, mask, pairs, measured.items if metric == "auc" and PARTS[name].of_items else None)
+        for name, mask in measured.parts.items()
+        if name != ALL
+    )
 
 
 def part(

@@ -16,6 +16,11 @@ class Range(NamedTuple):
     high: int | None
     """Included, as `low` is; None for no upper bound."""
 
+    @property
+    def of_items(self) -> bool:
+        """Whether it is made by item."""
+        return self.column == "item_events"
+
     def mask(self, rows: pd.DataFrame) -> np.ndarray:
         """bool [rows]"""
         values = rows[self.column].to_numpy()

@@ -166,7 +166,7 @@ def parts(board: Board, metric: HeadlineMetric) -> list[list[str]]:
 
 def _of_part(part: SliceOfTest, labels: list[str]) -> list[str]:
     if not part.trusted:
-        few = f"fewer than {LEAST_USERS} users"
+        few = f"fewer than {LEAST_USERS} {part.lacks}"
         return [number(part.values[label].value) for label in labels] + [few for _ in part.pairs]
     told = [f"{difference(pair.difference)}, {pair.verdict}" for pair in part.pairs]
     return [level(part.values[label]) for label in labels] + told

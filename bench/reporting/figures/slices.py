@@ -66,7 +66,7 @@ def slices(board: Board, metric: HeadlineMetric) -> Figure | None:
             for row in rows
         ]
         handles += [
-            Line2D([], [], color="black", linewidth=2, alpha=0.45, label="95% over users and seeds"),
+            Line2D([], [], color="black", linewidth=2, alpha=0.45, label=f"95% over {_over(metric)}"),
             Line2D([], [], color="black", marker="D", markerfacecolor="white", linestyle="", label="hollow: not settled"),
             style.equivalent(board.margin),
         ]
@@ -83,6 +83,10 @@ def _title(found: list[SliceOfTest], rows: list[Row], metric: HeadlineMetric) ->
     return titles.by_verdict(shown(metric), pairs[0][1].one, pairs[0][1].other, judged, "on", "slices")
 
 
+def _over(metric: HeadlineMetric) -> str:
+    return "users and seeds, of slices by item over items too" if metric == "auc" else "users and seeds"
+
+
 def _about(board: Board, metric: HeadlineMetric) -> str:
     return f"{style.name(board)}: {shown(metric)} by slice of the test examples, each interval a single comparison, post hoc"
 
@@ -90,7 +94,9 @@ def _about(board: Board, metric: HeadlineMetric) -> str:
 def _part(left: Axes, right: Axes, part: SliceOfTest, rows: list[Row], y: float) -> None:
     """Of too few users, nothing is drawn: a value without an interval says nothing."""
     if not part.trusted:
-        text = left.annotate(f"fewer than {LEAST_USERS} users", (0.02, y), xycoords=left.get_yaxis_transform(), va="center")
+        text = left.annotate(
+            f"fewer than {LEAST_USERS} {part.lacks}", (0.02, y), xycoords=left.get_yaxis_transform(), va="center"
+        )
         text.set(fontsize=7, color=COLOURS["floor"])
         return
     for at, row in enumerate(rows):

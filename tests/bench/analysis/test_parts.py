@@ -71,3 +71,11 @@ def test_an_empty_slice_has_no_values_and_no_line(board: Board) -> None:
     assert "user_gap: 180+" not in {line[0] for line in board_files.parts(board, "auc")}
     header = board_files.parts(board, "auc")[0]
     assert header == ["slice", "examples", "users", "hstu", "din", "ctr", "hstu minus din"]
+
+
+def test_slices_by_item_are_over_items_too_where_single_examples_are_compared(board: Board) -> None:
+    for name in ("item_events: 0", "item_events: 1-9", "item_events: 10-99", "item_events: 100+"):
+        assert found(board, name, "request_gauc").items is None
+        if (part := found(board, name)).n:
+            assert part.items is not None and part.items > 0, name
+    assert all(part.items is None for part in board.parts if not part.name.startswith("item_events"))
