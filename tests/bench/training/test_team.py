@@ -31,7 +31,8 @@ class Pairs:
     """Batches, two of an epoch at a time."""
 
     def __init__(self, batches: Any) -> None:
-        self.batches, self.examples, self.assemble = batches, batches.examples, batches.assemble
+        self.batches, self.examples = batches, batches.examples
+        self.rows, self.assemble = batches.rows, batches.assemble
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         plans = self.batches.plans(epoch)
