@@ -23,21 +23,10 @@ from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from support import fake_mxrec, simulated_hccl, simulated_npu
 from support.logs import make_data
+from support.power import OffAt, PowerOff
 
 NPU = torch.device("privateuseone")
 """Its name before `install` renames it."""
-
-
-class KillAt(Quiet):
-    """The power goes off at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def step(self, loss: float, examples: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def command(folder: Path, *arguments: str) -> object:
@@ -73,8 +62,8 @@ def resume(folder: Path, name: str) -> object:
 
     straight = fit(folder / "straight.pt", Quiet())
     try:
-        fit(folder / "broken.pt", KillAt(5))
-    except KeyboardInterrupt:
+        fit(folder / "broken.pt", OffAt(5))
+    except PowerOff:
         saved = torch.load(folder / "broken.pt", map_location="npu", weights_only=True)
     return {
         "straight": straight,

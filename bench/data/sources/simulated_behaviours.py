@@ -10,14 +10,13 @@ searches say. `liked` is a second outcome of the same causes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...typed import from_dict
-from .schema import DataRoots, Feature, Label, RawLog, Schema
-from .simulated_pages import Count, PagesConfig, Strength, draw_pages, names, raw_log, sigmoid
+from .schema import Feature, Label, RawLog, Schema
+from .simulated_pages import Count, PagesConfig, Strength, draw_pages, loaders, names, raw_log
+from .simulator import sigmoid
 
 
 @dataclass(frozen=True)
@@ -28,16 +27,6 @@ class BehavioursConfig(PagesConfig):
     popularity: Strength = 0.6
     search: Strength = 2.5
     scroll: Strength = 0.0
-
-
-def load(name: str, roots: DataRoots) -> RawLog:
-    """With default settings; nothing is read from `roots`."""
-    return simulate(BehavioursConfig(), name)
-
-
-def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
-    """Raises UserError: an unknown key, or a value of the wrong type or size."""
-    return simulate(from_dict(BehavioursConfig, mapping, name), name)
 
 
 def simulate(config: BehavioursConfig, name: str) -> RawLog:
@@ -113,3 +102,6 @@ def _rows(
             "true_probability": np.nan,
         }
     )
+
+
+load, load_yaml = loaders(BehavioursConfig, simulate)

@@ -8,14 +8,13 @@ know the domain learns of the games what is wrong elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...typed import from_dict
-from .schema import DataRoots, Domain, Feature, RawLog, Schema
-from .simulated_pages import PagesConfig, Share, Strength, draw_pages, names, raw_log, sigmoid
+from .schema import Domain, Feature, RawLog, Schema
+from .simulated_pages import PagesConfig, Share, Strength, draw_pages, loaders, names, raw_log
+from .simulator import sigmoid
 
 DOMAINS = ("feed", "games", "shop")
 
@@ -31,16 +30,6 @@ class DomainsConfig(PagesConfig):
     games: Share = 0.25
     """Share of the pages."""
     shop: Share = 0.05
-
-
-def load(name: str, roots: DataRoots) -> RawLog:
-    """With default settings; nothing is read from `roots`."""
-    return simulate(DomainsConfig(), name)
-
-
-def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
-    """Raises UserError: an unknown key, or a value of the wrong type or size."""
-    return simulate(from_dict(DomainsConfig, mapping, name), name)
 
 
 def simulate(config: DomainsConfig, name: str) -> RawLog:
@@ -84,3 +73,6 @@ def simulate(config: DomainsConfig, name: str) -> RawLog:
         without.ravel()[once],
         f"tastes of the games are {config.opposition:g} times those of feed and shop, which has {config.shop:.0%} of the pages",
     )
+
+
+load, load_yaml = loaders(DomainsConfig, simulate)

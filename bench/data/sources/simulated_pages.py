@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from annotated_types import Ge, Gt, Le
 
-from .schema import RawLog, Schema
+from ...typed import from_dict
+from .schema import DataRoots, RawLog, Schema
 from .simulator import expected_auc
 
 _START = 1_704_067_200
@@ -50,17 +52,31 @@ class Pages:
     """int64 [P], seconds; more than _APART later than the user's page before."""
 
 
+C = TypeVar("C", bound=PagesConfig)
+
+
+def loaders(
+    config: type[C], simulate: Callable[[C, str], RawLog]
+) -> tuple[Callable[[str, DataRoots], RawLog], Callable[[dict[str, Any], str], RawLog]]:
+    """What a source is asked for: the log with default settings, and the one that the keys of a YAML file describe."""
+
+    def load(name: str, roots: DataRoots) -> RawLog:
+        """Nothing is read from `roots`."""
+        return simulate(config(), name)
+
+    def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
+        """Raises UserError: an unknown key, or a value of the wrong type or size."""
+        return simulate(from_dict(config, mapping, name), name)
+
+    return load, load_yaml
+
+
 def draw_pages(config: PagesConfig, rng: np.random.Generator) -> Pages:
     """Pages spread evenly over the time of the log, so that a split by time leaves every user some of each role."""
     slots = _DAYS * 86_400 // (2 * _APART)
     time = np.sort(rng.random((config.users, config.pages)) * (slots - config.pages), axis=1).astype(np.int64)
     time = (time + np.arange(config.pages)) * 2 * _APART + rng.integers(0, _APART, time.shape)
     return Pages(np.repeat(np.arange(config.users), config.pages), _START + time.ravel())
-
-
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-logit)) without overflow."""
-    return np.exp(-np.logaddexp(0, -logit))
 
 
 def names(prefix: str, codes: np.ndarray) -> np.ndarray:

@@ -8,14 +8,13 @@ brand from many.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...typed import from_dict
-from .schema import DataRoots, Feature, RawLog, Schema
-from .simulated_pages import Count, PagesConfig, Strength, draw_pages, names, raw_log, sigmoid
+from .schema import Feature, RawLog, Schema
+from .simulated_pages import Count, PagesConfig, Strength, draw_pages, loaders, names, raw_log
+from .simulator import sigmoid
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,6 @@ class SideInformationConfig(PagesConfig):
     """Of the brand for all users."""
     segment: Strength = 0.8
     """Of a brand for the users of one segment."""
-
-
-def load(name: str, roots: DataRoots) -> RawLog:
-    """With default settings; nothing is read from `roots`."""
-    return simulate(SideInformationConfig(), name)
-
-
-def load_yaml(mapping: dict[str, Any], name: str) -> RawLog:
-    """Raises UserError: an unknown key, or a value of the wrong type or size."""
-    return simulate(from_dict(SideInformationConfig, mapping, name), name)
 
 
 def simulate(config: SideInformationConfig, name: str) -> RawLog:
@@ -84,3 +73,6 @@ def simulate(config: SideInformationConfig, name: str) -> RawLog:
         users=pd.DataFrame({"segment": names("s", segment), "shoe_size": names("", 36 + shoes)}, index=names("u", everyone)),
         items=pd.DataFrame({"brand": names("b", brand), "colour": names("c", colour)}, index=names("i", catalogue)),
     )
+
+
+load, load_yaml = loaders(SideInformationConfig, simulate)

@@ -339,7 +339,7 @@ def _draw_clicks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probability and outcome of every event; `logit` lacks recent_interest, for which clicks are drawn in order."""
     if config.recent_interest == 0:
-        probability = _sigmoid(logit)
+        probability = sigmoid(logit)
         return probability, uniform < probability
     length = np.bincount(user, minlength=config.users)
     start = np.cumsum(length) - length
@@ -353,10 +353,11 @@ def _draw_clicks(
         weight = click[past] * 0.5 ** (lag / config.recency_half_life)
         total = weight.sum(axis=1)
         share = (weight * (category[past] == category[row, None])).sum(axis=1) / np.where(total > 0, total, 1)
-        probability[row] = _sigmoid(logit[row] + config.recent_interest * share)
+        probability[row] = sigmoid(logit[row] + config.recent_interest * share)
         click[row] = uniform[row] < probability[row]
     return probability, click
 
 
-def _sigmoid(logit: np.ndarray) -> np.ndarray:
+def sigmoid(logit: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-logit)) without overflow."""
     return np.exp(-np.logaddexp(0, -logit))

@@ -57,9 +57,7 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
     yield from by_series(finding)
     for series, group in finding.series.items():
         said = tuple(
-            ProbabilitiesAt(
-                one.point.at, one.row.quality["logloss"].point, one.row.means["ece"] or 0.0, asks_for_probabilities(one)
-            )
+            ProbabilitiesAt(one.point.at, one.row.quality["logloss"].point, _mean(one, "ece"), asks_for_probabilities(one))
             for one in group
         )
         yield Probabilities(series, said)
@@ -94,11 +92,18 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
     return drawn
 
 
+def _mean(one: Measurement, name: str) -> float:
+    """Over seeds; every test has both labels, so that these metrics exist."""
+    found = one.row.means[name]
+    assert found is not None
+    return found
+
+
 def _costs(one: Measurement, reference: Measurement) -> Mapping[str, float]:
     """As multiples of the reference's; times where they may be compared."""
     costs = {
         "logloss": (one.row.quality["logloss"].point, reference.row.quality["logloss"].point),
-        "ECE": (one.row.means["ece"] or 0.0, reference.row.means["ece"] or 0.0),
+        "ECE": (_mean(one, "ece"), _mean(reference, "ece")),
     }
     if one.row.comparable and reference.row.comparable:
         costs["training time"] = one.row.train_seconds, reference.row.train_seconds
@@ -116,8 +121,8 @@ STUDY = Study(
     statements=statements,
     figures=figures,
     columns={
-        "NE": lambda one, finding: one.row.means["ne"] or 0.0,
-        "ECE floor": lambda one, finding: one.row.means["ece_floor"] or 0.0,
+        "NE": lambda one, finding: _mean(one, "ne"),
+        "ECE floor": lambda one, finding: _mean(one, "ece_floor"),
         "asks for probabilities": lambda one, finding: "yes" if asks_for_probabilities(one) else "no",
     },
 )

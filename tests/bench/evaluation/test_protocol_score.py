@@ -49,6 +49,7 @@ def test_it_is_the_mean_of_both_as_the_organisers_compute_them(seed: int) -> Non
         np.testing.assert_allclose(found.whole.values[found.whole.place(name)], values.mean(axis=1), rtol=1e-12)
 
 
+@pytest.mark.long
 def test_its_influence_is_what_it_loses_without_each_user() -> None:
     predictions = example(5)
     label, user, score = predictions.label, predictions.user, predictions.scores["one"][0]

@@ -23,9 +23,10 @@ from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import EpochPoint, TrainState, train
 from rankbench.bench.typed import from_dict
 from support.logs import make_data
+from support.power import OffAt, PowerOff
 
 from .test_optimizer import by_rows
-from .test_trainer import CONFIG, CPU, KillAt, Killed, fit, without_seconds
+from .test_trainer import CONFIG, CPU, fit, without_seconds
 
 SHORT = dataclasses.replace(CONFIG, epochs=2, patience=2)
 
@@ -150,8 +151,8 @@ def test_large_tables_end_in_the_same_way(name: str, data: RankingData, tmp_path
 def _interrupted(name: str, data: RankingData, folder: Path, config: TrainConfig) -> tuple[list[dict[str, float]], list[float]]:
     _, straight, expected = fit(name, data, folder / "straight.pt", config)
     config = dataclasses.replace(config, checkpoint_seconds=1e-9)
-    with pytest.raises(Killed):
-        fit(name, data, folder / "x.pt", config, progress=KillAt(straight.steps * 3 // 4))
+    with pytest.raises(PowerOff):
+        fit(name, data, folder / "x.pt", config, progress=OffAt(straight.steps * 3 // 4))
     _, resumed, scores = fit(name, data, folder / "x.pt", config)
     assert scores == expected and without_seconds(resumed) == without_seconds(straight)
     return without_seconds(resumed), scores

@@ -20,8 +20,7 @@ from rankbench.bench.training.fitting import Fitted, forget
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from support.logs import changed, make_data, with_config
-
-from .test_trainer import KillAt, Killed
+from support.power import OffAt, PowerOff
 
 TRAIN = {"epochs": 2, "patience": 2, "batch_size": 128, "batch_events": 300, "lr": 3e-3, "refit": True}
 SMALL = {"gbdt": {"trees": 5}}
@@ -109,8 +108,8 @@ def test_resuming_equals_never_stopping(name: str, second: bool, data: RankingDa
     first = fit(name, data, tmp_path / "first.pt", refit=False).state.steps
     file = tmp_path / "x.pt"
     at = first + (straight.state.steps - first) // 2 if second else first // 2
-    with pytest.raises(Killed):
-        fit(name, data, file, KillAt(at), checkpoint_seconds=1e-9)
+    with pytest.raises(PowerOff):
+        fit(name, data, file, OffAt(at), checkpoint_seconds=1e-9)
     resumed = fit(name, data, file, checkpoint_seconds=1e-9)
     assert same(resumed, straight)
     assert (resumed.state.steps, resumed.state.trained) == (straight.state.steps, straight.state.trained)

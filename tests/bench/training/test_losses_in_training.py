@@ -20,25 +20,12 @@ from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import TrainState, train
 from support.logs import make_data
+from support.power import OffAt, PowerOff
 
 pytestmark = pytest.mark.long
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(epochs=3, patience=3, batch_size=100, batch_events=300, lr=3e-3)
-
-
-class Killed(Exception):
-    """Stands for the power going off."""
-
-
-class KillAt(Quiet):
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def step(self, loss: float, examples: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
 
 
 def fit(
@@ -57,8 +44,8 @@ def test_resuming_within_an_epoch_equals_never_stopping(name: str, loss: Trainin
     data = make_data(tmp_path / "log", DataConfig("tiny", history_length=6, request_window=600), users=40, longest=80)
     config = dataclasses.replace(CONFIG, loss=loss, checkpoint_seconds=1e-9)
     straight, expected = fit(name, data, tmp_path / "straight.pt", config)
-    with pytest.raises(Killed):
-        fit(name, data, tmp_path / "killed.pt", config, KillAt(straight.steps // 2))
+    with pytest.raises(PowerOff):
+        fit(name, data, tmp_path / "killed.pt", config, OffAt(straight.steps // 2))
     resumed, scores = fit(name, data, tmp_path / "killed.pt", config)
     assert scores["score"].tolist() == expected["score"].tolist()
     assert [dict(point, seconds=0) for point in resumed.curve] == [dict(point, seconds=0) for point in straight.curve]

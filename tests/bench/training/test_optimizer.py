@@ -16,8 +16,9 @@ from rankbench.bench.training.optimizer import Optimizer, clip
 from rankbench.kernels import dispatch
 from rankbench.kernels.layers.embedding import FieldEmbeddings, Table
 from support.logs import make_data
+from support.power import OffAt, PowerOff
 
-from .test_trainer import CONFIG, KillAt, Killed, fit, without_seconds
+from .test_trainer import CONFIG, fit, without_seconds
 
 UNAVAILABLE = dispatch.find("table_update", "cpu").refusal(torch.device("cpu"), torch.float32)
 by_rows = pytest.mark.skipif(UNAVAILABLE is not None, reason=f"no compiled row updates: {UNAVAILABLE}")
@@ -52,8 +53,8 @@ def test_large_tables_resume_exactly(name: str, data: RankingData, tmp_path: Pat
     monkeypatch.setattr(optimizer, "MANY_ROWS", 1)
     _, straight, expected = fit(name, data, tmp_path / "straight.pt")
     config = dataclasses.replace(CONFIG, checkpoint_seconds=1e-9)
-    with pytest.raises(Killed):
-        fit(name, data, tmp_path / "x.pt", config, progress=KillAt(17))
+    with pytest.raises(PowerOff):
+        fit(name, data, tmp_path / "x.pt", config, progress=OffAt(17))
     _, resumed, scores = fit(name, data, tmp_path / "x.pt", config)
     assert scores == expected and without_seconds(resumed) == without_seconds(straight)
 

@@ -23,6 +23,7 @@ from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import EpochPoint, TrainState, train
 from support.logs import make_data
+from support.power import OffAt, PowerOff
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(epochs=4, patience=4, batch_size=128, batch_events=300, lr=3e-3)
@@ -47,20 +48,6 @@ def without_seconds(state: TrainState) -> list[dict[str, float]]:
     return [{key: value for key, value in point.items() if key != "seconds"} for point in state.curve]
 
 
-class Killed(Exception):
-    """Stands for the power going off."""
-
-
-class KillAt(Quiet):
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def step(self, loss: float, examples: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
-
-
 @pytest.mark.parametrize("name", ["din", "hstu", *(pytest.param(name, marks=pytest.mark.long) for name in ("dcnv2", "dien"))])
 def test_one_seed_gives_one_result(name: str, data: RankingData, tmp_path: Path) -> None:
     first, again, other = (fit(name, data, tmp_path / f"{run}.pt", seed=seed) for run, seed in enumerate((0, 0, 1)))
@@ -77,8 +64,8 @@ def test_resuming_equals_never_stopping(name: str, when: int, data: RankingData,
     for often in (1e-9, 1e9):
         config = dataclasses.replace(CONFIG, checkpoint_seconds=often)
         file = tmp_path / f"{often}.pt"
-        with pytest.raises(Killed):
-            fit(name, data, file, config, progress=KillAt(when))
+        with pytest.raises(PowerOff):
+            fit(name, data, file, config, progress=OffAt(when))
         _, resumed, scores = fit(name, data, file, config)
         assert scores == expected
         assert without_seconds(resumed) == without_seconds(straight)
@@ -93,8 +80,8 @@ def test_batches_that_a_thread_assembles_ahead_are_the_same(
     _, straight, expected = fit(name, data, tmp_path / "straight.pt")
     own = trainer._assembled
     monkeypatch.setattr(trainer, "_assembled", lambda *arguments: own(*arguments[:5], 3))
-    with pytest.raises(Killed):
-        fit(name, data, tmp_path / "x.pt", dataclasses.replace(CONFIG, checkpoint_seconds=1e-9), progress=KillAt(17))
+    with pytest.raises(PowerOff):
+        fit(name, data, tmp_path / "x.pt", dataclasses.replace(CONFIG, checkpoint_seconds=1e-9), progress=OffAt(17))
     _, resumed, scores = fit(name, data, tmp_path / "x.pt")
     assert scores == expected and without_seconds(resumed) == without_seconds(straight)
 
