@@ -234,8 +234,7 @@ def complete_folder(folder: Path, resumed: bool = False) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     building, lock = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.lock")
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with _alone(lock):
         if not resumed:
             shutil.rmtree(building, ignore_errors=True)
         building.mkdir(exist_ok=True)
@@ -250,8 +249,29 @@ def complete_folder(folder: Path, resumed: bool = False) -> Iterator[Path]:
         except Exception:  # what a killed or interrupted process has done stays
             shutil.rmtree(building, ignore_errors=True)
             raise
-        finally:
-            lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """No other process is in here with the same file, which is gone afterwards."""
+    while True:
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Whoever had it before has taken the file away: others may already wait at a new one.
+            if not _stands_at(lock, handle.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _stands_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def open_log(folder: Path) -> EventLog:

@@ -127,7 +127,7 @@ def _sliced(
 ) -> Iterable[tuple[PartOfRows, SliceOfTest]]:
     """Slices of enough users, with these comparisons in each; those by item over items as well, of which there must be enough."""
     asked = [(one.one.row.label, one.other.row.label) for one in comparisons]
-    item = finding.view.predictions(finding.measurements[0].records[0].identity)["item"].to_numpy() if owner == "item" else None
+    item = finding.measured.items if owner == "item" else None
     for rows, mask in masks(finding).items():
         if rows.owner == owner and (found := part(finding.measured, metric, rows.name, mask, asked, item)).trusted:
             yield rows, found
