@@ -74,6 +74,7 @@ def scores(model: Ranker, data: RankingData, size: int = 10_000) -> dict[int, fl
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES + SWITCHES, ids=name)
 def test_candidates_batched_or_alone_in_any_order_and_in_any_batch(case: dict[str, Any], data: RankingData) -> None:
     model = trained(case, data)
@@ -116,6 +117,7 @@ def test_outcomes_that_an_example_must_not_know_change_nothing(case: dict[str, A
             assert model(other)[row].item() == pytest.approx(expected[row].item(), abs=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_64_rows_can_be_learnt_by_heart(case: dict[str, Any], data: RankingData) -> None:
     torch.manual_seed(0)

@@ -43,6 +43,7 @@ def split(text: str) -> list[str]:
     return text.split(BETWEEN) if text else []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_rows_are_our_examples_and_see_what_is_strictly_earlier(data: RankingData, variant: str) -> None:
     tables = peer_rows(data, variant).tables

@@ -29,6 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
     return make_data(tmp_path_factory.mktemp("log") / "tiny", DataConfig("tiny", history_length=6), users=40, longest=80)
 
 
+@pytest.mark.long
 @by_rows
 @pytest.mark.parametrize("name", ["dnn", "fm", "din", "hstu", "deepfm", "sim"])
 def test_large_tables_train_to_the_same_model(
@@ -47,6 +48,7 @@ def test_large_tables_train_to_the_same_model(
     assert scores == pytest.approx(expected, abs=5e-3)
 
 
+@pytest.mark.long
 @by_rows
 @pytest.mark.parametrize("name", ["deepfm", "hstu"])
 def test_large_tables_resume_exactly(name: str, data: RankingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
