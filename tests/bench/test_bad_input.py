@@ -145,6 +145,7 @@ def test_order_of_rows_changes_nothing(table: Path) -> None:
     assert tests[0] == tests[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("column", "value", "counted"),
     [

@@ -44,6 +44,7 @@ def test_every_model_but_the_plain_floors_can_be_tuned() -> None:
     assert {card.name for card in CARDS if not card.space} == {"random", "popularity", "own-rate", "ctr"}
 
 
+@pytest.mark.long
 @by_name
 @given(drawing=st.data())
 def test_everything_in_the_space_is_a_valid_setting(card: ModelInfo, drawing: st.DataObject) -> None:

@@ -111,6 +111,7 @@ def assert_near(actual: list[Tensor], expected: list[Tensor], relative: float = 
         assert (one.double() - two).norm() <= relative * max(two.norm().item(), 0.01 * largest)
 
 
+@pytest.mark.long
 @compiled
 @pytest.mark.parametrize(("width", "heads"), [(3, 1), (8, 2), (16, 1), (33, 3), (48, 2), (50, 2), (64, 4), (130, 1)])
 @pytest.mark.parametrize("activation", ["silu", "softmax"])

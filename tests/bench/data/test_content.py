@@ -141,6 +141,7 @@ def changed(position: int, value: str) -> list[tuple[str, ...]]:
     return [*ROWS[:3], tuple(value if at == position else old for at, old in enumerate(ROWS[3]))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "other",
     [

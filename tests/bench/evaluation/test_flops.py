@@ -62,6 +62,7 @@ def test_of_queries_over_a_padded_past_only_what_they_see_is_counted() -> None:
     assert pairs.flops == 2 * (2 * 3) * (2 * 4 + 2 * 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in registry.MODELS if name not in ("lr", "fm")])
 def test_every_network_counts_something_and_leaves_no_trace(name: str, data: RankingData) -> None:
     before = torch.get_rng_state()

@@ -135,6 +135,7 @@ def test_resuming_equals_never_stopping(name: str, switch: str, data: RankingDat
     _interrupted(name, data, tmp_path, config)
 
 
+@pytest.mark.long
 @by_rows
 @pytest.mark.parametrize("name", ["deepfm", "hstu"])
 def test_large_tables_end_in_the_same_way(name: str, data: RankingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,7 @@ def said(finding: StudyResult) -> tuple[Statement, ...]:
     return tuple(STUDY.statements(finding))
 
 
+@pytest.mark.long
 def test_a_trend_in_the_scores_is_said_and_none_where_there_is_none(growing: StudyResult) -> None:
     hstu, din = of_kind(said(growing), Trend)
     assert (hstu.series, hstu.axis, hstu.first, hstu.last) == ("hstu width", "parameters without embeddings", 1000, 1_024_000)
