@@ -116,7 +116,7 @@ def _about_curve(run: Run, info: ModelInfo, cost: Cost, curve: tuple[CurvePoint,
 
 
 def _about_stream(run: Run, info: ModelInfo, cost: Cost, curve: tuple[CurvePoint, ...]) -> Iterator[Said]:
-    """Once through time: every window but the test is an epoch, and all but the last of them are followed by one that is scored."""
+    """Once through time: every window but the test is an epoch, and behind all but the last of them the next one is scored."""
     if info.fit == "counts" and (cost.steps or cost.flops_per_example):
         yield "wrong", f"it has {cost.steps} steps and {shown(cost.flops_per_example)} FLOPs, but its model only counts"
     if cost.best_epoch != cost.epochs:

@@ -298,7 +298,6 @@ class SequenceBatches:
             _hide_items(batch.fields, rng, rate, self.data.vocabulary.behind_ids)
         return batch
 
-
     def _held(self, user: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The places of the events of segments, end to end, and the segments' offsets [n + 1]."""
         return ranges(start, end - start) if self.data.pools is None else self.data.seen_places(user, start, end)

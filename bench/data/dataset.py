@@ -122,8 +122,8 @@ class RankingData:
         return self.window is not None and self.window + 1 == self.windows - 2
 
     def at(self, window: int) -> RankingData:
-        """A window of a stream, from 0: its examples are those of training, those of the next one validation, and known is what it
-        or one before it had. Validation before the test is a window like others."""
+        """A window of a stream, from 0: its examples are those of training, those of the next one validation, and known is what
+        it or one before it had. Validation before the test is a window like others."""
         assert self.growing is not None, "the split is a stream, of items without semantic ids"
         found = dataclasses.replace(self, window=window, vocabulary=self.growing.known_by(window))
         if (self.config.negatives, self.config.test_negatives) != ("exposed", "exposed"):

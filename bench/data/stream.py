@@ -35,8 +35,8 @@ def edges_of(rows: AllRows, name: str) -> tuple[int, ...]:
     edges = _days(rows) if found["days"] else _pieces(rows, int(found["pieces"]))
     if len(edges) + 1 < LEAST_WINDOWS:
         raise UserError(
-            f"split {name} leaves {len(edges) + 1} window(s) of {rows.log.meta.name}, and {LEAST_WINDOWS} are needed: one to learn "
-            "from, one to validate by, one to test; choose another number of windows (stream-N), or a longer log"
+            f"split {name} leaves {len(edges) + 1} window(s) of {rows.log.meta.name}, and {LEAST_WINDOWS} are needed: one to "
+            "learn from, one to validate by, one to test; choose another number of windows (stream-N), or a longer log"
         )
     return edges
 

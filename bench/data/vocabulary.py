@@ -42,9 +42,7 @@ class Vocabulary:
     """Where codes stand in for ids: the codes of an item by its id, for ids that are hidden in training batches."""
 
 
-def build_vocabulary(
-    log: EventLog, train: Column, left_out: Collection[str] = (), measured: Column | None = None
-) -> Vocabulary:
+def build_vocabulary(log: EventLog, train: Column, left_out: Collection[str] = (), measured: Column | None = None) -> Vocabulary:
     """Vocabularies and quantiles from the training events `train` (bool [events]) only.
 
     Args:

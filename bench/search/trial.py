@@ -163,7 +163,9 @@ def train_trial(
     state = train(model, target.info, data, experiment.train, SEED, device, resume_file, progress)
     progress.lease.seconds = state.budget_seconds
     order = experiment.train.order
-    value = _best(state, target.metric, order) if state.curve else _judged(model, target, data, device, experiment.train.precision)
+    value = (
+        _best(state, target.metric, order) if state.curve else _judged(model, target, data, device, experiment.train.precision)
+    )
     if not np.isfinite(value):
         raise FloatingPointError(f"validation {target.metric} is {value}")
     return Outcome(value, state.epoch, state.best_epoch, state.cut)

@@ -1,8 +1,8 @@
-"""What is learned from, epoch by epoch, and what judges it: epochs over all training examples, or the windows of a stream in turn.
+"""What is learned from, epoch by epoch, and what judges it: epochs over all training examples, or a stream window by window.
 
-An epoch of a stream is a window. Behind it the next window is scored, of which nothing has been learned yet, and only then learned
-from. What the harness calls validation is the last window before the test: it is scored and learned from as all others are, so
-that the test, which is not scored here, has all of the past behind it.
+An epoch of a stream is a window. Behind it the next window is scored, of which nothing has been learned yet, and only then
+learned from. What the harness calls validation is the last window before the test: it is scored and learned from as all others
+are, so that the test, which is not scored here, has all of the past behind it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ class Judged(NamedTuple):
 class Course(Protocol):
     """What the epochs of a training are."""
 
-    planned: float
-    """Epochs by which the learning rate goes its way."""
-    length: float | None
-    """Epochs that are trained whatever validation says, the last weights being kept; None: validation decides."""
+    @property
+    def planned(self) -> float:
+        """Epochs by which the learning rate goes its way."""
+        ...
+
+    @property
+    def length(self) -> float | None:
+        """Epochs that are trained whatever validation says, the last weights being kept; None: validation decides."""
+        ...
 
     def lessons(self, epoch: int) -> Batches:
         """The batches of an epoch, from 0."""

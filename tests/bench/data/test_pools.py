@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,7 +88,11 @@ def test_a_request_of_any_time_sees_what_the_log_gives_it(data: RankingData) -> 
     assert (asked.lo, asked.hi) == (logged.lo, logged.hi)
     assert past_batch(data, asked).time.tolist() == [int(log.time[past]) for past in literal(data, event)]  # type: ignore[union-attr]
     rows = request_batch(data, "pointwise", asked, np.array([1, 2]))
-    assert isinstance(rows, PointwiseBatch) and rows.history.offsets.tolist() == [0, len(literal(data, event)), 2 * len(literal(data, event))]
+    assert isinstance(rows, PointwiseBatch) and rows.history.offsets.tolist() == [
+        0,
+        len(literal(data, event)),
+        2 * len(literal(data, event)),
+    ]
     both = request_batch(data, "sequence", asked, np.array([1, 2]))
     assert isinstance(both, SequenceBatch) and both.hi[both.target].tolist() == [len(literal(data, event))] * 2
     stranger = request_at(data, "nobody", 10**12, {})

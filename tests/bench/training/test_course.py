@@ -118,7 +118,9 @@ def test_every_window_is_scored_once_and_then_learned_from_and_the_test_is_never
             assert window == WINDOWS - 2
             continue
         ahead = judged.batches.examples.event
-        assert set(ahead.tolist()) == set(course.lessons(window + 1).examples.event.tolist()) and not set(ahead.tolist()) & learned
+        assert (
+            set(ahead.tolist()) == set(course.lessons(window + 1).examples.event.tolist()) and not set(ahead.tolist()) & learned
+        )
         assert data.log.time[sorted(own)].max() < data.log.time[ahead].min()
     test = data.examples("test").event
     assert learned == set(data.split.examples("train", "valid").tolist()) and not learned & set(test.tolist())
