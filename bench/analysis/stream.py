@@ -94,6 +94,8 @@ class StreamBoard:
     protocol: str
     target: float
     target_why: str
+    envelope: str
+    """The results folder whose seeds curves are held against; empty: each row's other seeds."""
     windows: tuple[Window, ...]
     rows: tuple[StreamRow, ...]
     """By family as boards have them, then by the mean AUC over windows."""
@@ -106,13 +108,14 @@ def build(
     target: tuple[float, str],
     data_of: Callable[[RunRecord], RankingData],
     envelope: View | None = None,
+    envelope_name: str = "",
 ) -> StreamBoard:
     """The stream of a group of runs.
 
     Args:
         target: the AUC to reach, and why it is this one.
         data_of: what prepares the data of a record.
-        envelope: runs by which curves are judged; None: the other seeds of each row.
+        envelope: runs by which curves are judged, and the name of their folder; None: the other seeds of each row.
 
     Raises:
         UserError: there is no finished pass through time.
@@ -141,6 +144,7 @@ def build(
         view.place,
         protocol,
         *target,
+        envelope=envelope_name,
         windows=_windows(data_of(first)),
         rows=tuple(rows),
         statements=tuple(statements),

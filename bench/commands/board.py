@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING
 
 from .. import protocols
 from ..errors import UserError
-from .options import add_protocol, add_results, add_roots, add_target, refuse_beside
+from .options import add_protocol, add_results, add_roots, add_target
 from .parser import Parser
 from .roots import data_roots
+from .streams import asked_target, check_stream_options, write_stream
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..analysis.leaderboard import Board
-    from ..data.dataset import RankingData
     from ..data.sources.schema import DataRoots
-    from ..protocols import Protocol
-    from ..records.schema import RunRecord
     from ..records.view import View
 
 
@@ -91,60 +87,23 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     return folder
 
 
-def check_stream_options(args: argparse.Namespace, dataset: str | None) -> None:
-    """Raises UserError: --target or --envelope without a protocol that makes use of them, or no target where one is needed."""
-    protocol = protocols.find(args.protocol) if args.protocol is not None else None
-    if protocol is None or protocol.score != "to-target":
-        named = ", ".join(one.name for one in protocols.PROTOCOLS.values() if one.score == "to-target")
-        refuse_beside(args, f"what is not under a protocol that goes through time ({named})", ("--target", "--envelope"))
-    elif args.target is None and dataset is not None and dataset not in protocol.targets:
-        raise UserError(f"protocol {protocol.name} has no target for {dataset}; name one with --target AUC")
-
-
 def show_score(args: argparse.Namespace, group: View, roots: DataRoots, source: str | None) -> None:
-    """Show what the protocol that was asked for reports of each row of a board that was made."""
+    """Show what the protocol that was asked for reports of each row of a board that was made.
+
+    Args:
+        source: a name, or the YAML file of one's own table.
+    """
     from rich.console import Console
 
-    from ..reporting import protocol_scores
+    from ..reporting import protocol_scores, stream_files
 
     protocol, console = protocols.find(args.protocol), Console(width=None if sys.stdout.isatty() else 160)
-    if protocol.score == "to-target":
-        _publish_stream(args, protocol, group, roots, source, console)
-    else:
+    if protocol.score != "to-target":
         protocol_scores.show(protocol, group, console)
-
-
-def _publish_stream(
-    args: argparse.Namespace, protocol: Protocol, group: View, roots: DataRoots, source: str | None, console: Console
-) -> None:
-    """Show what passes through time took to reach the target, write it with its figure, and say where."""
-    from .. import rows
-    from ..analysis import stream
-    from ..data.sources import DATASETS
-    from ..records.store import Store
-    from ..records.view import View
-    from ..reporting import stream_files
-
-    dataset = group.records[0].identity.dataset
-    check_stream_options(args, dataset)
-    if args.target is not None:
-        target = (float(args.target), "as the command says")
-    else:
-        target = (protocol.targets[dataset].auc, protocol.targets[dataset].why)
-    file = None if source in DATASETS else source
-
-    def data_of(record: RunRecord) -> RankingData:
-        return rows.data_of(record.config["data"], roots, f"a run of {record.identity.model}", file)
-
-    envelope = None
-    if args.envelope is not None:
-        envelope = View.of(Store(args.envelope), dataset, group.records[0].identity.split)
-    board = stream.build(group, protocol.name, target, data_of, envelope)
-    folder = group.store.stream_folder(group.place)
-    stream_files.write(board, folder)
+        return
+    board, folder = write_stream(group, protocol.name, asked_target(args, group), args.envelope, roots, source)
     stream_files.show(board, console)
-    for line in (protocol.summary, *(f"differs: {one}" for one in protocol.differs)):
-        console.print(f"- {line}", highlight=False, markup=False)
+    protocol_scores.about(protocol, console)
     console.print(f"curves, table and figure: {folder}", highlight=False, soft_wrap=True)
 
 

@@ -6,12 +6,13 @@ import argparse
 import sys
 
 from .. import protocols, registry
-from .board import check_stream_options, publish, show_score
+from .board import publish, show_score
 from .options import add_grid, add_models, add_target
 from .parser import Parser
 from .roots import data_roots
 from .running import run_options
 from .settings import settings_or_tuned
+from .streams import check_stream_options
 
 HELP = """\
 Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained

@@ -28,8 +28,8 @@ SHOWN_WINDOWS = 40
 LEGEND = (
     "AUC and request GAUC are of a window before anything was learned from it; samples, seconds and FLOPs are what was learned "
     "from by then. Brackets are 95% intervals of the mean over seeds (Student's t): training noise alone, of this log. Seconds "
-    f"are CPU time on a CPU, wall time elsewhere; {LOADED} marks runs that began on a machine with more work than cores, whose times "
-    "may be compared with nothing. FLOPs are three times those of a forward pass, by the mean over training batches of all "
+    f"are CPU time on a CPU, wall time elsewhere; {LOADED} marks runs that began on a machine with more work than cores, whose "
+    "times may be compared with nothing. FLOPs are three times those of a forward pass, by the mean over training batches of all "
     "windows, so that early windows, whose histories are short, are counted too high; a model that only counts has none."
 )
 
@@ -108,9 +108,13 @@ def to_csv(board: StreamBoard) -> str:
     return as_csv(lines)
 
 
-def from_json(text: str, where: str) -> StreamBoard:
-    """Raises UserError: it is no whole stream.json of this program."""
-    return read(StreamBoard, text, lambda what: UserError(f"{where} {what}; make it again with rankbench board"))
+def load(path: Path) -> StreamBoard:
+    """Raises UserError: the file cannot be read, or is no whole stream.json of this program."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); make it again") from None
+    return read(StreamBoard, text, lambda what: UserError(f"{path} {what}; make it again with rankbench board"))
 
 
 def write(board: StreamBoard, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from rankbench.bench import registry
-from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.config import DataConfig, Settings, TrainConfig, resolve
 from rankbench.bench.contract import UNKNOWN
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog
@@ -29,29 +30,21 @@ WINDOWS = 5
 CONFIG = DataConfig("tiny", split=f"stream-{WINDOWS}", history_length=6, request_window=3_600)
 POOLS = dataclasses.replace(CONFIG, pools=("label", "no-label"), supervision="impression")
 TRAIN = {"order": "time", "batch_size": 64, "batch_events": 200, "lr": 3e-3}
-QUICK = ("own-rate", "lr", "din")
-LONG = ("random", "popularity", "ctr", "gbdt", "dcnv2", "hstu", "stu", "rankmixer", "sasrec")
+QUICK = ("own-rate", "lr")
+LONG = ("din", "random", "popularity", "ctr", "gbdt", "dcnv2", "hstu", "stu", "rankmixer", "sasrec")
 EVERY = [*QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> EventLog:
-    return make_log(tmp_path_factory.mktemp("log") / "tiny", users=40, longest=40)
+    return make_log(tmp_path_factory.mktemp("log") / "tiny", users=25, longest=30)
 
 
 def passed(name: str, data: RankingData, folder: Path, progress: Quiet | None = None, **train: Any) -> Fitted:
     info = registry.info(name)
-    experiment = registry_experiment(name, data, train)
+    heard = {key: value for key, value in (TRAIN | train).items() if not info.ignores(key, data.config.supervision)}
+    experiment = dataclasses.replace(resolve(info, Settings(train=heard)), data=data.config)
     return fit(info, experiment, 0, data, CPU, Checkpoint(folder / f"{name}.pt", name), progress or Quiet())
-
-
-def registry_experiment(name: str, data: RankingData, train: dict[str, Any]) -> Any:
-    from rankbench.bench.config import Settings, resolve
-
-    info = registry.info(name)
-    kept = {key: value for key, value in (TRAIN | train).items() if not info.ignores(key, data.config.supervision)}
-    found = resolve(info, Settings(train=kept))
-    return dataclasses.replace(found, data=data.config)
 
 
 def curve(found: Fitted) -> list[dict[str, float]]:
@@ -64,8 +57,6 @@ def scores(found: Fitted, name: str, role: str = "test") -> list[float]:
 
 def with_other_outcomes(log: EventLog, folder: Path, later: np.ndarray) -> EventLog:
     """The same log in which the outcomes of the `later` events are the opposite."""
-    import shutil
-
     shutil.copytree(log.folder, folder)
     label, action = log.label.copy(), log.action.copy()
     label[later] ^= 1
@@ -144,7 +135,7 @@ def test_an_id_is_unknown_until_a_window_had_it(log: EventLog) -> None:
         assert sorted(ids[ids > UNKNOWN]) == list(range(2, 2 + len(had))), "later windows have later names"
 
 
-@pytest.mark.parametrize("name", ["din", pytest.param("hstu", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["lr", *(pytest.param(name, marks=pytest.mark.long) for name in ("din", "hstu"))])
 def test_a_pass_that_was_cut_off_goes_on_to_the_same_end(name: str, log: EventLog, tmp_path: Path) -> None:
     data = prepare_log(log, CONFIG)
     straight = passed(name, data, tmp_path / "straight", checkpoint_seconds=1e-9)
