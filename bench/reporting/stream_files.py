@@ -30,7 +30,8 @@ LEGEND = (
     "from by then. Brackets are 95% intervals of the mean over seeds (Student's t): training noise alone, of this log. Seconds "
     f"are CPU time on a CPU, wall time elsewhere; {LOADED} marks runs that began on a machine with more work than cores, whose "
     "times may be compared with nothing. FLOPs are three times those of a forward pass, by the mean over training batches of all "
-    "windows, so that early windows, whose histories are short, are counted too high; a model that only counts has none."
+    "windows, so that early windows, whose histories are short, are counted too high; a model without products of matrices has "
+    "none."
 )
 
 

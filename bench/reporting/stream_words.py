@@ -12,7 +12,7 @@ from .words import listed, sentence
 def _(one: ToTarget) -> str:
     goal = f"AUC {one.target:g} on the next window"
     if one.work is None:
-        return f"{one.row}: not reached, {goal}; the best window has {one.best:.4f}."
+        return f"{one.row}: {goal} is not reached; the best window has {one.best:.4f}."
     how = f"reached by {one.reached} of {one.seeds} seeds, by these" if one.reached < one.seeds else "reached"
     flops = f", {short(one.work.flops)} FLOPs" if one.work.flops else ""
     spread = f" [{short(max(one.samples.low, 0))}, {short(one.samples.high)}]" if one.samples is not None else ""
@@ -26,7 +26,7 @@ def _(one: FloorsToTarget) -> str:
     reach = "reaches" if len(one.floors) == 1 else "reach"
     return (
         f"{listed(one.floors)}, which {'is a floor' if len(one.floors) == 1 else 'are floors'}, {reach} AUC {one.target:g} too: "
-        "to reach it shows nothing that counting does not."
+        "the target alone does not tell a model from a floor."
     )
 
 
@@ -39,8 +39,8 @@ def _(one: AboveFloors) -> str:
 @sentence.register
 def _(one: BeyondEnvelope) -> str:
     return (
-        f"LOOK FOR A LEAK: {one.row} seed {one.seed} has AUC {one.auc:.4f} in window {one.window}, above {one.bound:.4f}, which "
-        f"{one.seeds} other seeds of it leave. It accuses nobody: a better program is above it, too."
+        f"LOOK FOR A LEAK: {one.row} seed {one.seed} has AUC {one.auc:.4f} in window {one.window}, above {one.bound:.4f}, the "
+        f"bound that {one.seeds} other seeds of it make. It accuses nobody: a better program is above it, too."
     )
 
 

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ...analysis.stream import StreamBoard, StreamRow
 from ...analysis.stream_statements import ToTarget
+from ..board_files import LOADED
 from ..study_words import short
 from ..words import listed
 from .curves import Line, Look, looks
@@ -26,9 +27,10 @@ def to_target(board: StreamBoard) -> Figure:
     told = {one.row: one for one in board.statements if isinstance(one, ToTarget)}
     look = looks([Line(row.label, row.family, ()) for row in board.rows])
     with matplotlib.rc_context(STYLE):
+        several = any(len(row.seeds) > 1 for row in board.rows)
         about = (
-            f"{board.place}: a point is a window, scored before anything was learned from it; a description of these runs, "
-            f"{'bands are 95% intervals over seeds' if any(len(row.seeds) > 1 for row in board.rows) else 'one seed each'}"
+            f"{board.dataset}@{board.split}, {board.protocol}: a point is a window, scored before anything was learned from it; "
+            f"a description of these runs, {'bands are 95% intervals over seeds' if several else 'one seed each'}"
         )
         figure = headed(title(board, told), about, max(3.4, 0.24 * len(board.rows) + 1.2), 9.6)
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -53,23 +55,31 @@ def to_target(board: StreamBoard) -> Figure:
 
 
 def title(board: StreamBoard, told: dict[str, ToTarget]) -> str:
-    """Who reaches the target, the first one, and whether a floor does."""
+    """Who reaches the target with the fewest samples, and whether a floor does."""
+    goal = f"AUC {board.target:g}"
     reached = [row for row in board.rows if told[row.label].work is not None]
-    if not reached:
-        return f"No row reaches AUC {board.target:g} on the next window"
-    models = sorted((row for row in reached if row.family != "floor"), key=lambda row: _samples(told[row.label]))
     floors = [row.label for row in reached if row.family == "floor"]
-    said = (
-        f"{models[0].label} reaches AUC {board.target:g} first, after {short(_samples(told[models[0].label]))} samples"
-        if models
-        else ""
-    )
-    of_floors = (
-        f"{listed(floors) if len(floors) <= NAMED else f'{len(floors)} floors'} {'reaches' if len(floors) == 1 else 'reach'}"
-    )
+    models = [row.label for row in reached if row.family != "floor"]
+    if not reached:
+        return f"No row reaches {goal} on the next window"
     if not models:
-        return f"Floors alone reach AUC {board.target:g}: {listed(floors)}"
-    return f"{said}; {of_floors} it without learning by gradients" if floors else f"{said}; no floor does"
+        return f"Floors alone reach {goal} on the next window: {_named(floors)}"
+    least = min(_samples(told[name]) for name in models)
+    first = [name for name in models if _samples(told[name]) == least]
+    said = f"{_named(first)} {_reach(first)} {goal} first among models, after {short(least)} samples"
+    if not floors:
+        return f"{said}; no floor does"
+    least = min(_samples(told[name]) for name in floors)
+    early = [name for name in floors if _samples(told[name]) == least]
+    return f"{said}; of the floors {_named(early)}, after {short(least)}"
+
+
+def _named(names: list[str]) -> str:
+    return listed(names) if len(names) <= NAMED else f"{len(names)} rows"
+
+
+def _reach(names: list[str]) -> str:
+    return "reaches" if len(names) == 1 else "reach"
 
 
 def _samples(one: ToTarget) -> float:
@@ -98,10 +108,14 @@ def _bars(axes: Axes, board: StreamBoard, told: dict[str, ToTarget], look: dict[
             continue
         axes.barh(at, one.work.samples, color=look[row.label].colour, height=0.6)
         some = "" if one.reached == one.seeds else f", {one.reached} of {one.seeds} seeds"
-        text = f"{short(one.work.samples)}, {short(one.work.seconds)} s{some}"
+        text = f"{short(one.work.samples)}, {short(one.work.seconds)} s{'' if row.comparable else ' ' + LOADED}{some}"
         axes.annotate(text, (one.work.samples, at), (3, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=7)
     axes.set_xlim(0, 1.45 * longest)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value else "0"))
-    axes.set_xlabel(f"samples and training seconds to AUC {board.target:g}")
+    loaded = (
+        "" if all(row.comparable for row in rows) else f"\n{LOADED} times of a machine with other work: compare them with nothing"
+    )
+    axes.set_xlabel(f"samples and training seconds to AUC {board.target:g}{loaded}")
     axes.grid(axis="y", visible=False)

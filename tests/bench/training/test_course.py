@@ -78,6 +78,7 @@ def test_outcomes_of_a_later_window_change_nothing_of_earlier_scores(name: str, 
     assert name in ("random",) or curve(one)[first - 1 :] != curve(two)[first - 1 :]
 
 
+@pytest.mark.long
 def test_the_first_request_of_a_window_is_scored_from_earlier_windows_alone(log: EventLog, tmp_path: Path) -> None:
     """Where nobody's history reaches into the window itself, not even its own outcomes move a score."""
     data = prepare_log(log, POOLS)
@@ -135,7 +136,8 @@ def test_an_id_is_unknown_until_a_window_had_it(log: EventLog) -> None:
         assert sorted(ids[ids > UNKNOWN]) == list(range(2, 2 + len(had))), "later windows have later names"
 
 
-@pytest.mark.parametrize("name", ["lr", *(pytest.param(name, marks=pytest.mark.long) for name in ("din", "hstu"))])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["lr", "din", "hstu"])
 def test_a_pass_that_was_cut_off_goes_on_to_the_same_end(name: str, log: EventLog, tmp_path: Path) -> None:
     data = prepare_log(log, CONFIG)
     straight = passed(name, data, tmp_path / "straight", checkpoint_seconds=1e-9)
