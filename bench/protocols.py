@@ -133,8 +133,8 @@ PROTOCOLS: dict[str, Protocol] = {
                 ),
                 "data.supervision": "an example is one listen with a history of its own, as with them",
                 "data.split": (
-                    "windows of a day, as with them; on ml-1m 20 windows of about as many ratings each: of its 1,034 days most "
-                    "have next to no rating, and nearly all of its ratings lie within the first year"
+                    "windows of a day, as with them; on ml-1m 20 windows of about as many ratings each: half of its 1,040 days "
+                    "have 116 ratings or fewer, one has 63,654, and 94% of all lie within the first year"
                 ),
                 "data.pools": (
                     "listen_plus, like and skip there: what was played for half of its length or more, liked, or played for "

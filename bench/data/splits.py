@@ -125,6 +125,8 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
             role[events][log.asked[events]] = found
     if log.asked is not None:
         _mark_known(log, role, resolved in _PER_USER)
+    if edges:
+        stream.check_labels(log, resolved, edges, role != UNUSED)
     return dataclasses.replace(_described(log, resolved, requests, role), edges=edges)
 
 

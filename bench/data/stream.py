@@ -15,6 +15,8 @@ import re
 import numpy as np
 
 from ..errors import UserError
+from .columns import blocks
+from .eventlog import EventLog
 from .split_rows import AllRows, border_of
 
 LEAST_WINDOWS = 3
@@ -44,6 +46,29 @@ def edges_of(rows: AllRows, name: str) -> tuple[int, ...]:
 def window_of(edges: tuple[int, ...], time: np.ndarray) -> np.ndarray:
     """int64 [n]: the window of each moment, from 0."""
     return np.searchsorted(np.array(edges, dtype=np.int64), time, side="right")
+
+
+def check_labels(log: EventLog, name: str, edges: tuple[int, ...], used: np.ndarray) -> None:
+    """Every window is learned from and all but the first are scored.
+
+    Args:
+        used: bool [events], of which a window is made.
+
+    Raises:
+        UserError: a window has no examples, or one label alone.
+    """
+    held = np.zeros((len(edges) + 1, 2), dtype=np.int64)
+    for block in blocks(log.meta.events):
+        event = block.start + np.flatnonzero(used[block] if log.asked is None else used[block] & log.asked[block])
+        place = window_of(edges, log.time[event]) * 2 + log.label[event]
+        held += np.bincount(place, minlength=held.size).reshape(held.shape)
+    poor = ~held.all(1) if not log.positive_only else ~held.any(1)
+    if poor.any():
+        at = int(poor.argmax())
+        raise UserError(
+            f"split {name}: window {at + 1} of {len(held)} of {log.meta.name} has {held[at, 1]} positives and {held[at, 0]} "
+            "negatives, and cannot be scored; choose fewer windows (stream-N)"
+        )
 
 
 def _pieces(rows: AllRows, pieces: int) -> tuple[int, ...]:

@@ -75,6 +75,12 @@ def test_fewer_than_three_windows_are_refused(split: str, tmp_path: Path) -> Non
         prepared(tmp_path / "log", [*both("u0", 0), *both("u1", DAY), *both("u2", DAY + 600)], split)
 
 
+def test_a_window_of_one_label_is_refused(tmp_path: Path) -> None:
+    rows = [("u0", second, 5) for second in range(0, 3000, 10)] + [("u1", second, 1) for second in range(3000, 9000, 10)]
+    with pytest.raises(UserError, match="split stream-3: window 1 of 3 of tiny has 300 positives and 0 negatives, and cannot"):
+        prepared(tmp_path / "log", rows, "stream-3")
+
+
 @pytest.mark.parametrize("name", ["stream-0", "stream-", "stream-day", "stream-1000", "stream-3 "])
 def test_other_names_are_no_splits(name: str) -> None:
     assert is_split("stream-3") and is_split("stream-days") and not is_split(name)

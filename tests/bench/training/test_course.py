@@ -142,7 +142,7 @@ def test_a_pass_that_was_cut_off_goes_on_to_the_same_end(name: str, log: EventLo
     data = prepare_log(log, CONFIG)
     straight = passed(name, data, tmp_path / "straight", checkpoint_seconds=1e-9)
     with pytest.raises(PowerOff):
-        passed(name, data, tmp_path / "cut", OffAt(5), checkpoint_seconds=1e-9)
+        passed(name, data, tmp_path / "cut", OffAt(3), checkpoint_seconds=1e-9)
     resumed = passed(name, data, tmp_path / "cut", checkpoint_seconds=1e-9)
     assert curve(resumed) == curve(straight) and scores(resumed, name) == scores(straight, name)
     assert resumed.valid == straight.valid and resumed.state.steps == straight.state.steps
