@@ -162,18 +162,13 @@ def train_trial(
     model = target.info.build(experiment.params, data.spec).to(device)
     state = train(model, target.info, data, experiment.train, SEED, device, resume_file, progress)
     progress.lease.seconds = state.budget_seconds
-    order = experiment.train.order
-    value = (
-        _best(state, target.metric, order) if state.curve else _judged(model, target, data, device, experiment.train.precision)
-    )
+    value = _best(state, target.metric) if state.curve else _judged(model, target, data, device, experiment.train.precision)
     if not np.isfinite(value):
         raise FloatingPointError(f"validation {target.metric} is {value}")
     return Outcome(value, state.epoch, state.best_epoch, state.cut)
 
 
-def _best(state: TrainState, metric: str, order: str) -> float:
-    if order == "time":  # the windows before the last one are not what the weights are judged by
-        return state.curve[-1][f"valid_{metric}"]
+def _best(state: TrainState, metric: str) -> float:
     return max((point[f"valid_{metric}"] for point in state.curve), key=lambda value: merit(metric, value))
 
 

@@ -88,7 +88,7 @@ def test_the_benchmark_in_small_from_files_to_figure(
     assert cli.main(["redraw", "--results", "results"]) == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == made
     assert cli.main(["check", "results"]) == 0
-    assert " wrong" not in capsys.readouterr().out.replace("0 wrong", "")
+    assert "nothing wrong was found" in capsys.readouterr().out
 
 
 @pytest.mark.long
@@ -96,7 +96,7 @@ def test_the_benchmark_in_small_from_files_to_figure(
     ("more", "message"),
     [
         (("--set", "train.epochs=3"), "train.epochs=3 does nothing beside the other settings of lr"),
-        (("--set", "data.test_history=frozen"), "data.test_history=frozen does not go with train.order=time"),
+        (("--set", "data.test_history=frozen"), "data.test_history=frozen"),
         (("--set", "data.feedback_delay=60"), "data.feedback_delay=60.0 does not go with train.order=time"),
         (("--set", "data.item_id=codes"), "data.item_id=codes does not go with train.order=time"),
     ],
@@ -110,3 +110,8 @@ def test_what_would_let_the_future_in_is_refused(
     monkeypatch.setenv("RANKBENCH_DATA", str(tmp_path / "data"))
     assert cli.main(["run", "--dataset", "yambda-50m", "--models", "lr", "--seeds", "1", *RUN, *more]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_sweep_of_passes_is_refused(own_folders: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["sweep", "--models", "lr", "--protocol", "dlrmv4-mini", "--dataset", "ml-1m", "--quiet"]) == 2
+    assert "train.order=time has no validation to search by" in capsys.readouterr().err
