@@ -31,8 +31,8 @@ def to_markdown(found: Audit) -> str:
 
 _HEAD_SELF = (
     "Real models against themselves: three of five seeds against the two others, in all ten ways. They are one model, so that "
-    f"95% intervals should call them different in 5% of cases; more than {MOST:.0%} is bold. The ten ways depend on each other, so that "
-    "the share of a board with few models scatters more than that of all."
+    f"95% intervals should call them different in 5% of cases; more than {MOST:.0%} is bold. The ten ways depend on each other, "
+    "so that the share of a board with few models scatters more than that of all."
 )
 
 _HEAD_COVERAGE = (
