@@ -72,6 +72,11 @@ MODELS: dict[str, Entry] = {
     "dien": Entry("baselines.dien:INFO", "classical", "two GRUs, the second gated by the candidate's attention, and an MLP"),
     "bst": Entry("baselines.bst:INFO", "classical", "transformer block over candidate and past events, and an MLP"),
     "sim": Entry("baselines.sim:INFO", "classical", "attention over past events of the candidate's category and latest ones"),
+    "sdim": Entry(
+        "baselines.sdim:INFO",
+        "classical",
+        "sums of past events whose random hashes are the candidate's, and attention over latest ones",
+    ),
     "mmoe": Entry(
         "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
     ),
