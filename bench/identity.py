@@ -41,6 +41,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
     ("params", "own_time"): _no_gap_to_itself,
     ("params", "time_function"): _no_function_of_time,
+    ("params", "window_hours"): lambda config: config["data"]["time"] == "none",
 }
 """Section and key -> when it changes no number of a run. A record holds such a setting all the same; no hash does."""
 

@@ -71,6 +71,11 @@ MODELS: dict[str, Entry] = {
     ),
     "dien": Entry("baselines.dien:INFO", "classical", "two GRUs, the second gated by the candidate's attention, and an MLP"),
     "bst": Entry("baselines.bst:INFO", "classical", "transformer block over candidate and past events, and an MLP"),
+    "transact": Entry(
+        "baselines.transact:INFO",
+        "classical",
+        "transformer encoder over past events that know the candidate, then cross layers and an MLP",
+    ),
     "sim": Entry("baselines.sim:INFO", "classical", "attention over past events of the candidate's category and latest ones"),
     "sdim": Entry(
         "baselines.sdim:INFO",
