@@ -75,9 +75,8 @@ class RecentActions(nn.Module):
         self.columns = config.columns
         self.event = Linear(key, config.width)
         self.candidate = Linear(query, config.width, bias=False) if config.early_fusion else None
-        self.blocks = nn.ModuleList(
-            EncoderBlock(config.width, config.heads, config.inner, config.block_dropout, torch.relu) for _ in range(config.blocks)
-        )
+        sizes = config.width, config.heads, config.inner, config.block_dropout
+        self.blocks = nn.ModuleList(EncoderBlock(*sizes, torch.relu) for _ in range(config.blocks))
         self.greatest = Linear(config.width, config.width)
         self.width = (config.columns + 1) * config.width
 
@@ -149,11 +148,11 @@ INFO = ModelInfo(
     differs=(
         "a past event carries all fields of the item, the action, label, logged context and time gap, not only an item vector "
         "made elsewhere and the action",
-        "tokens pass a linear map to the width of the encoder; in the released code the width is that of all vectors side by side",
+        "tokens pass a linear map to the width of the encoder; the released code's width is that of all vectors side by side",
         "a hidden event is left out altogether; the released code hides it as a key alone, keeps its own output and never "
         "hides the latest event",
-        "an event's time before the request is the smallest of its bucket of gaps; gaps end at the latest event that is seen, not "
-        "at the request, if the data's time information is `history`, and nothing is hidden without time information",
+        "an event's time before the request is the smallest of its bucket of gaps; with the data's time information `history` it "
+        "is the time before the latest event that is seen, and without time information nothing is hidden",
         "the greatest outputs are those of events that are there; the released code takes padding along",
         "no vectors of users that were made elsewhere from their long past",
         "the past is what `data.history_length` shows, the same for every model of a comparison; 100 actions in the paper",
