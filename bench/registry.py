@@ -174,6 +174,11 @@ MODELS: dict[str, Entry] = {
         "generative",
         "FuXi-beta (tokens mix by place and a function of time alone, no queries and keys) over interleaved tokens, MLP head",
     ),
+    "fuxi-linear": Entry(
+        "generative.fuxi_linear:INFO",
+        "generative",
+        "FuXi-Linear (linear attentions by content, waves of time and position, SwiGLU) over interleaved tokens, MLP head",
+    ),
     "genrank": Entry(
         "generative.genrank:INFO", "generative", "GenRank (item-and-action tokens, masked-action candidates, ALiBi), MLP head"
     ),
