@@ -81,18 +81,20 @@ class TimeChannel(nn.Module):
         super().__init__()
         self.seconds = [config.shortest_period * config.period_factor**at for at in range(config.periods)]
         self.decay = nn.Parameter(torch.randn(config.periods) * 0.02)
-        self.mixed, self.kept = nn.Parameter(torch.randn(2 * config.periods, 1) * 0.02), nn.Parameter(torch.ones(2 * config.periods, 1))
+        self.mixed = nn.Parameter(torch.randn(2 * config.periods, 1) * 0.02)
+        self.kept = nn.Parameter(torch.ones(2 * config.periods, 1))
 
     def forward(self, values: Tensor, plan: AttentionPlan) -> Tensor:
         """[T, D] of all tokens -> [T - past, D] of those that ask."""
         assert plan.query_time is not None and plan.key_time is not None
         heads = values.unflatten(1, (2 * len(self.seconds), -1))
         asked = plan.query_time[plan.past :]
-        queries, own = self.phase(asked, values), self.phase(asked if plan.own_time is None else plan.own_time[plan.past :], values)
+        queries = self.phase(asked, values)
+        own = queries if plan.own_time is None else self.phase(plan.own_time[plan.past :], values)
         sines = torch.stack([queries[..., 1], -queries[..., 0]], dim=2)
         # g^w = sigmoid(decay)^w = exp(-softplus(-decay) w)
         period = torch.tensor(self.seconds, dtype=values.dtype, device=values.device)
-        rate = (F.softplus(-self.decay) * (2 * math.pi / period)).repeat(2)
+        rate = F.softplus(-self.decay) * (2 * math.pi / period)
         keys = self.phase(plan.key_time, values).repeat(1, 2, 1)
         read = decayed_attention(torch.cat([sines, queries], dim=1), keys, heads, own.repeat(1, 2, 1), plan, "time", rate)
         return (read * self.mixed + heads[plan.past :] * self.kept).flatten(1)
@@ -183,18 +185,19 @@ INFO = ModelInfo(
     checked="its block against the equations in loops, float64, outputs and input gradients to 1e-9",
     train={"batch_events": 1024},
     differs=(
-        "a token reads the events that it sees, a window and the requests before its own, as the difference of two states; in the "
-        "released code it reads everything before it",
+        "a token reads the events that it sees, those of a window before its own request, as the difference of two states; in "
+        "the released code it reads everything before it",
         "decays of the time channel are learned in each layer; the released code learns those of the first and shares them, or "
         "none",
         "a token stands at no time gap from itself in the time channel, where the released code has the gap to the next event "
         "(`own_time=recency` has that to the latest one)",
         "time gaps look back from the request only if the data's time information is `request`; the released code always does",
-        "positions count from the start of a segment, events of one request share one, and so do the decays of the semantic channel",
+        "positions, also those of the semantic channel's decays, count from the start of a segment, and events of one request "
+        "share one",
         "binary cross-entropy on an MLP head instead of sampled softmax",
         "what `hstu` differs in of tokens, times and training: the released code is HSTU's with another layer",
     ),
-    defaults="periods, vectors of positions and feed-forward as in the authors' settings for KuaiRand-27K; two blocks, width 64 and "
-    "two heads as in `fuxi`, not four, 128 and four. No user id, as there",
+    defaults="periods, vectors of positions and feed-forward as in the authors' settings for KuaiRand-27K; two blocks, width 64 "
+    "and two heads as in `fuxi`, not four, 128 and four. No user id, as there",
     space={**GENERATIVE_SPACE, "shortest_period": Choice((1, 60, 1024))},
 )

@@ -18,7 +18,7 @@ from torch import Tensor
 from .dispatch import Implementation, choose, register
 from .hstu_attention.plan import AttentionPlan, once_a_plan
 
-CHUNK = 32
+CHUNK = 16
 """Keys in a chunk, and readings in a row."""
 
 Clock = Literal["position", "time"]
@@ -47,7 +47,7 @@ def decayed_attention(
         k: [T, H, d]. v: [T, H, dv].
         own: as q, the keys under which tokens see themselves.
         plan: no key that a token sees has a clock above the token's.
-        rate: [H], not negative, by position or second; None: nothing decays.
+        rate: [R], not negative, by position or second; R divides H, and heads have the rates in turn. None: nothing decays.
 
     Returns:
         [T, H, dv] of the tokens that ask, differentiable in all tensors.
@@ -72,14 +72,14 @@ class Chunks(NamedTuple):
     """int64 [M]"""
     query: Tensor
     """int64 [M, CHUNK]: which of the tokens that ask."""
-    sign: Tensor
-    """int8 [M, CHUNK, CHUNK]: 1 where a reading up to hi takes a key, -1 where one up to lo does, else 0."""
+    last: Tensor
+    """int64 [M, CHUNK]: the place in the chunk of the last key that a reading takes."""
     reader: Tensor
     """int64 [R]: the tokens that ask, of all readings."""
     at: Tensor
     """int64 [R]: the readings' places among M * CHUNK."""
     plus: Tensor
-    """int8 [M, CHUNK]: 1 of readings up to hi, -1 of those up to lo, else 0."""
+    """int64 [M, CHUNK]: 1 of readings up to hi, -1 of those up to lo, else 0."""
 
 
 @once_a_plan
@@ -106,7 +106,7 @@ def chunks(plan: AttentionPlan) -> Chunks:
         some = ((plan.hi[asks] > plan.lo[asks]) & (bound > start)).nonzero().squeeze(1)
         readers.append(some)
         ends.append((bound - start)[some] - 1)
-        signs.append(torch.full_like(some, sign, dtype=torch.int8))
+        signs.append(torch.full_like(some, sign))
     reader, last, signed = torch.cat(readers), torch.cat(ends), torch.cat(signs)
     chunk = first[owner[reader]] + last // CHUNK
     by_chunk = torch.argsort(chunk, stable=True)
@@ -117,7 +117,7 @@ def chunks(plan: AttentionPlan) -> Chunks:
     at[by_chunk] = (rows.cumsum(0) - rows)[chunk[by_chunk]] * CHUNK + rank
     of_row = torch.repeat_interleave(torch.arange(len(segment), device=device), rows)
     query = torch.zeros(len(of_row) * CHUNK, dtype=torch.long, device=device).index_copy(0, at, reader)
-    plus = torch.zeros_like(query, dtype=torch.int8).index_copy(0, at, signed).view(-1, CHUNK)
+    plus = torch.zeros_like(query).index_copy(0, at, signed).view(-1, CHUNK)
     ends_at = torch.zeros_like(query).index_copy(0, at, last % CHUNK).view(-1, CHUNK)
     return Chunks(
         key=key.clamp(max=len(plan.lo) - 1),
@@ -127,7 +127,7 @@ def chunks(plan: AttentionPlan) -> Chunks:
         place=torch.argsort(order),
         chunk=of_row,
         query=query.view(-1, CHUNK),
-        sign=(slot <= ends_at.unsqueeze(2)) * plus.unsqueeze(2),
+        last=ends_at,
         reader=reader,
         at=at,
         plus=plus,
@@ -135,7 +135,14 @@ def chunks(plan: AttentionPlan) -> Chunks:
 
 
 class Gaps(NamedTuple):
-    """By how much clocks differ, none below zero: positions or seconds."""
+    """By how much clocks differ, none below zero, positions or seconds; and what a chunk has, as numbers."""
+
+    real: Tensor
+    """[N, CHUNK]: 1 of a key, 0 of padding."""
+    plus: Tensor
+    """[M, CHUNK], as in `Chunks`."""
+    sign: Tensor
+    """[M, CHUNK, CHUNK]: `plus` of a reading where it takes a key, else 0."""
 
     within: Tensor
     """[N, CHUNK]: from a key to the latest clock of its chunk and those before it."""
@@ -169,7 +176,11 @@ def gaps(plan: AttentionPlan, clock: Clock, dtype: torch.dtype) -> Gaps:
         gap = difference.clamp(min=0).to(dtype)
         return gap / 1000 if clock == "time" else gap
 
+    taken = torch.arange(CHUNK, device=known.device) <= made.last.unsqueeze(2)
     return Gaps(
+        real=made.real.to(dtype),
+        plus=made.plus.to(dtype),
+        sign=(taken * made.plus.unsqueeze(2)).to(dtype),
         within=as_gap(latest.unsqueeze(1) - at_key),
         step=as_gap(latest - before),
         local=as_gap(at_query.unsqueeze(2) - at_key[made.chunk].unsqueeze(1)),
@@ -180,34 +191,43 @@ def gaps(plan: AttentionPlan, clock: Clock, dtype: torch.dtype) -> Gaps:
 
 def _in_chunks(inputs: DecayedInputs) -> Tensor:
     q, k, v, own, plan, clock, rate = inputs
-    # A rate of zero for all heads: everything is multiplied by one.
-    rate = q.new_zeros(1) if rate is None else rate
-    made, apart = chunks(plan), gaps(plan, clock, rate.dtype)
+    made, apart = chunks(plan), gaps(plan, clock, v.dtype)
     keys, values = k[made.key].transpose(1, 2), v[made.key].transpose(1, 2)
-    queries = q[made.query]
-    local = torch.exp(apart.local.unsqueeze(1) * -rate.view(-1, 1, 1)) * made.sign.unsqueeze(1)
-    weights = queries.transpose(1, 2) @ keys[made.chunk].transpose(2, 3) * local
-    read = (weights.to(v.dtype) @ values[made.chunk]).transpose(1, 2)
+    queries = q[made.query].transpose(1, 2)
+    taken = _faded(apart.sign.unsqueeze(1), apart.local.unsqueeze(1), rate)
+    weights = _shared(queries @ keys[made.chunk].transpose(2, 3), taken)
+    read = weights.to(v.dtype) @ values[made.chunk]
     if len(made.steps) > 1:
-        kept = made.real.unsqueeze(2) * torch.exp(apart.within.unsqueeze(2) * -rate)
-        added = (keys * kept.transpose(1, 2).unsqueeze(3)).transpose(2, 3).to(v.dtype) @ values
-        states = _states(added, made, torch.exp(apart.step.unsqueeze(1) * -rate))
-        seen = queries * (torch.exp(apart.back.unsqueeze(2) * -rate) * made.plus.unsqueeze(2)).unsqueeze(3)
-        read = read + (seen.transpose(1, 2).to(v.dtype) @ states[made.chunk].to(v.dtype)).transpose(1, 2)
-    share = (q * own).sum(2)
+        kept = _faded(apart.real.view(-1, 1, CHUNK, 1), apart.within.view(-1, 1, CHUNK, 1), rate)
+        added = _shared(keys, kept).transpose(2, 3).to(v.dtype) @ values
+        one = apart.step.new_ones(1, 1, 1, 1)
+        states = _states(added, made, _faded(one, apart.step.view(-1, 1, 1, 1), rate))
+        seen = _faded(apart.plus.view(-1, 1, CHUNK, 1), apart.back.view(-1, 1, CHUNK, 1), rate)
+        read = read + _shared(queries, seen).to(v.dtype) @ states[made.chunk].to(v.dtype)
+    share = (q * own).sum(2)[..., None, None]
     if apart.own is not None:
-        share = share * torch.exp(apart.own.unsqueeze(1) * -rate)
-    out = share.unsqueeze(2) * v[plan.past :]
-    return out.index_add(0, made.reader, read.flatten(0, 1)[made.at].to(out.dtype))
+        share = _shared(share, _faded(apart.own.new_ones(1, 1, 1, 1), apart.own.view(-1, 1, 1, 1), rate))
+    out = share.squeeze(3) * v[plan.past :]
+    return out.index_add(0, made.reader, read.transpose(1, 2).flatten(0, 1)[made.at].to(out.dtype))
+
+
+def _faded(x: Tensor, gap: Tensor, rate: Tensor | None) -> Tensor:
+    """x times decays over gaps [n, 1, rows, columns], for each of R rates: [n, R, rows, columns]."""
+    return x if rate is None else x * torch.exp(gap * -rate.view(-1, 1, 1))
+
+
+def _shared(x: Tensor, decay: Tensor) -> Tensor:
+    """x [n, H, ...] times decays [n, R, ...], which heads have in turn."""
+    return (x.unflatten(1, (-1, decay.shape[1])) * decay.unsqueeze(1)).flatten(1, 2)
 
 
 def _states(added: Tensor, made: Chunks, decay: Tensor) -> Tensor:
-    """What chunks add [N, H, d, dv], and decays to them [N, H or 1] -> the decayed sums before each chunk, of the same shape."""
+    """What chunks add [N, H, d, dv], and decays [N or 1, R, 1, 1] -> the decayed sums before each chunk, of the same shape."""
     first = made.steps[0]
     state, states = torch.zeros_like(added[first]), []
     for step, following in zip(made.steps, [*made.steps[1:], first[:0]], strict=True):
         states.append(state)
-        state = (state * decay[step].unsqueeze(2).unsqueeze(3) + added[step])[: len(following)]
+        state = (_shared(state, decay if len(decay) == 1 else decay[step]) + added[step])[: len(following)]
     return torch.cat(states)[made.place]
 
 
@@ -227,7 +247,7 @@ def _literal(inputs: DecayedInputs) -> Tensor:
             pairs.append((own[row, h], v[i, h], 0 if at_self is None else int(asked[i] - at_self[i])))
             total = torch.zeros(v.shape[2], dtype=torch.float64)
             for key, value, gap in pairs:
-                decay = 1.0 if rate is None else torch.exp(-rate[h] * gap / unit)
+                decay = 1.0 if rate is None else torch.exp(-rate[h % len(rate)] * gap / unit)
                 total = total + decay * (q[row, h] * key).sum() * value
             heads.append(total)
         rows.append(torch.stack(heads))
@@ -236,7 +256,7 @@ def _literal(inputs: DecayedInputs) -> Tensor:
 
 register(
     "decayed_attention",
-    Implementation("torch", _in_chunks, what="products of chunks of 32 keys, and a state that is taken from chunk to chunk"),
+    Implementation("torch", _in_chunks, what="products of chunks of 16 keys, and a state that is taken from chunk to chunk"),
     Implementation(
         "reference",
         _literal,

@@ -50,16 +50,17 @@ def both(plan: AttentionPlan, clock: Clock, made: list[Tensor | None]) -> list[l
             out = decayed_attention(*tensors, plan, clock, rate)  # type: ignore[arg-type]
         weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
         read = [tensor for tensor in made if tensor is not None]
-        results.append([out, *torch.autograd.grad((out * weight).sum(), read)])
+        found = torch.autograd.grad((out * weight).sum(), read, allow_unused=True)
+        results.append([out, *(torch.zeros_like(x) if slope is None else slope for x, slope in zip(read, found, strict=True))])
     return results
 
 
-CLOCKS: list[tuple[Clock, list[float] | None]] = [("position", None), ("position", [0.3, 0.01]), ("time", [1e-2, 1e-6])]
+CLOCKS: list[tuple[Clock, list[float] | None]] = [("position", None), ("position", [0.3, 0.01]), ("time", [1e-5])]
 
 
 @pytest.mark.parametrize("own_time", [False, True])
 @pytest.mark.parametrize(("clock", "rates"), CLOCKS, ids=["flat", "position", "time"])
-@pytest.mark.parametrize(("lengths", "window"), [((7, 1, 14), 5), ((0, 3, 22, 0, 8), 100), ((4,), 2), ((1,), 1)])
+@pytest.mark.parametrize(("lengths", "window"), [((7, 1, 14), 5), ((0, 3, 18, 0, 8), 100), ((4,), 2), ((1,), 1)])
 def test_chunks_are_the_definition(
     lengths: tuple[int, ...], window: int, clock: Clock, rates: Any, own_time: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,12 +74,11 @@ def test_windows_lose_nothing_in_single_precision() -> None:
     """A window is a difference of two states: after 300 tokens, and years, it is still exact to five digits."""
     plan = a_plan((300,), 20)
     for clock, rates in CLOCKS:
-        exact, single = (inputs(300, rates, dtype)[:] for dtype in (torch.float64, torch.float32))
+        single = inputs(300, rates, torch.float32)
         found, expected = (
             decayed_attention(*made[:4], plan, clock, made[4])  # type: ignore[arg-type]
-            for made in (single, [None if x is None else x.detach().float().double() for x in single])
+            for made in (single, [None if x is None else x.detach().double() for x in single])
         )
-        assert exact[0] is not None
         assert (found.double() - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
