@@ -1,8 +1,8 @@
 """How much arithmetic a model does for an example: a cost that depends neither on the machine nor on what runs beside it.
 
 Counted are products of matrices (two operations a multiply-add), as torch's own counter does, and in attention the pairs of
-tokens that see each other: q . k and A v of each; where attention is a recurrence, what goes into its states and is read there. Element-wise work, sorting and table lookups are not. Padding of attention is
-not counted, because not every implementation pads.
+tokens that see each other: q . k and A v of each; where attention is a recurrence, what goes into its states and is read there.
+Element-wise work, sorting and table lookups are not. Padding of attention is not counted, because not every implementation pads.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ def test_every_network_counts_something_and_leaves_no_trace(name: str, data: Ran
 
 
 def test_of_a_recurrence_states_and_the_keys_of_one_chunk_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six tokens in chunks of four, each of which sees those before it: 1 to 4 and 1 keys one by one, and itself. Six keys go into
-    states, and five readings look there; 2 heads of 4 and 3."""
+    """Six tokens in chunks of four, each of which sees those before it: 1 to 4 keys and 1 key one by one, and itself. Six keys go
+    into states, and five readings look there; 2 heads of 4 and 3."""
     monkeypatch.setattr(decayed_attention, "CHUNK", 4)
     pairs, place = flops_module._Pairs(), torch.arange(6)
     plan = plan_attention(torch.tensor([0, 6]), torch.zeros_like(place), place, place)
