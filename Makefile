@@ -7,12 +7,15 @@ TORCH_INDEX ?=
 # What test-processors runs.
 TESTS ?= tests/bench/evaluation tests/bench/reporting
 
+# What test-faults tries.
+INPUTS ?= 5000
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-all lint results docs reference site format
+.PHONY: help install triton bench test test-long test-results test-processors test-faults test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,6 +51,10 @@ test-processors: install  ## the tests TESTS=... with the arithmetic of each pro
 	for core in $$($(BIN)/python tests/support/blas.py); do \
 		echo "OPENBLAS_CORETYPE=$$core" && OPENBLAS_CORETYPE=$$core $(TEST) $(TESTS) || exit 1; \
 	done
+
+test-faults: install  ## nearly right input for every reader: INPUTS=20000 of them; tracebacks, hangs and leftovers are counted
+	$(TEST) tests/faults -m 'long or not long'
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.fuzz --inputs $(INPUTS)
 
 test-all: install  ## also the slow ones and those that fetch published data
 	$(TEST) -m 'not peers'

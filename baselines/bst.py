@@ -1,8 +1,8 @@
 """BST, the behaviour sequence transformer (Chen et al. 2019, arXiv:1905.06874): candidate and past attend to each other.
 
 A token is the event's fields beside a position, the time between event and request (equation 1); the candidate is the last
-token. Blocks as published: S' = LayerNorm(S + Dropout(MultiHead(S))), then LayerNorm(S' + Dropout(FFN(S'))) with a leaky ReLU
-(equations 2 to 5). The candidate's output and the mean of the past events' outputs join the example's fields in an MLP.
+token. Blocks are a transformer encoder's with a leaky ReLU (equations 2 to 5). The candidate's output and the mean of the past
+events' outputs join the example's fields in an MLP.
 
 The paper lays all outputs end to end, for which every history must have one length; the mean needs no padding to say nothing,
 and the candidate's own output is kept apart in both.
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..bench.contract import Choice, DataSpec, Field, History, ModelInfo, PointwiseBatch, Ranker, Rate, Real, Size, Whole
-from ..kernels.dropout import Dropout
-from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
+from ..kernels.hstu_attention import plan_attention
 from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
+from ._encoder import EncoderBlock
 from ._inputs import EventConfig, EventInputs, example_of_event
 from ._layers import MLP, MLP_SPACE, Activation, output_layer
 
@@ -50,29 +50,6 @@ class Config(EventConfig):
             raise ValueError(f"width {self.width} cannot be divided among {self.heads} heads")
 
 
-class Block(nn.Module):
-    """One transformer block over packed tokens [T, width]; tokens of one segment see each other."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        width = config.width
-        self.heads = config.heads
-        self.qkv, self.out = Linear(width, 3 * width), Linear(width, width)
-        # As torch starts its own attention.
-        nn.init.xavier_uniform_(self.qkv.weight)
-        nn.init.zeros_(self.qkv.bias)
-        nn.init.zeros_(self.out.bias)
-        self.inner, self.outer = Linear(width, config.inner), Linear(config.inner, width)
-        self.attention_norm, self.feed_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.dropout = Dropout(config.block_dropout)
-
-    def forward(self, x: Tensor, plan: AttentionPlan) -> Tensor:
-        q, k, v = (part.unflatten(1, (self.heads, -1)) for part in self.qkv(x).chunk(3, dim=1))
-        attended = hstu_attention(q, k, v, plan, alpha=q.shape[2] ** -0.5, activation="softmax").flatten(1)
-        x = self.attention_norm(x + self.dropout(self.out(attended)))
-        return self.feed_norm(x + self.dropout(self.outer(self.dropout(F.leaky_relu(self.inner(x))))))
-
-
 class BST(Ranker):
     """Tokens, transformer blocks, pooled outputs, MLP, one logit."""
 
@@ -84,7 +61,10 @@ class BST(Ranker):
         self.order = FieldEmbeddings((order,), config.embedding_dim) if spec.time == "none" else None
         width = self.inputs.key_width + (config.embedding_dim if self.order is not None else 0)
         self.token = Linear(width, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            EncoderBlock(config.width, config.heads, config.inner, config.block_dropout, F.leaky_relu)
+            for _ in range(config.blocks)
+        )
         self.mlp = MLP(self.inputs.example_width + 2 * config.width, config.hidden, config.activation, config.dropout)
         self.out = output_layer(self.mlp.width, spec)
 

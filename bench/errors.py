@@ -2,12 +2,18 @@
 
 import difflib
 import traceback
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 
 class UserError(Exception):
     """Wrong input: a file, a column, a key, a device, a name. The command line prints it as one line and exits with 2."""
+
+
+DAMAGED = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile)
+"""What is raised for a compressed file, an archive or a file of arrays whose bytes are not what they should be."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -36,6 +36,10 @@ def _once_through_time(config: Config) -> bool:
     return config["train"].get("order") == "time"
 
 
+def _no_waves(config: Config) -> bool:
+    return config["data"]["time"] == "none" or config["params"].get("channels") in ("none", "position")
+
+
 INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "test_negative_rate"): lambda config: config["data"]["test_negatives"] == "exposed",
     ("data", "repeats"): _never_sampled,
@@ -46,6 +50,9 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
     ("params", "own_time"): _no_gap_to_itself,
     ("params", "time_function"): _no_function_of_time,
+    **{("params", key): _no_waves for key in ("periods", "shortest_period", "period_factor")},
+    ("params", "position_dim"): lambda config: config["params"].get("channels") in ("none", "time"),
+    ("params", "window_hours"): lambda config: config["data"]["time"] == "none",
 }
 """Section and key -> when it changes no number of a run. A record holds such a setting all the same; no hash does."""
 

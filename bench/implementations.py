@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..kernels import (  # noqa: F401
+    decayed_attention,
     dropout,
     gating,
     hstu_attention,

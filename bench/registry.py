@@ -71,7 +71,17 @@ MODELS: dict[str, Entry] = {
     ),
     "dien": Entry("baselines.dien:INFO", "classical", "two GRUs, the second gated by the candidate's attention, and an MLP"),
     "bst": Entry("baselines.bst:INFO", "classical", "transformer block over candidate and past events, and an MLP"),
+    "transact": Entry(
+        "baselines.transact:INFO",
+        "classical",
+        "transformer encoder over past events that know the candidate, then cross layers and an MLP",
+    ),
     "sim": Entry("baselines.sim:INFO", "classical", "attention over past events of the candidate's category and latest ones"),
+    "sdim": Entry(
+        "baselines.sdim:INFO",
+        "classical",
+        "sums of past events whose random hashes are the candidate's, and attention over latest ones",
+    ),
     "mmoe": Entry(
         "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
     ),
@@ -163,6 +173,11 @@ MODELS: dict[str, Entry] = {
         "generative.fuxi_beta:INFO",
         "generative",
         "FuXi-beta (tokens mix by place and a function of time alone, no queries and keys) over interleaved tokens, MLP head",
+    ),
+    "fuxi-linear": Entry(
+        "generative.fuxi_linear:INFO",
+        "generative",
+        "FuXi-Linear (linear attentions by content, waves of time and position, SwiGLU) over interleaved tokens, MLP head",
     ),
     "genrank": Entry(
         "generative.genrank:INFO", "generative", "GenRank (item-and-action tokens, masked-action candidates, ALiBi), MLP head"

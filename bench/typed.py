@@ -128,6 +128,9 @@ _WANTED = {
 _BRANCHES = ("int", "float", "str", "bool")
 """What pydantic puts behind a key whose value may be of several types."""
 
+_KEY = "[key]"
+"""What it puts behind a key that is wrong itself."""
+
 
 def _said(cls: type, error: ValidationError, where: str) -> str:
     """The first thing that is wrong, in one line; a key that does not exist goes before one that is missing."""
@@ -142,13 +145,15 @@ def _said(cls: type, error: ValidationError, where: str) -> str:
     if kind == "missing":
         lacking = [str(one["loc"][-1]) for one in details if one["type"] == "missing" and one["loc"][1:-1] == place[:-1]]
         return f"{_path(where, place[:-1]) or 'it'} lacks {', '.join(lacking)}"
-    if place and place[-1] in _BRANCHES:
+    of_key = bool(place) and place[-1] == _KEY
+    if place and (of_key or place[-1] in _BRANCHES):
         place = place[:-1]
-    name, value = _path(where, place), first["input"]
+    name, value = _path(where, place[:-1] if of_key else place), first["input"]
     if kind == "literal_error":
-        return str(unknown_name(f"value of {name}", str(value)[:60], map(str, _choices(cls, place))))
+        known = typing.get_args(typing.get_args(_hint(cls, place[:-1]))[0]) if of_key else _choices(cls, place)
+        return str(unknown_name(f"{'key' if of_key else 'value'} of {name}", str(value)[:60], map(str, known)))
     bounds = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in first.get("ctx", {}).items()}
-    wanted = _WANTED.get(kind, first["msg"].lower()).format(**bounds)
+    wanted = _WANTED[kind].format(**bounds) if kind in _WANTED else first["msg"].lower()
     shown = str(value) if isinstance(value, int | float) else repr(value)
     return f"{name or 'it'} must be {wanted}, not {shown[:60]}"
 
@@ -164,6 +169,9 @@ def _hint(cls: Any, place: Sequence[int | str]) -> Any:
     """The type at a place within what `cls` holds."""
     hint = cls
     for part in place:
+        if (tagged := _tagged(hint, part)) is not None:
+            hint = tagged
+            continue
         hint = _plain(hint)
         arguments = typing.get_args(hint)
         if dataclasses.is_dataclass(hint):
@@ -173,6 +181,16 @@ def _hint(cls: Any, place: Sequence[int | str]) -> Any:
         elif typing.get_origin(hint) is tuple and isinstance(part, int):
             hint = arguments[0] if arguments[-1] is ... else arguments[part]
     return _plain(hint)
+
+
+def _tagged(hint: Any, part: int | str) -> Any:
+    """Of a union of dataclasses that are told apart by their `kind`, the one whose kind pydantic put into the place."""
+    while typing.get_origin(hint) is Annotated:
+        hint = typing.get_args(hint)[0]
+    members = [one for one in typing.get_args(hint) if dataclasses.is_dataclass(one)]
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType) or len(members) < 2:
+        return None
+    return next(one for one in members if part in typing.get_args(typing.get_type_hints(one)["kind"]))
 
 
 def _plain(hint: Any) -> Any:

@@ -378,17 +378,17 @@ register(
     "activation_unit",
     Implementation("cpu", _compiled_unit, what=_UNIT, **_CPU),
     Implementation("torch", _unit_in_parts, what="as the equations stand"),
-    users="din, sim, mmoe, ple, star, pepnet",
+    users="din, sim, sdim, mmoe, ple, star, pepnet",
 )
 register(
     "event_layer",
     Implementation("cpu", _compiled_layer, what="the first layer of `activation_unit` alone, in the same way", **_CPU),
     Implementation("torch", _layer_in_parts, what="as the equations stand"),
-    users="din and sim with another activation than ReLU",
+    users="din, sim and sdim with another activation than ReLU",
 )
 register(
     "weighted_sum",
     Implementation("cpu", _compiled_sum, what="sums outcomes and gaps of past events straight from their tables", **_CPU),
     Implementation("torch", _sum_in_parts, what="as the equations stand"),
-    users="din, sim, mmoe, ple, star, pepnet",
+    users="din, sim, sdim, mmoe, ple, star, pepnet",
 )

@@ -34,7 +34,7 @@ from .settings import about_data_settings, about_settings
 
 
 @dataclass(frozen=True)
-class MeansOfRow:
+class AuditMeans:
     """What an audit may use."""
 
     roots: DataRoots
@@ -50,7 +50,7 @@ class MeansOfRow:
     """By which rows of the public leaderboard expire; None: the day that it is (UTC)."""
 
 
-def check(root: Path, means: MeansOfRow) -> list[Finding]:
+def check(root: Path, means: AuditMeans) -> list[Finding]:
     """Everything found of a results folder and its studies, in the order of the files. Missing test rows are made again in it.
 
     Raises:
@@ -132,7 +132,7 @@ def _groups(store: Store, runs: Iterable[Run]) -> list[tuple[str, list[Run]]]:
     return [(group.place, [own[record.identity] for record in group.records]) for group in groups]
 
 
-def _chosen(runs: list[Run], means: MeansOfRow) -> set[Run]:
+def _chosen(runs: list[Run], means: AuditMeans) -> set[Run]:
     """Trained runs to train again, at random, of data that are here."""
     if not means.retrain:
         return set()
@@ -143,7 +143,7 @@ def _chosen(runs: list[Run], means: MeansOfRow) -> set[Run]:
     return {able[at] for at in order[: means.retrain]}
 
 
-def _against_data(runs: Iterable[Run], store: Store, means: MeansOfRow, chosen: set[Run]) -> Iterator[Finding]:
+def _against_data(runs: Iterable[Run], store: Store, means: AuditMeans, chosen: set[Run]) -> Iterator[Finding]:
     """Everything that follows from the data, for each way of making them."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -168,7 +168,7 @@ def _against_data(runs: Iterable[Run], store: Store, means: MeansOfRow, chosen: 
         yield from _with_facts(group, facts, store, means, chosen)
 
 
-def _with_facts(group: list[Run], facts: Facts, store: Store, means: MeansOfRow, chosen: set[Run]) -> Iterator[Finding]:
+def _with_facts(group: list[Run], facts: Facts, store: Store, means: AuditMeans, chosen: set[Run]) -> Iterator[Finding]:
     rows = store.keep_rows(group[0].record.identity, facts.test)
     same: list[Run] = []
     for at, run in enumerate(group):
@@ -193,7 +193,7 @@ def _with_facts(group: list[Run], facts: Facts, store: Store, means: MeansOfRow,
             yield from about(run.where, about_retrained(run, siblings, facts.data))
 
 
-def _at_hand(run: Run, means: MeansOfRow) -> bool:
+def _at_hand(run: Run, means: AuditMeans) -> bool:
     """Whether a run's data set is here, so that nothing is fetched for a check."""
     dataset, roots = run.record.identity.dataset, means.roots
     if means.source is not None and sources.name_of(means.source) == dataset:

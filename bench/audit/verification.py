@@ -28,7 +28,7 @@ from ..records.view import View
 from ..rows import data_of, restored
 from .again import about_scores_made_again, device_of, made_again, same_scores
 from .finding import Finding, about
-from .folder import MeansOfRow, check
+from .folder import AuditMeans, check
 from .groups import about_copies_of
 from .runs import Run
 
@@ -47,7 +47,7 @@ class Verifying:
         return "retrained" if self.retrain else "recomputed"
 
 
-def verify(folder: Path, public: Path, asked: Verifying, means: MeansOfRow) -> tuple[list[Path], list[Finding]]:
+def verify(folder: Path, public: Path, asked: Verifying, means: AuditMeans) -> tuple[list[Path], list[Finding]]:
     """Verify the rows that stand on the runs of a results folder, and write them anew with their tier.
 
     Runs of the closed division that have no row get one. No row is written if anything in the folder is wrong.
@@ -144,7 +144,7 @@ def _about(runs: Sequence[Run], rows_hash: str) -> list[Run]:
 
 
 def _retrained(
-    view: View, group: Sequence[RunRecord], entrant: Entrant, means: MeansOfRow, at: int
+    view: View, group: Sequence[RunRecord], entrant: Entrant, means: AuditMeans, at: int
 ) -> tuple[Retraining | None, list[Finding]]:
     """Train a seed of a cell again, and hold it against the others.
 

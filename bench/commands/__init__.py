@@ -10,7 +10,7 @@ COMMANDS = {
     "score": "compute metrics again from stored scores",
     "predict": "score candidates for a user with trained weights",
     "board": "make leaderboards and figures from stored runs",
-    "redraw": "make all boards, studies and searches of a results folder again",
+    "redraw": "make all tables and figures of a results folder again",
     "report": "write one HTML page of all boards, studies and sweeps",
     "pack": "put the files of each finished cell into one",
     "check": "say whether a folder of runs can stand beside ours",

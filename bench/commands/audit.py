@@ -11,8 +11,8 @@ from .roots import data_roots
 
 HELP = """\
 Measure how often 95% intervals hold the truth: by simulation, with users of real sizes and two, three and five seeds; and on the
-runs of a results folder, where every model with five seeds is compared with itself. Takes minutes; prints two tables and writes
-them, with all numbers, into the folder audit/ of the results."""
+runs below a results folder, where every model with five seeds is compared with itself. Takes half an hour, prints two tables
+and writes them, with all numbers, into the folder audit/ of the results. What this program has simulated is not repeated."""
 
 EXAMPLES = ("rankbench audit statistics", "rankbench audit statistics --tests 0 --results my/results")
 
@@ -20,7 +20,11 @@ EXAMPLES = ("rankbench audit statistics", "rankbench audit statistics --tests 0 
 def add(parser: Parser) -> None:
     parser.add_argument("what", choices=("statistics",), help="what to audit: statistics")
     parser.add_argument(
-        "--tests", type=int, default=400, metavar="N", help="how many tests of each kind are simulated; 0: none (default: 400)"
+        "--tests",
+        type=int,
+        default=400,
+        metavar="N",
+        help="how many tests of each kind are simulated; 0: no more than there are (default: 400)",
     )
     parser.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or the YAML file of your own table")
     add_roots(parser)
@@ -33,17 +37,10 @@ def run(args: argparse.Namespace) -> int:
     if args.tests < 0:
         raise UserError(f"--tests {args.tests} must be 0 or more")
     roots = data_roots(args.data_root)
-    from .. import rows
-    from ..data.sources import DATASETS, name_of
-    from ..records.store import Store
-    from ..records.view import View
-    from ..reporting import audit_page
+    from ..audit.intervals import audit
+    from ..reporting.audit_page import to_markdown
 
-    store = Store(args.results)
-    view = View.of(store, args.dataset and name_of(args.dataset))
-    rows.restore(view, roots, None if args.dataset in DATASETS else args.dataset)
-    found = audit_page.audit(view, args.tests, lambda line: print(line, file=sys.stderr))
-    paths = audit_page.write(found, store.root / "audit")
-    print(audit_page.to_markdown(found), end="")
+    found, paths = audit(args.results, args.tests, roots, args.dataset, lambda line: print(line, file=sys.stderr))
+    print(to_markdown(found), end="")
     print(f"written: {', '.join(map(str, paths))}")
     return 0

@@ -42,7 +42,7 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     roots = data_roots(args.data_root)
     from ..audit.finding import LIMITS
-    from ..audit.folder import MeansOfRow, check
+    from ..audit.folder import AuditMeans, check
     from .options import refuse_beside
 
     if args.retrain is None:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\x1b[2K{line}", end="\r", file=sys.stderr, flush=True)
 
-    findings = check(args.folder, MeansOfRow(roots, args.dataset, args.retrain or 0, choice, told))
+    findings = check(args.folder, AuditMeans(roots, args.dataset, args.retrain or 0, choice, told))
     told("")
     print("\n".join(map(str, findings)))
     if args.retrain is not None:

@@ -19,7 +19,6 @@ from .parser import Parser
 if TYPE_CHECKING:
     import torch
 
-    from ..records.schema import Environment
     from ..records.store import Store
 
 
@@ -67,8 +66,8 @@ class SpeedReport:
     said: str
     """What was measured, in words: stands above the table and the figure."""
 
-    def write(self, rows: Sequence[Any], more: Mapping[str, Any] | None = None) -> tuple[Environment, Path]:
-        """Keep rows (and `more`) with the environment they were measured in; returns that and the record's place."""
+    def write(self, rows: Sequence[Any], more: Mapping[str, Any] | None = None) -> Path:
+        """Keep rows (and `more`) with the environment they were measured in; returns the record's place."""
         from .. import device as devices
         from ..records import provenance
         from ..records.atomic import write_text
@@ -78,7 +77,7 @@ class SpeedReport:
         record |= {"simulated": devices.is_simulated(self.device), "rows": [dataclasses.asdict(row) for row in rows]}
         path = self.store.root / f"{self.name}.json"
         write_text(path, json.dumps(record | dict(more or {}), indent=1) + "\n")
-        return environment, path
+        return path
 
     def publish(
         self,
@@ -86,17 +85,19 @@ class SpeedReport:
         lines: Sequence[str],
         title: str,
         unit: str,
-        cases: Mapping[str, Mapping[str, list[float]]],
+        cases: dict[str, dict[str, list[float]]],
         more: Mapping[str, Any] | None = None,
     ) -> None:
         """Show a table, keep its numbers, and draw them: case -> contender -> one value per round, in `unit`."""
+        from ..records import provenance
         from ..reporting import figures
         from ..reporting.figures import speed
 
-        environment, path = self.write(rows, more)
+        environment = provenance.environment(self.device)
         where = f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s)"
+        timing = speed.Timing(title, f"{where}, {self.said}; bars are the range over rounds", unit, cases)
+        path = self.write(rows, {**(more or {}), "figure": dataclasses.asdict(timing)})
         print(f"{where}, {self.said}\n")
         print(*lines, sep="\n")
-        figure = speed.figure(title, f"{where}, {self.said}; bars are the range over rounds", unit, cases)
-        paths = figures.save(figure, self.store.root / self.name)
+        paths = figures.save(speed.figure(timing), self.store.root / self.name)
         print(f"\nrecord: {path}, figure: {', '.join(map(str, paths))}")

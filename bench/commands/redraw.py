@@ -1,4 +1,4 @@
-"""`rankbench redraw`: every board, pass through time, study and search of a results folder again; nothing is trained."""
+"""`rankbench redraw`: every table and figure of a results folder again; nothing is trained or measured."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from .roots import data_roots
 from .streams import write_stream
 
 HELP = """\
-Make all boards, passes through time, studies and searches of a results folder again, their tables and figures: records, scores
-and study.json are what they are made of, and nothing is trained. What cannot be made, because its data set is not here, is named
-and left as it is."""
+Make the tables and figures of all boards, passes through time, studies, searches and measurements of a results folder again, from
+records, scores and study.json; nothing is trained or measured. What cannot be made, because its data set is not here, is named and left as it is."""
 
 EXAMPLES = ("rankbench redraw --results results",)
 
@@ -30,9 +29,9 @@ def add(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    tasks = [*_boards(args), *_streams(args), *_studies(args), *_searches(args)]
+    tasks = [*_boards(args), *_streams(args), *_studies(args), *_searches(args), *_measurements(args)]
     if not tasks:
-        raise UserError(f"no run, study or search in {args.results}; start with: rankbench run")
+        raise UserError(f"no run, study, search or measurement in {args.results}; start with: rankbench run")
     left_out = 0
     for place, make in tasks:
         try:
@@ -101,3 +100,13 @@ def _searches(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], obj
 
     for folder in sorted({path.parent for path in args.results.rglob("sweeps/*@*/*.json")}):
         yield folder, lambda folder=folder: search.draw(folder)
+
+
+def _measurements(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:
+    from ..reporting import figures
+    from ..reporting.figures.speed import figure, timing_of
+    from ..reporting.results_folder import MEASURED
+
+    for path in sorted(path for folder in MEASURED for path in (args.results / folder).glob("*.json")):
+        if (timing := timing_of(path)) is not None:
+            yield path, lambda path=path, timing=timing: figures.save(figure(timing), path.with_suffix(""))

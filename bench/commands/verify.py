@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.retrain:
         refuse_beside(args, "verify without --retrain", {"--choice"})
     roots = data_roots(args.data_root)
-    from ..audit.folder import MeansOfRow
+    from ..audit.folder import AuditMeans
     from ..audit.verification import Verifying, verify
 
     # Whoever makes a folder up shall not know which of its seeds will be trained again.
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"\x1b[2K{line}", end="\r", file=sys.stderr, flush=True)
 
     asked = Verifying(args.by, args.retrain, models_of(args.models))
-    written, findings = verify(args.folder, args.board, asked, MeansOfRow(roots, seed=choice, told=told))
+    written, findings = verify(args.folder, args.board, asked, AuditMeans(roots, seed=choice, told=told))
     told("")
     for finding in findings:
         print(finding)

@@ -1,8 +1,8 @@
 """How much arithmetic a model does for an example: a cost that depends neither on the machine nor on what runs beside it.
 
 Counted are products of matrices (two operations a multiply-add), as torch's own counter does, and in attention the pairs of
-tokens that see each other: q . k and A v of each. Element-wise work, sorting and table lookups are not. Padding of attention is
-not counted, because not every implementation pads.
+tokens that see each other: q . k and A v of each; where attention is a recurrence, what goes into its states and is read there.
+Element-wise work, sorting and table lookups are not. Padding of attention is not counted, because not every implementation pads.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...kernels import dispatch
+from ...kernels.decayed_attention import DecayedInputs, chunks
 from ...kernels.hstu_attention.plan import AttentionPlan, Inputs
 from ...kernels.padded_attention import PaddedInputs
 from ..config import Experiment
@@ -45,6 +46,7 @@ def flops_per_example(experiment: Experiment, info: ModelInfo, data: RankingData
         dispatch.replaced("hstu_attention", pairs.attention),
         dispatch.replaced("bias_mixing", pairs.mixing),
         dispatch.replaced("padded_attention", pairs.reading),
+        dispatch.replaced("decayed_attention", pairs.decayed),
         counter,
     ):
         for plan in chosen:
@@ -69,6 +71,14 @@ class _Pairs:
         pairs = int(inputs.visible.expand(len(q), q.shape[1], k.shape[1]).sum())
         self.flops += 2 * pairs * (q.shape[2] * q.shape[3] + v.shape[2] * v.shape[3])
         return q.new_zeros(*q.shape[:3], v.shape[3])
+
+    def decayed(self, inputs: DecayedInputs) -> Tensor:
+        """Keys that are read one by one; each key that goes into a state, and each reading of one."""
+        q, v, made = inputs.q, inputs.v, chunks(inputs.plan)
+        one_by_one = len(q) + int(((made.last + 1) * made.plus.abs()).sum())
+        states = int(made.real.sum()) + len(made.at) if len(made.steps) > 1 else 0
+        self.flops += 2 * q.shape[1] * (one_by_one * (q.shape[2] + v.shape[2]) + states * q.shape[2] * v.shape[2])
+        return v[inputs.plan.past :]
 
     def mixing(self, v: Tensor, plan: AttentionPlan, *_: Tensor | None) -> Tensor:
         self.flops += 2 * _pairs(plan) * v.shape[1] * v.shape[2]

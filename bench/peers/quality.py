@@ -23,7 +23,7 @@ from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..evaluation import metrics
 from ..evaluation.predictions import align
-from ..evaluation.stats import Metric, seed_spread
+from ..evaluation.stats import Metric, Verdict, seed_spread, verdict
 from ..evaluation.stats import compare as compared
 from ..records import provenance
 from ..records.store import Store
@@ -38,8 +38,6 @@ METRICS: tuple[Metric, ...] = ("auc", "request_gauc", "logloss")
 
 OURS: dict[str, tuple[str, dict[str, Any]]] = {"no time": ("none", {"user_id": "embedding"}), "defaults": ("request", {})}
 """Our variants: what `data.time` is, and settings of the models. FuxiCTR's models know the user's id, and no times."""
-
-Verdict = Literal["better", "not worse", "worse", "cannot be told"]
 
 
 def arms_of(dropouts: Sequence[float]) -> tuple[Arm, ...]:
@@ -71,25 +69,21 @@ class PeerDifference:
     intervals: dict[str, list[float]]
     """Metric -> difference, low and high end of its 95% interval."""
     verdict: Verdict
-    """By AUC."""
+    """By AUC, with the margin of the data set."""
 
 
-def difference(model: str, arm: Arm, ours: list[pd.DataFrame], theirs: list[pd.DataFrame]) -> PeerDifference:
-    """From tables of predictions of the same rows, one per seed."""
+def difference(model: str, arm: Arm, ours: list[pd.DataFrame], theirs: list[pd.DataFrame], margin: float) -> PeerDifference:
+    """From tables of predictions of the same rows, one per seed; a difference in AUC of at most `margin` matters to nobody."""
     both = align({"ours": ours, "theirs": theirs})
-    intervals, verdict = {}, "cannot be told"
+    intervals: dict[str, list[float]] = {}
+    word: Verdict = "not settled"
     for metric in METRICS:
         found = compared(both, metric)
         apart = found.difference("ours", "theirs")
         intervals[metric] = [apart.value, apart.low, apart.high]
         if metric == "auc" and found.trusted:
-            verdict = verdict_of(apart.low, apart.high)
-    return PeerDifference(model, arm.name, arm.variant == "all", intervals, verdict)
-
-
-def verdict_of(low: float, high: float) -> Verdict:
-    """Of the interval of a difference of which more is better."""
-    return "better" if low > 0 else "worse" if high < 0 else "not worse"
+            word = verdict(apart.low, apart.high, margin)
+    return PeerDifference(model, arm.name, arm.variant == "all", intervals, word)
 
 
 def row(
@@ -130,7 +124,7 @@ def compare(
         ours = tables[model, "no time"]
         theirs = [ours[0].assign(score=one.score) for one in trained]
         rows.append(row(model, "FuxiCTR", arm.name, theirs, [one.epochs for one in trained]))
-        differences.append(difference(model, arm, ours, theirs))
+        differences.append(difference(model, arm, ours, theirs, data.log.meta.margin))
     environment = dataclasses.asdict(provenance.environment(torch.device("cpu")))
     return {
         "schema": SCHEMA,
@@ -218,7 +212,9 @@ def verdicts(record: dict[str, Any]) -> list[str]:
         same = [one for one in record["differences"] if one["model"] == model and one["same_information"]]
         least = min(same, key=lambda one: one["intervals"]["auc"][2])
         auc = _interval(least["intervals"]["auc"])
-        result.append(f"{model}: **{least['verdict']}** than FuxiCTR's with the same information ({least['variant']}): AUC {auc}")
+        result.append(
+            f"{model}, beside FuxiCTR's with the same information ({least['variant']}): **{least['verdict']}**, AUC {auc}"
+        )
     return result
 
 

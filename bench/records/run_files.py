@@ -14,11 +14,10 @@ import fcntl
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import DAMAGED, UserError
 from .atomic import sync, sync_folder, temporary
 
 SUFFIX = ".zip"
@@ -26,9 +25,6 @@ NAME = re.compile(r"seed-(0|[1-9][0-9]*)\.(json|scores\.npz)")
 """Of what can be packed."""
 LARGEST_RECORD = 1 << 26
 """Bytes of a record, which is compressed and could claim any size; scores are stored and are as large as they look."""
-
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError)
-"""What zipfile raises for content that is no whole zip."""
 
 
 def archive(folder: Path) -> Path:
@@ -145,7 +141,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile | None]:
             yield file
     except FileNotFoundError:
         yield None
-    except (*_BROKEN, OSError) as error:
+    except (*DAMAGED, NotImplementedError, RuntimeError, OverflowError) as error:
         raise _unusable(path, f"cannot be read ({' '.join(str(error).split())})") from None
 
 

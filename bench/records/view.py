@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import UserError
+from ..errors import DAMAGED, UserError
 from ..evaluation import scores
 from ..identity import active, short_hash
 from . import run_files
@@ -135,7 +134,7 @@ def _rows(path: Path, rows_hash: str) -> pd.DataFrame:
         raise UserError(
             f"test rows {path} are missing (data is not committed); rankbench board makes them again from the data set"
         ) from None
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"test rows {path} cannot be read ({reason}); delete the file and call again") from None
     if missing := [name for name in scores.ROW if name not in rows]:
@@ -154,6 +153,6 @@ def _scores(path: Path, model: str) -> tuple[str, dict[str, np.ndarray]]:
             reason = "there is no score in it"
     except FileNotFoundError:
         raise UserError(f"scores {path} are missing; run {model} again to make them") from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, KeyError) as error:
         reason = str(error).partition("\n")[0]
     raise UserError(f"scores {run_files.shown(path)} cannot be read ({reason}); delete them and run again")

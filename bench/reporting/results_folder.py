@@ -22,6 +22,9 @@ from . import board_files
 LEFT_OUT = {"local", "checkpoints"}
 """Folders below a results folder that are no part of its report: runs of one's own, and what is not finished."""
 
+MEASURED = ("speed", "peers")
+"""Folders of measurements: a record of each, and its figure beside it."""
+
 T = TypeVar("T")
 
 

@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
@@ -24,17 +24,6 @@ from ..training.progress import Display, Send
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_send: Send | None = None
-"""In a worker: how events reach the parent."""
-
-
-def _start(threads: int, events: Any) -> None:
-    global _send
-    torch.set_num_threads(threads)
-    _send = lambda name, event, values: events.put((name, event, values))  # noqa: E731
-    _end_with_parent()
-    registry.load_own()
-
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
@@ -48,18 +37,19 @@ def _end_with_parent() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _call(function: Callable[[Job, Send], Result], job: Job) -> Result:
-    assert _send is not None
-    return function(job, _send)
-
-
 def run(
-    function: Callable[[Job, Send], Result], jobs: list[Job], processes: int, threads: int, display: Display
+    function: Callable[[Job, Send], Result],
+    jobs: Sequence[Job],
+    processes: int,
+    threads: int,
+    display: Display,
+    lost: Callable[[Job, str], Result],
 ) -> Iterator[tuple[Job, Result]]:
     """Call `function(job, send)` for every job and yield (job, result) as they end.
 
-    One process: here, one after the other. Several: in fresh processes that share nothing; an exception of a job stops the
-    rest and is raised here.
+    One process: here, one after the other. Several: in fresh processes that share nothing; an exception of a job stops the rest
+    and is raised here. A process that dies, for example because the machine has no memory left, takes its one job with it: its
+    result is what `lost(job, how it died)` makes of it.
     """
     if processes <= 1 or len(jobs) <= 1:
         before = torch.get_num_threads()
@@ -70,30 +60,112 @@ def run(
         finally:
             torch.set_num_threads(before)
         return
-    context = multiprocessing.get_context("spawn")
-    events = context.Queue()
+    waiting, busy, hands = list(reversed(jobs)), dict[Connection, Job](), dict[Connection, BaseProcess]()
 
-    def listen() -> None:
-        while (event := events.get()) is not None:
-            display.handle(*event)
+    def give(here: Connection) -> None:
+        """The next job, or none: then it ends. One that died before it got the job leaves it to others."""
+        with contextlib.suppress(OSError):
+            here.send(waiting[-1] if waiting else None)
+            if waiting:
+                busy[here] = waiting.pop()
 
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, initializer=_start, initargs=(threads, events))
     try:
-        running: dict[Future[Result], Job] = {pool.submit(_call, function, job): job for job in jobs}
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
+        while waiting or busy:
+            while waiting and len(busy) < processes:
+                hand, here = _hire(function, threads)
+                hands[here] = hand
+                give(here)
+            for here in wait_for(list(busy)):
+                assert isinstance(here, Connection)
+                try:
+                    said: _Said = here.recv()
+                except (EOFError, OSError):
+                    hands[here].join()
+                    job = busy.pop(here)
+                    yield job, lost(job, _death(hands[here].exitcode))
+                    continue
+                if said.event is not None:
+                    display.handle(*said.event)
+                elif said.error is not None:
+                    raise said.error
+                else:
+                    job = busy.pop(here)
+                    give(here)
+                    yield job, said.result
     except BaseException:
-        for process in list((pool._processes or {}).values()):
-            with contextlib.suppress(OSError):
-                process.terminate()
+        for hand in hands.values():
+            hand.terminate()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        events.put(None)
-        listener.join(timeout=5)
+        for hand in hands.values():
+            hand.join()
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a process tells the one that started it: one of three."""
+
+    event: tuple[str, str, tuple[Any, ...]] | None = None
+    error: BaseException | None = None
+    result: Any = None
+
+
+def _hire(function: Callable[[Job, Send], Result], threads: int) -> tuple[BaseProcess, Connection]:
+    """A process that waits for jobs. It does not hear Ctrl-C, which the terminal sends to all: it is ended by this one."""
+    context = multiprocessing.get_context("spawn")
+    # A pipe each: one that is killed while it writes to a shared queue would block the others.
+    here, there = context.Pipe()
+    hand = context.Process(target=_serve, args=(function, threads, there))
+    try:
+        with _deaf():
+            hand.start()
+    except KeyboardInterrupt:
+        hand.terminate()
+        raise
+    there.close()
+    return hand, here
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started here never hears Ctrl-C; this process hears it at the end. Only the main thread can wait for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a fresh process has the mask of who starts it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
+
+
+def _serve(function: Callable[[Job, Send], Result], threads: int, there: Connection) -> None:
+    torch.set_num_threads(threads)
+    _end_with_parent()
+    registry.load_own()
+    while (job := there.recv()) is not None:
+        try:
+            said = _Said(result=function(job, lambda name, event, values: there.send(_Said(event=(name, event, values)))))
+        except UserError as error:
+            said = _Said(error=error)
+        except BaseException as error:
+            traceback.print_exc()
+            said = _Said(error=RuntimeError(repr(error)))
+        there.send(said)
+
+
+def _death(exitcode: int | None) -> str:
+    """How a process ended that gave no result."""
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name if -exitcode in set(signal.Signals) else str(-exitcode)
+        hint = "; where memory ran out, use fewer --jobs" if -exitcode == signal.SIGKILL else ""
+        return f"its process was killed by {name}{hint}"
+    return f"its process ended with exit code {exitcode}"
 
 
 def together(function: Callable[[Job, Send], None], job: Job, processes: int, threads: int, display: Display) -> int:
@@ -108,8 +180,7 @@ def together(function: Callable[[Job, Send], None], job: Job, processes: int, th
         UserError: one of them did.
     """
     if processes <= 1:
-        for _ in run(function, [job], 1, threads, display):
-            pass
+        function(job, display.handle)
         return 0
     context = multiprocessing.get_context("spawn")
     crew: dict[Connection, BaseProcess] = {}

@@ -78,16 +78,19 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Reporter) -> RunRecord:
-    """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
-    cell, store = job.cell, job.store
-    identity = cell.identity
-    checkpoint = job.checkpoint
-    if not job.resume:
-        forget(checkpoint)
-    record = RunRecord(
+def lost(job: Job, how: str) -> RunRecord:
+    """The failed record of a cell whose process died; its checkpoint stays, and the next start goes on from it."""
+    data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
+    record = dataclasses.replace(_started(job.cell, data, devices.resolve(job.device)), error=how, finished=_now())
+    job.store.write(record, None)
+    return record
+
+
+def _started(cell: Cell, data: RankingData, device: torch.device) -> RunRecord:
+    """The record of a cell that has no result yet."""
+    return RunRecord(
         schema_version=SCHEMA_VERSION,
-        identity=identity,
+        identity=cell.identity,
         status="failed",
         error=None,
         config=cell.experiment.as_dict(),
@@ -107,6 +110,14 @@ def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Repor
         started=_now(),
         finished="",
     )
+
+
+def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Reporter) -> RunRecord:
+    """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
+    cell, checkpoint = job.cell, job.checkpoint
+    if not job.resume:
+        forget(checkpoint)
+    record = _started(cell, data, device)
     predictions, trained, ran = None, None, {}
     try:
         with dispatch.watching() as ran:
@@ -120,7 +131,7 @@ def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Repor
     except Exception as error:  # a model may fail in any way; the other cells must go on
         record = dataclasses.replace(record, error=in_one_line(error))
     record = dataclasses.replace(record, kernels=ran, finished=_now())
-    store.write(record, predictions, trained)
+    job.store.write(record, predictions, trained)
     forget(checkpoint)
     return record
 

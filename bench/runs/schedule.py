@@ -26,7 +26,7 @@ from ..training.progress import Display
 from ..training.team import ALONE, Team
 from . import processes
 from .cell import Cell
-from .run import Job, run_job
+from .run import Job, lost, run_job
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Options:
 
 
 def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
-    """Run every cell that is not finished; a cell that fails becomes a failed record and the others go on.
+    """Run every cell that is not finished; one that fails, or whose process dies, becomes a failed record and the others go on.
 
     Args:
         cells: of one data set or several, in any order.
@@ -91,7 +91,8 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
             display.line(note)
         if len(missing) < len(cells):
             display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
-        for job, record in processes.run(run_job, missing, _at_a_time(options.jobs, threads, chosen, team), threads, display):
+        at_a_time = _at_a_time(options.jobs, threads, chosen, team)
+        for job, record in processes.run(run_job, missing, at_a_time, threads, display, lost):
             if record is not None:
                 records[job.at] = record
                 display.line(_summary(job.cell.name, record))

@@ -42,7 +42,7 @@ def _journal(path: Path) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=_Lock(path)))
     except OSError as error:
         raise UserError(f"journal {path} cannot be used ({error.strerror or error}); choose another --storage") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a whole journal of Optuna ({error}); choose another --storage or delete it") from None
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import UserError
+from ..errors import DAMAGED, UserError
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Checkpoint:
             # weights_only: nothing but tensors and plain values is ever unpickled.
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
             cell, state = saved["cell"], saved["state"]
-        except (RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
+        except (*DAMAGED, RuntimeError, KeyError, TypeError, pickle.UnpicklingError):
             raise UserError(f"checkpoint {self} is corrupted; delete it, or start over with --no-resume") from None
         if cell != self.cell:
             raise UserError(

@@ -29,7 +29,7 @@ register(
     Implementation("npu", npu.attention, what=_HUAWEI, **_NPU),
     Implementation("torch", torch_blocks.attention, what=_BLOCKS),
     Implementation("reference", reference.attention, automatic=False, what=_DEFINITION),
-    users="every generative ranker, bst, hyformer, onetrans",
+    users="every generative ranker, bst, transact, hyformer, onetrans",
 )
 register(
     "bias_mixing",

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rankbench.baselines._encoder import EncoderBlock
 from rankbench.baselines._inputs import example_of_event
-from rankbench.baselines.bst import BST, Block, Config
+from rankbench.baselines.bst import BST, Config
 from rankbench.bench.contract import DataSpec, PointwiseBatch
 
 
-def torchs_own(block: Block, heads: int) -> nn.TransformerEncoderLayer:
+def torchs_own(block: EncoderBlock, heads: int) -> nn.TransformerEncoderLayer:
     """torch's layer with the block's weights."""
     width, inner = block.out.in_features, block.inner.out_features
     layer = nn.TransformerEncoderLayer(width, heads, inner, 0.0, F.leaky_relu, batch_first=True, dtype=torch.float64)
@@ -48,7 +49,7 @@ def test_equals_one_example_at_a_time(
         target[0, : query.shape[1]] = query[row]
         x = torch.cat([past[begin:end], model.token(target)])
         for block in model.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, EncoderBlock)
             x = torchs_own(block, 2)(x.unsqueeze(0)).squeeze(0)
         mean = x[:-1].mean(0) if end > begin else torch.zeros(8, dtype=torch.float64)
         assert torch.allclose(found[row], torch.cat([x[-1], mean]), atol=1e-10)

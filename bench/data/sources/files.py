@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from ...errors import UserError
+from ...errors import DAMAGED, UserError
 from .columnar import COLUMNAR, batches_of, is_whole_decimal, schema_of
 from .schema import SourceFile
 
@@ -44,7 +44,7 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not {error.encoding} text: convert it") from None
-    except (OSError, EOFError, ValueError, csv.Error, pa.ArrowException) as error:
+    except (*DAMAGED, csv.Error, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
 

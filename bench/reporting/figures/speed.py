@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ...errors import UserError
+from ...typed import from_dict, parse
 from .style import OTHERS, STYLE, headed
 
 MARKERS = "o^sDvP"
 
-Cases = Mapping[str, Mapping[str, Sequence[float]]]
-"""Case -> contender -> one value per round."""
+
+@dataclass(frozen=True)
+class Timing:
+    """What the figure of a measurement shows; its record keeps it."""
+
+    title: str
+    about: str
+    """Where and how it was measured."""
+    unit: str
+    cases: dict[str, dict[str, list[float]]]
+    """Case -> contender -> one value per round."""
 
 
-def figure(title: str, about: str, unit: str, cases: Cases) -> Figure:
+def figure(timing: Timing) -> Figure:
     """One line a case, one point a contender (the median), a bar from its smallest to its largest value; log axis."""
+    cases = timing.cases
     names = list(dict.fromkeys(name for values in cases.values() for name in values))
     with matplotlib.rc_context(STYLE):
-        drawn = headed(title, about, 1.1 + 0.42 * len(cases))
+        drawn = headed(timing.title, timing.about, 1.1 + 0.42 * len(cases))
         axes = drawn.add_subplot()
         for at, name in enumerate(names):
             apart = 0.6 * ((at + 0.5) / len(names) - 0.5)
@@ -50,6 +64,25 @@ def figure(title: str, about: str, unit: str, cases: Cases) -> Figure:
         axes.set_yticks(range(len(cases)), list(cases))
         axes.set_ylim(len(cases) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel(unit)
+        axes.set_xlabel(timing.unit)
         drawn.legend(loc="outside lower center", ncols=len(names))
     return drawn
+
+
+def timing_of(record: Path) -> Timing | None:
+    """What the figure of a record of a measurement shows; None for a record of a measurement that did not end.
+
+    Raises:
+        UserError: the file is no such record.
+    """
+
+    def broken(what: str) -> UserError:
+        return UserError(f"{record} {what}; measure again")
+
+    try:
+        kept: Any = parse(record.read_text(encoding="utf-8"), broken)
+    except (OSError, UnicodeDecodeError) as error:
+        raise broken(f"cannot be read ({error})") from None
+    if not isinstance(kept, dict):
+        raise broken("is no record of a measurement")
+    return from_dict(Timing, kept["figure"], f"{record}: figure") if isinstance(kept.get("figure"), dict) else None

@@ -18,9 +18,6 @@ from ..board_files import name
 from ..results_folder import BoardFiles, StudyFiles, SweepFiles
 from ..study_words import sentence
 
-MEASURED = ("speed", "peers")
-"""Folders of measurements: a figure beside each record."""
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -138,7 +135,7 @@ def _sweep(files: SweepFiles, results: Path) -> Iterator[Shown]:
 
 
 def _measured(results: Path) -> Iterator[Shown]:
-    for folder in MEASURED:
+    for folder in results_folder.MEASURED:
         for path in sorted((results / folder).glob("*.svg")):
             record = path.with_suffix(".json")
             if record.exists():

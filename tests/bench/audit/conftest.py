@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rankbench.bench.audit.finding import Finding
-from rankbench.bench.audit.folder import MeansOfRow, check
+from rankbench.bench.audit.folder import AuditMeans, check
 from rankbench.bench.audit.history import Repository
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
@@ -70,7 +70,7 @@ class Folder:
 
     def findings(self, data: bool = False, retrain: int = 0, seed: int = 0) -> list[Finding]:
         """Of a check that has the data, or has not."""
-        return check(self.root, MeansOfRow(self.roots, str(self.table) if data else None, retrain, seed))
+        return check(self.root, AuditMeans(self.roots, str(self.table) if data else None, retrain, seed))
 
     def wrong(self, data: bool = False) -> list[str]:
         """The lines about what is wrong."""

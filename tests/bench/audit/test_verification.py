@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from rankbench.bench.audit.finding import Finding
-from rankbench.bench.audit.folder import MeansOfRow
+from rankbench.bench.audit.folder import AuditMeans
 from rankbench.bench.audit.verification import Verifying, verify
 from rankbench.bench.public.board import read
 from rankbench.bench.public.entrant import reference
@@ -53,7 +53,7 @@ def public(made: Folder, tmp_path: Path) -> Path:
 def verified(
     folder: Folder, public: Path, *models: str, retrain: bool = False, by: str = "B. Reviewer"
 ) -> tuple[list[PublicRow], list[Finding]]:
-    means = MeansOfRow(folder.roots, str(folder.table), seed=3)
+    means = AuditMeans(folder.roots, str(folder.table), seed=3)
     written, findings = verify(folder.root, public, Verifying(by, retrain, models), means)
     return [row for row in read(public).rows.values() if row.path(public) in written], findings
 

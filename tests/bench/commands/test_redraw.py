@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -47,3 +48,21 @@ def test_everything_is_made_again_without_training(
     assert cli.main(["redraw", "--results", "results"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("left out: results/studies/time/simulator@") and "nothing is trained here" in line
+
+
+def test_the_figure_of_a_measurement_is_drawn_from_its_record_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    speed = tmp_path / "speed"
+    speed.mkdir()
+    timing = {"title": "Layers", "about": "a processor", "unit": "ms", "cases": {"B32": {"packed": [1.0, 2.0], "padded": [3.0]}}}
+    (speed / "layers.json").write_text(json.dumps({"rows": [], "figure": timing}))
+    (speed / "stopped.json").write_text(json.dumps({"rows": []}))
+    assert cli.main(["redraw", "--results", str(tmp_path)]) == 0
+    assert "packed" in (speed / "layers.svg").read_text() and not (speed / "stopped.svg").exists()
+    for broken, said in (
+        ("[", "is not JSON"),
+        ("[]", "is no record"),
+        (json.dumps({"figure": timing | {"unit": 3}}), "figure.unit"),
+    ):
+        (speed / "layers.json").write_text(broken)
+        capsys.readouterr()
+        assert cli.main(["redraw", "--results", str(tmp_path)]) == 2 and said in capsys.readouterr().err

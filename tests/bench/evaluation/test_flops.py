@@ -12,7 +12,9 @@ from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.evaluation import flops as flops_module
 from rankbench.bench.evaluation.flops import flops_per_example
-from rankbench.kernels import dispatch
+from rankbench.kernels import decayed_attention, dispatch
+from rankbench.kernels.decayed_attention import DecayedInputs
+from rankbench.kernels.hstu_attention import plan_attention
 from rankbench.kernels.padded_attention import PaddedInputs
 from support.logs import make_data
 
@@ -71,3 +73,14 @@ def test_every_network_counts_something_and_leaves_no_trace(name: str, data: Ran
     assert not ran
     assert found == 0 if registry.info(name).fit == "counts" else found > 1000
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_of_a_recurrence_states_and_the_keys_of_one_chunk_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six tokens in chunks of four, each of which sees those before it: 1 to 4 keys and 1 key one by one, and itself. Six keys go
+    into states, and five readings look there; 2 heads of 4 and 3."""
+    monkeypatch.setattr(decayed_attention, "CHUNK", 4)
+    pairs, place = flops_module._Pairs(), torch.arange(6)
+    plan = plan_attention(torch.tensor([0, 6]), torch.zeros_like(place), place, place)
+    narrow, wide = torch.ones(6, 2, 4), torch.ones(6, 2, 3)
+    assert pairs.decayed(DecayedInputs(narrow, narrow, wide, narrow, plan, "position", None)).shape == wide.shape
+    assert pairs.flops == 2 * 2 * ((1 + 2 + 3 + 4 + 1 + 6) * (4 + 3) + (6 + 5) * 4 * 3)

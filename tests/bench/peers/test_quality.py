@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rankbench.bench.peers.fuxictr import Arm
-from rankbench.bench.peers.quality import PeerDifference, difference, lines, row, verdict_of, verdicts
+from rankbench.bench.peers.quality import PeerDifference, difference, lines, row, verdicts
 from support.records import predictions
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,7 +18,7 @@ SAME, LIKED = Arm("all", 0.0), Arm("liked", 0.0)
 
 def compared(ours: float, theirs: float, arm: Arm = SAME) -> PeerDifference:
     return difference(
-        "din", arm, [predictions(ours, seed) for seed in (0, 1)], [predictions(theirs, seed) for seed in (10, 11, 12)]
+        "din", arm, [predictions(ours, seed) for seed in (0, 1)], [predictions(theirs, seed) for seed in (10, 11, 12)], 0.002
     )
 
 
@@ -30,25 +30,25 @@ def test_a_difference_is_ours_minus_theirs_whoever_is_better() -> None:
         point, low, high = behind.intervals[metric]
         assert low < point < high and sign * point < 0
     assert (ahead.verdict, behind.verdict) == ("better", "worse")
-    assert compared(1.0, 1.0).verdict == "not worse"
+    assert compared(1.0, 1.0).verdict == "not settled", "an interval that includes zero is no proof of being as good"
 
 
 def test_points_are_means_over_seeds() -> None:
     ours, theirs = ([predictions(skill, seed) for seed in (0, 1)] for skill in (1.0, 0.8))
     rows = [row("din", "ours", "x", ours, [1]), row("din", "FuxiCTR", "x", theirs, [1])]
-    for metric, values in difference("din", SAME, ours, theirs).intervals.items():
+    for metric, values in difference("din", SAME, ours, theirs, 0.002).intervals.items():
         means = [sum(one.values[metric]) / 2 for one in rows]
         assert values[0] == pytest.approx(means[0] - means[1], abs=1e-12)
 
 
-def test_few_users_tell_nothing() -> None:
+def test_few_users_settle_nothing() -> None:
     tables = [predictions(skill, users=5) for skill in (3.0, 0.1)]
-    assert difference("din", SAME, tables[:1], tables[1:]).verdict == "cannot be told"
+    assert difference("din", SAME, tables[:1], tables[1:], 0.002).verdict == "not settled"
 
 
-@pytest.mark.parametrize(("low", "high", "verdict"), [(0.1, 0.2, "better"), (-0.1, 0.2, "not worse"), (-0.2, -0.1, "worse")])
-def test_verdicts(low: float, high: float, verdict: str) -> None:
-    assert verdict_of(low, high) == verdict
+def test_an_interval_within_the_margin_is_equivalence() -> None:
+    ours, theirs = [predictions(1.0, seed) for seed in (0, 1)], [predictions(1.0, seed) for seed in (2, 3)]
+    assert difference("din", SAME, ours, theirs, 0.5).verdict == "equivalent"
 
 
 def made(*differences: PeerDifference) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def test_the_verdict_of_a_model_is_the_least_favourable_with_the_same_informatio
     regularised = Arm("all", 0.2)
     record = made(compared(0.5, 1.0, LIKED), compared(1.0, 0.5, SAME), compared(1.0, 1.0, regularised))
     (line,) = verdicts(record)
-    assert line.startswith("din: **not worse** than FuxiCTR's with the same information (all, dropout 0.2): AUC ")
+    assert line.startswith("din, beside FuxiCTR's with the same information (all, dropout 0.2): **not settled**, AUC ")
 
 
 def test_the_table_has_a_line_a_row_and_differences_for_the_peer_alone() -> None:

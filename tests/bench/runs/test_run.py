@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rankbench.bench.config import DataConfig
@@ -21,7 +23,7 @@ from support.cache import own_cache
 from support.tables import click_table
 
 
-def start(folder: Path, results: str, *more: str) -> subprocess.Popen[str]:
+def start(folder: Path, results: str, *more: str, session: bool = False) -> subprocess.Popen[str]:
     settings = ("--set", "train.epochs=8", "--set", "train.patience=8", "--set", "train.checkpoint_seconds=0.05")
     return subprocess.Popen(
         [
@@ -29,7 +31,7 @@ def start(folder: Path, results: str, *more: str) -> subprocess.Popen[str]:
             "--device", "cpu", "--quiet", "--results", results, *settings, *more,
         ],
         cwd=folder, env={**os.environ, "RANKBENCH_CACHE": str(own_cache(folder))},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=session,
     )  # fmt: skip
 
 
@@ -53,6 +55,16 @@ def wait_for(found: Any, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that train."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.Error):  # it ended while it was asked
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_killed_in_mid_training_and_resumed_gives_identical_metrics(tmp_path: Path) -> None:
@@ -68,6 +80,37 @@ def test_killed_in_mid_training_and_resumed_gives_identical_metrics(tmp_path: Pa
     assert len(found) == 2 and found[0] != found[1]
     assert found == outcome(tmp_path / "straight")
     assert not list((tmp_path / "killed").rglob("*.pt")), "a finished cell needs no checkpoint"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_a_worker_that_is_killed_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -> None:
+    click_table(tmp_path, rows=3000)
+    run = start(tmp_path, "killed", "--jobs", "2")
+    wait_for(lambda: len(list((tmp_path / "killed").rglob("seed-*.pt"))) == 2, run)
+    workers(run)[0].kill()
+    out, err = run.communicate(timeout=600)
+    assert run.returncode == 1 and "Traceback" not in err, err
+    assert "leaderboard" in out, "the other cell stands on the board"
+    failed = [record for path in (tmp_path / "killed").rglob("seed-*.json") if (record := json.loads(path.read_text()))["error"]]
+    (record,) = failed
+    assert record["error"].startswith("its process was killed by SIGKILL") and record["status"] == "failed"
+    ended(start(tmp_path, "killed", "--jobs", "2"))
+    ended(start(tmp_path, "straight", "--jobs", "1"))
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "straight")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("at_once", [True, False])
+def test_ctrl_c_ends_all_in_one_line(tmp_path: Path, at_once: bool) -> None:
+    """The terminal sends it to every process, also to those that have only just started."""
+    click_table(tmp_path, rows=3000)
+    run = start(tmp_path, "stopped", "--jobs", "2", session=True)
+    wait_for((lambda: len(workers(run)) == 2) if at_once else lambda: list((tmp_path / "stopped").rglob("seed-*.pt")), run)
+    os.killpg(run.pid, signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Traceback" not in err, err
+    assert err.splitlines()[-1] == "rankbench: interrupted; the same command goes on from the last checkpoint"
 
 
 @pytest.mark.long

@@ -1,0 +1,60 @@
+"""Work in several processes: each job once, events of all, and one that dies takes its own job alone with it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from rankbench.bench.errors import UserError
+from rankbench.bench.runs import processes
+from rankbench.bench.training.progress import Display
+from support.jobs import work
+
+pytestmark = pytest.mark.long
+
+
+class Heard(Display):
+    """Keeps what is shown."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.names: list[str] = []
+
+    def handle(self, name: str, event: str, values: tuple[Any, ...]) -> None:
+        self.names.append(name)
+
+
+def done(jobs: list[str], at_a_time: int = 2, display: Display | None = None) -> dict[str, Any]:
+    return dict(processes.run(work, jobs, at_a_time, 1, display or Heard(), lambda job, how: (how, 0)))
+
+
+def test_every_job_is_done_once_in_as_many_processes_as_were_asked_for() -> None:
+    heard, jobs = Heard(), [f"job {number}" for number in range(6)]
+    found = done(jobs, display=heard)
+    assert sorted(found) == jobs and sorted(heard.names) == jobs
+    places = {place for _, place in found.values()}
+    assert len(places) == 2 and os.getpid() not in places
+
+
+def test_a_process_that_dies_takes_its_own_job_alone_with_it() -> None:
+    found = done(["a", "killed", "b", "ends", "c", "d"])
+    assert [found[job][0] for job in "abcd"] == ["a", "b", "c", "d"]
+    assert found["killed"][0] == "its process was killed by SIGKILL; where memory ran out, use fewer --jobs"
+    assert found["ends"][0] == "its process ended with exit code 7"
+
+
+@pytest.mark.parametrize(("job", "kind"), [("refused", UserError), ("broken", RuntimeError)])
+def test_an_error_ends_the_rest_at_once_and_is_raised(job: str, kind: type[Exception]) -> None:
+    began = time.monotonic()
+    with pytest.raises(kind):
+        done(["slow", job, "a"])
+    assert time.monotonic() - began < 50, "whoever is at work is not waited for"
+
+
+def test_whoever_asked_may_leave_before_the_end() -> None:
+    results = processes.run(work, ["a", "slow", "slow"], 2, 1, Heard(), lambda job, how: (how, 0))
+    assert next(results)[0] == "a"
+    results.close()  # type: ignore[attr-defined]
