@@ -17,9 +17,9 @@ from .roots import data_roots
 from .streams import write_stream
 
 HELP = """\
-Make the tables and figures of all boards, passes through time, studies, searches and measurements of a results folder again, from
-records, scores and study.json; nothing is trained or measured. What cannot be made, because its data set is not here, is named and
-left as it is."""
+Make the tables and figures of all boards, passes through time, studies, searches and measurements of a results folder again,
+from records, scores and study.json; nothing is trained or measured. What cannot be made, because its data set is not here, is
+named and left as it is."""
 
 EXAMPLES = ("rankbench redraw --results results",)
 
