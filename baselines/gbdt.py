@@ -113,6 +113,7 @@ class GBDT(Ranker):
         self.pairs = FoldCounts(2**config.hash_bits)
         self.seed = int(torch.randint(2**31, ()))
         self.seen: list[tuple[Tensor, Tensor, dict[str, Ids], Tensor]] = []
+        """Rows that were observed. They stay: trees cannot go on from others, and are grown anew when more has been observed."""
         shape = (config.trees, 2 * config.leaves - 1)
         for name in ("feature", "left", "right"):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.int64))
@@ -136,7 +137,6 @@ class GBDT(Ranker):
             counts = self.count_features(self.hidden(fields, key), self.fold_of(key))
             inputs.append(torch.cat([counts, past], dim=1))
         x, y = torch.cat(inputs).cpu().numpy(), torch.cat([label for _, label, _, _ in self.seen]).cpu().numpy()
-        self.seen.clear()
         if len(np.unique(y)) == 2:
             self.load_trees(self.grow(x, y))
 

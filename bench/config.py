@@ -44,7 +44,8 @@ class DataConfig:
     split: str = "default"
     """global-time, per-user-time, leave-one-out, chrono-rank, declared (by the source), or `default`: the data set's own.
     windows-N and window-K-of-N: the end of the log as N windows of time, all of them or the K-th, after what is before it
-    (`rankbench study shift`)."""
+    (`rankbench study shift`). stream-N and stream-days: all of the log as N windows of about as many events, or as its days; the
+    last is the test, the one before it validation (for train.order=time)."""
     history_length: Annotated[int, Ge(1), Le(100_000)] = 50
     """L: an example sees at most the L latest visible events of its user."""
     time: Literal["none", "history", "request"] = "request"
@@ -84,6 +85,10 @@ class DataConfig:
     behaviours: tuple[str, ...] = ()
     """Which past events histories hold: those with one of these outcomes, each the name of a further label, or `label` for the
     main one; all events if left out. Examples stay the same, and see at most history_length of these events."""
+    pools: tuple[str, ...] = ()
+    """Histories made of several pools: of each pool its own latest events, history_length over the number of pools at most, put
+    together in order of time. Each is the name of an outcome as in behaviours, or `no-label` for examples without the main one.
+    A rare kind of event is then not crowded out by a frequent one. Needs supervision=impression."""
     outcomes: Literal["action", "label", "none"] = "action"
     """What every model is told of a past event beside its item, context and time. action: what the user did and the label; label:
     the label alone; none: that it happened."""
@@ -116,6 +121,11 @@ class DataConfig:
     items that are new and yet as popular as any. Their events stay in histories. The split has another hash."""
 
     def __post_init__(self) -> None:
+        if self.pools and (self.behaviours or self.supervision != "impression" or len(set(self.pools)) < len(self.pools)):
+            raise UserError(
+                "data.pools needs data.supervision=impression, since what a history of pools holds is no interval of events; it "
+                "takes the place of data.behaviours, and names each pool once"
+            )
         rate = self.negative_rate
         if rate is not None and self.negatives == "exposed" and not 0 < rate <= 1:
             raise UserError(f"data.negative_rate is a share, in (0, 1], if data.negatives=exposed, not {rate}")
@@ -161,6 +171,10 @@ class TrainConfig:
     (docs/ideas/losses.md)."""
     loss_weight: Annotated[float, Gt(0)] = 1.0
     """Of the listwise part of joint, beside bce."""
+    order: Literal["shuffled", "time"] = "shuffled"
+    """shuffled: epochs over all training examples, each in an order of its own. time: once through the windows of a stream split,
+    one after the other, examples shuffled within a window alone; each window is scored before anything is learned from it, ids
+    are known once a window had them, and the last weights are kept (docs/howto/stream.md)."""
     batches: Literal["default", "examples", "requests"] = "default"
     """What is shuffled into batches of a pointwise model: examples; or whole requests, as many as batch_size holds, a longer one
     alone. default: requests where the loss compares the rows of one, else examples. A sequence model learns from segments, which

@@ -205,7 +205,8 @@ class Ranker(nn.Module):
     Where the data have K further labels, a model may give [n, 1 + K] instead, the main label first.
 
     A model with `fit="counts"` in its card is not trained by gradients: the trainer calls `observe` on every training
-    batch once, then `finish`. Its state lives in buffers, so that checkpoints work as for any other model.
+    batch once, then `finish`; once through time (`train.order`), so for each window in turn. Its state lives in buffers, so that
+    checkpoints work as for any other model.
     """
 
     def forward(self, batch: Any) -> Tensor:
@@ -240,7 +241,8 @@ class Ranker(nn.Module):
         raise TypeError(f"{type(self).__name__} is fitted by gradients, not by counts")
 
     def finish(self) -> None:
-        """Called once after the last `observe`."""
+        """Learn from all that was observed: called after the last `observe`, and, once through time, after that of each window,
+        while what was observed before still counts."""
 
 
 @dataclass(frozen=True)
@@ -339,7 +341,7 @@ class ModelInfo:
         Args:
             supervision: how sequences are cut, see DataConfig.
         """
-        if self.fit != "gradient" and key != "refit":
+        if self.fit != "gradient" and key not in ("refit", "order"):
             return f"{self.name} learns by counting, not by gradients"
         if key == "batches" and self.view == "sequence" and supervision == "dense":
             return f"{self.name} is trained on segments of sequences, which hold whole requests"

@@ -32,6 +32,10 @@ def _no_function_of_time(config: Config) -> bool:
     return config["data"]["time"] == "none" or config["params"].get("channels") == "position"
 
 
+def _once_through_time(config: Config) -> bool:
+    return config["train"].get("order") == "time"
+
+
 def _no_waves(config: Config) -> bool:
     return config["data"]["time"] == "none" or config["params"].get("channels") in ("none", "position")
 
@@ -42,6 +46,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "exclude_future_positives"): _never_sampled,
     ("train", "checkpoint_seconds"): lambda config: True,
     ("train", "loss_weight"): lambda config: config["train"].get("loss") != "joint",
+    **{("train", key): _once_through_time for key in ("epochs", "patience", "monitor", "max_seconds", "refit")},
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
     ("params", "own_time"): _no_gap_to_itself,
     ("params", "time_function"): _no_function_of_time,
@@ -54,6 +59,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
 
 LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
     ("data", "behaviours"): lambda value, config: not value,
+    ("data", "pools"): lambda value, config: not value,
     ("data", "outcomes"): lambda value, config: value == "action",
     ("data", "side_information"): lambda value, config: value == "all",
     ("data", "domain_field"): lambda value, config: value is True,
@@ -64,6 +70,7 @@ LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
     ("data", "held_out_items"): lambda value, config: value == 0,
     ("train", "loss"): lambda value, config: value == "bce",
     ("train", "loss_weight"): lambda value, config: value == 1,
+    ("train", "order"): lambda value, config: value == "shuffled",
     ("train", "batches"): lambda value, config: value in ("default", "examples"),
     # Generative rankers always had the setting of items.
     ("params", "item_fields"): lambda value, config: value == "concat" and "layout" not in config["params"],

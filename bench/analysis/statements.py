@@ -12,6 +12,7 @@ from pydantic import Discriminator
 from ..data.mismatch import ValidationMismatch
 from ..evaluation.stats import Estimate, Metric, Verdict
 from ..typed import OrNaN
+from .stream_statements import AboveFloors, BeyondEnvelope, Envelopes, FirstWindow, FloorsToTarget, ToTarget
 from .study_statements import (
     AtEqualFlops,
     Calibration,
@@ -330,7 +331,13 @@ Statement = Annotated[
     | Otherwise
     | AtEqualFlops
     | NoMatch
-    | FewUsers,
+    | FewUsers
+    | ToTarget
+    | FloorsToTarget
+    | AboveFloors
+    | BeyondEnvelope
+    | Envelopes
+    | FirstWindow,
     Discriminator("kind"),
 ]
 

@@ -26,6 +26,9 @@ def about_costs(run: Run) -> Iterator[Said]:
     yield from _about_ranges(metrics)
     if info is None:
         return
+    if run.record.config["train"].get("order") == "time":
+        yield from _about_stream(run, info, cost, curve)
+        return
     if info.fit == "counts":
         for name, value in (("epochs", 1), ("best_epoch", 1), ("steps", 0), ("flops_per_example", 0)):
             if getattr(cost, name) != value:
@@ -112,6 +115,22 @@ def _about_curve(run: Run, info: ModelInfo, cost: Cost, curve: tuple[CurvePoint,
             yield "wrong", f"a loss of epoch {point.epoch} is negative"
 
 
+def _about_stream(run: Run, info: ModelInfo, cost: Cost, curve: tuple[CurvePoint, ...]) -> Iterator[Said]:
+    """Once through time: every window but the test is an epoch, and behind all but the last of them the next one is scored."""
+    if info.fit == "counts" and (cost.steps or cost.flops_per_example):
+        yield "wrong", f"it has {cost.steps} steps and {shown(cost.flops_per_example)} FLOPs, but its model only counts"
+    if cost.best_epoch != cost.epochs:
+        yield "wrong", f"its best epoch is {cost.best_epoch}; once through time it is the last window, {cost.epochs}"
+    if [point.epoch for point in curve] != list(range(1, cost.epochs)):
+        yield "wrong", f"its curve has the windows {[point.epoch for point in curve]}, it trained {cost.epochs}"
+        return
+    seconds = [0.0, *(point.seconds for point in curve), cost.train_seconds]
+    if seconds != sorted(seconds):
+        yield "wrong", "the seconds of its curve do not increase up to cost.train_seconds"
+    metrics = run.results[0]
+    yield from _same_metrics(run, metrics, curve[-1])
+
+
 def _best(curve: tuple[CurvePoint, ...], monitor: str) -> int:
     """The epoch that training keeps: the first of the best."""
     value, epoch = -math.inf, 0
@@ -124,14 +143,18 @@ def _best(curve: tuple[CurvePoint, ...], monitor: str) -> int:
 
 def _about_validation(run: Run, metrics: Metrics, cost: Cost, curve: tuple[CurvePoint, ...]) -> Iterator[Said]:
     """The weights of the best epoch gave both the curve's point and the metrics of validation."""
-    if not 1 <= cost.best_epoch <= len(curve):
-        return
-    point, same = curve[cost.best_epoch - 1], SAME_METRIC[run.record.precision] + _rounding(run)
+    if 1 <= cost.best_epoch <= len(curve):
+        yield from _same_metrics(run, metrics, curve[cost.best_epoch - 1])
+
+
+def _same_metrics(run: Run, metrics: Metrics, point: CurvePoint) -> Iterator[Said]:
+    """A point of the curve, and metrics of validation, of the same weights."""
+    same = SAME_METRIC[run.record.precision] + _rounding(run)
     for name in (key for key in vars(point) if key.startswith("valid_")):
         metric, value = name.removeprefix("valid_"), getattr(point, name)
         stored = metrics.valid["all"][metric]
         if (stored is None) != math.isnan(value) or (stored is not None and abs(stored - value) > same):
-            yield "wrong", f"{metric} of validation is {shown(stored)}, at the best epoch of its curve {shown(value)}"
+            yield "wrong", f"{metric} of validation is {shown(stored)}, at epoch {point.epoch} of its curve {shown(value)}"
 
 
 def _rounding(run: Run) -> float:

@@ -19,6 +19,7 @@ from ..evaluation.flops import flops_per_example
 from ..identity import earlier
 from ..records.changes import what_changed
 from ..records.facts import facts_of
+from ..training.course import course_of, epochs_of
 from .finding import Said, shown
 from .runs import Run, plain
 
@@ -128,6 +129,8 @@ class Facts:
         cost, train = run.results[1], run.experiment().train
         processes = run.record.environment.processes
         steps, examples = (cost.epochs * one for one in self._of_epoch(run, info, self.data, processes))
+        if train.order == "time":
+            steps, examples = self._of_stream(run, info, processes)
         again = (0.0, 0.0)
         if train.refit:
             again = tuple(cost.best_epoch * one for one in self._of_epoch(run, info, self.data.with_validation(), processes))
@@ -142,6 +145,15 @@ class Facts:
             least = most - (first / cost.epochs + second / max(cost.best_epoch, 1) if train.max_seconds else 0)
             if not least - slack <= own <= most + slack:
                 yield "wrong", f"it has {own:,.0f} {name}; {cost.epochs} epochs on these data have {most:,.0f}"
+
+    def _of_stream(self, run: Run, info: ModelInfo, processes: int) -> tuple[float, float]:
+        """Steps and examples of all windows."""
+        course, steps, examples = course_of(self.data, info, run.experiment().train, run.record.identity.seed), 0, 0
+        for window in range(epochs_of(course)):
+            batches = course.lessons(window)
+            steps += len(batches.plans(window)[::processes])
+            examples += len(batches.examples)
+        return float(steps), float(examples)
 
     def _of_epoch(self, run: Run, info: ModelInfo, data: RankingData, processes: int) -> tuple[float, float]:
         """Mean steps and examples of an epoch."""

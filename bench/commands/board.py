@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from .. import protocols
 from ..errors import UserError
-from .options import add_protocol, add_results, add_roots
+from .options import add_protocol, add_results, add_roots, add_target
 from .parser import Parser
 from .roots import data_roots
+from .streams import asked_target, check_stream_options, write_stream
 
 if TYPE_CHECKING:
     from ..analysis.leaderboard import Board
     from ..data.sources.schema import DataRoots
-    from ..protocols import Protocol
     from ..records.view import View
 
 
@@ -26,6 +26,7 @@ EXAMPLES = (
     "rankbench board",
     "rankbench board --dataset ml-100k --split global-time",
     "rankbench board --protocol kuairand-long-view",
+    "rankbench board --protocol dlrmv4-mini --dataset ml-1m --target 0.78",
 )
 
 
@@ -33,6 +34,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("--dataset", metavar="NAME", help="only this data set: a name, or the YAML file of your own table")
     parser.add_argument("--split", metavar="NAME", help="only this split")
     add_protocol(parser, "only what follows it, with its score")
+    add_target(parser)
     add_roots(parser)
     add_results(parser)
 
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store(args.results)
     name = args.dataset and name_of(args.dataset)
     protocol = protocols.find(args.protocol) if args.protocol is not None else None
+    check_stream_options(args, name)
     view = View.of(store)
     chosen = [
         group
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     for group in chosen:
         publish(group, roots, args.dataset)
         if protocol is not None:
-            show_score(protocol, group)
+            show_score(args, group, roots, args.dataset)
     return 0
 
 
@@ -84,13 +87,24 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     return folder
 
 
-def show_score(protocol: Protocol, group: View) -> None:
-    """Print what the protocol reports of each row of a board that was made."""
+def show_score(args: argparse.Namespace, group: View, roots: DataRoots, source: str | None) -> None:
+    """Show what the protocol that was asked for reports of each row of a board that was made.
+
+    Args:
+        source: a name, or the YAML file of one's own table.
+    """
     from rich.console import Console
 
-    from ..reporting import protocol_scores
+    from ..reporting import protocol_scores, stream_files
 
-    protocol_scores.show(protocol, group, Console(width=None if sys.stdout.isatty() else 160))
+    protocol, console = protocols.find(args.protocol), Console(width=None if sys.stdout.isatty() else 160)
+    if protocol.score != "to-target":
+        protocol_scores.show(protocol, group, console)
+        return
+    board, folder = write_stream(group, protocol.name, asked_target(args, group), args.envelope, roots, source)
+    stream_files.show(board, console)
+    protocol_scores.about(protocol, console)
+    console.print(f"curves, table and figure: {folder}", highlight=False, soft_wrap=True)
 
 
 def write(group: View, roots: DataRoots, source: str | None = None) -> tuple[Board, Path]:

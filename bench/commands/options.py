@@ -79,6 +79,22 @@ def add_protocol(parser: Parser, does: str) -> None:
     parser.add_argument("--protocol", metavar="NAME", help=f"{does}: a name that `rankbench ls protocols` shows (default: none)")
 
 
+def add_target(parser: Parser) -> None:
+    """Of a protocol that asks what it takes to reach a quality."""
+    parser.add_argument(
+        "--target",
+        type=between_half_and_one,
+        metavar="AUC",
+        help="with a protocol that goes through time: the AUC of the next window to reach (default: the protocol's)",
+    )
+    parser.add_argument(
+        "--envelope",
+        type=Path,
+        metavar="DIR",
+        help="with such a protocol: a results folder whose seeds curves are held against (default: the row's other seeds)",
+    )
+
+
 def add_seeds(parser: Parser) -> None:
     parser.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="train each model with the seeds 0 to N - 1 (default: 3)"
@@ -147,6 +163,17 @@ def whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
     return int(text)
+
+
+def between_half_and_one(text: str) -> float:
+    """An AUC that is better than chance."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.5 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number above 0.5 and below 1, not {text!r}")
+    return value
 
 
 def share(text: str) -> float:

@@ -14,10 +14,12 @@ from .board import write
 from .options import add_results, add_roots
 from .parser import Parser
 from .roots import data_roots
+from .streams import write_stream
 
 HELP = """\
-Make the tables and figures of all boards, studies, searches and measurements of a results folder again, from records, scores and
-study.json; nothing is trained or measured. What cannot be made, because its data set is not here, is named and left as it is."""
+Make the tables and figures of all boards, passes through time, studies, searches and measurements of a results folder again,
+from records, scores and study.json; nothing is trained or measured. What cannot be made, because its data set is not here, is
+named and left as it is."""
 
 EXAMPLES = ("rankbench redraw --results results",)
 
@@ -28,7 +30,7 @@ def add(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    tasks = [*_boards(args), *_studies(args), *_searches(args), *_measurements(args)]
+    tasks = [*_boards(args), *_streams(args), *_studies(args), *_searches(args), *_measurements(args)]
     if not tasks:
         raise UserError(f"no run, study, search or measurement in {args.results}; start with: rankbench run")
     left_out = 0
@@ -53,6 +55,26 @@ def _boards(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], objec
             continue
         for group in View.of(store).groups():
             yield store.board_folder(group.place), lambda group=group: write(group, roots)
+
+
+def _streams(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:
+    from ..records.store import Store
+    from ..records.view import View
+    from ..reporting import stream_files
+
+    roots = data_roots(args.data_root)
+    for path in sorted(args.results.rglob("streams/*/stream.json")):
+        store = Store(path.parents[2])
+
+        def make(path: Path = path, store: Store = store) -> None:
+            old = stream_files.load(path)
+            groups = {group.place: group for group in View.of(store, old.dataset, old.split).groups()}
+            if old.place not in groups:
+                raise UserError(f"no run of {old.place} is in {store.root}")
+            envelope = Path(old.envelope) if old.envelope else None
+            write_stream(groups[old.place], old.protocol, (old.target, old.target_why), envelope, roots)
+
+        yield path.parent, make
 
 
 def _studies(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], object]]]:

@@ -7,11 +7,12 @@ import sys
 
 from .. import protocols, registry
 from .board import publish, show_score
-from .options import add_grid, add_models
+from .options import add_grid, add_models, add_target
 from .parser import Parser
 from .roots import data_roots
 from .running import run_options
 from .settings import settings_or_tuned
+from .streams import check_stream_options
 
 HELP = """\
 Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
@@ -26,6 +27,7 @@ EXAMPLES = (
     "rankbench run --models hstu --kernel hstu_attention=torch",
     "rankbench run --models lr,din,my_model.py --dataset my.yaml",
     "rankbench run --protocol kuairand-long-view --models lr,din,hstu",
+    "rankbench run --protocol dlrmv4-mini --dataset yambda-50m --models own-rate,ctr,lr,din,hstu --seeds 10",
     "rankbench run --config my.yaml --results my/results --no-resume",
 )
 
@@ -33,12 +35,14 @@ EXAMPLES = (
 def add(parser: Parser) -> None:
     add_models(parser, "core")
     add_grid(parser, "the leaderboard")
+    add_target(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
     roots = data_roots(args.data_root)
     asked = settings_or_tuned(args, models, roots)
+    check_stream_options(args, asked.data.get("dataset"))
     from ..records.store import Store
     from ..records.view import View
     from ..runs import schedule
@@ -61,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             if any(record.identity in ran for record in group.records):
                 publish(group, roots, asked.data.get("dataset"))
                 if args.protocol is not None and protocols.find(args.protocol).followed(group.records[0].config):
-                    show_score(protocols.find(args.protocol), group)
+                    show_score(args, group, roots, asked.data.get("dataset"))
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0

@@ -36,6 +36,8 @@ def settings(args: argparse.Namespace, models: tuple[str, ...]) -> Settings:
         if any(assignment.partition("=")[0] == f"data.{key}" for assignment in args.set):
             raise UserError(f"--{key} and --set data.{key} say the same thing twice; leave one out")
     found = replace(base, data={**base.data, **chosen}).changed(args.set, names)
+    if args.protocol is not None:
+        _check_free(args, found)
     if idle := [name for name in found.models if name not in models]:
         where = "--set" if idle[0] not in base.models else f"config file {args.config}"
         raise UserError(
@@ -55,12 +57,25 @@ def _under_protocol(args: argparse.Namespace, base: Settings, models: tuple[str,
     said = {assignment.partition("=")[0] for assignment in args.set}
     said |= {f"data.{key}" for key in base.data} | {f"train.{key}" for key in base.train}
     said |= {f"data.{key}" for key in ("dataset", "split") if getattr(args, key) is not None}
-    for key in protocol.settings:
-        if key in said:
-            raise UserError(f"protocol {protocol.name} sets {key} to {protocol.settings[key]}; leave it out, or the protocol")
+    for key, value in protocol.on(dataset).items():
+        if key in said and key not in protocol.free:
+            raise UserError(f"protocol {protocol.name} sets {key} to {value}; leave it out, or the protocol")
     infos = [registry.info(name) for name in models]
-    train = {key: value for key, value in protocol.section("train").items() if not all(info.ignores(key) for info in infos)}
-    return replace(base, data={**base.data, **protocol.section("data"), "dataset": dataset}, train={**base.train, **train})
+    section = protocol.section("train", dataset)
+    train = {key: value for key, value in section.items() if not all(info.ignores(key) for info in infos)}
+    return replace(
+        base, data={**protocol.section("data", dataset), **base.data, "dataset": dataset}, train={**base.train, **train}
+    )
+
+
+def _check_free(args: argparse.Namespace, found: Settings) -> None:
+    """Raises UserError: what the protocol leaves free within ends lies outside of them."""
+    protocol = protocols.find(args.protocol)
+    for key, (low, high) in protocol.free.items():
+        section, _, name = key.partition(".")
+        value = (found.data if section == "data" else found.train)[name]
+        if not protocol.allows(key, value, found.data["dataset"]):
+            raise UserError(f"protocol {protocol.name} allows {key} from {low:g} to {high:g}, not {value}")
 
 
 def settings_or_tuned(args: argparse.Namespace, models: tuple[str, ...], roots: DataRoots) -> Settings:

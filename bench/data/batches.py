@@ -15,11 +15,12 @@ from torch import Tensor
 
 from ...kernels.time_buckets import time_buckets
 from ..contract import ITEM, ITEM_CODES, UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
-from .columns import blocks, collected, scratch, shuffled
+from .columns import blocks, collected, ranges, scratch, shuffled
 from .dataset import RankingData
 from .eventlog import Multi
 from .keys import example_keys
 from .negatives import Examples
+from .pools import bounds_in_segments
 from .segments import chunk_start
 from .vocabulary import FieldTable
 from .whole_requests import packed, request_offsets
@@ -61,12 +62,6 @@ def make_batches(
     if view == "pointwise":
         return PointwiseBatches(data, role, batch_size, seed, whole_requests)
     return SequenceBatches(data, role, batch_events, seed, whole_requests)
-
-
-def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The integers start[r] .. start[r] + length[r] - 1 of all rows end to end, and the rows' offsets [n + 1]."""
-    offsets = np.concatenate([[0], np.cumsum(length)])
-    return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1]), offsets
 
 
 def batches_of(offsets: np.ndarray, size: np.ndarray, order: np.ndarray, limit: int) -> list[np.ndarray]:
@@ -173,13 +168,12 @@ class PointwiseBatches:
 def pointwise_batch(data: RankingData, examples: Examples) -> PointwiseBatch:
     """Rows that score each example's item at the request of its event."""
     event = examples.event
-    log, lo, hi = data.log, data.lo[event], data.hi[event]
-    place, offsets = ranges(lo, hi - lo)
-    past = data.past(place)
+    log = data.log
+    past, offsets = data.seen(event)
     history_fields = gather(data.vocabulary.item, np.asarray(log.item[past])) | gather(data.vocabulary.context, past)
     gap = None
     if data.spec.time != "none":
-        gap = time_buckets(int64(np.repeat(data.query_time(event), hi - lo) - log.time[past]))
+        gap = time_buckets(int64(np.repeat(data.query_time(event), np.diff(offsets)) - log.time[past]))
     return PointwiseBatch(
         example=int64(examples.ids()),
         label=torch.from_numpy(examples.label.astype(np.float32)),
@@ -223,6 +217,8 @@ class SequenceBatches:
         last = (examples.event[self.offsets[part.start + 1 : part.stop + 1] - 1] for part in parts)
         ends = (event + 1 if self.data.places is None else self.data.hi[event] for event in last)
         self.end = collected(ends, np.int64, near)
+        self.past = self.end - self.start if self.data.pools is None else collected(self._in_pools(parts), np.int64, near)
+        """Events of each segment, those aside that stand behind."""
         self.extra = scratch(len(begins), np.int64, near)
         """Examples of each segment that stand behind its events."""
         if self.data.places is not None:
@@ -230,6 +226,11 @@ class SequenceBatches:
                 self.extra[part] = np.diff(self.offsets[part.start : part.stop + 1])
         elif examples.sampled:
             self.extra[:] = np.diff(np.concatenate([[0], np.cumsum(self._behind(examples))])[self.offsets])
+
+    def _in_pools(self, parts: list[slice]) -> Iterator[np.ndarray]:
+        """How many events the segments hold where not all that lie between their ends belong to them."""
+        for part in parts:
+            yield np.diff(self.data.seen(self.examples.event[self.offsets[part]])[1])
 
     def _begins(self) -> Iterator[np.ndarray]:
         """The examples at which segments begin."""
@@ -269,7 +270,7 @@ class SequenceBatches:
 
     def _size(self, segments: np.ndarray | slice) -> np.ndarray:
         """int64: events of segments, and examples behind them."""
-        return self.end[segments] - self.start[segments] + self.extra[segments]
+        return self.past[segments] + self.extra[segments]
 
     def rows(self, plan: np.ndarray) -> np.ndarray:
         return ranges(self.offsets[plan], self.offsets[plan + 1] - self.offsets[plan])[0]
@@ -277,7 +278,8 @@ class SequenceBatches:
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
         first, last = self.offsets[plan], self.offsets[plan + 1]
         examples = self.examples.take(self.rows(plan))
-        places, logged_offsets = ranges(self.start[plan], self.end[plan] - self.start[plan])
+        user = self.data.log.user_of(self.examples.event[first])
+        places, logged_offsets = self._held(user, self.start[plan], self.end[plan])
         logged_events = self.data.past(places)
         offsets = logged_offsets + np.concatenate([[0], np.cumsum(self.extra[plan])])
         event, item = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64)
@@ -289,11 +291,16 @@ class SequenceBatches:
         behind = np.flatnonzero(self._behind(examples))
         target[behind], _ = ranges(offsets[1:] - self.extra[plan], self.extra[plan])
         event[target[behind]], item[target[behind]] = examples.event[behind], examples.item[behind]
-        batch = sequence_batch(self.data, event, item, self.start[plan], offsets, target, examples)
+        bounds = segment_bounds(self.data, event, self.start[plan], offsets, places, logged_offsets)
+        batch = sequence_batch(self.data, event, item, *bounds, offsets, target, examples)
         if rng is not None and (rate := self.data.config.unknown_rate) > 0:
             batch.fields["user"] = _hide(batch.fields["user"], rng, rate, np.diff(offsets))
             _hide_items(batch.fields, rng, rate, self.data.vocabulary.behind_ids)
         return batch
+
+    def _held(self, user: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places of the events of segments, end to end, and the segments' offsets [n + 1]."""
+        return ranges(start, end - start) if self.data.pools is None else self.data.seen_places(user, start, end)
 
 
 def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -304,30 +311,51 @@ def segment_start(data: RankingData, event: np.ndarray) -> tuple[np.ndarray, np.
     return chunk_start(data.spec.history_length, begin, data.hi[event])
 
 
+def segment_bounds(
+    data: RankingData,
+    event: np.ndarray,
+    start: np.ndarray,
+    offsets: np.ndarray,
+    places: np.ndarray,
+    past_offsets: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each packed event sees of its segment, as packed positions: lo, hi, int64 [E]. Every segment must start at or before
+    what its events see, or they see less.
+
+    Args:
+        event: positions in the log, one segment after the other, [E].
+        start: place of each segment's first event, [S].
+        offsets: of the segments, [S + 1].
+        places: of the past events of the segments, end to end; past_offsets: of the segments among them, [S + 1].
+    """
+    segment = np.repeat(np.arange(len(start)), np.diff(offsets))
+    if data.pools is not None:
+        return offsets[segment], offsets[segment] + bounds_in_segments(places, past_offsets, segment, data.hi[event])
+    # What the first events of a segment see may lie before the segment: context of the context, cut off.
+    lo, hi = (np.maximum(bound[event], start[segment]) - start[segment] + offsets[segment] for bound in (data.lo, data.hi))
+    return lo, hi
+
+
 def sequence_batch(
     data: RankingData,
     event: np.ndarray,
     item: np.ndarray,
-    start: np.ndarray,
+    lo: np.ndarray,
+    hi: np.ndarray,
     offsets: np.ndarray,
     target: np.ndarray,
     examples: Examples,
 ) -> SequenceBatch:
-    """Packed events with their bounds; every segment must start at or before what its events see, or see less.
+    """Packed events with their bounds.
 
     Args:
         event: positions in the log, one segment after the other, [E].
         item: item code shown at each of them.
-        start: place of each segment's first event, [S].
+        lo, hi: of `segment_bounds`.
         offsets: of the segments, [S + 1].
         target: which of the E are the examples, [n].
     """
     log = data.log
-    segment_begin = np.repeat(offsets[:-1], np.diff(offsets))
-    log_begin = np.repeat(start, np.diff(offsets))
-    # What the first events of a segment see may lie before the segment: context of the context, cut off.
-    lo = np.maximum(data.lo[event], log_begin) - log_begin + segment_begin
-    hi = np.maximum(data.hi[event], log_begin) - log_begin + segment_begin
     last_hi = np.maximum.reduceat(hi, offsets[:-1]) if len(event) else hi
     observed = np.arange(len(event)) < np.repeat(last_hi, np.diff(offsets))
     fields = _example_fields(data, event, item)

@@ -133,6 +133,12 @@ def positions(rows: int, which: Callable[[slice], np.ndarray], near: Path | None
     return collected((block.start + np.flatnonzero(which(block)) for block in blocks(rows)), np.int64, near)
 
 
+def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The integers start[r] .. start[r] + length[r] - 1 of all rows end to end, and the rows' offsets [n + 1]."""
+    offsets = np.concatenate([[0], np.cumsum(length)])
+    return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1]), offsets
+
+
 def shuffled(rows: int, rng: np.random.Generator, near: Path | None = None) -> np.ndarray:
     """int32 or int64 [rows]: what `rng.permutation(rows)` gives."""
     order = scratch(rows, np.int32 if rows < 2**31 else np.int64, near)

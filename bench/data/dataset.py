@@ -18,16 +18,19 @@ from ..config import DataConfig
 from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import sources
-from .columns import Column, Computed, blocks, user_blocks
+from .columns import Column, Computed, blocks, positions, ranges, user_blocks
 from .eventlog import EventLog, open_log, write_log
+from .growing import GrowingVocabulary
 from .item_ids import with_item_ids
 from .mismatch import ValidationMismatch, mismatch
-from .negatives import Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
+from .negatives import Ahead, Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
+from .pools import HistoryPools, held_places
 from .segments import longest_segment
 from .sources.schema import DataRoots, RawLog
 from .splits import ROLES, SPLITS, Split, held_out, is_split, make_split, without_items
 from .steps.apply import apply_steps
 from .steps.declared import in_words
+from .stream import window_of
 from .visibility import HistoryPlaces, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
 from .vocabulary import Vocabulary, build_vocabulary
 
@@ -37,9 +40,6 @@ _REQUEST_FIELDS = tuple(
 """Context fields that tell the time of the request; ids 0 and 1 are padding and unknown as everywhere."""
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
-
-MAIN_LABEL = "label"
-"""What data.behaviours calls the outcome that the main label names."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,12 @@ class RankingData:
     """Validation examples are trained on too, see `with_validation`."""
     places: HistoryPlaces | None = None
     """Of the events that histories hold; None: all, and a place is a position in the log."""
+    pools: HistoryPools | None = None
+    """Which of the places between lo and hi are seen; None: all of them."""
+    growing: GrowingVocabulary | None = None
+    """Of a stream: which ids each window knows."""
+    window: int | None = None
+    """Of a stream: which window is learned from, see `at`."""
 
     def past(self, place: np.ndarray) -> np.ndarray:
         """Events of the log at places of histories."""
@@ -72,6 +78,22 @@ class RankingData:
     def places_before(self, position: np.ndarray) -> np.ndarray:
         """How many places of histories lie before positions in the log."""
         return position if self.places is None else self.places.before[position]
+
+    def seen(self, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The events that each of `event` [n] sees, end to end and in order of time, and their offsets [n + 1]."""
+        place, offsets = self.seen_places(self.log.user_of(event), self.lo[event], self.hi[event])
+        return self.past(place), offsets
+
+    def seen_places(self, user: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places between lo and hi that are seen, for each of n requests end to end, and their offsets [n + 1].
+
+        Args:
+            user: int64 [n], codes of the log; of one that it does not know, lo is hi.
+        """
+        if self.pools is None:
+            return ranges(lo, hi - lo)
+        begin = np.where(hi > lo, self.places_before(self.log.user_offsets[np.maximum(user, 0)]), hi)
+        return self.pools.seen(begin, hi)
 
     def past_action(self, event: np.ndarray) -> np.ndarray:
         """Ids of what is told of the user's action at past events."""
@@ -90,10 +112,41 @@ class RankingData:
         return dataclasses.replace(self, refit=True)
 
     @property
+    def windows(self) -> int:
+        """Of a stream: how many there are, test and validation included; else 0."""
+        return len(self.split.edges) + 1 if self.split.edges else 0
+
+    @property
+    def validates(self) -> bool:
+        """Of a window of a stream: the next one is validation."""
+        return self.window is not None and self.window + 1 == self.windows - 2
+
+    def at(self, window: int) -> RankingData:
+        """A window of a stream, from 0: its examples are those of training, those of the next one validation, and known is what
+        it or one before it had. Validation before the test is a window like others."""
+        assert self.growing is not None, "the split is a stream, of items without semantic ids"
+        found = dataclasses.replace(self, window=window, vocabulary=self.growing.known_by(window))
+        if (self.config.negatives, self.config.test_negatives) != ("exposed", "exposed"):
+            found.__dict__["_sampler"] = self._sampler  # made once, of the log and the split alone
+        return found
+
+    def _in_window(self, window: int) -> np.ndarray:
+        """int64: its examples."""
+        log, roles = self.log, [ROLES["train"], ROLES["valid"]]
+
+        def which(block: slice) -> np.ndarray:
+            return np.isin(self.split.role[block], roles) & (window_of(self.split.edges, log.time[block]) == window)
+
+        return positions(log.meta.events, which, log.near)
+
+    @property
     def _taught(self) -> np.ndarray:
         """int64: the events that are trained on, before any share or sampling."""
-        event = self.split.examples("train", "valid") if self.refit else self.split.examples("train")
-        if self.refit and self.config.held_out_items:
+        if self.window is not None:
+            event = self._in_window(self.window)
+        else:
+            event = self.split.examples("train", "valid") if self.refit else self.split.examples("train")
+        if (self.refit or self.window is not None) and self.config.held_out_items:
             event = event[~held_out(self.log, self.config.held_out_items)[self.log.item[event]]]
         return of_domains(self.log, event, self.config)
 
@@ -101,7 +154,10 @@ class RankingData:
         """What is scored in `train`, `valid` or `test`. Seed and epoch matter for training examples that are sampled."""
         if role == "train":
             return training_examples(self.log, self._taught, self.config, lambda: self._teaching_sampler, seed, epoch)
-        return held_out_examples(self.log, self.split, self.config, lambda: self._sampler, role)
+        ahead = None
+        if role == "valid" and self.window is not None and not self.validates:
+            ahead = Ahead(self.window + 1, self._in_window(self.window + 1))
+        return held_out_examples(self.log, self.split, self.config, lambda: self._sampler, role, ahead)
 
     @functools.cached_property
     def _sampler(self) -> Sampler:
@@ -239,8 +295,15 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     split = make_split(log, config.split, requests)
     if config.held_out_items:
         split = without_items(split, log, requests, config.held_out_items)
-    train = of_domains(log, split.examples("train"), config)
-    vocabulary = with_item_ids(build_vocabulary(log, split.known, _left_out(log, config)), log, split, config)
+    train, measured, growing = split.examples("train"), None, None
+    if split.edges:  # what is measured beforehand is measured in the first window
+        train = train[window_of(split.edges, log.time[train]) == 0]
+        measured = Computed(log.meta.events, lambda row: split.known[row] & (window_of(split.edges, log.time[row]) == 0))
+    train = of_domains(log, train, config)
+    vocabulary = with_item_ids(build_vocabulary(log, split.known, _left_out(log, config), measured), log, split, config)
+    if split.edges and vocabulary.codes is None:  # semantic ids are made of all training events at once
+        growing = GrowingVocabulary.of(vocabulary, log, split)
+        vocabulary = growing.known_by(len(split.edges))
     delay = round(config.feedback_delay * 1000)
     lo, hi = visible_intervals(log.user_offsets, log.time, requests, config.history_length, delay, log.near)
     if config.test_history == "frozen":
@@ -254,9 +317,12 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     for name in config.labels:
         if name not in log.meta.labels:
             raise unknown_name(f"further label of {log.meta.name} in data.labels", name, log.meta.labels)
-    places = _places(log, config)
+    places = held_places(log, config)
+    pools = None if places is None or not config.pools else HistoryPools.of(log, config, places.event)
     if places is not None:
+        begin = Computed(log.meta.events, lambda row: places.before[log.user_offsets[log.user_of(row)]])
         lo, hi = places.intervals(hi, log.user_offsets, config.history_length)
+        lo = lo if pools is None else pools.lows(begin, hi)
     domain = "" if log.meta.domain is None or not config.domain_field else log.meta.domain.column
     spec = DataSpec(
         user=tuple(table.field for table in vocabulary.user),
@@ -271,7 +337,8 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         further_rates=tuple(_rate(log.further_label(name), train) for name in config.labels),
         domain=domain,
     )
-    return RankingData(log, split, vocabulary, lo, hi, requests.start, requests.first, config, spec, places=places)
+    start, first = requests.start, requests.first
+    return RankingData(log, split, vocabulary, lo, hi, start, first, config, spec, places=places, pools=pools, growing=growing)
 
 
 def _left_out(log: EventLog, config: DataConfig) -> frozenset[str]:
@@ -283,18 +350,6 @@ def _left_out(log: EventLog, config: DataConfig) -> frozenset[str]:
             raise UserError(f"data.domain_field=false: {log.meta.name} declares no domain (`domain` in docs/reference/table.md)")
         columns.add(log.meta.domain.column)
     return frozenset(columns)
-
-
-def _places(log: EventLog, config: DataConfig) -> HistoryPlaces | None:
-    """Of the events of config.behaviours."""
-    if not config.behaviours:
-        return None
-    for name in config.behaviours:
-        if name not in (MAIN_LABEL, *log.meta.labels):
-            raise unknown_name(f"outcome of {log.meta.name} in data.behaviours", name, (MAIN_LABEL, *log.meta.labels))
-    outcomes = [log.label if name == MAIN_LABEL else log.further_label(name) for name in config.behaviours]
-    held = lambda block: np.any([outcome[block] == 1 for outcome in outcomes], axis=0)  # noqa: E731
-    return HistoryPlaces.of(log.meta.events, held, log.near)
 
 
 def requests_of(log: EventLog, window: float | None) -> Requests:

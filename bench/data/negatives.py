@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -116,6 +117,14 @@ def _chosen(log: EventLog, event: np.ndarray, which: Callable[[np.ndarray], np.n
     return collected((part[which(part)] for part in (event[block] for block in blocks(len(event)))), np.int64, log.near)
 
 
+class Ahead(NamedTuple):
+    """The next window of a stream, which is scored before anything is learned from it."""
+
+    window: int
+    event: np.ndarray
+    """int64 [n]"""
+
+
 def of_domains(log: EventLog, event: np.ndarray, config: DataConfig) -> np.ndarray:
     """The events of config.domains, in their order.
 
@@ -151,14 +160,20 @@ def _share(log: EventLog, event: np.ndarray, share: float, seed: int) -> np.ndar
     return collected((event[kept[block]] for block in blocks(len(kept))), np.int64, log.near)
 
 
-def held_out_examples(log: EventLog, split: Split, config: DataConfig, sampler: Callable[[], Sampler], role: str) -> Examples:
-    """Of validation or test: the same for every model, seed and training rate."""
-    event = split.examples(role)
+def held_out_examples(
+    log: EventLog, split: Split, config: DataConfig, sampler: Callable[[], Sampler], role: str, ahead: Ahead | None = None
+) -> Examples:
+    """Of validation or test: the same for every model, seed and training rate.
+
+    Args:
+        ahead: in place of the validation of the split.
+    """
+    event = split.examples(role) if ahead is None else ahead.event
     if role == "valid":
         event = of_domains(log, event, config)
     if config.test_negatives == "exposed":
         return Examples(log, event)
-    rng = np.random.default_rng([3, int(split.hash[:15], 16), len(role)])
+    rng = np.random.default_rng([3, int(split.hash[:15], 16), len(role), *([] if ahead is None else [ahead.window])])
     return sampler().with_negatives(event[log.label[event] == 1], config.test_negatives, config.test_negative_rate, rng)
 
 

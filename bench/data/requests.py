@@ -17,7 +17,7 @@ from torch import Tensor
 from ...kernels.time_buckets import time_buckets
 from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from ..errors import UserError, unknown_name
-from .batches import gather, ids_of, int64, segment_start
+from .batches import gather, ids_of, int64, segment_bounds, segment_start
 from .columns import Column
 from .dataset import RankingData
 from .eventlog import Multi
@@ -42,6 +42,7 @@ class Request:
     lo: int
     """The request sees the places lo to hi (exclusive), which are events unless data.behaviours leaves some out."""
     hi: int
+    """Where data.pools make histories, not all places between are seen, see RankingData.seen_places."""
     event: int
     """The event of the log whose request it is, or the number of events."""
 
@@ -83,6 +84,8 @@ def request_at(data: RankingData, user: str, time: int | None, context: Mapping[
     seen = begin + int(np.searchsorted(log.time[begin:end], time - delay, side="left"))
     begin, hi = (int(place) for place in data.places_before(np.array([begin, seen])))
     lo = max(begin, hi - data.spec.history_length)
+    if data.pools is not None:
+        lo = int(data.pools.lows(np.array([begin]), np.array([hi]))[0])
     start = lo
     if data.config.supervision == "dense":
         start = int(chunk_start(data.spec.history_length, np.array([begin]), np.array([hi]))[0][0])
@@ -155,8 +158,9 @@ def request_batch(data: RankingData, view: str, request: Request, items: np.ndar
 
 def past_batch(data: RankingData, request: Request) -> SequenceBatch:
     """The events that the request's segment holds, all of them observed, without examples."""
-    log, place = data.log, np.arange(request.start, request.hi)
+    log, place = data.log, _places(data, request, request.start)
     event = data.past(place)
+    bounds = segment_bounds(data, event, *(np.array(one) for one in ([request.start], [0, len(place)], place, [0, len(place)])))
     timed = data.spec.time != "none"
     vocabulary = data.vocabulary
     fields = gather(vocabulary.user, log.user_of(event)) | gather(vocabulary.item, np.asarray(log.item[event], dtype=np.int64))
@@ -169,8 +173,8 @@ def past_batch(data: RankingData, request: Request) -> SequenceBatch:
         action=int64(data.past_action(event)),
         past_label=torch.from_numpy(data.past_label(event)),
         observed=torch.ones(len(event), dtype=torch.bool),
-        lo=int64(np.maximum(data.lo[event], request.start) - request.start),
-        hi=int64(np.maximum(data.hi[event], request.start) - request.start),
+        lo=int64(bounds[0]),
+        hi=int64(bounds[1]),
         time=int64(np.asarray(log.time[event])) if timed else None,
         query_time=int64(data.query_time(event)) if timed else None,
         target=torch.zeros(0, dtype=torch.int64),
@@ -200,7 +204,8 @@ def candidate_batch(data: RankingData, request: Request, items: np.ndarray) -> S
 
 
 def _rows(data: RankingData, request: Request, items: np.ndarray) -> PointwiseBatch:
-    log, count, past = data.log, len(items), np.tile(data.past(np.arange(request.lo, request.hi)), len(items))
+    seen = data.past(_places(data, request, request.lo))
+    log, count, past = data.log, len(items), np.tile(seen, len(items))
     fields = gather(data.vocabulary.item, np.asarray(log.item[past], dtype=np.int64)) | gather(data.vocabulary.context, past)
     gap = time_buckets(_query_time(data, request) - int64(log.time[past])) if data.spec.time != "none" else None
     same = np.ones(count, dtype=np.int64)
@@ -211,13 +216,18 @@ def _rows(data: RankingData, request: Request, items: np.ndarray) -> PointwiseBa
         label=torch.zeros(count),
         fields=_candidate_fields(data, request, items),
         history=History(
-            offsets=torch.arange(count + 1) * (request.hi - request.lo),
+            offsets=torch.arange(count + 1) * len(seen),
             fields=fields,
             action=int64(data.past_action(past)),
             label=torch.from_numpy(data.past_label(past)),
             gap=gap,
         ),
     )
+
+
+def _places(data: RankingData, request: Request, start: int) -> np.ndarray:
+    """int64: the places from `start` on that the request sees, or whose events these see in turn."""
+    return data.seen_places(*(np.array([one]) for one in (request.user, start, request.hi)))[0]
 
 
 def _query_time(data: RankingData, request: Request) -> int:

@@ -43,8 +43,12 @@ class AllRows:
     requests: Requests
 
     def __iter__(self) -> Iterator[UserRows]:
+        return (part for _, part in self.blocks())
+
+    def blocks(self) -> Iterator[tuple[slice, UserRows]]:
+        """The events of each block, and the rows among them."""
         for users, events in user_blocks(self.log.user_offsets):
-            yield self.of(users, events)
+            yield events, self.of(users, events)
 
     def of(self, users: slice, events: slice) -> UserRows:
         log, requests = self.log, self.requests

@@ -10,6 +10,7 @@ user: than what is held out of their user) belong to what training knows: vocabu
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import re
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UserError, unknown_name
+from . import stream
 from .columns import Column, Computed, blocks, order_statistics, positions, scratch, user_blocks
 from .eventlog import EventLog
 from .keys import name_hashes
@@ -48,7 +50,7 @@ alone is the test, and training goes on until before it."""
 
 def is_split(name: str) -> bool:
     """Whether there is a split of this name."""
-    return name in SPLITS or _WINDOWS.fullmatch(name) is not None
+    return name in SPLITS or any(kind.fullmatch(name) is not None for kind in (_WINDOWS, stream.NAME))
 
 
 _PER_USER = ("per-user-time", "leave-one-out")
@@ -72,6 +74,8 @@ class Split:
     """int64 [items]: training events."""
     user_last: np.ndarray
     """int64 [users], milliseconds: the last training event; NEVER without one."""
+    edges: tuple[int, ...] = ()
+    """Milliseconds at which the second and later windows of a stream begin (stream.py); empty for a split of another kind."""
 
     def examples(self, *roles: str) -> np.ndarray:
         """int64 event positions of the examples of `train`, `valid` or `test`, or of several of them, ascending."""
@@ -101,13 +105,16 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
     }
     if _WINDOWS.fullmatch(resolved):
         strategies[resolved] = functools.partial(_in_windows, name=resolved)
+    rows, edges = AllRows(log, requests), ()
+    if stream.NAME.fullmatch(resolved):
+        edges = stream.edges_of(rows, resolved)
+        strategies[resolved] = lambda rows: functools.partial(_streamed, edges)
     if resolved not in strategies:
         raise unknown_name("split", resolved, strategies)
     if resolved == "declared" and not can_be_declared(log):
         raise UserError(
             f"{log.meta.name} declares no test: choose another --split, or see `split` and `events` in docs/howto/own-data.md"
         )
-    rows = AllRows(log, requests)
     roles = strategies[resolved](rows)
     role = scratch(log.meta.events, np.uint8, log.near)
     for users, events in user_blocks(log.user_offsets):
@@ -118,7 +125,9 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
             role[events][log.asked[events]] = found
     if log.asked is not None:
         _mark_known(log, role, resolved in _PER_USER)
-    return _described(log, resolved, requests, role)
+    if edges:
+        stream.check_labels(log, resolved, edges, role != UNUSED)
+    return dataclasses.replace(_described(log, resolved, requests, role), edges=edges)
 
 
 def _described(log: EventLog, name: str, requests: Requests, role: np.ndarray) -> Split:
@@ -178,7 +187,7 @@ def without_items(split: Split, log: EventLog, requests: Requests, share: float)
         labels += np.bincount(log.label[block][role[block] == TRAIN], minlength=2)
     if not labels.any() or (not labels.all() and not log.positive_only):
         raise UserError(f"data.held_out_items={share:g} leaves nothing of {log.meta.name} to train on; hold out fewer items")
-    return _described(log, split.name, requests, role)
+    return dataclasses.replace(_described(log, split.name, requests, role), edges=split.edges)
 
 
 def can_be_declared(log: EventLog) -> bool:
@@ -255,6 +264,13 @@ def _in_windows(rows: AllRows, name: str) -> Roles:
         return role
 
     return roles
+
+
+def _streamed(edges: tuple[int, ...], part: UserRows) -> np.ndarray:
+    """The last window of a stream is the test, the one before it validation; what goes on over a border has no role."""
+    begin, end = (stream.window_of(edges, moment) for moment in (part.start, part.time[part.last]))
+    role = np.where(begin == len(edges), TEST, np.where(begin == len(edges) - 1, VALID, TRAIN))
+    return np.where(begin == end, role, UNUSED).astype(np.uint8)
 
 
 def _declared(rows: AllRows) -> Roles:

@@ -42,18 +42,16 @@ class Vocabulary:
     """Where codes stand in for ids: the codes of an item by its id, for ids that are hidden in training batches."""
 
 
-def build_vocabulary(log: EventLog, train: Column, left_out: Collection[str] = ()) -> Vocabulary:
+def build_vocabulary(log: EventLog, train: Column, left_out: Collection[str] = (), measured: Column | None = None) -> Vocabulary:
     """Vocabularies and quantiles from the training events `train` (bool [events]) only.
 
     Args:
         left_out: features that become no field.
+        measured: bool [events], of which quantiles are made; None: of `train`.
     """
-    users, items = np.zeros(log.meta.users, dtype=np.int64), np.zeros(log.meta.items, dtype=np.int64)
-    for block, user in log.users_of_blocks():
-        chosen = train[block]
-        users += np.bincount(user[chosen], minlength=len(users))
-        items += np.bincount(log.item[block][chosen], minlength=len(items))
-    weight: dict[str, Column] = {"user": users, "item": items, "context": train}
+    weight = _weights(log, train)
+    quantiles = weight if measured is None else _weights(log, measured)
+    users, items = (np.asarray(weight[owner]) for owner in ("user", "item"))
     tables: dict[str, list[FieldTable]] = {
         "user": [categorical("user", "user", np.arange(log.meta.users), users)],
         "item": [categorical("item", "item", np.arange(log.meta.items), items)],
@@ -66,13 +64,23 @@ def build_vocabulary(log: EventLog, train: Column, left_out: Collection[str] = (
         if isinstance(values, Multi):
             table = _multi(feature.column, owner, values, weight[owner])
         elif feature.kind == "number":
-            table = _binned(feature.column, owner, values, weight[owner])
+            table = _binned(feature.column, owner, values, quantiles[owner])
         else:
             table = categorical(feature.column, owner, values, weight[owner])
         tables[owner].append(table)
     action = categorical("action", "context", log.action, weight["context"])
     assert not isinstance(action.ids, Multi)
     return Vocabulary(tuple(tables["user"]), tuple(tables["item"]), tuple(tables["context"]), action, action.ids)
+
+
+def _weights(log: EventLog, chosen: Column) -> dict[Owner, Column]:
+    """How many of the chosen events each user and each item has, and which they are."""
+    users, items = np.zeros(log.meta.users, dtype=np.int64), np.zeros(log.meta.items, dtype=np.int64)
+    for block, user in log.users_of_blocks():
+        part = chosen[block]
+        users += np.bincount(user[part], minlength=len(users))
+        items += np.bincount(log.item[block][part], minlength=len(items))
+    return {"user": users, "item": items, "context": chosen}
 
 
 def _lookup(count: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ..contract import UNKNOWN
-from ..data.batches import ranges
+from ..data.columns import ranges
 from ..data.dataset import RankingData
 from ..data.eventlog import Multi
 from ..data.splits import ROLES
@@ -62,10 +62,9 @@ class PeerRows:
 
 def past_events(data: RankingData, event: np.ndarray, variant: str) -> tuple[np.ndarray, np.ndarray]:
     """The events that each of `event` sees in a variant, end to end and oldest first, and their offsets [n + 1]."""
-    lo, hi = data.lo[event], data.hi[event]
+    hi = data.hi[event]
     if variant != "liked":
-        place, offsets = ranges(lo, hi - lo)
-        return data.past(place), offsets
+        return data.seen(event)
     held = np.arange(data.log.meta.events) if data.places is None else data.places.event
     liked = np.flatnonzero(data.log.label[held])
     begin = np.searchsorted(liked, data.places_before(data.log.user_offsets[data.log.user_of(event)]))

@@ -9,6 +9,7 @@ ones, none takes another's place.
 - <root>/rows/<dataset>@<split>/<hash>.parquet: test rows, shared by runs; not committed, because they are the data's
 - <root>/checkpoints/, the same path with .pt: while a cell runs
 - <root>/boards/<dataset>@<split>[+<variant>]/: tables and figures of runs that can stand side by side, see view.py
+- <root>/streams/, folders of the same names: what passes through time took to reach a quality
 - <root>/sweeps/ and <root>/tuned/: see sweeps.py
 - <root>/studies/<name>/: of a study; a store of its own for its runs, and <dataset>@<split>/ with its table and figures
 """
@@ -85,6 +86,10 @@ class Store:
     def board_folder(self, place: str) -> Path:
         """Of a group of runs, see view.View.place."""
         return self.root / "boards" / place
+
+    def stream_folder(self, place: str) -> Path:
+        """Of passes through time, as `board_folder`."""
+        return self.root / "streams" / place
 
     def of_study(self, name: str) -> Store:
         """Where the runs of a study lie: its settings enter no board."""

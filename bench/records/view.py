@@ -19,7 +19,8 @@ from .store import Store, place_name, variant_name
 
 SHARED = (
     *("history_length", "time", "request_window", "feedback_delay", "test_history", "test_negatives", "test_negative_rate"),
-    *("repeats", "exclude_future_positives", "behaviours", "outcomes", "side_information", "domain_field"),
+    *("repeats", "exclude_future_positives", "behaviours", "pools", "outcomes"),
+    *("side_information", "domain_field"),
 )
 """Data settings that decide what a model may see and what it is asked; runs that stand side by side have the same."""
 

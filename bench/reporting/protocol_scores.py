@@ -17,6 +17,7 @@ from .board_files import interval, number, spread
 from .words import difference
 
 _MEASURES: dict[Score, Callable[[Predictions], ProtocolScore]] = {"gauc-ndcg5": gauc_ndcg5}
+"""Scores of a test; what a pass through time is asked for is in analysis/stream.py."""
 
 
 def score_rows(protocol: Protocol, view: View) -> list[list[str]]:
@@ -25,7 +26,7 @@ def score_rows(protocol: Protocol, view: View) -> list[list[str]]:
     Raises:
         UserError: there is no finished run, or its scores or test rows are not there.
     """
-    if protocol.score is None:
+    if protocol.score not in _MEASURES:
         return []
     groups = groups_of(view)
     frames = {label: [view.predictions(record.identity) for record in group] for label, group in groups.items()}
@@ -41,7 +42,7 @@ def score_rows(protocol: Protocol, view: View) -> list[list[str]]:
 
 
 def show(protocol: Protocol, view: View, console: Console) -> None:
-    """Print the table, and what is not as the others have it."""
+    """Print the table, and what is not as the others have it; nothing where the protocol has no score of its own."""
     rows = score_rows(protocol, view)
     if not rows:
         return
@@ -51,5 +52,10 @@ def show(protocol: Protocol, view: View, console: Console) -> None:
     for texts in rows[1:]:
         table.add_row(*texts)
     console.print(table)
+    about(protocol, console)
+
+
+def about(protocol: Protocol, console: Console) -> None:
+    """Print what it is, and where it is not theirs."""
     for line in (protocol.summary, *(f"differs: {one}" for one in protocol.differs)):
         console.print(f"- {line}", highlight=False, markup=False)

@@ -143,6 +143,8 @@ def _measure(
     experiment, info = cell.experiment, cell.info
     memory, load = devices.PeakMemory(device), provenance.load_average()
     fitted = fit(info, experiment, cell.seed, data, device, checkpoint, progress, team)
+    # Of a stream, the data that the last window was trained on hold that window alone.
+    whole = data if experiment.train.order == "time" else fitted.data
     model, state, data = fitted.model, fitted.state, fitted.data
     memory.sample()
     precision = experiment.train.precision
@@ -154,7 +156,7 @@ def _measure(
     measured = {
         "logit_correction": data.logit_correction,
         "metrics": Metrics(test=metrics.evaluate(test), valid=fitted.valid, labels=metrics.evaluate_labels(test)),
-        "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, data)),
+        "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, whole)),
         "curve": tuple(CurvePoint(**point) for point in state.curve),  # type: ignore[arg-type]
     }
     return measured, test, fitted

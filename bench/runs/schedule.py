@@ -149,6 +149,8 @@ def with_data(cells: Sequence[Cell], roots: DataRoots) -> tuple[list[Cell], Rank
             raise UserError(f"{key.removeprefix('params.')}={value} does nothing beside the other settings of {cell.info.name}")
     _check_monitor({cell.experiment.train.monitor for cell in cells}, data)
     _check_losses({cell.experiment.train.loss for cell in cells}, data)
+    if any(cell.experiment.train.order == "time" for cell in cells):
+        _check_stream(data)
     return cells, data
 
 
@@ -169,6 +171,22 @@ def _check_losses(losses: set[TrainingLoss], data: RankingData) -> None:
             f"train.loss={comparing[0]} has nothing to compare: no request has both labels among the training examples of "
             f"{data.log.meta.name}@{data.split.name}; use --set train.loss=bce or a larger --set data.request_window"
         )
+
+
+def _check_stream(data: RankingData) -> None:
+    """Raises UserError: the data cannot be gone through once so that nothing is learned from what comes later."""
+    config = data.config
+    place = f"{data.log.meta.name}@{data.split.name}"
+    if not data.windows:
+        raise UserError(f"train.order=time goes through the windows of a stream, and {place} has none; use --split stream-20")
+    for key, wrong, why in (
+        ("test_history", config.test_history != "live", "each window is a test, and then a past: their histories are live"),
+        ("feedback_delay", config.feedback_delay != 0, "training would know a window's outcomes before their delay is over"),
+        ("item_id", data.growing is None, "semantic ids are made of all training events, later windows included"),
+        ("exclude_future_positives", config.exclude_future_positives, "it tells what later windows hold"),
+    ):
+        if wrong:
+            raise UserError(f"data.{key}={getattr(config, key)} does not go with train.order=time: {why}; leave it out")
 
 
 def _summary(name: str, record: RunRecord) -> str:

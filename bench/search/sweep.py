@@ -94,6 +94,11 @@ def prepare_sweep(
         UserError: settings, data set, device, storage or kernels are wrong; a study was made with other settings.
     """
     cells = plan(models, settings, 1)
+    if any(cell.experiment.train.order == "time" for cell in cells):
+        raise UserError(
+            "train.order=time has no validation to search by: every window is scored once, and is then a past; search with "
+            "epochs (leave train.order and --protocol out) and hand what was found to run with --config"
+        )
     chosen = make_ready(cells, device, kernels)
     Store(root).check_writable()
     cells, data = with_data(cells, roots)

@@ -5,7 +5,6 @@ A cell reports events to a `send` function, which may cross a process border; a 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -93,9 +92,9 @@ class Display:
             point, epochs, rate = values
             self.ranking[name] = point.valid_request_gauc
             self._end(name)
-            # A refit has nothing left to validate on.
+            # A refit has nothing left to validate on, and behind the last window of a stream lies the test.
             valid = f"valid request_gauc {point.valid_request_gauc:.4f}  auc {point.valid_auc:.4f}"
-            shown = "refit" if math.isnan(point.valid_auc) else valid
+            shown = valid if point.judged else "not validated"
             self.line(
                 f"{name} epoch {point.epoch}/{epochs}  loss {point.train_loss:.4f}  {shown}  "
                 f"{point.seconds:.1f} s  {rate:,.0f} examples/s"

@@ -21,12 +21,13 @@ from torch.nn import functional as F
 from .. import device as devices
 from ..config import TrainConfig
 from ..contract import ModelInfo, PointwiseBatch, Ranker, SequenceBatch, to_device
-from ..data.batches import Batches, make_batches
+from ..data.batches import Batches
 from ..data.dataset import RankingData
 from ..errors import UserError
-from ..evaluation import evaluator
+from ..evaluation import evaluator, metrics
 from ..evaluation.cards import merit
 from .checkpoint import Checkpoint
+from .course import Course, course_of, epochs_of
 from .ending import Average, rate_share
 from .losses import Lists, lists_of, main_loss
 from .optimizer import Optimizer
@@ -48,6 +49,10 @@ class EpochPoint:
     valid_logloss: float
     seconds: float
     """Training time so far, validation left out."""
+
+    @property
+    def judged(self) -> bool:
+        return not math.isnan(self.valid_logloss)
 
 
 class Progress(Protocol):
@@ -92,6 +97,8 @@ class TrainState:
     batch."""
     best_value: float = -float("inf")
     curve: list[dict[str, float]] = field(default_factory=list)
+    valid: metrics.Slices | None = None
+    """Once through time: of validation, when it was the next window."""
 
 
 def train(
@@ -106,7 +113,7 @@ def train(
     team: Team = ALONE,
     length: float | None = None,
 ) -> TrainState:
-    """Train `model` in place until validation stops improving, and leave it with its best weights.
+    """Train `model` in place until validation stops improving, and leave it with its best weights; or once through time.
 
     A run that finds `resume_file` continues from it and ends with the numbers of an uninterrupted run. A team trains as one
     process would whose steps are the batches of all.
@@ -115,17 +122,15 @@ def train(
         length: epochs to train, of those that are planned; nothing is then validated, no limit of time holds, and the last
             weights are kept. The learning rate goes as it would in the first `length` epochs of any training.
     """
-    sizes = config.batch_size, config.batch_events
-    batches = make_batches(data, info.view, "train", *sizes, seed, config.whole_requests)
-    valid = make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
-    if info.fit == "counts":  # once through the data: what the leader counts, nobody else needs to
-        return _count(model, batches, device) if team.leads else TrainState()
+    course = course_of(data, info, config, seed, length)
+    if info.fit == "counts":  # what the leader counts, nobody else needs to
+        return _count(model, info, course, config, device) if team.leads else TrainState()
     with team.in_step():
-        monitor = evaluator.monitor(config, data)
-        loop = _Loop(model, config, monitor, seed, device, resume_file, team, length)
-        state, epochs = loop.state, config.epochs if length is None else math.ceil(length)
+        loop = _Loop(model, config, evaluator.monitor(config, data), seed, device, resume_file, team, course)
+        state, epochs = loop.state, epochs_of(course)
         while not loop.finished(progress):
             with loop.clock():
+                batches = course.lessons(state.epoch)
                 plans = batches.plans(state.epoch)
             steps = len(plans[:: team.size])
             last = loop.last_step(steps)
@@ -141,7 +146,7 @@ def train(
             with loop.clock():
                 loop.optimizer.settle()
             with loop.judged():
-                point = team.from_leader(lambda: _point(model, None if length else valid, data, config, device, state))
+                point = team.from_leader(lambda: _point(model, info, course, config, device, state))
             loop.end_epoch(point, state.step / steps)
             progress.epoch_finished(point, epochs, state.trained / max(state.seconds, 1e-9))
         state.cpu_seconds = sum(team.everyones(state.cpu_seconds))
@@ -191,22 +196,37 @@ def _assembled(
         pool.shutdown(cancel_futures=True)
 
 
-def _count(model: Ranker, batches: Batches, device: torch.device) -> TrainState:
-    begin, begin_cpu = time.perf_counter(), time.process_time()
-    for plan in batches.plans(None):
-        model.observe(to_device(batches.assemble(plan, None), device))
-    model.finish()
-    wall, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
-    trained = len(batches.examples)
-    return TrainState(epoch=1, best_epoch=1, best_length=1.0, trained=trained, seconds=wall, cpu_seconds=cpu, budget_seconds=cpu)
+def _count(model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, device: torch.device) -> TrainState:
+    """Once through the data: all at once, or once through its windows."""
+    state = TrainState()
+    for epoch in range(epochs_of(course) if config.order == "time" else 1):
+        begin, begin_cpu = time.perf_counter(), time.process_time()
+        batches = course.lessons(epoch)
+        for plan in batches.plans(None):
+            model.observe(to_device(batches.assemble(plan, None), device))
+        model.finish()
+        cpu = time.process_time() - begin_cpu
+        state.seconds, state.cpu_seconds = state.seconds + time.perf_counter() - begin, state.cpu_seconds + cpu
+        state.budget_seconds, state.trained = state.cpu_seconds, state.trained + len(batches.examples)
+        if config.order == "time":
+            point = _point(model, info, course, config, device, state)
+            if point.judged:
+                state.curve.append(dataclasses.asdict(point))
+        state.epoch = state.best_epoch = epoch + 1
+    state.best_length = float(state.epoch)
+    return state
 
 
 def _point(
-    model: Ranker, valid: Batches | None, data: RankingData, config: TrainConfig, device: torch.device, state: TrainState
+    model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, device: torch.device, state: TrainState
 ) -> EpochPoint:
     """Where training has come to, and what validation says of it."""
-    names = ("auc", "request_gauc", "logloss")
-    found = dict.fromkeys(names, math.nan) if valid is None else evaluator.quality(model, valid, data, device, config.precision)
+    judged = course.judge(state.epoch)
+    found = dict.fromkeys(("auc", "request_gauc", "logloss"), math.nan)
+    if judged is not None:
+        found = evaluator.quality(model, judged.batches, judged.data, device, config.precision)
+        if judged.data.validates:  # other weights than these will be scored on the test
+            state.valid = metrics.evaluate(evaluator.predictions(model, info, judged.data, "valid", device, config.precision))
     return EpochPoint(
         epoch=state.epoch + 1,
         train_loss=state.loss_sum / max(state.seen, 1),
@@ -229,10 +249,10 @@ class _Loop:
         device: torch.device,
         resume_file: Checkpoint,
         team: Team,
-        length: float | None = None,
+        course: Course,
     ) -> None:
         self.model, self.config, self.monitor, self.seed, self.device = model, config, monitor, seed, device
-        self.resume_file, self.team, self.length = resume_file, team, length
+        self.resume_file, self.team, self.length, self.planned = resume_file, team, course.length, course.planned
         self.optimizer = Optimizer(model, config, device, team)
         self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
@@ -285,7 +305,7 @@ class _Loop:
         """The next step of the current epoch, which has `steps`."""
         state = self.state
         with self.clock():
-            done = (state.epoch + state.step / steps) / self.config.epochs
+            done = (state.epoch + state.step / steps) / self.planned
             value, examples = self._step(source, rate_share(self.config.lr_decay, done))
             if self.average is not None:
                 self.average.update()
@@ -334,10 +354,12 @@ class _Loop:
         """`share` of the epoch's steps were taken."""
         state = self.state
         value = merit(self.monitor, getattr(point, f"valid_{self.monitor}"))
-        state.curve.append(dataclasses.asdict(point))
+        if point.judged:
+            state.curve.append(dataclasses.asdict(point))
         state.epoch, state.step, state.loss_sum, state.seen = state.epoch + 1, 0, 0.0, 0
         if value > state.best_value or self.length is not None:
-            state.best_value, state.best_epoch, state.best_length = value, state.epoch, state.epoch - 1 + share
+            state.best_value = value if point.judged else state.best_value
+            state.best_epoch, state.best_length = state.epoch, state.epoch - 1 + share
             self.best = copy.deepcopy(self.model.state_dict() if self.average is None else self.average.weights())
         self.save()
 

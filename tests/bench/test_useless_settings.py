@@ -49,6 +49,7 @@ def refused(capsys: pytest.CaptureFixture[str], models: str, *more: str) -> str:
             "train.loss=listwise",
             "train.loss=listwise has nothing to compare: no request has both labels among the training",
         ),
+        ("ctr", "train.order=time", "train.order=time goes through the windows of a stream, and clicks@global-time has none"),
         ("hstu", "hstu.experts=4", "experts=4 does nothing beside the other settings of hstu"),
     ],
 )

@@ -20,7 +20,7 @@ import pandas as pd
 
 from .files import column_of, read_blocks, rows_of
 from .published import EventFile, FileEvents, OwnFeatures, Place, sources_of
-from .schema import DataRoots, Domain, Feature, RawLog, Schema
+from .schema import DataRoots, Domain, Feature, Label, RawLog, Schema
 from .values import as_numbers, as_text
 
 _LISTEN_PLUS = 50
@@ -57,6 +57,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
         items=None,
         schema=Schema(
             label="played_ratio_pct >= 50",
+            labels=(Label("like", "behaviour == like"),),
             action=("behaviour",),
             item_features=(
                 Feature("artist", "multi"),

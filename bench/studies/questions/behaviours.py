@@ -11,7 +11,7 @@ from ... import registry
 from ...analysis.statements import Statement
 from ...analysis.study_statements import Remark
 from ...contract import ModelInfo
-from ...data.dataset import MAIN_LABEL
+from ...data.pools import MAIN_LABEL
 from ...errors import UserError
 from ...evaluation.cards import shown
 from ...reporting.figures.ladder import ladder

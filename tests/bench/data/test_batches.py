@@ -12,7 +12,8 @@ from torch import Tensor
 
 from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import UNKNOWN, Jagged, PointwiseBatch, SequenceBatch
-from rankbench.bench.data.batches import make_batches, pointwise_batch, ranges
+from rankbench.bench.data.batches import make_batches, pointwise_batch
+from rankbench.bench.data.columns import ranges
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.eventlog import Multi
 from rankbench.bench.data.negatives import Examples

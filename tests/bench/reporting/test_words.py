@@ -60,8 +60,9 @@ from rankbench.bench.analysis.study_statements import (
 from rankbench.bench.data.mismatch import RoleFacts, ValidationMismatch
 from rankbench.bench.data.semantic_ids.codes import CodeFacts
 from rankbench.bench.evaluation.stats import Estimate
+from rankbench.bench.reporting.stream_words import sentence
 from rankbench.bench.reporting.study_words import REMARKS, brief
-from rankbench.bench.reporting.words import sentence
+from support.stream_words import OF_STREAMS
 
 BELOW, AROUND = Estimate(-0.0071, -0.0103, -0.0038), Estimate(0.0003, -0.002, 0.0026)
 FLOOR_PAIRS = {
@@ -348,6 +349,7 @@ SAID: list[tuple[typing.Any, str]] = [
         "hstu width, otherwise: -0.0100 for tenfold, log-linear (logloss over FLOPs); hardly moves (1 - request GAUC "
         "over parameters).",
     ),
+    *OF_STREAMS,
 ]
 
 

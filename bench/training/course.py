@@ -1,0 +1,98 @@
+"""What is learned from, epoch by epoch, and what judges it: epochs over all training examples, or a stream window by window.
+
+An epoch of a stream is a window. Behind it the next window is scored, of which nothing has been learned yet, and only then
+learned from. What the harness calls validation is the last window before the test: it is scored and learned from as all others
+are, so that the test, which is not scored here, has all of the past behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+from ..config import TrainConfig
+from ..contract import ModelInfo
+from ..data.batches import Batches, make_batches
+from ..data.dataset import RankingData
+
+
+class Judged(NamedTuple):
+    """Examples that say how good the weights are."""
+
+    data: RankingData
+    batches: Batches
+
+
+class Course(Protocol):
+    """What the epochs of a training are."""
+
+    @property
+    def planned(self) -> float:
+        """Epochs by which the learning rate goes its way."""
+        ...
+
+    @property
+    def length(self) -> float | None:
+        """Epochs that are trained whatever validation says, the last weights being kept; None: validation decides."""
+        ...
+
+    def lessons(self, epoch: int) -> Batches:
+        """The batches of an epoch, from 0."""
+        ...
+
+    def judge(self, epoch: int) -> Judged | None:
+        """What judges the weights after an epoch; None: nothing does."""
+        ...
+
+
+class Epochs:
+    """All training examples in each of them, judged by validation, or of a given number and judged by nothing."""
+
+    def __init__(self, data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, length: float | None) -> None:
+        self.data, self.info, self.config, self.planned, self.length = data, info, config, config.epochs, length
+        self.batches = _lessons(data, info, config, seed)
+        self.valid = Judged(data, _judges(data, info, config))
+
+    def lessons(self, epoch: int) -> Batches:
+        return self.batches
+
+    def judge(self, epoch: int) -> Judged | None:
+        return None if self.length is not None else self.valid
+
+
+class Windows:
+    """The windows of a stream but the test, each once."""
+
+    def __init__(self, data: RankingData, info: ModelInfo, config: TrainConfig, seed: int) -> None:
+        self.data, self.info, self.config, self.seed = data, info, config, seed
+        self.planned = self.length = data.windows - 1
+
+    def lessons(self, epoch: int) -> Batches:
+        return _lessons(self.data.at(epoch), self.info, self.config, self.seed)
+
+    def judge(self, epoch: int) -> Judged | None:
+        if epoch + 1 >= self.planned:  # what comes next is the test
+            return None
+        data = self.data.at(epoch)
+        return Judged(data, _judges(data, self.info, self.config))
+
+
+def course_of(data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, length: float | None = None) -> Course:
+    """
+    Args:
+        length: of epochs that no validation ends.
+    """
+    return Windows(data, info, config, seed) if config.order == "time" else Epochs(data, info, config, seed, length)
+
+
+def epochs_of(course: Course) -> int:
+    """How many there are, at most."""
+    return math.ceil(course.planned if course.length is None else course.length)
+
+
+def _lessons(data: RankingData, info: ModelInfo, config: TrainConfig, seed: int) -> Batches:
+    return make_batches(data, info.view, "train", config.batch_size, config.batch_events, seed, config.whole_requests)
+
+
+def _judges(data: RankingData, info: ModelInfo, config: TrainConfig) -> Batches:
+    return make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
