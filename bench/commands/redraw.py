@@ -14,7 +14,6 @@ from .board import write
 from .options import add_results, add_roots
 from .parser import Parser
 from .roots import data_roots
-from .streams import write_stream
 
 HELP = """\
 Make the tables and figures of all boards, passes through time, studies, searches and measurements of a results folder again,
@@ -61,6 +60,7 @@ def _streams(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], obje
     from ..records.store import Store
     from ..records.view import View
     from ..reporting import stream_files
+    from .streams import write_stream
 
     roots = data_roots(args.data_root)
     for path in sorted(args.results.rglob("streams/*/stream.json")):

@@ -202,6 +202,7 @@ def test_further_labels_keep_their_cross_entropy(data: RankingData, tmp_path: Pa
     """Whatever the loss of the main label: with the same weights the slopes of the further outputs are the same."""
     from rankbench.bench.training.checkpoint import Checkpoint
     from rankbench.bench.training.team import ALONE
+    from rankbench.bench.training.course import course_of
     from rankbench.bench.training.trainer import _Loop
 
     torch.manual_seed(0)
@@ -213,7 +214,8 @@ def test_further_labels_keep_their_cross_entropy(data: RankingData, tmp_path: Pa
     batch = dataclasses.replace(batch, further=1 - batch.label[:, None])
     lists, gradients = lists_of(batch, data), {}
     for loss in LOSSES:
-        loop = _Loop(model, TrainConfig(loss=loss), "auc", 0, torch.device("cpu"), Checkpoint(tmp_path / "x", "x"), ALONE)
+        course = course_of(data, info, TrainConfig(loss=loss), 0)
+        loop = _Loop(model, TrainConfig(loss=loss), "auc", 0, torch.device("cpu"), Checkpoint(tmp_path / "x", "x"), ALONE, course)
         reported, _ = loop._gradients(iter([(batch, lists)]))
         tower = model.get_submodule("mixture.towers.1.2")
         gradients[loss] = tower.bias.grad.clone()
