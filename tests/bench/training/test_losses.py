@@ -201,8 +201,8 @@ def test_a_model_of_each_family_learns_few_rows_by_heart(name: str, loss: Traini
 def test_further_labels_keep_their_cross_entropy(data: RankingData, tmp_path: Path) -> None:
     """Whatever the loss of the main label: with the same weights the slopes of the further outputs are the same."""
     from rankbench.bench.training.checkpoint import Checkpoint
-    from rankbench.bench.training.team import ALONE
     from rankbench.bench.training.course import course_of
+    from rankbench.bench.training.team import ALONE
     from rankbench.bench.training.trainer import _Loop
 
     torch.manual_seed(0)
