@@ -145,7 +145,10 @@ PROTOCOLS: dict[str, Protocol] = {
             targets={
                 "yambda-50m": Target(0.75, "theirs on Yambda-5b; nobody has published what the smaller sets reach"),
                 "yambda-500m": Target(0.75, "theirs on Yambda-5b; nobody has published what the smaller sets reach"),
-                "ml-1m": Target(0.77, "above the floor ctr in every window (.7618 at most), set when a first run of DIN had been seen up to .7662"),
+                "ml-1m": Target(
+                    0.77,
+                    "above the floor ctr in every window (.7618 at most), set when a first run of DIN had been seen up to .7662",
+                ),
                 "kuairand-pure": Target(
                     0.73, "what the first run of DIN, seed 0, had in the last validated window (.7350), less .005"
                 ),
