@@ -160,6 +160,8 @@ def _seeds(finding: StudyResult, one: Measurement, values: Sequence[float]) -> M
 def _corrected(finding: StudyResult) -> str:
     """In how many points the correction of the odds brings every seed nearer to what is observed."""
     moved = [one for one in finding.measurements if correction(one)]
+    if not moved:
+        return "Calibration error by negatives per positive; no point changes the odds"
     nearer = sum(
         all((test_slices(run)["all"]["ece"] or 0.0) < raw for run, raw in zip(one.records, _before(1, one, finding), strict=True))
         for one in moved
