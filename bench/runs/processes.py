@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
@@ -133,6 +134,7 @@ def _deaf() -> Iterator[None]:
         yield
         return
     heard: list[int] = []
+    resource_tracker.ensure_running()  # it comes with the first process, and undoes the mask below
     before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a fresh process has the mask of who starts it
     try:

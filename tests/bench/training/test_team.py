@@ -16,7 +16,7 @@ from rankbench.bench.contract import Ranker
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.errors import UserError
 from rankbench.bench.runs.schedule import _at_a_time
-from rankbench.bench.training import trainer
+from rankbench.bench.training import course
 from rankbench.bench.training.team import ALONE, Team, assembled
 from rankbench.bench.training.trainer import TrainState
 from support import in_team
@@ -42,7 +42,7 @@ class Pairs:
 def of_one(name: str, folder: Path) -> tuple[Ranker, TrainState]:
     """What one process makes of the batches of two."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "make_batches", lambda *arguments: Pairs(make_batches(*arguments)))
+        patch.setattr(course, "make_batches", lambda *arguments: Pairs(make_batches(*arguments)))
         return fit(name, tiny(folder / f"log-{name}"), folder / f"{name}.pt", ALONE)
 
 
