@@ -138,7 +138,7 @@ def build(view: View) -> Board:
             AucPairs(_number(whole["auc_pairs_within_user"]), _number(whole["auc_pairs_within_request"])),
             *([] if any(row.tuned for row in rows) else [Untuned()]),
             *([CutWinners(cut)] if cut else []),
-            Mismatch(finished[0].data.mismatch),
+            *([Mismatch(finished[0].data.mismatch)] if any(map(_validated, finished)) else []),
             *about_runs({row.label: groups[row.label] for row in rows}),
         ),
         parts=tuple(
@@ -367,6 +367,11 @@ def _about_costs(answers: Iterable[Pair], groups: Groups) -> Iterable[Statement]
         costs = compare_costs((one, groups[one]), (other, groups[other]))
         if costs is not None:
             yield costs
+
+
+def _validated(record: RunRecord) -> bool:
+    """Whether validation chose its epoch; once through time nothing does."""
+    return record.config["train"].get("order") != "time"
 
 
 def _of_parts(answer: Families | MissingFamily, declared: Sequence[Pair], metric: HeadlineMetric) -> list[tuple[str, str]]:

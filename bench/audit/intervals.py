@@ -30,13 +30,14 @@ def audit(root: Path, tests: int, roots: DataRoots, dataset: str | None, say: Ca
     Raises:
         UserError: nothing can be counted, data are not here, or a file cannot be written.
     """
+    page, kept = (root / "audit" / name for name in ("statistics.md", "statistics.json"))
+    before = from_json(kept).simulated  # a file that is broken is told of before minutes of work
     boards: list[OfBoard] = []
     for store in stores_below(root):
         view = View.of(store, dataset and name_of(dataset))
         rows.restore(view, roots, None if dataset in DATASETS else dataset)
         below = store.root.relative_to(root).as_posix()
         boards += against_themselves(view, "" if below == "." else below, say)
-    page, kept = (root / "audit" / name for name in ("statistics.md", "statistics.json"))
 
     def write(simulated: Simulated) -> Audit:
         found = Audit(simulated, tuple(boards))
@@ -44,7 +45,7 @@ def audit(root: Path, tests: int, roots: DataRoots, dataset: str | None, say: Ca
         write_text(kept, as_json(rounded(found)))
         return found
 
-    simulated = simulate(tests, from_json(kept).simulated, write, say)
+    simulated = simulate(tests, before, write, say)
     if not simulated.coverage and not boards:
         raise UserError("nothing to audit: no board has a model with five seeds or more, and no test was to be simulated")
     return write(simulated), [page, kept]

@@ -38,6 +38,17 @@ def _end_with_parent() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
+@contextlib.contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    """In this process, as workers have them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def run(
     function: Callable[[Job, Send], Result],
     jobs: Sequence[Job],
@@ -53,13 +64,9 @@ def run(
     result is what `lost(job, how it died)` makes of it.
     """
     if processes <= 1 or len(jobs) <= 1:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
+        with _threads(threads):
             for job in jobs:
                 yield job, function(job, display.handle)
-        finally:
-            torch.set_num_threads(before)
         return
     waiting, busy, hands = list(reversed(jobs)), dict[Connection, Job](), dict[Connection, BaseProcess]()
 
@@ -182,7 +189,8 @@ def together(function: Callable[[Job, Send], None], job: Job, processes: int, th
         UserError: one of them did.
     """
     if processes <= 1:
-        function(job, display.handle)
+        with _threads(threads):
+            function(job, display.handle)
         return 0
     context = multiprocessing.get_context("spawn")
     crew: dict[Connection, BaseProcess] = {}
