@@ -114,8 +114,7 @@ INFO = ModelInfo(
     code="own",
     checked="its hashed interest against loops over examples, signatures and events, float64, values and gradients to 1e-9",
     differs=(
-        "projections are a Gaussian matrix, not the paper's fast approximate rotations, which draw the same signs at less cost "
-        "for wide embeddings",
+        "projections are one Gaussian matrix; how the paper draws them was not checked",
         "DIN's activation unit for the latest events, in the paper target attention",
         "a past event carries the action, label, logged context and time gap, not only the item, in what is summed; signs are "
         "those of item and logged context",
@@ -123,8 +122,8 @@ INFO = ModelInfo(
         "no server that hashes pasts ahead of requests: a past is hashed again for each example",
         "the past is what `data.history_length` shows, the same for every model of a comparison",
     ),
-    defaults="48 hashes in signatures of three, as the paper has them; sizes of DIN for the rest. No user id, as for every "
-    "classical ranker here that reads the past",
+    defaults="16 signatures of three signs were chosen here, not held against the paper's table of settings; sizes of DIN for the "
+    "rest. No user id, as for every classical ranker here that reads the past",
     space={
         **MLP_SPACE,
         "signatures": Choice((4, 8, 16, 32)),
