@@ -122,8 +122,8 @@ INFO = ModelInfo(
         "no server that hashes pasts ahead of requests: a past is hashed again for each example",
         "the past is what `data.history_length` shows, the same for every model of a comparison",
     ),
-    defaults="16 signatures of three signs were chosen here, not held against the paper's table of settings; sizes of DIN for the "
-    "rest. No user id, as for every classical ranker here that reads the past",
+    defaults="16 signatures of three signs were chosen here, not held against the paper's settings; sizes of DIN for the rest. "
+    "No user id, as for every classical ranker here that reads the past",
     space={
         **MLP_SPACE,
         "signatures": Choice((4, 8, 16, 32)),

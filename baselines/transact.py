@@ -155,7 +155,8 @@ INFO = ModelInfo(
         "is the time before the latest event that is seen, and without time information nothing is hidden",
         "the greatest outputs are those of events that are there; the released code takes padding along",
         "no vectors of users that were made elsewhere from their long past",
-        "the past is what `data.history_length` shows, the same for every model of a comparison; 100 actions in the released configuration",
+        "the past is what `data.history_length` shows, the same for every model of a comparison; 100 actions in the "
+        "released configuration",
     ),
     defaults="two blocks, two heads, inner width, ten columns and the window as in the released code; MLP of DIN, learning rate "
     "of BST. No user id, as for every classical ranker here that reads the past",
