@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from .options import followed
+
 if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
     from ..records.store import Store
@@ -25,4 +27,5 @@ def run_options(args: argparse.Namespace, store: Store, roots: DataRoots, device
 
     kernels = implementations.parse(args.kernel)
     given = {"resume": args.resume, "quiet": args.quiet, "jobs": args.jobs, "threads": args.threads, "kernels": kernels}
+    given["followed"] = followed(args)
     return Options(store, roots, device=device, **given, **more)

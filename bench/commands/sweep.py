@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..errors import UserError
-from .options import add_models, add_results, add_roots, add_training, for_cores, positive, refuse_beside, whole
+from .options import (
+    add_followed,
+    add_models,
+    add_results,
+    add_roots,
+    add_training,
+    followed,
+    for_cores,
+    positive,
+    refuse_beside,
+    whole,
+)
 from .parser import Assign, Parser
 from .roots import data_roots
 from .settings import TUNED, settings
@@ -75,6 +86,7 @@ def add(parser: Parser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="a YAML file with settings that are fixed, not searched")
     parser.add_argument("--redraw", action="store_true", help="only draw figures again from stored trials; nothing is trained")
     parser.add_argument("--quiet", action="store_true", help="show no progress, only what was found")
+    add_followed(parser)
     add_roots(parser)
     add_results(parser)
 
@@ -93,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     from ..runs import processes
     from ..search import sweep, tuned
     from ..search.budget import Budget
-    from ..training.progress import Display
+    from ..training.display import Display
 
     prepared = sweep.prepare_sweep(
         models=models,
@@ -114,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{target.info.name}: the data changed: a new search begins; that of the data before stays in {path}")
     died = args.jobs
     try:
-        with Display(args.quiet) as display:
+        with Display(args.quiet, followed(args).start()) as display:
             died = processes.together(sweep.work, prepared, args.jobs, args.threads, display)
     finally:
         records = tuned.keep(prepared, ended=died < args.jobs)

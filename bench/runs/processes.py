@@ -20,7 +20,8 @@ import torch
 
 from .. import registry
 from ..errors import UserError
-from ..training.progress import Display, Send
+from ..training.display import Display
+from ..training.progress import Event, Send
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -113,7 +114,7 @@ def run(
 class _Said:
     """What a process tells the one that started it: one of three."""
 
-    event: tuple[str, str, tuple[Any, ...]] | None = None
+    event: tuple[str, Event] | None = None
     error: BaseException | None = None
     result: Any = None
 
@@ -162,7 +163,7 @@ def _serve(function: Callable[[Job, Send], Result], threads: int, there: Connect
     registry.load_own()
     while (job := there.recv()) is not None:
         try:
-            said = _Said(result=function(job, lambda name, event, values: there.send(_Said(event=(name, event, values)))))
+            said = _Said(result=function(job, lambda name, event: there.send(_Said(event=(name, event)))))
         except UserError as error:
             said = _Said(error=error)
         except BaseException as error:
@@ -237,7 +238,7 @@ def _member(function: Callable[[Job, Send], None], job: Job, threads: int, there
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         registry.load_own()
-        function(job, lambda name, event, values: there.send((name, event, values)))
+        function(job, lambda name, event: there.send((name, event)))
     except UserError as error:
         there.send(error)
         os._exit(2)

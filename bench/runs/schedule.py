@@ -22,7 +22,9 @@ from ..identity import ignored
 from ..records.changes import about_change
 from ..records.schema import RunRecord
 from ..records.store import Store
-from ..training.progress import Display
+from ..training.display import Display
+from ..training.follow import Followed
+from ..training.progress import CellEnded
 from ..training.team import ALONE, Team
 from . import processes
 from .cell import Cell
@@ -40,6 +42,8 @@ class Options:
     resume: bool = True
     """Go on from checkpoints instead of starting cells again."""
     quiet: bool = False
+    followed: Followed = field(default_factory=Followed)
+    """Where the events of training go besides the terminal."""
     jobs: int | None = None
     """Cells at a time; by default one per core on the CPU and one on an accelerator."""
     threads: int = 1
@@ -86,7 +90,7 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
     if missing and not options.train:
         first = missing[0].cell
         raise UserError(f"{first.name} of {first.identity.dataset} is not finished, and nothing is trained here")
-    with Display(options.quiet or not team.leads) as display:
+    with Display(options.quiet or not team.leads, options.followed.start() if team.leads else ()) as display:
         for note in dict.fromkeys(notes):
             display.line(note)
         if len(missing) < len(cells):
@@ -95,7 +99,7 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
         for job, record in processes.run(run_job, missing, at_a_time, threads, display, lost):
             if record is not None:
                 records[job.at] = record
-                display.line(_summary(job.cell.name, record))
+                display.handle(job.cell.name, _ended(record))
     return [record for record in records if record is not None] if team.leads else []
 
 
@@ -189,9 +193,7 @@ def _check_stream(data: RankingData) -> None:
             raise UserError(f"data.{key}={getattr(config, key)} does not go with train.order=time: {why}; leave it out")
 
 
-def _summary(name: str, record: RunRecord) -> str:
+def _ended(record: RunRecord) -> CellEnded:
     if record.status != "ok" or record.metrics is None or record.cost is None:
-        return f"{name}: FAILED: {record.error}"
-    test = record.metrics.test["all"]
-    shown = "  ".join(f"{key} {value:.4f}" for key in ("request_gauc", "auc", "logloss") if (value := test[key]) is not None)
-    return f"{name}: test {shown}  trained in {record.cost.train_seconds:.1f} s, best epoch {record.cost.best_epoch}"
+        return CellEnded("failed", reason=record.error or "")
+    return CellEnded("ok", record.cost.train_seconds, "test", record.metrics.test["all"], record.cost.best_epoch)

@@ -33,7 +33,7 @@ from ..records.sweeps import Axis, Trial
 from ..runs.cell import plan
 from ..runs.schedule import make_ready, with_data
 from ..training.checkpoint import Checkpoint
-from ..training.progress import Send
+from ..training.progress import CellEnded, Send
 from . import budget
 from .budget import Budget, Ledger
 from .extra_space import further_spaces, outside
@@ -320,8 +320,9 @@ class Worker:
         facts[budget.CUT] = cut
         if self._end(trial.number, state, value, **facts, **({} if reason is None else {budget.REASON: reason})):
             file.remove()
-            ending = reason or ("pruned" if value is None else f"valid {self.target.metric} {value:.4f}")
-            self.send(name, "ended", (ending, lease.seconds))
+            status = "failed" if reason is not None else "pruned" if value is None else "ok"
+            metrics = {self.target.metric: value}
+            self.send(name, CellEnded(status, lease.seconds, "valid", metrics, progress.best_epoch or None, reason or ""))
 
     def _limit(self, number: int, own: float) -> float:
         return self._ledger().limit(number, own, self.budget)

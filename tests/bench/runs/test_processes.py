@@ -10,7 +10,8 @@ import pytest
 
 from rankbench.bench.errors import UserError
 from rankbench.bench.runs import processes
-from rankbench.bench.training.progress import Display
+from rankbench.bench.training.display import Display
+from rankbench.bench.training.progress import Event
 from support.jobs import work
 
 pytestmark = pytest.mark.long
@@ -23,7 +24,7 @@ class Heard(Display):
         super().__init__(quiet=True)
         self.names: list[str] = []
 
-    def handle(self, name: str, event: str, values: tuple[Any, ...]) -> None:
+    def handle(self, name: str, event: Event) -> None:
         self.names.append(name)
 
 

@@ -1,0 +1,107 @@
+"""How training is shown: one live bar per running cell in a terminal, one plain line per epoch elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from .follow import Follower
+from .progress import CellEnded, EpochFinished, EpochStarted, Event, Stepped
+
+SHOWN = ("request_gauc", "auc", "logloss")
+"""Metrics of a finished cell that are shown, if it has them."""
+
+
+class Display:
+    """Shows the events of all cells. `live` draws bars; otherwise a line per epoch; `quiet` nothing but what `line` is given.
+
+    Args:
+        followers: are told every event too, and closed at the end.
+    """
+
+    def __init__(self, quiet: bool, followers: Sequence[Follower] = ()) -> None:
+        self.console = Console(stderr=True)
+        self.quiet = quiet
+        self.followers = followers
+        self.tasks: dict[str, TaskID] = {}
+        self.ranking: dict[str, float] = {}
+        self.bars: Progress | None = None
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal and not self.quiet:
+            self.bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.4f}  valid {task.fields[ranking]}"),
+                TextColumn("{task.fields[rate]:,.0f} examples/s"),
+                TimeRemainingColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self.bars.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+        with contextlib.ExitStack() as closing:  # each of them, whatever happens to the others
+            for one in self.followers:
+                closing.callback(one.close)
+
+    def line(self, text: str) -> None:
+        """One line about a finished cell."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def handle(self, name: str, event: Event) -> None:
+        """An event of the cell `name`."""
+        for one in self.followers:
+            one.hear(name, event)
+        match event:
+            case EpochFinished():
+                self.ranking[name] = event.point.valid_request_gauc
+                self._end(name)
+                self.line(f"{name} {_in_words(event)}")
+            case CellEnded():
+                self._end(name)
+                self.line(f"{name}: {_outcome(event)}")
+            case EpochStarted() if self.bars is not None:
+                self._end(name)
+                ranking = f"{self.ranking[name]:.4f}" if name in self.ranking else "-"
+                self.tasks[name] = self.bars.add_task(
+                    f"{name} epoch {event.epoch}/{event.epochs}",
+                    total=event.steps,
+                    completed=event.done,
+                    loss=float("nan"),
+                    ranking=ranking,
+                    rate=0.0,
+                )
+            case Stepped() if self.bars is not None and name in self.tasks:
+                self.bars.update(self.tasks[name], completed=event.steps, loss=event.loss, rate=event.examples_per_second)
+
+    def _end(self, name: str) -> None:
+        if self.bars is not None and name in self.tasks:
+            self.bars.remove_task(self.tasks.pop(name))
+
+
+def _in_words(event: EpochFinished) -> str:
+    point = event.point
+    # A refit has nothing left to validate on, and behind the last window of a stream lies the test.
+    valid = f"valid request_gauc {point.valid_request_gauc:.4f}  auc {point.valid_auc:.4f}"
+    return (
+        f"epoch {point.epoch}/{event.epochs}  loss {point.train_loss:.4f}  {valid if point.judged else 'not validated'}  "
+        f"{point.seconds:.1f} s  {event.examples_per_second:,.0f} examples/s"
+    )
+
+
+def _outcome(event: CellEnded) -> str:
+    if event.status == "failed":
+        return f"FAILED: {event.reason}"
+    known = {key: value for key, value in (event.metrics or {}).items() if value is not None}
+    metrics = "  ".join(f"{key} {known[key]:.4f}" for key in SHOWN if key in known)
+    what = "pruned" if event.status == "pruned" else f"{event.role} {metrics}"
+    best = "" if event.best_epoch is None else f", best epoch {event.best_epoch}"
+    return f"{what}  trained in {event.seconds:.1f} s{best}"
