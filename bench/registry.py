@@ -164,6 +164,11 @@ MODELS: dict[str, Entry] = {
         "generative",
         "the layer of HSTU's released ranking code (no relative bias), masked-action candidates, MLP head",
     ),
+    "dlrm-v3": Entry(
+        "generative.dlrm_v3:INFO",
+        "generative",
+        "HSTU's released ranking model: user fields as tokens, action bits, time to the request, two towers, STU layers",
+    ),
     "fuxi": Entry(
         "generative.fuxi:INFO",
         "generative",

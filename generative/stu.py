@@ -36,6 +36,8 @@ class Config(SequenceConfig):
     layout: Layout = "candidate"
     attention: Attention = "silu"
     absolute_position: bool = True
+    head_norm: bool = False
+    """What attention gives is normed head by head, with a weight and a bias a head, instead of all heads together."""
 
 
 class STULayer(nn.Module):
@@ -43,9 +45,13 @@ class STULayer(nn.Module):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
-        width = config.width
+        assert isinstance(config, Config)
+        width, self.heads = config.width, config.heads
         self.clean = config.residual == "clean"
-        self.input_norm, self.output_norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.input_norm = nn.LayerNorm(width, eps=1e-6)
+        self.output_norm = (
+            nn.GroupNorm(config.heads, config.heads, eps=1e-6) if config.head_norm else nn.LayerNorm(width, eps=1e-6)
+        )
         self.uvqk = Linear(width, 4 * width)
         self.attention = SelfAttention(config, spec, alpha=(width // config.heads) ** -0.5)
         self.out = Linear(3 * width, width, bias=False)
@@ -58,8 +64,14 @@ class STULayer(nn.Module):
         normed = self.input_norm(x)
         u, v, q, k = self.uvqk(normed).chunk(4, dim=1)
         u, attended = F.silu(u), self.attention(q, k, v, geometry)
-        mixed = torch.cat([u, attended, u * self.output_norm(attended)], dim=1)
+        mixed = torch.cat([u, attended, u * self.normed(attended)], dim=1)
         return (x if self.clean else normed) + self.out(self.dropout(mixed))
+
+    def normed(self, attended: Tensor) -> Tensor:
+        """[T, D] -> [T, D]"""
+        if isinstance(self.output_norm, nn.GroupNorm):
+            return self.output_norm(attended.unflatten(1, (self.heads, -1))).flatten(1)
+        return self.output_norm(attended)
 
 
 def build(config: Config, spec: DataSpec) -> SequenceRanker:

@@ -18,6 +18,7 @@ from ..config import DataConfig
 from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import sources
+from .action_bits import action_bits
 from .columns import Column, Computed, blocks, positions, ranges, user_blocks
 from .eventlog import EventLog, open_log, write_log
 from .growing import GrowingVocabulary
@@ -335,6 +336,7 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         gap_buckets=GAP_BUCKETS,
         positive_rate=1 / (1 + negatives_per_positive(log, train, config)[0]),
         further_rates=tuple(_rate(log.further_label(name), train) for name in config.labels),
+        action_bits=action_bits(log, vocabulary),
         domain=domain,
     )
     start, first = requests.start, requests.first

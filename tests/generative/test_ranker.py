@@ -20,7 +20,8 @@ from rankbench.bench.data.requests import candidate_batch, past_batch, request_b
 from rankbench.generative import fuxi, fuxi_beta, fuxi_linear, gpt, hstu
 from rankbench.generative.attention import make_geometry
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
-from rankbench.generative.tokens import TokenLinear, make_tokens
+from rankbench.generative.request_tokens import make_tokens
+from rankbench.generative.tokens import TokenLinear
 from rankbench.kernels.hstu_attention.plan import own_buckets
 from rankbench.kernels.time_buckets import time_buckets
 from support.logs import make_data, with_config
@@ -28,7 +29,7 @@ from support.logs import make_data, with_config
 HEADS = ("mlp", "ffn", "mmoe", *READS_CANDIDATE)
 CASES: list[dict[str, Any]] = [
     {"layout": layout, "head": head}
-    for layout in ("interleaved", "candidate", "late")
+    for layout in ("interleaved", "candidate", "late", "request")
     for head in HEADS
     if layout != "late" or head in READS_CANDIDATE
 ]
