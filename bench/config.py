@@ -183,6 +183,9 @@ class TrainConfig:
     """Decoupled (AdamW)."""
     embedding_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled decay of embedding tables alone; they overfit first."""
+    table_optimizer: Literal["adamw", "rowwise-adagrad"] = "adamw"
+    """Of the tables of fields; all else has AdamW. rowwise-adagrad: Adagrad with one step size for each row, at the same rate, as
+    in HSTU's released ranking code; a row that no batch reads stays where it is."""
     batch_size: Annotated[int, Ge(1)] = 1024
     """Examples in a pointwise batch."""
     batch_events: Annotated[int, Ge(1)] = 4096

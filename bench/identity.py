@@ -72,6 +72,7 @@ LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
     ("data", "held_out_items"): lambda value, config: value == 0,
     ("train", "loss"): lambda value, config: value == "bce",
     ("train", "loss_weight"): lambda value, config: value == 1,
+    ("train", "table_optimizer"): lambda value, config: value == "adamw",
     ("train", "order"): lambda value, config: value == "shuffled",
     ("train", "batches"): lambda value, config: value in ("default", "examples"),
     # Generative rankers always had the setting of items.

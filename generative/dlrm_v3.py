@@ -1,4 +1,4 @@
-"""DLRM-v3: HSTU's released ranking code as a whole (meta-recsys/generative-recommenders, modules/dlrm_hstu.py), not its layer alone.
+"""DLRM-v3: the whole of HSTU's released ranking model (meta-recsys/generative-recommenders, modules/dlrm_hstu.py).
 
     segment of a request: [field of the user] ... [event] ... [candidate] ...
     event, candidate      sqrt(D) (tower(item, context) + tower(bits of what was done; a learned vector for a candidate))
@@ -57,7 +57,7 @@ INFO = ModelInfo(
         "logged context fields stand in the token of their event, and so does the time since the event before; the released code "
         "has no such fields",
         "the user's id is a token only with `user_id=embedding`, as for every model here; there it always is",
-        "tokens of user fields hold nothing below `context_min_events` events that the request sees; the released code counts its "
+        "tokens of user fields hold nothing below `context_min_events` events that the request sees; the released code counts "
         "candidates too, has 20 for MovieLens and 0 for KuaiRand, and 0 is the default here",
         "the label of a past event is one more bit of its action; a combination of actions that training never had shows the "
         "label's bit alone, there its bits",
@@ -71,8 +71,8 @@ INFO = ModelInfo(
         "further labels have a binary cross-entropy of weight 1 each; there .2, and watch time may be regressed",
         "off here as there: `head_norm` (group norm), `stochastic_depth`; absent: L2 norm of the state, layers that see the last "
         "events alone, an attention window",
-        "AdamW for all parameters in single precision, unless train.table_optimizer=rowwise-adagrad; the released code has row-wise "
-        "Adagrad for tables, Adam for the rest, and bfloat16",
+        "AdamW for all parameters in single precision, unless `train.table_optimizer=rowwise-adagrad`; the released code has "
+        "row-wise Adagrad for tables, Adam for the rest, and bfloat16",
     ),
     defaults="two layers of width 64 and two heads as for every backbone here; the released ranking code has 5 layers of width "
     "512 and 4 heads, tables of width 512, hidden layers of 256 and 512 units. Dropouts are its own",
