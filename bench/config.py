@@ -45,7 +45,8 @@ class DataConfig:
     """global-time, per-user-time, leave-one-out, chrono-rank, declared (by the source), or `default`: the data set's own.
     windows-N and window-K-of-N: the end of the log as N windows of time, all of them or the K-th, after what is before it
     (`rankbench study shift`). stream-N and stream-days: all of the log as N windows of about as many events, or as its days; the
-    last is the test, the one before it validation (for train.order=time)."""
+    last is the test, the one before it validation (for train.order=time). last-N: the last N events of each user are examples, up
+    to whole requests; a tenth of the users is the test, a tenth validation, by a hash of their names."""
     history_length: Annotated[int, Ge(1), Le(100_000)] = 50
     """L: an example sees at most the L latest visible events of its user."""
     time: Literal["none", "history", "request"] = "request"
@@ -58,7 +59,7 @@ class DataConfig:
     """Seconds before an event's outcome becomes visible."""
     test_history: Literal["live", "frozen"] = "live"
     """What a validation or test example sees of its own period: live, all strictly earlier events of its user; frozen, none,
-    so that no score depends on a test label."""
+    so that no score depends on a test label. With split=last-N that holds for training examples as well."""
     supervision: Literal["dense", "impression"] = "dense"
     """How sequences are cut for generative rankers. dense: a user's sequence in long segments, every example of it in one pass;
     deeper layers then reach further back than one history length. impression: a segment for each example with its history alone,

@@ -51,7 +51,7 @@ INFO = ModelInfo(
         "the divisor is the largest number of visible tokens; the released code divides by the longest sequence of the batch, so "
         "that a score depends on its batch mates",
         "every training example is a candidate, and the candidates of a request share a segment; there the last ten events of a "
-        "user are the only candidates, of one request (`--protocol last-10`)",
+        "user are the only candidates, of one request (`--protocol dlrm-v3-last-10`)",
         "a candidate's hour, weekday and position in time are those of its own request; there all ten have the time of the last "
         "event before them",
         "logged context fields stand in the token of their event, and so does the time since the event before; the released code "

@@ -4,7 +4,7 @@ train.table_optimizer says so, row-wise Adagrad over the tables of fields."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class Optimizer:
         # Processes that train together read different rows, and sum up gradients of whole tables.
         by_rows = bool(large) and team.size == 1 and choose("table_update", device, torch.float32).name == "cpu"
         self.rows = RowAdamW(large, config.lr, config.embedding_decay, ema=config.ema) if by_rows else None
-        by_adagrad = [module.weight for module in model.modules() if isinstance(module, Table) and adagrad]
+        by_adagrad = [cast(nn.Parameter, module.weight) for module in model.modules() if isinstance(module, Table) and adagrad]
         apart = {id(parameter) for parameter in (*by_adagrad, *(self.rows.parameters if self.rows is not None else ()))}
         groups = list(_groups(model, config, apart))
         self.lr = config.lr
@@ -60,8 +60,9 @@ class Optimizer:
         groups = [group for one in self.whole for group in one.param_groups]
         for group in groups:
             group["lr"] = share * self.lr
-        for one in self.whole if scaler is not None else ():
-            scaler.unscale_(one)
+        if scaler is not None:
+            for one in self.whole:
+                scaler.unscale_(one)
         gradients = [parameter.grad for group in groups for parameter in group["params"]]
         present = [gradient for gradient in gradients if gradient is not None]
         if self.rows is not None:
