@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .contract import ModelInfo
 
 Decay = Literal["none", "linear", "cosine"]
-TrainingLoss = Literal["bce", "pairwise", "listwise", "joint"]
+TrainingLoss = Literal["bce", "pairwise", "listwise", "joint", "jrc"]
 RANKING_LOSSES: tuple[TrainingLoss, ...] = ("pairwise", "listwise")
 """Those that ask for an order within requests and for nothing else: their scores have any level."""
 Monitor = Literal["request_gauc", "auc", "logloss"]
@@ -168,10 +168,10 @@ class TrainConfig:
     loss: TrainingLoss = "bce"
     """What training descends for the main label; further labels have bce. bce: cross-entropy, example by example. Within the
     requests that ranking is judged by: pairwise, RankNet's loss of every pair of a positive and a negative; listwise, softmax
-    cross-entropy; joint, bce and a listwise loss of its probabilities. Scores of pairwise and listwise are no probabilities
-    (docs/ideas/losses.md)."""
+    cross-entropy; joint, bce and a listwise loss of its probabilities; jrc, bce and listwise losses of positives and negatives.
+    Scores of pairwise and listwise are no probabilities (docs/ideas/losses.md)."""
     loss_weight: Annotated[float, Gt(0)] = 1.0
-    """Of the listwise part of joint, beside bce."""
+    """Of the listwise part of joint and jrc, beside bce."""
     order: Literal["shuffled", "time"] = "shuffled"
     """shuffled: epochs over all training examples, each in an order of its own. time: once through the windows of a stream split,
     one after the other, examples shuffled within a window alone; each window is scored before anything is learned from it, ids

@@ -45,7 +45,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "repeats"): _never_sampled,
     ("data", "exclude_future_positives"): _never_sampled,
     ("train", "checkpoint_seconds"): lambda config: True,
-    ("train", "loss_weight"): lambda config: config["train"].get("loss") != "joint",
+    ("train", "loss_weight"): lambda config: config["train"].get("loss") not in ("joint", "jrc"),
     **{("train", key): _once_through_time for key in ("epochs", "patience", "monitor", "max_seconds", "refit")},
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
     ("params", "own_time"): _no_gap_to_itself,
