@@ -82,6 +82,11 @@ MODELS: dict[str, Entry] = {
         "classical",
         "sums of past events whose random hashes are the candidate's, and attention over latest ones",
     ),
+    "twin": Entry(
+        "baselines.twin:INFO",
+        "classical",
+        "past events searched by the weight that then attends to them, and attention over latest ones",
+    ),
     "mmoe": Entry(
         "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
     ),
