@@ -38,7 +38,10 @@ SWITCHES: list[dict[str, Any]] = [
     {"user_context": False}, {"user_context": False, "layout": "late", "head": "dot"}, {"rope": True}, {"alibi": True},
     {"absolute_position": True}, {"attention": "softmax"}, {"divisor": "own"}, {"gate": False}, {"residual": "normalised"},
     {"relative_bias": "none"}, {"own_time": "recency"}, {"own_time": "recency", "layout": "candidate"}, {"token_start": "scaled"},
-    {"user_id": "embedding"}, {"user_id": "embedding", "user_context": False},
+    {"user_id": "embedding"}, {"user_id": "embedding", "user_context": False}, {"action_encoding": "bits"},
+    {"token_network": "mlp"}, {"token_network": "mlp", "layout": "candidate", "token_start": "scaled"}, {"clock": "state"},
+    {"layout": "request", "time_embedding": "sqrt-minutes", "absolute_position": True, "context_min_events": 2},
+    {"layout": "request", "user_context": False, "actions": False}, {"layout": "request", "rope": True, "alibi": True},
 ]  # fmt: skip
 
 
