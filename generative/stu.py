@@ -94,17 +94,23 @@ INFO = ModelInfo(
     differs=(
         "the divisor is the largest number of visible tokens; the released code divides by the longest sequence of the batch, so "
         "that a score depends on its batch mates",
-        "positions count from the start of the segment; the released code counts back from the end and adds a time embedding",
-        "item and action are embedded by one linear layer instead of two MLPs; an MLP head over the state instead of two towers",
+        "the layer in the common frame; `dlrm-v3` is the released model as a whole, made of the switches named below",
+        "positions count from the start of the segment; the released code counts back from the end (`layout=request`) and adds a "
+        "time embedding (`time_embedding`)",
+        "item and action are embedded by one linear layer instead of two MLPs (`token_network=mlp`); an MLP head over the state "
+        "instead of two towers (`head=towers`)",
         "tokens are not multiplied by sqrt(D) before positions are added (`token_start=scaled`)",
         "user and context fields join every event's token; in the released code each contextual field is a token of its own "
-        "before the history, the user's id among them, and is silent for users with fewer than 20 events",
-        "hour and weekday are embedded fields of tokens; the released code joins them as sine and cosine after the last layer",
-        "a combination of the user's actions is one id; the released code adds a vector for each action",
-        "one dropout of .2; the released code has .2 on its input and .1 in its layers",
-        "no group norm, stochastic depth or L2 norm, and no attention window but the history length",
-        "AdamW for all parameters in single precision; the released code has row-wise Adagrad for tables, and bfloat16",
-        "every training example is a candidate, not the last ten of a user",
+        "before the history (`layout=request`), the user's id among them, and holds nothing for users with a short past",
+        "hour and weekday are embedded fields of tokens; the released code joins them as sine and cosine after the last layer "
+        "(`clock=state`)",
+        "a combination of the user's actions is one id; the released code has a vector for each action (`action_encoding=bits`)",
+        "one dropout of .2; the released code has .2 on its input (`input_dropout`) and .1 in its layers",
+        "no group norm (`head_norm`) or stochastic depth (`stochastic_depth`) unless set; no L2 norm, and no attention window but "
+        "the history length",
+        "AdamW for all parameters in single precision; the released code has row-wise Adagrad for tables "
+        "(`train.table_optimizer`), and bfloat16",
+        "every training example is a candidate, not the last ten of a user (`--protocol dlrm-v3-last-10`)",
     ),
     defaults="size as for every backbone here; the released ranking code has 5 layers of width 512 and 4 "
     "heads, and the user's id as a token, which is left out here as for every backbone",
