@@ -106,8 +106,8 @@ INFO = ModelInfo(
         "(`clock=state`)",
         "a combination of the user's actions is one id; the released code has a vector for each action (`action_encoding=bits`)",
         "one dropout of .2; the released code has .2 on its input (`input_dropout`) and .1 in its layers",
-        "no group norm (`head_norm`) or stochastic depth (`stochastic_depth`) unless set; no L2 norm, and no attention window but "
-        "the history length",
+        "no group norm (`head_norm`) or stochastic depth (`stochastic_depth`) unless set; no L2 norm, and no attention window "
+        "but the history length",
         "AdamW for all parameters in single precision; the released code has row-wise Adagrad for tables "
         "(`train.table_optimizer`), and bfloat16",
         "every training example is a candidate, not the last ten of a user (`--protocol dlrm-v3-last-10`)",
