@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bench.contract import ModelInfo, Rate
+from ..bench.contract import Choice, ModelInfo, Rate
 from . import stu
 from .config import DIVISOR, GENERATIVE_SPACE, ActionEncoding, Clock, HeadKind, Layout, TimeEmbedding, TokenNetwork, TokenStart
 
@@ -76,5 +76,10 @@ INFO = ModelInfo(
     ),
     defaults="two layers of width 64 and two heads as for every backbone here; the released ranking code has 5 layers of width "
     "512 and 4 heads, tables of width 512, hidden layers of 256 and 512 units. Dropouts are its own",
-    space={**GENERATIVE_SPACE, "divisor": DIVISOR},
+    space={
+        # Another layout would have no request to count from.
+        **{name: values for name, values in GENERATIVE_SPACE.items() if name != "layout"},
+        "time_embedding": Choice(("none", "sqrt-minutes")),
+        "divisor": DIVISOR,
+    },
 )
