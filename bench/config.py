@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .contract import ModelInfo
 
 Decay = Literal["none", "linear", "cosine"]
-TrainingLoss = Literal["bce", "pairwise", "listwise", "joint"]
+TrainingLoss = Literal["bce", "pairwise", "listwise", "joint", "jrc"]
 RANKING_LOSSES: tuple[TrainingLoss, ...] = ("pairwise", "listwise")
 """Those that ask for an order within requests and for nothing else: their scores have any level."""
 Monitor = Literal["request_gauc", "auc", "logloss"]
@@ -45,7 +45,8 @@ class DataConfig:
     """global-time, per-user-time, leave-one-out, chrono-rank, declared (by the source), or `default`: the data set's own.
     windows-N and window-K-of-N: the end of the log as N windows of time, all of them or the K-th, after what is before it
     (`rankbench study shift`). stream-N and stream-days: all of the log as N windows of about as many events, or as its days; the
-    last is the test, the one before it validation (for train.order=time)."""
+    last is the test, the one before it validation (for train.order=time). last-N: the last N events of each user are examples, up
+    to whole requests; a tenth of the users is the test, a tenth validation, by a hash of their names."""
     history_length: Annotated[int, Ge(1), Le(100_000)] = 50
     """L: an example sees at most the L latest visible events of its user."""
     time: Literal["none", "history", "request"] = "request"
@@ -58,7 +59,7 @@ class DataConfig:
     """Seconds before an event's outcome becomes visible."""
     test_history: Literal["live", "frozen"] = "live"
     """What a validation or test example sees of its own period: live, all strictly earlier events of its user; frozen, none,
-    so that no score depends on a test label."""
+    so that no score depends on a test label. With split=last-N that holds for training examples as well."""
     supervision: Literal["dense", "impression"] = "dense"
     """How sequences are cut for generative rankers. dense: a user's sequence in long segments, every example of it in one pass;
     deeper layers then reach further back than one history length. impression: a segment for each example with its history alone,
@@ -167,10 +168,10 @@ class TrainConfig:
     loss: TrainingLoss = "bce"
     """What training descends for the main label; further labels have bce. bce: cross-entropy, example by example. Within the
     requests that ranking is judged by: pairwise, RankNet's loss of every pair of a positive and a negative; listwise, softmax
-    cross-entropy; joint, bce and a listwise loss of its probabilities. Scores of pairwise and listwise are no probabilities
-    (docs/ideas/losses.md)."""
+    cross-entropy; joint, bce and a listwise loss of its probabilities; jrc, bce and listwise losses of positives and negatives.
+    Scores of pairwise and listwise are no probabilities (docs/ideas/losses.md)."""
     loss_weight: Annotated[float, Gt(0)] = 1.0
-    """Of the listwise part of joint, beside bce."""
+    """Of the listwise part of joint and jrc, beside bce."""
     order: Literal["shuffled", "time"] = "shuffled"
     """shuffled: epochs over all training examples, each in an order of its own. time: once through the windows of a stream split,
     one after the other, examples shuffled within a window alone; each window is scored before anything is learned from it, ids
@@ -183,6 +184,9 @@ class TrainConfig:
     """Decoupled (AdamW)."""
     embedding_decay: Annotated[float, Ge(0)] = 0.0
     """Decoupled decay of embedding tables alone; they overfit first."""
+    table_optimizer: Literal["adamw", "rowwise-adagrad"] = "adamw"
+    """Of the tables of fields; all else has AdamW. rowwise-adagrad: Adagrad with one step size for each row, at the same rate, as
+    in HSTU's released ranking code; a row that no batch reads stays where it is."""
     batch_size: Annotated[int, Ge(1)] = 1024
     """Examples in a pointwise batch."""
     batch_events: Annotated[int, Ge(1)] = 4096

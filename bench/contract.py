@@ -70,6 +70,8 @@ class DataSpec:
     """Share of positive labels among training examples; used to start the output bias at the base rate."""
     further_rates: tuple[float, ...] = ()
     """The same of the K further labels, which a ranker may predict as well."""
+    action_bits: tuple[tuple[int, ...], ...] = ()
+    """Of each id of `action`: which single things it is made of, by numbers from 0."""
     domain: str = ""
     """The logged context field that says to which market, page or product line an event belongs; empty if there is none."""
 

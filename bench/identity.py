@@ -45,7 +45,7 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "repeats"): _never_sampled,
     ("data", "exclude_future_positives"): _never_sampled,
     ("train", "checkpoint_seconds"): lambda config: True,
-    ("train", "loss_weight"): lambda config: config["train"].get("loss") != "joint",
+    ("train", "loss_weight"): lambda config: config["train"].get("loss") not in ("joint", "jrc"),
     **{("train", key): _once_through_time for key in ("epochs", "patience", "monitor", "max_seconds", "refit")},
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
     ("params", "own_time"): _no_gap_to_itself,
@@ -53,6 +53,8 @@ INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     **{("params", key): _no_waves for key in ("periods", "shortest_period", "period_factor")},
     ("params", "position_dim"): lambda config: config["params"].get("channels") in ("none", "time"),
     ("params", "window_hours"): lambda config: config["data"]["time"] == "none",
+    ("params", "clock"): lambda config: config["data"]["time"] != "request",
+    ("params", "time_embedding"): lambda config: config["data"]["time"] == "none",
 }
 """Section and key -> when it changes no number of a run. A record holds such a setting all the same; no hash does."""
 
@@ -70,11 +72,20 @@ LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
     ("data", "held_out_items"): lambda value, config: value == 0,
     ("train", "loss"): lambda value, config: value == "bce",
     ("train", "loss_weight"): lambda value, config: value == 1,
+    ("train", "table_optimizer"): lambda value, config: value == "adamw",
     ("train", "order"): lambda value, config: value == "shuffled",
     ("train", "batches"): lambda value, config: value in ("default", "examples"),
     # Generative rankers always had the setting of items.
     ("params", "item_fields"): lambda value, config: value == "concat" and "layout" not in config["params"],
     ("params", "user_fields"): lambda value, config: value == "concat",
+    ("params", "input_dropout"): lambda value, config: value is None,
+    ("params", "stochastic_depth"): lambda value, config: value == 0,
+    ("params", "context_min_events"): lambda value, config: value == 0,
+    ("params", "action_encoding"): lambda value, config: value == "combination",
+    ("params", "token_network"): lambda value, config: value == "linear",
+    ("params", "clock"): lambda value, config: value == "tokens",
+    ("params", "time_embedding"): lambda value, config: value == "none",
+    ("params", "head_norm"): lambda value, config: value is False,
 }
 """Section and key of settings that came when there were runs already -> whether a value is what all of them had, or does nothing.
 No hash holds it then, so that an experiment keeps its name; records that were made before lack the key."""

@@ -165,6 +165,29 @@ PROTOCOLS: dict[str, Protocol] = {
                 "the work so far is asked after each window, theirs after each thousandth of the data",
             ),
         ),
+        Protocol(
+            name="dlrm-v3-last-10",
+            summary="the last ten events of each user, with the history before all of them; users are split, not time",
+            followed_by=(
+                "the released ranking code of HSTU, DLRM-v3 (https://github.com/meta-recsys/generative-recommenders, dlrm_v3)"
+            ),
+            datasets=("ml-1m", "kuairand-pure"),
+            settings={"data.split": "last-10", "data.test_history": "frozen"},
+            why={
+                "data.split": "the last ten events of a user alone are learned from and asked about; other users are the test",
+                "data.test_history": "all ten see what was before the first of them, in training as in the test",
+            },
+            score=None,
+            differs=(
+                "80% of the users train, 10% are validation and 10% the test, by a hash of their names; theirs has 75% or 80% "
+                "for training, and no validation",
+                "ten events or more, up to whole requests; a user whose events are all of one request is not asked about",
+                "an example is asked for at its own time, theirs at that of the last event before all ten",
+                "the latest history_length events are seen; theirs keeps the oldest of a longer history",
+                "ids that no training user has are unknown; theirs are hashed into tables of a fixed size",
+                "labels are the data set's; theirs are ratings from 3.5 on, and eight outcomes at once on KuaiRand-1K",
+            ),
+        ),
     )
 }
 """Name -> protocol."""

@@ -82,6 +82,11 @@ MODELS: dict[str, Entry] = {
         "classical",
         "sums of past events whose random hashes are the candidate's, and attention over latest ones",
     ),
+    "twin": Entry(
+        "baselines.twin:INFO",
+        "classical",
+        "past events searched by the weight that then attends to them, and attention over latest ones",
+    ),
     "mmoe": Entry(
         "baselines.mmoe:INFO", "classical", "DIN's attention, then shared experts with a gate and a tower for each label"
     ),
@@ -163,6 +168,11 @@ MODELS: dict[str, Entry] = {
         "generative.stu:INFO",
         "generative",
         "the layer of HSTU's released ranking code (no relative bias), masked-action candidates, MLP head",
+    ),
+    "dlrm-v3": Entry(
+        "generative.dlrm_v3:INFO",
+        "generative",
+        "HSTU's released ranking model: user fields as tokens, action bits, time to the request, two towers, STU layers",
     ),
     "fuxi": Entry(
         "generative.fuxi:INFO",

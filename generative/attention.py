@@ -42,7 +42,7 @@ def make_geometry(config: SequenceConfig, spec: DataSpec, tokens: Tokens, past: 
     else:
         plan = continued(past.plan, tokens.lo, tokens.position, **times)
     turn = rotation(tokens.position, config.width // config.heads) if config.rope else None
-    divisor: Tensor | float = float(config.tokens_per_event * spec.history_length + 1)
+    divisor: Tensor | float = float(config.most_visible(spec) + 1)
     if config.divisor == "own":
         divisor = (tokens.hi - tokens.lo + 1).to(tokens.x.dtype)
     return Geometry(plan, turn, divisor, tokens.kind)
@@ -66,7 +66,7 @@ class RelativeBias(nn.Module):
 
     def __init__(self, kind: RelativeBiasKind, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
-        positions = config.tokens_per_event * (spec.history_length + 1)
+        positions = config.most_visible(spec) + config.tokens_per_event
         timed = kind in ("time", "both") and spec.time != "none"
         self.position = nn.Parameter(torch.randn(positions) * 0.02) if kind in ("position", "both") else None
         self.time = nn.Parameter(torch.randn(spec.gap_buckets) * 0.02) if timed else None
@@ -87,7 +87,7 @@ class SelfAttention(nn.Module):
         if config.alibi:
             # Press et al. 2022: a geometric sequence from 2^(-8/H); distances in tokens.
             slope = 2.0 ** (-8.0 * torch.arange(1, config.heads + 1) / config.heads)
-            slopes = -torch.arange(config.tokens_per_event * (spec.history_length + 1)).unsqueeze(1) * slope
+            slopes = -torch.arange(config.most_visible(spec) + config.tokens_per_event).unsqueeze(1) * slope
         self.register_buffer("slopes", slopes, persistent=False)
 
     def position_bias(self) -> Tensor | None:

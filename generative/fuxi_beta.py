@@ -87,7 +87,7 @@ class FuXiBetaLayer(nn.Module):
         assert isinstance(config, Config)
         width, self.heads = config.width, config.heads
         self.clean = config.residual == "clean"
-        positions = config.tokens_per_event * (spec.history_length + 1)
+        positions = config.most_visible(spec) + config.tokens_per_event
         timed = config.channels != "position" and spec.time != "none"
         # Data without time information leave the place, whatever was asked for: a layer that mixes nothing is none.
         placed = config.channels != "time" or not timed

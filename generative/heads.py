@@ -17,6 +17,7 @@ from ..kernels.dropout import Dropout
 from ..kernels.hstu_attention import hstu_attention
 from ..kernels.layers.mixture import MultiGateMixture
 from ..kernels.linear import Linear
+from ._tower import SwishLayerNorm
 from .attention import Geometry
 from .config import SequenceConfig
 from .tokens import Tokens
@@ -132,6 +133,21 @@ class TargetAttentionHead(Head):
         return self.out(self.dropout(F.silu(self.hidden(x)))).squeeze(1)
 
 
+class TowersHead(Head):
+    """The released ranking code of HSTU: the normed state times the item's own tower, then a hidden layer with SwishLayerNorm."""
+
+    def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
+        super().__init__(spec)
+        self.norm, self.hidden = nn.LayerNorm(config.width), Linear(config.width, config.head_hidden)
+        self.gate, self.out = SwishLayerNorm(config.head_hidden), self.output(config.head_hidden)
+        for layer in (self.hidden, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(self.hidden.bias)
+
+    def score(self, state: Tensor, candidate: Tensor) -> Tensor:
+        return self.out(self.gate(self.hidden(self.norm(state) * candidate))).squeeze(1)
+
+
 class MMoEHead(Head):
     """Multi-gate mixture of experts: each label weighs shared experts by a gate of its own, then a tower of its own."""
 
@@ -148,6 +164,8 @@ def make_head(config: SequenceConfig, spec: DataSpec) -> Head:
     """The head that a config names."""
     if config.head in ("mlp", "hadamard-mlp", "concat-mlp"):
         return MLPHead(config, spec)
+    if config.head == "towers":
+        return TowersHead(config, spec)
     if config.head == "mmoe":
         return MMoEHead(config, spec)
     if config.head == "ffn":

@@ -36,6 +36,8 @@ class Config(SequenceConfig):
     layout: Layout = "candidate"
     attention: Attention = "silu"
     absolute_position: bool = True
+    head_norm: bool = False
+    """What attention gives is normed head by head, with a weight and a bias a head, instead of all heads together."""
 
 
 class STULayer(nn.Module):
@@ -43,9 +45,13 @@ class STULayer(nn.Module):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
-        width = config.width
+        assert isinstance(config, Config)
+        width, self.heads = config.width, config.heads
         self.clean = config.residual == "clean"
-        self.input_norm, self.output_norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.input_norm = nn.LayerNorm(width, eps=1e-6)
+        self.output_norm = (
+            nn.GroupNorm(config.heads, config.heads, eps=1e-6) if config.head_norm else nn.LayerNorm(width, eps=1e-6)
+        )
         self.uvqk = Linear(width, 4 * width)
         self.attention = SelfAttention(config, spec, alpha=(width // config.heads) ** -0.5)
         self.out = Linear(3 * width, width, bias=False)
@@ -58,8 +64,14 @@ class STULayer(nn.Module):
         normed = self.input_norm(x)
         u, v, q, k = self.uvqk(normed).chunk(4, dim=1)
         u, attended = F.silu(u), self.attention(q, k, v, geometry)
-        mixed = torch.cat([u, attended, u * self.output_norm(attended)], dim=1)
+        mixed = torch.cat([u, attended, u * self.normed(attended)], dim=1)
         return (x if self.clean else normed) + self.out(self.dropout(mixed))
+
+    def normed(self, attended: Tensor) -> Tensor:
+        """[T, D] -> [T, D]"""
+        if isinstance(self.output_norm, nn.GroupNorm):
+            return self.output_norm(attended.unflatten(1, (self.heads, -1))).flatten(1)
+        return self.output_norm(attended)
 
 
 def build(config: Config, spec: DataSpec) -> SequenceRanker:
@@ -82,17 +94,23 @@ INFO = ModelInfo(
     differs=(
         "the divisor is the largest number of visible tokens; the released code divides by the longest sequence of the batch, so "
         "that a score depends on its batch mates",
-        "positions count from the start of the segment; the released code counts back from the end and adds a time embedding",
-        "item and action are embedded by one linear layer instead of two MLPs; an MLP head over the state instead of two towers",
+        "the layer in the common frame; `dlrm-v3` is the released model as a whole, made of the switches named below",
+        "positions count from the start of the segment; the released code counts back from the end (`layout=request`) and adds a "
+        "time embedding (`time_embedding`)",
+        "item and action are embedded by one linear layer instead of two MLPs (`token_network=mlp`); an MLP head over the state "
+        "instead of two towers (`head=towers`)",
         "tokens are not multiplied by sqrt(D) before positions are added (`token_start=scaled`)",
         "user and context fields join every event's token; in the released code each contextual field is a token of its own "
-        "before the history, the user's id among them, and is silent for users with fewer than 20 events",
-        "hour and weekday are embedded fields of tokens; the released code joins them as sine and cosine after the last layer",
-        "a combination of the user's actions is one id; the released code adds a vector for each action",
-        "one dropout of .2; the released code has .2 on its input and .1 in its layers",
-        "no group norm, stochastic depth or L2 norm, and no attention window but the history length",
-        "AdamW for all parameters in single precision; the released code has row-wise Adagrad for tables, and bfloat16",
-        "every training example is a candidate, not the last ten of a user",
+        "before the history (`layout=request`), the user's id among them, and holds nothing for users with a short past",
+        "hour and weekday are embedded fields of tokens; the released code joins them as sine and cosine after the last layer "
+        "(`clock=state`)",
+        "a combination of the user's actions is one id; the released code has a vector for each action (`action_encoding=bits`)",
+        "one dropout of .2; the released code has .2 on its input (`input_dropout`) and .1 in its layers",
+        "no group norm (`head_norm`) or stochastic depth (`stochastic_depth`) unless set; no L2 norm, and no attention window "
+        "but the history length",
+        "AdamW for all parameters in single precision; the released code has row-wise Adagrad for tables "
+        "(`train.table_optimizer`), and bfloat16",
+        "every training example is a candidate, not the last ten of a user (`--protocol dlrm-v3-last-10`)",
     ),
     defaults="size as for every backbone here; the released ranking code has 5 layers of width 512 and 4 "
     "heads, and the user's id as a token, which is left out here as for every backbone",

@@ -7,10 +7,13 @@
 - `candidate` (GenRank, MTGR): an event is one token that knows item and action; an example to score is a token of its own,
   with a mask in place of the action. It sees the tokens of its visible events and itself; nothing sees it.
 - `late`: as `candidate`, but the token to score knows the request and not the item: one state for all candidates.
+- `request` (HSTU's released ranking code): as `candidate`, with a segment for each request; see request_tokens.py.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +22,12 @@ from torch import Tensor, nn
 from ..bench.contract import UNKNOWN, DataSpec, Field, SequenceBatch
 from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.linear import Linear
+from ._tower import Tower
 from .config import READS_CANDIDATE, SequenceConfig
+from .outcomes import ActionBits
+
+CLOCK = {"hour": 24, "weekday": 7}
+"""Fields of the time of a request -> how many there are until they begin again."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,12 @@ class Tokens:
     """int64 [n]: the token at which each example is scored."""
     candidate: Tensor | None
     """[n, width]: each example's item as the head sees it; None if the head does not."""
+    clock: Tensor | None = None
+    """[n, 2 for each field of CLOCK]: when each example's request is, if the state is told."""
+    place: Tensor | None = None
+    """int64 [T]: rows of the table of absolute positions, where they are not `position`."""
+    minutes: Tensor | None = None
+    """int64 [T]: rows of the table of times until the request; None if there is none."""
 
 
 class TokenLayout(nn.Module):
@@ -56,18 +70,30 @@ class TokenLayout(nn.Module):
         super().__init__()
         dim = config.embedding_dim
         items = spec.item_identity if config.item_fields == "none" else spec.item
-        users = tuple(field for field in spec.user_fields(config.user_id) if config.user_context or field.name == "user")
-        request = (*users, *(spec.context if config.user_context else ()))
+        self.clock_names = tuple(f.name for f in spec.context if f.name in CLOCK and config.clock == "state")
+        users = () if config.layout == "request" else config.users(spec)
+        context = tuple(f for f in spec.context if f.name not in self.clock_names) if config.user_context else ()
+        request = (*users, *context)
         self.sum_items = config.item_fields == "sum"
         self.item_names, self.request_names = tuple(f.name for f in items), tuple(f.name for f in request)
         self.item_size = dim if self.sum_items else dim * len(items)
         self.summed_users = len(users) if config.user_fields == "sum" else 0
         self.request_size = dim * (len(request) - max(self.summed_users - 1, 0))
         self.embeddings = FieldEmbeddings((*items, *request), dim)
-        if config.actions:
+        self.outcome_size = dim if config.actions else 0
+        if config.actions and config.action_encoding == "bits":
+            self.outcomes = ActionBits(spec)
+            self.outcome_size = self.outcomes.size
+        elif config.actions:
             self.outcomes = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3)), dim)
         self.actions = config.actions
-        self.candidate = Linear(self.item_size, config.width) if config.head in READS_CANDIDATE else None
+        self.places = config.tokens_per_event * spec.longest_segment
+        """Rows of the table of absolute positions."""
+        self.candidate: nn.Module | None = None
+        if config.head == "towers":
+            self.candidate = Tower(self.item_size, config.head_hidden, config.width)
+        elif config.head in READS_CANDIDATE:
+            self.candidate = Linear(self.item_size, config.width)
 
     def items(self, batch: SequenceBatch) -> Tensor:
         """[E, item_size]"""
@@ -85,16 +111,27 @@ class TokenLayout(nn.Module):
         return vectors.flatten(1)
 
     def outcome(self, batch: SequenceBatch, seen: Tensor) -> Tensor:
-        """[seen, embedding_dim], or no columns without actions. The sum of action and label vectors: the label is known even
-        where the action was never seen in training."""
+        """[seen, outcome_size], no columns without actions. The sum of action and label vectors, or both as bits: the label is
+        known even where the action was never seen in training."""
         if not self.actions:
             return _nothing(batch)[seen]
+        if isinstance(self.outcomes, ActionBits):
+            return self.outcomes(batch.action[seen], batch.past_label[seen])
         label = batch.past_label[seen].long() + UNKNOWN + 1
         return self.outcomes.lookup("action", batch.action[seen]) + self.outcomes.lookup("label", label)
 
     def for_head(self, items: Tensor, batch: SequenceBatch) -> Tensor | None:
         """The candidates' vectors, if the head reads them."""
         return None if self.candidate is None else self.candidate(items.index_select(0, batch.target))
+
+    def clock(self, batch: SequenceBatch) -> Tensor | None:
+        """Sine and cosine of hour and weekday of the examples' requests, if the state is told of them."""
+        turns = []
+        for name in self.clock_names:
+            ids = batch.fields[name]
+            assert isinstance(ids, Tensor), "hour and weekday have one value a row"
+            turns.append((ids[batch.target] - UNKNOWN - 1) * (2 * math.pi / CLOCK[name]))
+        return torch.cat([torch.stack([turn.sin(), turn.cos()], dim=1) for turn in turns], dim=1) if turns else None
 
 
 class TokenLinear(Linear):
@@ -115,6 +152,27 @@ class TokenLinear(Linear):
         return token if self.scale == 1 else token * self.scale
 
 
+class TokenTowers(nn.Module):
+    """Parts of what a token holds, each through a network of its own, added up and scaled as `token_start` says: [n, width]."""
+
+    def __init__(self, sizes: Sequence[int], config: SequenceConfig) -> None:
+        super().__init__()
+        self.sizes = tuple(size for size in sizes if size)
+        self.towers = nn.ModuleList(Tower(size, config.head_hidden, config.width) for size in self.sizes)
+        self.scale = config.width**0.5 if config.token_start == "scaled" else 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, sum of sizes] -> [n, width]"""
+        parts = x.split(self.sizes, dim=1)
+        token = torch.stack([tower(part) for tower, part in zip(self.towers, parts, strict=True)]).sum(0)
+        return token if self.scale == 1 else token * self.scale
+
+
+def token_network(sizes: Sequence[int], config: SequenceConfig) -> nn.Module:
+    """[n, sum of sizes] -> tokens [n, width], as `token_network` says."""
+    return TokenTowers(sizes, config) if config.token_network == "mlp" else TokenLinear(sum(sizes), config)
+
+
 def _nothing(batch: SequenceBatch) -> Tensor:
     return torch.zeros(len(batch.lo), 0, device=batch.lo.device)
 
@@ -124,8 +182,8 @@ class InterleavedTokens(TokenLayout):
 
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
-        self.item_token = TokenLinear(self.item_size + self.request_size, config)
-        self.action_token = TokenLinear(self.item_size + config.embedding_dim, config) if config.actions else None
+        self.item_token = token_network([self.item_size + self.request_size], config)
+        self.action_token = token_network([self.item_size + self.outcome_size], config) if config.actions else None
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, device = self.items(batch), batch.lo.device
@@ -158,6 +216,7 @@ class InterleavedTokens(TokenLayout):
             kind=kind,
             readout=at_item[batch.target],
             candidate=self.for_head(items, batch),
+            clock=self.clock(batch),
         )
 
 
@@ -167,23 +226,30 @@ class CandidateTokens(TokenLayout):
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.late = config.layout == "late"
-        outcome = config.embedding_dim if config.actions else 0
-        self.event_token = TokenLinear(self.item_size + self.request_size + outcome, config)
+        self.event_token = token_network([self.item_size + self.request_size, self.outcome_size], config)
         if config.actions and not self.late:
-            self.mask = nn.Parameter(torch.randn(outcome) * 0.02)
-        self.query_token = TokenLinear(self.request_size or 1, config) if self.late else None
+            self.mask = nn.Parameter(torch.randn(self.outcome_size) * (0.1 if config.action_encoding == "bits" else 0.02))
+        self.query_token = token_network([self.request_size or 1], config) if self.late else None
+
+    def past_tokens(self, known: Tensor, batch: SequenceBatch, seen: Tensor) -> Tensor:
+        """[seen, width], of what is known of all events before their outcomes."""
+        return self.event_token(torch.cat([known.index_select(0, seen), self.outcome(batch, seen)], dim=1))
+
+    def asking_tokens(self, known: Tensor, target: Tensor) -> Tensor:
+        """[n, width]: the candidates, with a mask in place of the outcome."""
+        masks = self.mask.expand(len(target), -1) if self.actions else known[target, :0]
+        return self.event_token(torch.cat([known.index_select(0, target), masks], dim=1))
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, requests, device = self.items(batch), self.requests(batch), batch.lo.device
         seen, target = batch.observed.nonzero().squeeze(1), batch.target
         known = torch.cat([items, requests], dim=1)
-        events = self.event_token(torch.cat([known.index_select(0, seen), self.outcome(batch, seen)], dim=1))
+        events = self.past_tokens(known, batch, seen)
         if self.query_token is not None:
             asked = requests.index_select(0, target) if self.request_names else torch.ones(len(target), 1, device=device)
             candidates = self.query_token(asked)
         else:
-            masks = self.mask.expand(len(target), -1) if self.actions else known[target, :0]
-            candidates = self.event_token(torch.cat([known.index_select(0, target), masks], dim=1))
+            candidates = self.asking_tokens(known, target)
 
         # What is seen is a prefix of its segment, so that intervals of events are intervals of these tokens.
         segment = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1, device=device), batch.offsets.diff())
@@ -209,9 +275,5 @@ class CandidateTokens(TokenLayout):
             kind=(order < len(seen)).long(),
             readout=readout,
             candidate=self.for_head(items, batch),
+            clock=self.clock(batch),
         )
-
-
-def make_tokens(config: SequenceConfig, spec: DataSpec) -> TokenLayout:
-    """The layout that a config names."""
-    return (InterleavedTokens if config.layout == "interleaved" else CandidateTokens)(config, spec)

@@ -156,7 +156,6 @@ def test_the_user_s_id_is_an_input_if_and_only_if_it_is_embedded(name: str, data
     info = registry.info(name)
     batches = make_batches(data, info.view, "train", 300, 600)
     batch = batches.assemble(batches.plans(1)[0], None)
-    size, counts = data.spec.user[0].size, {}
     assert [field.name for field in data.spec.user] == ["user", "age", "job"]
 
     def moved(field: str) -> Any:
@@ -167,13 +166,15 @@ def test_the_user_s_id_is_an_input_if_and_only_if_it_is_embedded(name: str, data
 
     for user_id in ("none", "embedding"):
         model = scattered(info, data, user_id=user_id).eval()
-        counts[user_id] = evaluator.parameter_counts(model)[0]
         with torch.inference_mode():
             expected = model(batch)
             assert torch.equal(model(moved("user")), expected) == (user_id == "none")
             assert not torch.equal(model(moved("job")), expected)
-    more, rest = divmod(counts["embedding"] - counts["none"], size)
-    assert more > 0 and rest == 0, "a row for each user"
+        id_field, *others = data.spec.user
+        more = dataclasses.replace(data.spec, user=(dataclasses.replace(id_field, size=id_field.size + 1), *others))
+        larger = info.build(info.config(user_id=user_id), more)
+        grown = evaluator.parameter_counts(larger)[0] - evaluator.parameter_counts(model)[0]
+        assert (grown > 0) == (user_id == "embedding"), "a row for each user"
 
 
 def test_floors_of_counts_have_no_such_setting() -> None:

@@ -14,6 +14,8 @@ from ...kernels.time_buckets import GAP_BUCKETS, time_buckets
 from ..config import DataConfig
 from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
+from . import last_events
+from .action_bits import action_bits
 from .columns import Column, Computed, blocks, positions, ranges, user_blocks
 from .eventlog import EventLog
 from .growing import GrowingVocabulary
@@ -250,8 +252,8 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     delay = round(config.feedback_delay * 1000)
     lo, hi = visible_intervals(log.user_offsets, log.time, requests, config.history_length, delay, log.near)
     if config.test_history == "frozen":
-        held_out = (ROLES["valid"], ROLES["test"])
-        lo, hi = frozen_intervals(hi, log.user_offsets, split.role, held_out, config.history_length, log.near)
+        frozen = tuple(ROLES.values()) if last_events.names(split.name) else (ROLES["valid"], ROLES["test"])
+        lo, hi = frozen_intervals(hi, log.user_offsets, split.role, frozen, config.history_length, log.near)
         if any((np.diff(hi[events]) < 0).any() for _, events in user_blocks(log.user_offsets)):
             raise UserError(
                 f"{log.meta.name}: data.test_history=frozen needs the test of each user behind its training; split {split.name} "
@@ -278,6 +280,7 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         gap_buckets=GAP_BUCKETS,
         positive_rate=1 / (1 + negatives_per_positive(log, train, config)[0]),
         further_rates=tuple(_rate(log.further_label(name), train) for name in config.labels),
+        action_bits=action_bits(log, vocabulary),
         domain=domain,
     )
     start, first = requests.start, requests.first

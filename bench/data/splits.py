@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UserError, unknown_name
-from . import stream
+from . import last_events, stream
 from .columns import Column, Computed, blocks, order_statistics, positions, scratch, user_blocks
 from .eventlog import EventLog
 from .keys import name_hashes
@@ -50,7 +50,7 @@ alone is the test, and training goes on until before it."""
 
 def is_split(name: str) -> bool:
     """Whether there is a split of this name."""
-    return name in SPLITS or any(kind.fullmatch(name) is not None for kind in (_WINDOWS, stream.NAME))
+    return name in SPLITS or any(kind.fullmatch(name) is not None for kind in (_WINDOWS, stream.NAME, last_events.NAME))
 
 
 _PER_USER = ("per-user-time", "leave-one-out")
@@ -109,6 +109,8 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
     if stream.NAME.fullmatch(resolved):
         edges = stream.edges_of(rows, resolved)
         strategies[resolved] = lambda rows: functools.partial(_streamed, edges)
+    if last := last_events.NAME.fullmatch(resolved):
+        strategies[resolved] = functools.partial(_last_events, wanted=int(last["events"]))
     if resolved not in strategies:
         raise unknown_name("split", resolved, strategies)
     if resolved == "declared" and not can_be_declared(log):
@@ -124,7 +126,7 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
         else:
             role[events][log.asked[events]] = found
     if log.asked is not None:
-        _mark_known(log, role, resolved in _PER_USER)
+        _mark_known(log, role, resolved in _PER_USER or last_events.names(resolved))
     if edges:
         stream.check_labels(log, resolved, edges, role != UNUSED)
     return dataclasses.replace(_described(log, resolved, requests, role), edges=edges)
@@ -325,6 +327,12 @@ def _leave_one_out(rows: UserRows) -> np.ndarray:
     from_end = count - 1 - (np.arange(len(begins)) - np.searchsorted(user, user, side="left"))
     code = np.where(from_end == 0, TEST, np.where(from_end == 1, VALID, TRAIN))
     return _spread(rows, np.where(count < 3, TRAIN, code), begins)
+
+
+def _last_events(rows: AllRows, wanted: int) -> Roles:
+    part = last_events.part_of(name_hashes(rows.log, "user"))
+    asked, rest = np.array([TRAIN, VALID, TEST]), np.array([KNOWN, UNUSED, UNUSED])
+    return lambda some: np.where(last_events.asked(some, wanted), asked[part[some.user]], rest[part[some.user]]).astype(np.uint8)
 
 
 def _user_of(rows: UserRows, row: np.ndarray) -> np.ndarray:

@@ -71,10 +71,10 @@ REMARKS = {
     "losses": (
         "pairwise and listwise ask for an order within each request and leave its level free. Their scores are no "
         "probabilities: what logloss, NE and ECE say of them is no fault, but the price of not asking; and AUC, nearly all of "
-        "whose pairs are of two users, compares levels that nothing has set. joint asks for both. Every loss within requests has "
-        "batches of whole requests, and so has the bce that it is compared with, so that a loss is not mixed up with its "
-        "batches; what these change alone is said by `bce, batches of examples`. Sequence models learn from segments, which hold "
-        "whole requests under any loss."
+        "whose pairs are of two users, compares levels that nothing has set. joint and jrc ask for both. Every loss within "
+        "requests has batches of whole requests, and so has the bce that it is compared with, so that a loss is not mixed up "
+        "with its batches; what these change alone is said by `bce, batches of examples`. Sequence models learn from segments, "
+        "which hold whole requests under any loss."
     ),
     "within request": (
         "By default, unless its card says otherwise, a generative ranker reads a candidate as the next token of the sequence and "

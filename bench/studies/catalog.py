@@ -14,7 +14,7 @@ STUDIES: dict[str, str] = {
     "heads": "scoring networks on a generative backbone, with DIN as the reference",
     "ablation": "HSTU one switch at a time, and the way from SASRec to HSTU",
     "negatives": "sources and rates of negatives: quality, calibration, cost; the test is frozen",
-    "losses": "bce, pairwise, listwise and joint: which loss ranks within a request, and its cost in calibration",
+    "losses": "bce, pairwise, listwise, joint and jrc: which loss ranks within a request, and its cost in calibration",
     "within-request": "what lets HSTU rank within a request: layout, target attention, heads, item fields; DIN beside it",
     "embedding": "quality by the size of embedding tables",
     "long-history": "quality, seconds and memory by the length of the history",

@@ -7,6 +7,7 @@ in the batch, and batches of training hold whole requests. In nats a row:
     pairwise  (1/n) sum_r  n_r  mean of softplus(s_j - s_i) over the pairs of r with y_i = 1, y_j = 0
     listwise  (1/n) sum_r  sum over i in r with y_i = 1 of  -ln( exp(s_i) / sum_{j in r} exp(s_j) )
     joint     bce + loss_weight (1/n) sum_r  sum over i in r with y_i = 1 of  -ln( p_i / sum_{j in r} p_j ),  p = sigmoid(s)
+    jrc       bce + loss_weight (1/n) sum_r  sum over i in r of  -ln( exp(z_i s_i) / sum_{j in r} exp(z_i s_j) ),  z = y - 1/2
 
 - *pairwise* is RankNet (Burges et al. 2005, Learning to rank using gradient descent, ICML) with a certain order for each pair.
   The pairs of a request grow with the square of its rows; their mean times the rows lets each row count once, as request-GAUC
@@ -19,6 +20,11 @@ in the batch, and batches of training hold whole requests. In nats a row:
   binary relevance, CIKM, arXiv:2211.01494): both parts have their minimum where p are the probabilities, because a list whose
   positives weigh alike is explained best by shares in proportion to them. A softmax beside bce would pull elsewhere. bce keeps
   its weight, so that further labels keep theirs beside it.
+- *jrc* is joint optimisation of ranking and calibration (Sheng et al. 2023, Joint optimization of ranking and calibration with
+  contextualized hybrid model, KDD, arXiv:2208.06164). There a model has a logit for each of the two outcomes; their difference
+  is the logit of bce, and each example is to stand out among those of its context by the logit of what happened to it. A model
+  with one logit s has the pair (s / 2, -s / 2), whose difference it is. The paper's weights alpha of bce and 1 - alpha of the
+  list part are here 1 and loss_weight = (1 - alpha) / alpha, for the same reason as in *joint*.
 
 Every sum is divided by the rows of the batch, those that say nothing included: batches of several processes, weighted by their
 rows, then have the loss of their union, and no batch counts more because few of its requests say something.
@@ -75,8 +81,11 @@ def main_loss(config: TrainConfig, logit: Tensor, label: Tensor, lists: Lists | 
         return pairwise(logit, label, lists)
     if config.loss == "listwise":
         return listwise(logit, label, lists)
-    compatible = listwise(F.logsigmoid(logit), label, lists)
-    return F.binary_cross_entropy_with_logits(logit, label) + config.loss_weight * compatible
+    if config.loss == "jrc":
+        within = listwise(logit / 2, label, lists) + listwise(-logit / 2, 1 - label, lists)
+    else:
+        within = listwise(F.logsigmoid(logit), label, lists)
+    return F.binary_cross_entropy_with_logits(logit, label) + config.loss_weight * within
 
 
 def listwise(weight: Tensor, label: Tensor, lists: Lists) -> Tensor:

@@ -1,9 +1,10 @@
-"""AdamW over all parameters of a model; tables with very many rows are stepped row by row, with the same numbers."""
+"""AdamW over all parameters of a model; tables with very many rows are stepped row by row, with the same numbers. Or, if
+train.table_optimizer says so, row-wise Adagrad over the tables of fields."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from ...kernels.dispatch import choose
 from ...kernels.layers.embedding import Table
 from ...kernels.row_adam import RowAdamW
 from ..config import TrainConfig
+from .rowwise_adagrad import RowWiseAdagrad
 from .team import ALONE, Team
 
 MANY_ROWS = 50_000
@@ -24,14 +26,19 @@ class Optimizer:
     def __init__(self, model: nn.Module, config: TrainConfig, device: torch.device, team: Team = ALONE) -> None:
         self.clip_norm = config.clip_norm
         tables = [module for module in model.modules() if isinstance(module, Table) and module.by_rows]
-        large = [table for table in tables if table.num_embeddings >= MANY_ROWS]
+        adagrad = config.table_optimizer == "rowwise-adagrad"
+        large = [table for table in tables if table.num_embeddings >= MANY_ROWS and not adagrad]
         # Processes that train together read different rows, and sum up gradients of whole tables.
         by_rows = bool(large) and team.size == 1 and choose("table_update", device, torch.float32).name == "cpu"
         self.rows = RowAdamW(large, config.lr, config.embedding_decay, ema=config.ema) if by_rows else None
-        apart = {id(parameter) for parameter in self.rows.parameters} if self.rows is not None else set()
+        by_adagrad = [cast(nn.Parameter, module.weight) for module in model.modules() if isinstance(module, Table) and adagrad]
+        apart = {id(parameter) for parameter in (*by_adagrad, *(self.rows.parameters if self.rows is not None else ()))}
         groups = list(_groups(model, config, apart))
         self.lr = config.lr
         self.dense = torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        self.tables = RowWiseAdagrad(by_adagrad, config.lr, config.embedding_decay) if by_adagrad else None
+        self.whole: tuple[torch.optim.Optimizer, ...] = (self.dense,) if self.tables is None else (self.dense, self.tables)
+        """Those that step whole parameters."""
 
     @property
     def row_parameters(self) -> list[nn.Parameter]:
@@ -43,17 +50,20 @@ class Optimizer:
         return self.rows.averages() if self.rows is not None else []
 
     def zero_grad(self) -> None:
-        self.dense.zero_grad(set_to_none=True)
+        for one in self.whole:
+            one.zero_grad(set_to_none=True)
         if self.rows is not None:
             self.rows.zero_grad()
 
     def step(self, scaler: torch.amp.GradScaler | None, share: float = 1.0) -> None:
         """Clip and step. `scaler` has scaled the loss; it leaves out a step whose gradients overflowed. `share`: of the rate."""
-        for group in self.dense.param_groups:
+        groups = [group for one in self.whole for group in one.param_groups]
+        for group in groups:
             group["lr"] = share * self.lr
         if scaler is not None:
-            scaler.unscale_(self.dense)
-        gradients = [parameter.grad for group in self.dense.param_groups for parameter in group["params"]]
+            for one in self.whole:
+                scaler.unscale_(one)
+        gradients = [parameter.grad for group in groups for parameter in group["params"]]
         present = [gradient for gradient in gradients if gradient is not None]
         if self.rows is not None:
             present += self.rows.gather()
@@ -61,10 +71,9 @@ class Optimizer:
             clip(present, self.clip_norm)
         if self.rows is not None:
             self.rows.step(share)
-        if scaler is None:
-            self.dense.step()
-        else:
-            scaler.step(self.dense)
+        for one in self.whole:
+            one.step() if scaler is None else scaler.step(one)
+        if scaler is not None:
             scaler.update()
 
     def settle(self) -> None:
@@ -78,10 +87,13 @@ class Optimizer:
             self.rows.release()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"dense": self.dense.state_dict(), "rows": self.rows.state_dict() if self.rows is not None else None}
+        rows, tables = (one.state_dict() if one is not None else None for one in (self.rows, self.tables))
+        return {"dense": self.dense.state_dict(), "rows": rows, "tables": tables}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.dense.load_state_dict(state["dense"])
+        if self.tables is not None:
+            self.tables.load_state_dict(state["tables"])
         if self.rows is not None:
             self.rows.load_state_dict(state["rows"])
 

@@ -47,7 +47,7 @@ def test_an_experiment_with_defaults_has_the_name_that_it_always_had(model: str)
         ("data", "behaviours", ["label"]), ("data", "outcomes", "none"), ("data", "side_information", "items"),
         ("data", "domain_field", False), ("data", "domains", ["home"]),
         ("params", "item_fields", "sum"), ("params", "user_fields", "sum"),
-        ("train", "loss", "pairwise"), ("train", "loss", "joint"), ("train", "batches", "requests"),
+        ("train", "loss", "pairwise"), ("train", "loss", "joint"), ("train", "loss", "jrc"), ("train", "batches", "requests"),
     ],
 )  # fmt: skip
 def test_another_value_makes_another_experiment(section: str, key: str, value: Any) -> None:
@@ -56,8 +56,9 @@ def test_another_value_makes_another_experiment(section: str, key: str, value: A
     assert list(identity.difference(usual, other)) == [f"{section}.{key}"]
 
 
-def test_a_weight_counts_where_a_loss_has_one() -> None:
-    joint, heavier = (config("din", train={"loss": "joint", "loss_weight": weight}) for weight in (1.0, 2.0))
+@pytest.mark.parametrize("loss", ["joint", "jrc"])
+def test_a_weight_counts_where_a_loss_has_one(loss: str) -> None:
+    joint, heavier = (config("din", train={"loss": loss, "loss_weight": weight}) for weight in (1.0, 2.0))
     assert identity.config_hash(joint) != identity.config_hash(heavier)
     bce = config("din", train={"loss_weight": 2.0})
     assert identity.config_hash(bce) == identity.config_hash(config("din"))

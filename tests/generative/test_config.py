@@ -20,6 +20,10 @@ GENERATIVE = [name for name, entry in registry.MODELS.items() if entry.family ==
         ({"width": 6, "heads": 2, "rope": True}, "rope turns pairs of numbers"),
         ({"attention": "softmax", "divisor": "own"}, "divisor belongs to attention=silu"),
         ({"layout": "late", "head": "mlp"}, "layout=late needs a head that reads the candidate"),
+        ({"time_embedding": "sqrt-minutes"}, "time_embedding needs layout=request"),
+        ({"layout": "candidate", "context_min_events": 20}, "context_min_events needs layout=request"),
+        ({"layout": "request", "user_fields": "sum"}, "user_fields=sum does nothing: with layout=request each field"),
+        ({"action_encoding": "bits", "actions": False}, "action_encoding does nothing: actions=false leaves actions out"),
     ],
 )
 def test_impossible_combinations_are_refused(changes: dict, reason: str) -> None:
@@ -62,3 +66,17 @@ def test_a_setting_that_a_backbone_has_no_use_for_is_refused(model: str, changes
 @pytest.mark.parametrize("name", GENERATIVE)
 def test_every_backbone_has_the_common_switches(name: str) -> None:
     assert issubclass(registry.info(name).config, SequenceConfig)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "times"),
+    [("clock", "tokens", {"request"}), ("time_embedding", "none", {"request", "history"})],
+)
+def test_what_is_told_of_time_is_inert_where_nothing_is_known_of_it(setting: str, value: str, times: set[str]) -> None:
+    info = registry.info("dlrm-v3")
+    for time in ("none", "history", "request"):
+        hashes = {
+            config_hash(Experiment("dlrm-v3", DataConfig(time=time), params=params).as_dict())
+            for params in (info.config(), info.config(**{setting: value}))
+        }
+        assert len(hashes) == (2 if time in times else 1)

@@ -20,7 +20,8 @@ from rankbench.bench.data.requests import candidate_batch, past_batch, request_b
 from rankbench.generative import fuxi, fuxi_beta, fuxi_linear, gpt, hstu
 from rankbench.generative.attention import make_geometry
 from rankbench.generative.config import READS_CANDIDATE, SequenceConfig
-from rankbench.generative.tokens import TokenLinear, make_tokens
+from rankbench.generative.request_tokens import make_tokens
+from rankbench.generative.tokens import TokenLinear
 from rankbench.kernels.hstu_attention.plan import own_buckets
 from rankbench.kernels.time_buckets import time_buckets
 from support.logs import make_data, with_config
@@ -28,7 +29,7 @@ from support.logs import make_data, with_config
 HEADS = ("mlp", "ffn", "mmoe", *READS_CANDIDATE)
 CASES: list[dict[str, Any]] = [
     {"layout": layout, "head": head}
-    for layout in ("interleaved", "candidate", "late")
+    for layout in ("interleaved", "candidate", "late", "request")
     for head in HEADS
     if layout != "late" or head in READS_CANDIDATE
 ]
@@ -37,7 +38,10 @@ SWITCHES: list[dict[str, Any]] = [
     {"user_context": False}, {"user_context": False, "layout": "late", "head": "dot"}, {"rope": True}, {"alibi": True},
     {"absolute_position": True}, {"attention": "softmax"}, {"divisor": "own"}, {"gate": False}, {"residual": "normalised"},
     {"relative_bias": "none"}, {"own_time": "recency"}, {"own_time": "recency", "layout": "candidate"}, {"token_start": "scaled"},
-    {"user_id": "embedding"}, {"user_id": "embedding", "user_context": False},
+    {"user_id": "embedding"}, {"user_id": "embedding", "user_context": False}, {"action_encoding": "bits"},
+    {"token_network": "mlp"}, {"token_network": "mlp", "layout": "candidate", "token_start": "scaled"}, {"clock": "state"},
+    {"layout": "request", "time_embedding": "sqrt-minutes", "absolute_position": True, "context_min_events": 2},
+    {"layout": "request", "user_context": False, "actions": False}, {"layout": "request", "rope": True, "alibi": True},
 ]  # fmt: skip
 
 

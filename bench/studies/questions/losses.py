@@ -21,7 +21,7 @@ from ..verdicts import by_series
 REFERENCE = "bce"
 """From batches of whole requests, as every loss within them has."""
 BY_EXAMPLES = "bce, batches of examples"
-LOSSES = ("pairwise", "listwise", "joint")
+LOSSES = ("pairwise", "listwise", "joint", "jrc")
 
 
 def points(scope: Scope) -> Iterable[Point]:

@@ -21,6 +21,7 @@ from rankbench.bench.data.splits import (
     UNUSED,
     VALID,
     Split,
+    is_split,
     make_split,
     most_windows,
 )
@@ -259,3 +260,34 @@ def test_a_window_that_is_not_there_is_refused(tmp_path: Path) -> None:
         make_split(log, "window-4-of-3", requests_of(log, 0))
     with pytest.raises(UserError, match="unknown split 'windows-0'"):
         prepare_log(log, DataConfig("tiny", split="windows-0"))
+
+
+@pytest.mark.parametrize("asked", ["moments", "windows", "ids"])
+def test_the_last_events_of_whole_users_are_asked_about(log, asked: str) -> None:
+    """Requests from the end until they hold four events, of users who are all of one part; a first request is history."""
+    found = {"moments": requests(log), "windows": requests(log, 3600), "ids": pages(log)}[asked]
+    split = make_split(log, "last-4", found)
+    assert is_split("last-4") and not is_split("last-0")
+    parts = []
+    for begin, end in zip(log.user_offsets[:-1], log.user_offsets[1:], strict=True):
+        role, first = split.role[begin:end], found.first[np.arange(begin, end)]
+        starts = [start for start in np.unique(first).tolist() if start > begin]
+        border = next((start for start in reversed(starts) if end - start >= 4), starts[0] if starts else end)
+        expected = np.arange(begin, end) >= border
+        own = np.unique(role[expected])
+        assert len(own) <= 1 and np.isin(own, list(ROLES.values())).all()
+        assert np.isin(role[~expected], [UNUSED, KNOWN]).all() and len(np.unique(role[~expected])) <= 1
+        assert KNOWN not in role or set(own) <= {TRAIN}
+        parts += own.tolist()
+    assert parts.count(TRAIN) > parts.count(TEST) > 0 < parts.count(VALID)
+
+
+def test_training_is_frozen_where_it_asks_about_the_end_of_users(log) -> None:
+    frozen = prepare_log(log, DataConfig("tiny", history_length=6, split="last-4", test_history="frozen"))
+    examples = np.flatnonzero(np.isin(frozen.split.role, list(ROLES.values())))
+    assert len(examples) and not np.isin(frozen.split.role[frozen.hi[examples] - 1], list(ROLES.values())).any()
+    for user in np.unique(log.user_of(examples)):
+        mine = examples[log.user_of(examples) == user]
+        assert (frozen.hi[mine] == mine[0]).all()
+    live = prepare_log(log, DataConfig("tiny", history_length=6, split="last-4"))
+    assert (live.hi[examples] >= frozen.hi[examples]).all() and (live.hi[examples] > frozen.hi[examples]).any()

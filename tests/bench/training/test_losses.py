@@ -22,7 +22,7 @@ from rankbench.bench.training import losses
 from rankbench.bench.training.losses import Lists, lists_of, main_loss
 from support.logs import make_data, with_config
 
-LOSSES: tuple[TrainingLoss, ...] = ("bce", "pairwise", "listwise", "joint")
+LOSSES: tuple[TrainingLoss, ...] = ("bce", "pairwise", "listwise", "joint", "jrc")
 WEIGHT = 0.7
 
 
@@ -33,7 +33,7 @@ def softplus(x: float) -> float:
 def literal(loss: TrainingLoss, score: list[float], label: list[int], request: list[int]) -> float:
     """The equations of losses.py, request by request, pair by pair."""
     n, total = len(score), 0.0
-    if loss in ("bce", "joint"):
+    if loss in ("bce", "joint", "jrc"):
         total += sum(softplus(s) - y * s for s, y in zip(score, label, strict=True))
     for one in set(request):
         rows = [at for at in range(n) if request[at] == one]
@@ -46,6 +46,11 @@ def literal(loss: TrainingLoss, score: list[float], label: list[int], request: l
             high = max(log[at] for at in rows)
             every = high + math.log(sum(math.exp(log[at] - high) for at in rows))
             total += (WEIGHT if loss == "joint" else 1) * sum(every - log[at] for at in positive)
+        if loss == "jrc":  # each row among its request, by the half logit of what happened to it
+            for at in rows:
+                half = [(0.5 if label[at] else -0.5) * score[other] for other in rows]
+                own = (0.5 if label[at] else -0.5) * score[at]
+                total += WEIGHT * (max(half) + math.log(sum(math.exp(one - max(half)) for one in half)) - own)
     return total / n
 
 
@@ -194,7 +199,7 @@ def test_a_model_of_each_family_learns_few_rows_by_heart(name: str, loss: Traini
     logit = model(batch).detach()
     right = grouped_auc(batch.label.numpy(), logit.numpy(), lists.request.numpy())
     assert right.rows >= 10 and right.value > 0.97
-    if loss in ("bce", "joint"):
+    if loss in ("bce", "joint", "jrc"):
         assert ((logit > 0) == (batch.label > 0.5)).float().mean() > 0.95
 
 

@@ -99,3 +99,41 @@ def test_rows_are_clipped_by_the_norm_of_their_sums(monkeypatch: pytest.MonkeyPa
     both.step(None)
     gradient = both.rows.gradients[0]
     assert gradient is not None and gradient.values.norm().item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_rowwise_adagrad_is_its_equations() -> None:
+    """In loops and float64; rows that are not read stay, and all else is AdamW's."""
+    from rankbench.bench.contract import Field
+
+    torch.manual_seed(0)
+    embeddings, out = FieldEmbeddings((Field("item", 6),), 3).double(), nn.Linear(3, 1).double()
+    model = nn.ModuleList([embeddings, out])
+    config = TrainConfig(table_optimizer="rowwise-adagrad", lr=0.1, clip_norm=0.0, embedding_decay=0.5)
+    stepped = Optimizer(model, config, torch.device("cpu"))
+    table = embeddings.tables[0].weight
+    assert isinstance(table, nn.Parameter)
+    expected, sums = table.detach().tolist(), [0.0] * 6
+    for ids, share in (([2, 3, 3], 1.0), ([3], 0.5), ([5, 2], 0.25)):
+        stepped.zero_grad()
+        out(embeddings.lookup("item", torch.tensor(ids))).square().sum().backward()
+        assert table.grad is not None
+        gradient, bias = table.grad.tolist(), out.bias.detach().clone()
+        stepped.step(None, share)
+        for row in range(6):
+            sums[row] += sum(g * g for g in gradient[row]) / 3
+            for at in range(3):
+                expected[row][at] *= 1 - 0.1 * share * 0.5
+                expected[row][at] -= 0.1 * share * gradient[row][at] / (sums[row] ** 0.5 + 1e-8)
+        assert torch.allclose(table, torch.tensor(expected, dtype=torch.float64), rtol=1e-12)
+        assert not torch.equal(out.bias, bias)
+    assert [value > 0 for value in sums] == [False, False, True, True, False, True]
+
+
+def test_rowwise_adagrad_resumes_exactly(data: RankingData, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, table_optimizer="rowwise-adagrad", epochs=2, checkpoint_seconds=1e-9)
+    _, straight, expected = fit("dnn", data, tmp_path / "straight.pt", config)
+    with pytest.raises(PowerOff):
+        fit("dnn", data, tmp_path / "x.pt", config, progress=OffAt(7))
+    _, resumed, scores = fit("dnn", data, tmp_path / "x.pt", config)
+    assert scores == expected and without_seconds(resumed) == without_seconds(straight)
+    assert scores != fit("dnn", data, tmp_path / "other.pt", dataclasses.replace(config, table_optimizer="adamw"))[2]

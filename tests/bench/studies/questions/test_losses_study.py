@@ -20,7 +20,7 @@ def places(points: list[Point], model: str) -> list[str | float]:
 
 def test_losses_are_held_against_bce_with_the_same_batches() -> None:
     points = losses.STUDY.grid(scope(("din", "hstu")))
-    rivals = ["pairwise", "listwise", "joint"]
+    rivals = ["pairwise", "listwise", "joint", "jrc"]
     assert places(points, "din") == [losses.BY_EXAMPLES, "bce", *rivals]
     assert places(points, "hstu") == ["bce", *rivals], "segments hold whole requests under any loss"
     assert {other.at for _, other in losses.STUDY.pairs(points)} == {"bce"}
@@ -35,7 +35,7 @@ def test_a_segment_for_each_example_has_both_kinds_of_batches() -> None:
     assert places(losses.STUDY.grid(impressions), "hstu")[:2] == [losses.BY_EXAMPLES, "bce"]
     asked = Settings(data={"supervision": "impression"})
     hashes = {cells(point, (), asked, 1)[0].experiment.hash for point in losses.STUDY.grid(impressions)}
-    assert len(hashes) == 5
+    assert len(hashes) == 2 + len(losses.LOSSES)
 
 
 def test_a_model_that_counts_has_no_loss() -> None:
