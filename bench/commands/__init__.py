@@ -17,7 +17,7 @@ COMMANDS = {
     "submit": "make rows of the public leaderboard of a results folder",
     "verify": "compute rows of the public leaderboard again, or train a seed of each",
     "audit": "measure how often intervals hold what they promise",
-    "speed": "measure the speed of kernels, layers and training",
+    "speed": "measure the speed of kernels, layers, training and serving",
     "peers": "measure our models beside those of other projects",
 }
 """Name, which is that of a file here, and summary."""

@@ -1,7 +1,7 @@
-"""A past that is told with a request instead of looked up in the log: what a user did since the log was made, or a user it lacks.
+"""A past that is told with a request, not looked up in the log: what a user did since the log was made, or a user it lacks.
 
-The past becomes the log of one user, with the columns, ids and bounds that the same events would have in the data set's own log, so
-that every batch is cut from it as from that.
+The past becomes the log of one user, with the columns, ids and bounds that the same events would have in the data set's own
+log, so that every batch is cut from it as from that.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import torch
 
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig
+from rankbench.bench.data.asked import AskedOf
 from rankbench.bench.data.dataset import RankingData
-from rankbench.bench.data.requests import request_of
 from rankbench.bench.data.source_names import SourceNames
 from rankbench.bench.data.told import PastEvent, told
 from rankbench.bench.errors import UserError
@@ -34,34 +34,17 @@ def scorer(name: str, data: RankingData) -> Scorer:
     return Scorer(model.eval(), info, data, data.logit_correction, torch.device("cpu"))
 
 
-def past_of(data: RankingData, event: int) -> tuple[str, int, dict[str, str], list[PastEvent]]:
-    """User, time, context of an event's request, and all that the user did before, as a client would tell them."""
-    log, request = data.log, request_of(data, event)
-    items, users, actions, pages = (log.dictionary(name) for name in ("item", "user", "action", "feature.page"))
-    begin = int(log.user_offsets[request.user])
-    past = [
-        PastEvent(
-            str(items[log.item[at]]),
-            int(log.time[at]),
-            bool(log.label[at]),
-            str(actions[log.action[at]]),
-            {"page": str(pages[np.asarray(log.feature("page"))[at]])},
-        )
-        for at in range(begin, request.hi)
-    ]
-    page = {"page": str(pages[np.asarray(log.feature("page"))[event]])}
-    return str(users[request.user]), int(log.time[event]), page, past
-
-
 @pytest.mark.parametrize("model", ["din", "hstu", "onetrans"])
 @pytest.mark.parametrize("settings", [{}, {"time": "history", "request_window": 3_600.0, "feedback_delay": 60.0}])
 def test_a_told_past_scores_as_the_same_past_of_the_log(model: str, settings: dict, data: RankingData) -> None:
     serving = scorer(model, with_config(data, **settings))
     items, longest = ["i3", "i0", "nowhere", "i7"], 0
-    for event in serving.data.split.examples("test")[::17].tolist():
-        user, time, context, past = past_of(serving.data, event)
-        logged = serving.score(user, items, time, context)
-        said = serving.score(user, items, time, context, past[::-1] if settings else past)  # times tell the order, unless tied
+    names = AskedOf(serving.data)
+    for event in serving.data.split.examples("test")[::37].tolist():
+        asked, past = names.request(event), names.past(event)
+        logged = serving.score(asked.user, items, asked.time, asked.context)
+        # Times tell the order, unless they are tied.
+        said = serving.score(asked.user, items, asked.time, asked.context, past[::-1] if settings else past)
         assert (said.request.user, said.request.time) == (logged.request.user, logged.request.time)
         assert said.request.hi - said.request.lo == logged.request.hi - logged.request.lo
         if not settings or len({one.time for one in past}) == len(past):
