@@ -9,6 +9,7 @@ COMMANDS = {
     "study": "ask one question of many runs: heads, negatives, sizes and more",
     "score": "compute metrics again from stored scores",
     "predict": "score candidates for a user with trained weights",
+    "serve": "answer requests for scores over HTTP",
     "board": "make leaderboards and figures from stored runs",
     "redraw": "make all tables and figures of a results folder again",
     "report": "write one HTML page of all boards, studies and sweeps",

@@ -30,6 +30,7 @@ class AskedOf:
     def __init__(self, data: RankingData) -> None:
         self.data = data
         self._texts = functools.cache(data.log.dictionary)
+        self._feature = functools.cache(data.log.feature)
 
     def request(self, event: int) -> Asked:
         """What the request of an event says, without its past."""
@@ -66,7 +67,7 @@ class AskedOf:
         return {name: text for name, text in found.items() if text is not None}
 
     def _text(self, column: str, kind: str, separator: str, event: int) -> str | None:
-        values = self.data.log.feature(column)
+        values = self._feature(column)
         if isinstance(values, Multi):
             codes = values.values[values.offsets[event] : values.offsets[event + 1]]
             return separator.join(str(self._texts(f"feature.{column}")[code]) for code in codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ class SourceNames:
 
     def __init__(self, data: RankingData) -> None:
         self.data = data
+        self._feature = functools.cache(data.log.feature)
+        self._kind = {feature.column: feature for _, feature in data.log.meta.features}
         self._codes: dict[str, dict[str, int]] = {}
         self._ids: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -49,9 +52,8 @@ class SourceNames:
         Raises:
             UserError: a numeric field, and a text that is no number.
         """
-        log, name = self.data.log, table.field.name
-        feature = next(feature for _, feature in log.meta.features if feature.column == name)
-        values = log.feature(name)
+        name = table.field.name
+        feature, values = self._kind[name], self._feature(name)
         if feature.kind == "number":
             assert not isinstance(values, Multi) and not isinstance(table.ids, Multi)
             return torch.tensor([self._bin_of(values, table.ids, name, text)])
