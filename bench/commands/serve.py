@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from ..errors import UserError
@@ -96,13 +95,6 @@ def run(args: argparse.Namespace) -> int:
     bound = listening(args.host, args.port)
     served = Served(args.weights, load, args.models_from)
     server = Server(served, limits, AnswerLog(args.log), threads)
-    host, port = bound.getsockname()[:2]
-    name = served.current.scorer.info.name
-    print(
-        f"rankbench serve: {name} on {served.current.scorer.data.log.meta.name}, http://{host}:{port}",
-        file=sys.stderr,
-        flush=True,
-    )
     serve(server, bound)
     return 0
 

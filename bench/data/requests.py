@@ -72,7 +72,7 @@ def request_at(
     names = names or SourceNames(data)
     log, code = data.log, int(names.codes("user", [user])[0])
     if time is None and code < 0:
-        raise UserError(f"user {user!r} is not in {log.meta.name}: say when the request is (--time)")
+        raise UserError(f"user {user!r} is not in {log.meta.name}: say when the request is")
     events = (int(log.user_offsets[code]), int(log.user_offsets[code + 1])) if code >= 0 else (0, 0)
     return request_after(data, names, code, events, time, context)
 

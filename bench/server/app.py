@@ -109,7 +109,11 @@ def make_app(server: Server) -> FastAPI:
 
     @app.middleware("http")
     async def counted(request: Request, ask: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await ask(request)
+        try:
+            response = await ask(request)
+        except Exception as error:  # of a model's code or a full disk; what a client can mend was answered further in
+            LOG.error("a request failed: %s", in_one_line(error))
+            response = _refusal(500, "the request could not be computed; the server's log says why")
         if request.url.path == "/score":
             server.metrics.answered(response.status_code)
         return response
@@ -147,6 +151,8 @@ def _add_refusals(app: FastAPI) -> None:
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return _refusal(422, f"the body is no JSON, from character {first['loc'][-1]} on")
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         return _refusal(422, f"{place or 'the body'}: {first['msg'].lower()}")
 
@@ -164,17 +170,11 @@ def _add_refusals(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return _refusal(error.status_code, str(error.detail))
 
-    async def failed(_: Request, error: Exception) -> Response:
-        LOG.error("a request failed: %s", in_one_line(error))
-        return _refusal(500, "the request could not be computed; the server's log says why")
-
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(UserError, wrong)
     app.add_exception_handler(Busy, busy)
     app.add_exception_handler(Late, late)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(ArithmeticError, failed)
-    app.add_exception_handler(Exception, failed)
 
 
 def _refusal(status: int, error: str, headers: dict[str, str] | None = None) -> Response:

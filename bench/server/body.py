@@ -1,4 +1,4 @@
-"""Bodies are read whole before anything else, up to a size and within a time: a client that sends without end holds nothing up."""
+"""Bodies are read whole before anything else, up to a size and within a time: who sends without end holds nothing up."""
 
 from __future__ import annotations
 

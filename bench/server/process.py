@@ -24,7 +24,16 @@ _SPARE = 1.0
 
 
 class _Uvicorn(uvicorn.Server):
-    """Ends by itself after a signal, which is then done with; uvicorn's own raises it again."""
+    """Says where it answers once it does, and ends by itself after a signal, which is then done with; uvicorn's own raises it
+    again."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"rankbench serve: {self._ready}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -62,7 +71,11 @@ def serve(server: Server, bound: socket.socket) -> None:
         timeout_graceful_shutdown=int(server.limits.timeout + _SPARE + 1),
         server_header=False,
     )
-    asyncio.run(_serve(server, _Uvicorn(config), bound))
+    host, port = bound.getsockname()[:2]
+    scorer = server.served.current.scorer
+    where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    ready = f"{scorer.info.name} on {scorer.data.log.meta.name}, {where}"
+    asyncio.run(_serve(server, _Uvicorn(config, ready), bound))
 
 
 async def _serve(server: Server, running: _Uvicorn, bound: socket.socket) -> None:

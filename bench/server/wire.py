@@ -26,7 +26,7 @@ class Event(BaseModel):
 
 
 class ScoreRequest(BaseModel):
-    """A user, a moment and candidates, with names as in the source data. Names that the log does not know are unknown to the model."""
+    """A user, a moment and candidates, with names as in the source data; what the log does not know is unknown to the model."""
 
     model_config = _STRICT
 

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         for requests, scorers in _measured(args, device, Path(folder)):
             name = requests.data.log.meta.name
             said = f"{name}, {args.rounds} round(s) of {args.seconds} s"
-            report = SpeedReport(store, f"serving-{name}-{device.type}-{args.threads}", device, said)
+            report = SpeedReport(store, _record(args, scorers[0], device), device, said)
             found: list[serve.Contender] = []
             for scorer in scorers:
                 found += _contenders(args, requests, scorer, refused)
@@ -101,6 +101,12 @@ def run(args: argparse.Namespace) -> int:
     title = "A request, past events x candidates: median latency under closed load"
     report.publish(rows, serve.lines(rows), title, "ms", cases, {"refused": refused})
     return 0
+
+
+def _record(args: argparse.Namespace, scorer: Scorer, device: torch.device) -> str:
+    """Its name: measurements of other lengths or of a trained model stand beside each other."""
+    of = [scorer.info.name] if args.weights is not None else [str(length) for length in args.history]
+    return "-".join(["serving", scorer.data.log.meta.name, *of, device.type, str(args.threads)])
 
 
 def _case(row: ServeTime) -> str:

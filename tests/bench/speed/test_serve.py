@@ -80,7 +80,7 @@ def test_the_command_measures_both_pasts_and_keeps_a_record(
     size = ["--history", "5", "--candidates", "1,3", "--seconds", "1", "--rounds", "1", "--load", "0.5"]
     command = ["speed", "serve", "--models", "din,hstu", "--dataset", str(click_table(tmp_path)), "--precision", "fp32,bf16"]
     assert cli.main([*command, *size, "--device", "cpu"]) == 0
-    record = json.loads((tmp_path / "results/local/serving-clicks-cpu-1.json").read_text())
+    record = json.loads((tmp_path / "results/local/serving-clicks-5-cpu-1.json").read_text())
     rows = {(row["model"], row["precision"], row["past"], row["candidates"]): row for row in record["rows"]}
     pasts = {("din", "computed"), ("hstu", "computed"), ("hstu", "kept")}
     assert set(rows) == {
