@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request
@@ -105,7 +106,7 @@ def make_app(server: Server) -> FastAPI:
 
     app = FastAPI(title="Rankbench", lifespan=lifespan)
     app.add_middleware(BodyLimit, most=server.limits.body_bytes, seconds=server.limits.timeout)
-    refusals = {code: {"model": Refusal} for code in (408, 413, 422, 500, 503, 504)}
+    refusals: dict[int | str, dict[str, Any]] = {code: {"model": Refusal} for code in (408, 413, 422, 500, 503, 504)}
 
     @app.middleware("http")
     async def counted(request: Request, ask: Callable[[Request], Awaitable[Response]]) -> Response:

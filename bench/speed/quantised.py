@@ -38,7 +38,8 @@ def quantised(model: Ranker, request: Callable[[], object]) -> Quantised:
         UserError: this version of torch has no dynamic quantisation any more, or no linear map is called.
     """
     try:
-        from torch.ao.quantization import default_dynamic_qconfig, quantize_dynamic
+        from torch.ao.quantization import quantize_dynamic
+        from torch.ao.quantization.qconfig import default_dynamic_qconfig
     except ImportError:
         raise UserError("this version of torch has no dynamic quantisation; measure fp32 and bf16") from None
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
