@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from . import registry, rows
 from .config import TrainConfig
 from .contract import ModelInfo, Ranker, to_device
 from .data.dataset import RankingData
-from .data.requests import Request, candidate_batch, code_of, past_batch, request_at, request_batch
+from .data.requests import Request, candidate_batch, past_batch, request_after, request_at, request_batch
+from .data.source_names import SourceNames
 from .data.sources.schema import DataRoots
+from .data.told import PastEvent, told
 from .errors import UserError
 from .records import weights
 from .typed import from_dict
@@ -25,8 +28,8 @@ from .typed import from_dict
 CHUNK = 1024
 """Candidates in one pass, at most."""
 
-_REMEMBERED = 1024
-"""Pasts that are kept, at most."""
+REMEMBERED = 1024
+"""Pasts that are kept, at most, unless a scorer is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,14 @@ class Scorer:
     logit_correction: float
     device: torch.device
     precision: str = "fp32"
-    memories: dict[tuple[int, int, int], Any] = field(default_factory=dict)
-    """(user, start, hi) -> what the model remembers of these events."""
+    remembered: int = REMEMBERED
+    """Pasts that are kept, at most; those that were asked for longest ago go first."""
+    memories: dict[tuple[Hashable, int, int], Any] = field(default_factory=dict)
+    """(user, or the past that a request told; start; hi) -> what the model remembers of these events."""
+    names: SourceNames = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = SourceNames(self.data)
 
     @classmethod
     def load(cls, path: Path, roots: DataRoots, device: torch.device, dataset: str | None = None) -> Scorer:
@@ -89,40 +98,89 @@ class Scorer:
         train = from_dict(TrainConfig, experiment["train"], where)
         return cls(model.eval(), info, data, header.logit_correction, device, train.precision)
 
-    def score(self, user: str, items: Sequence[str], time: int | None = None, context: Mapping[str, str] | None = None) -> Scores:
+    def score(
+        self,
+        user: str,
+        items: Sequence[str],
+        time: int | None = None,
+        context: Mapping[str, str] | None = None,
+        history: Sequence[PastEvent] | None = None,
+        remember: bool = True,
+    ) -> Scores:
         """Probabilities of candidates for a user at a time (ms since 1970; None: just after the user's last event).
 
         Unknown items and users are scored as such; see `data.requests.request_at` for context.
+
+        Args:
+            history: all that the user did, in place of what the log knows of the user.
+            remember: keep what can be computed of the past, see `logits`.
         """
-        request = request_at(self.data, user, time, context or {})
-        codes = code_of(self.data.log.dictionary("item"), items)
-        logits = self.logits(request, codes)
+        told_by: Hashable = None
+        if history is None:
+            data, request = self.data, request_at(self.data, user, time, context or {}, self.names)
+        else:
+            if time is None and not history:
+                raise UserError(f"user {user!r} is told to have no history: say when the request is")
+            data = told(self.names, history) if history else self.data
+            code = int(self.names.codes("user", [user])[0])
+            request = request_after(data, self.names, code, (0, len(history)), time, context or {})
+            # Who asks is an input of some models: one past of two users is two.
+            told_by = (code, _digest(history))
+        codes = self.names.codes("item", items)
+        logits = self.logits(request, codes, remember, data, told_by)
         names = ("label", *self.data.config.labels)[: logits.shape[1]]
         return Scores(tuple(items), names, 1 / (1 + np.exp(-logits)), codes >= 0, request)
 
-    def logits(self, request: Request, codes: np.ndarray, remember: bool = True) -> np.ndarray:
-        """float64 [K, labels] of K >= 1 item codes; `remember=False` computes the past along with the candidates."""
+    def logits(
+        self,
+        request: Request,
+        codes: np.ndarray,
+        remember: bool = True,
+        data: RankingData | None = None,
+        told_by: Hashable = None,
+    ) -> np.ndarray:
+        """float64 [K, labels] of K >= 1 item codes.
+
+        Args:
+            remember: False computes the past along with the candidates.
+            data: in which the request's places lie, where the request told them.
+            told_by: names that past.
+        """
+        data = data or self.data
         with torch.inference_mode():
-            memory = self._memory(request) if remember else None
-            parts = [self._pass(request, memory, codes[at : at + CHUNK]) for at in range(0, len(codes), CHUNK)]
+            memory = self._memory(request, data, told_by) if remember else None
+            parts = [self._pass(request, data, memory, codes[at : at + CHUNK]) for at in range(0, len(codes), CHUNK)]
         logits = np.concatenate([part.float().cpu().numpy().astype(np.float64).reshape(len(part), -1) for part in parts])
         logits[:, 0] += self.logit_correction
         return logits
 
-    def _pass(self, request: Request, memory: Any, codes: np.ndarray) -> Tensor:
+    @property
+    def remembers(self) -> bool:
+        """Whether the model computes a past apart from the candidates."""
+        return self.info.view == "sequence" and type(self.model).remember is not Ranker.remember
+
+    def _pass(self, request: Request, data: RankingData, memory: Any, codes: np.ndarray) -> Tensor:
         with devices.autocast(self.device, self.precision):
             if memory is None:
-                return self.model(to_device(request_batch(self.data, self.info.view, request, codes), self.device))
-            batch = to_device(candidate_batch(self.data, request, codes), self.device)
+                return self.model(to_device(request_batch(data, self.info.view, request, codes), self.device))
+            batch = to_device(candidate_batch(data, request, codes), self.device)
             return self.model.forward_after(memory, request.lo - request.start, batch)
 
-    def _memory(self, request: Request) -> Any:
-        if self.info.view != "sequence" or request.hi == request.start:
+    def _memory(self, request: Request, data: RankingData, told_by: Hashable) -> Any:
+        if not self.remembers or request.hi == request.start:
             return None
-        key = (request.user, request.start, request.hi)
-        if key not in self.memories:
+        key = (request.user if told_by is None else told_by, request.start, request.hi)
+        memory = self.memories.pop(key, None)
+        if memory is None:
             with devices.autocast(self.device, self.precision):
-                self.memories[key] = self.model.remember(to_device(past_batch(self.data, request), self.device))
-            if len(self.memories) > _REMEMBERED:
-                del self.memories[next(iter(self.memories))]
-        return self.memories[key]
+                memory = self.model.remember(to_device(past_batch(data, request), self.device))
+        self.memories[key] = memory  # behind all others: the first one was asked for longest ago
+        if len(self.memories) > self.remembered:
+            del self.memories[next(iter(self.memories))]
+        return memory
+
+
+def _digest(history: Sequence[PastEvent]) -> bytes:
+    """Of all that is told of a past, short enough to be kept."""
+    text = repr([(one.item, one.time, one.label, one.action, sorted(one.context.items())) for one in history])
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -9,6 +9,7 @@ COMMANDS = {
     "study": "ask one question of many runs: heads, negatives, sizes and more",
     "score": "compute metrics again from stored scores",
     "predict": "score candidates for a user with trained weights",
+    "serve": "answer requests for scores over HTTP",
     "board": "make leaderboards and figures from stored runs",
     "redraw": "make all tables and figures of a results folder again",
     "report": "write one HTML page of all boards, studies and sweeps",
@@ -17,7 +18,7 @@ COMMANDS = {
     "submit": "make rows of the public leaderboard of a results folder",
     "verify": "compute rows of the public leaderboard again, or train a seed of each",
     "audit": "measure how often intervals hold what they promise",
-    "speed": "measure the speed of kernels, layers and training",
+    "speed": "measure the speed of kernels, layers, training and serving",
     "peers": "measure our models beside those of other projects",
 }
 """Name, which is that of a file here, and summary."""

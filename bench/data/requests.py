@@ -6,7 +6,6 @@ the past, alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +17,10 @@ from ...kernels.time_buckets import time_buckets
 from ..contract import UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
 from ..errors import UserError, unknown_name
 from .batches import gather, ids_of, int64, segment_bounds, segment_start
-from .columns import Column
 from .dataset import RankingData
-from .eventlog import Multi
 from .keys import example_keys
 from .segments import chunk_start
+from .source_names import SourceNames
 from .visibility import window_start
 from .vocabulary import FieldTable
 
@@ -56,7 +54,9 @@ def request_of(data: RankingData, event: int) -> Request:
     return Request(user, time, context, int(start), int(data.lo[event]), int(data.hi[event]), event)
 
 
-def request_at(data: RankingData, user: str, time: int | None, context: Mapping[str, str]) -> Request:
+def request_at(
+    data: RankingData, user: str, time: int | None, context: Mapping[str, str], names: SourceNames | None = None
+) -> Request:
     """The request of any user at any time; histories are live.
 
     Args:
@@ -64,20 +64,35 @@ def request_at(data: RankingData, user: str, time: int | None, context: Mapping[
         time: milliseconds since 1970; the request looks back from the start of the window that holds it. None for the first
             request that sees all of the user's events.
         context: logged context by column, as in the source data; what is left out is missing.
+        names: of the same data, kept by whoever asks more than once.
 
     Raises:
         UserError: a context field that does not exist, a number that is none, an unknown user without a time.
     """
-    log, known = data.log, {table.field.name: table for table in data.vocabulary.context}
+    names = names or SourceNames(data)
+    log, code = data.log, int(names.codes("user", [user])[0])
+    if time is None and code < 0:
+        raise UserError(f"user {user!r} is not in {log.meta.name}: say when the request is")
+    events = (int(log.user_offsets[code]), int(log.user_offsets[code + 1])) if code >= 0 else (0, 0)
+    return request_after(data, names, code, events, time, context)
+
+
+def request_after(
+    data: RankingData, names: SourceNames, user: int, events: tuple[int, int], time: int | None, context: Mapping[str, str]
+) -> Request:
+    """The request of a user whose past is known to be `events` of the log of `data`, first and end; else as `request_at`.
+
+    Args:
+        user: a code of the log, -1 for a user that it does not know.
+        time: None only where there are events.
+    """
+    log, known = data.log, {table.field.name: table for table in names.data.vocabulary.context}
     for name in context:
         if name not in known:
             raise unknown_name(f"context field of {log.meta.name}", name, known)
-    code = code_of(log.dictionary("user"), [user])[0]
-    begin, end = (int(log.user_offsets[code]), int(log.user_offsets[code + 1])) if code >= 0 else (0, 0)
+    begin, end = events
     window, delay = round((data.config.request_window or 0) * 1000), round(data.config.feedback_delay * 1000)
     if time is None:
-        if code < 0:
-            raise UserError(f"user {user!r} is not in {log.meta.name}: say when the request is (--time)")
         # The first window that begins after the user's last event has become visible.
         time = int(log.time[end - 1]) + 1 + delay + max(window - 1, 0)
     time = int(window_start(np.array(time), window, log.meta.utc_offset_hours))
@@ -89,48 +104,8 @@ def request_at(data: RankingData, user: str, time: int | None, context: Mapping[
     start = lo
     if data.config.supervision == "dense":
         start = int(chunk_start(data.spec.history_length, np.array([begin]), np.array([hi]))[0][0])
-    rows = {name: _context_row(data, table, context.get(name)) for name, table in known.items()}
-    return Request(int(code), time, rows, start, lo, hi, log.meta.events)
-
-
-def code_of(dictionary: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """int64: codes of the log, -1 for what it does not know."""
-    codes = {str(name): code for code, name in enumerate(dictionary)}
-    return np.array([codes.get(name, -1) for name in names], dtype=np.int64)
-
-
-def _context_row(data: RankingData, table: FieldTable, text: str | None) -> Ids:
-    """One row of ids; a value that training events never had is unknown."""
-    log, name = data.log, table.field.name
-    feature = next(feature for _, feature in log.meta.features if feature.column == name)
-    values = log.feature(name)
-    if feature.kind == "number":
-        assert not isinstance(values, Multi) and not isinstance(table.ids, Multi)
-        return torch.tensor([_bin_of(np.asarray(values), table.ids, name, text)])
-    parts = [text or ""] if feature.kind == "category" else [part for part in (text or "").split(feature.separator) if part]
-    codes = code_of(log.dictionary(f"feature.{name}"), parts)
-    every_code = values.values if isinstance(values, Multi) else values
-    every_id = table.ids.values if isinstance(table.ids, Multi) else table.ids
-    ids = []
-    for code in codes:  # the id of a code is that of any event which has it
-        found = np.flatnonzero(every_code == code)[:1]
-        ids.append(int(every_id[found[0]]) if len(found) else UNKNOWN)
-    row = torch.tensor(ids, dtype=torch.int64)
-    return Jagged(row, torch.tensor([0, len(ids)])) if table.field.multi else row
-
-
-def _bin_of(values: np.ndarray, ids: Column, name: str, text: str | None) -> int:
-    """Edges of bins are observed values, so that the largest observed value up to a number lies in the number's bin."""
-    if text is None:
-        return UNKNOWN
-    try:
-        number = float(text)
-    except ValueError:
-        raise UserError(f"context field {name} is a number, not {text!r}") from None
-    if not math.isfinite(number) or not np.isfinite(values).any():
-        return UNKNOWN
-    below = np.where(np.isfinite(values) & (values <= np.float32(number)), values, -np.inf)
-    return int(ids[below.argmax()]) if np.isfinite(below).any() else int(ids[np.isfinite(values)].min())
+    rows = {name: names.context_row(table, context.get(name)) for name, table in known.items()}
+    return Request(user, time, rows, start, lo, hi, log.meta.events)
 
 
 def request_batch(data: RankingData, view: str, request: Request, items: np.ndarray) -> PointwiseBatch | SequenceBatch:
@@ -163,8 +138,8 @@ def past_batch(data: RankingData, request: Request) -> SequenceBatch:
     bounds = segment_bounds(data, event, *(np.array(one) for one in ([request.start], [0, len(place)], place, [0, len(place)])))
     timed = data.spec.time != "none"
     vocabulary = data.vocabulary
-    fields = gather(vocabulary.user, log.user_of(event)) | gather(vocabulary.item, np.asarray(log.item[event], dtype=np.int64))
-    fields |= gather(vocabulary.context, event)
+    user, item = np.full(len(event), request.user), np.asarray(log.item[event], dtype=np.int64)
+    fields = _rows_of(vocabulary.user, user) | _rows_of(vocabulary.item, item) | gather(vocabulary.context, event)
     if data.spec.time == "request":
         fields |= {name: int64(ids) for name, ids in data.request_fields(event).items()}
     return SequenceBatch(
@@ -206,7 +181,7 @@ def candidate_batch(data: RankingData, request: Request, items: np.ndarray) -> S
 def _rows(data: RankingData, request: Request, items: np.ndarray) -> PointwiseBatch:
     seen = data.past(_places(data, request, request.lo))
     log, count, past = data.log, len(items), np.tile(seen, len(items))
-    fields = gather(data.vocabulary.item, np.asarray(log.item[past], dtype=np.int64)) | gather(data.vocabulary.context, past)
+    fields = _rows_of(data.vocabulary.item, np.asarray(log.item[past], dtype=np.int64)) | gather(data.vocabulary.context, past)
     gap = time_buckets(_query_time(data, request) - int64(log.time[past])) if data.spec.time != "none" else None
     same = np.ones(count, dtype=np.int64)
     key = example_keys(log, same * request.user, np.asarray(items, dtype=np.int64), same * request.time, same * 0)
@@ -239,13 +214,16 @@ def _query_time(data: RankingData, request: Request) -> int:
 
 def _candidate_fields(data: RankingData, request: Request, items: np.ndarray) -> dict[str, Ids]:
     users, vocabulary = np.full(len(items), request.user), data.vocabulary
-    fields = {table.field.name: _known(table, users) for table in vocabulary.user}
-    fields |= {table.field.name: _known(table, items) for table in vocabulary.item}
+    fields = _rows_of(vocabulary.user, users) | _rows_of(vocabulary.item, items)
     fields |= {name: _repeated(ids, len(items)) for name, ids in request.context.items()}
     if data.spec.time == "request":
         at = (np.array([value]) for value in (request.time, request.lo, request.hi))
         fields |= {name: int64(np.repeat(ids, len(items))) for name, ids in data.time_fields(*at).items()}
     return fields
+
+
+def _rows_of(tables: Sequence[FieldTable], rows: np.ndarray) -> dict[str, Ids]:
+    return {table.field.name: _known(table, rows) for table in tables}
 
 
 def _known(table: FieldTable, rows: np.ndarray) -> Ids:

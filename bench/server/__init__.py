@@ -1,0 +1,1 @@
+"""Scores over HTTP: `rankbench serve`. Needs the extra `serve`."""

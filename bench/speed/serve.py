@@ -1,0 +1,270 @@
+"""What a request costs where a model serves: names in, probabilities out, at lengths of history and numbers of candidates.
+
+A request is asked for as a client would: user, time, context and candidates by their names, so that looking names up, making the
+batch and the model all count; HTTP does not (`rankbench serve` has its own measurements). A generative ranker is measured twice:
+the past computed with every request, and a past that is kept from an earlier one.
+
+Contenders take turns in every round: the speed of a shared machine drifts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from .. import device as devices
+from .. import registry
+from ..config import DataConfig, Settings, resolve
+from ..data.asked import Asked, AskedOf
+from ..data.dataset import RankingData, prepare, prepare_log
+from ..data.eventlog import write_log
+from ..data.sources.schema import DataRoots
+from ..data.sources.simulator import SimulatorConfig, simulate
+from ..errors import UserError, in_one_line
+from ..serving import Scorer
+from .load import Ask, ClosedLoad, OpenLoad, closed_load, open_load
+from .quantised import quantised
+
+Precision = Literal["fp32", "bf16", "int8"]
+Past = Literal["computed", "kept"]
+"""Whether what is computed of the past alone is kept from an earlier request of the user."""
+
+REQUESTS = 64
+"""Different ones, asked for in turn."""
+
+SIMULATED_USERS, SIMULATED_ITEMS = 150, 10_000
+
+COMPARED = 8
+"""Requests by which numbers of lower precision are held against fp32."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests that see as many past events as were asked for."""
+
+    data: RankingData
+    asked: tuple[Asked, ...]
+    candidates: tuple[tuple[str, ...], ...]
+    """Of each request the names of as many items as any measurement has; the first is the logged one."""
+
+
+@dataclass(frozen=True)
+class ServeTime:
+    """One model at one size; one value per round."""
+
+    model: str
+    precision: Precision
+    past: Past
+    history: int
+    """Past events that the request sees."""
+    read: float
+    """Past events that the model reads, mean over requests: what is trained on long segments reads more than a request sees."""
+    candidates: int
+    quantised: float | None
+    """Share of the weights of linear maps that are int8; None of other precisions."""
+    difference: float | None
+    """Largest difference of a probability from fp32; None of fp32."""
+    closed: list[ClosedLoad]
+    open: list[list[OpenLoad]]
+    """Round -> one for each share of the capacity."""
+
+
+def simulated(history: int, folder: Path) -> RankingData:
+    """A log of the simulator in which most users have more past events than a request sees.
+
+    Args:
+        folder: which is made, for the log.
+    """
+    events = round(1.3 * SIMULATED_USERS * history) + 20 * SIMULATED_USERS
+    raw = simulate(SimulatorConfig(events=events, users=SIMULATED_USERS, items=SIMULATED_ITEMS), "simulated")
+    return prepare_log(write_log(raw, folder), DataConfig("simulated", history_length=history))
+
+
+def of_dataset(dataset: str, history: int, roots: DataRoots) -> RankingData:
+    """A data set with histories of this length at most."""
+    return prepare(DataConfig(dataset, history_length=history), roots)
+
+
+def traffic(data: RankingData, candidates: int) -> Traffic:
+    """Test requests with full histories, drawn at random.
+
+    Args:
+        candidates: of each, at most.
+
+    Raises:
+        UserError: no test request sees so many past events.
+    """
+    rng, events, history = np.random.default_rng(0), data.split.examples("test"), data.config.history_length
+    seen = np.array([data.hi[event] - data.lo[event] for event in events])
+    full = events[seen == history]
+    if not len(full):
+        raise UserError(
+            f"no test request of {data.log.meta.name} sees {history} past events, {seen.max(initial=0)} at most: give a smaller "
+            "--history, or leave --dataset out for a simulated log"
+        )
+    chosen = rng.choice(full, min(REQUESTS, len(full)), replace=False)
+    names = AskedOf(data)
+    asked = tuple(names.request(int(event)) for event in chosen)
+    drawn = rng.integers(0, data.log.meta.items, (len(asked), candidates))
+    items = tuple((one.item, *(names.item(code) for code in row[1:])) for one, row in zip(asked, drawn.tolist(), strict=True))
+    return Traffic(data, asked, items)
+
+
+def scorer_of(model: str, data: RankingData, settings: Settings, device: torch.device) -> Scorer:
+    """A model as it is before training: speed does not depend on what it has learned."""
+    info = registry.info(model)
+    torch.manual_seed(0)
+    network = info.build(resolve(info, settings).params, data.spec).to(device)
+    return Scorer(network.eval(), info, data, data.logit_correction, device)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model in one precision."""
+
+    precision: Precision
+    scorer: Scorer
+    quantised: float | None = None
+
+
+def in_precision(scorer: Scorer, precision: Precision, requests: Traffic) -> Variant:
+    """The same model in another precision.
+
+    Raises:
+        UserError: it cannot be computed so, and why.
+    """
+    if precision != "int8":
+        if reason := devices.supports(scorer.device, precision):
+            raise UserError(f"{precision} cannot be measured on {scorer.device}: {reason}")
+        return Variant(precision, dataclasses.replace(scorer, precision=precision, memories={}))
+    if scorer.device.type != "cpu":
+        raise UserError("int8 is measured on the CPU alone")
+    exact = dataclasses.replace(scorer, precision="fp32", memories={})
+
+    def request(of: Scorer) -> None:
+        for remember in (False, True):
+            _ask(of, requests, 2, remember)(0)
+
+    try:
+        found = quantised(exact.model, lambda: request(exact))
+        other = dataclasses.replace(exact, model=found.model, memories={})
+        request(other)
+    except (UserError, AttributeError, TypeError, RuntimeError) as error:  # of code that reads weights itself after all
+        reason = str(error) if isinstance(error, UserError) else in_one_line(error)
+        raise UserError(f"{scorer.info.name} cannot be computed in int8: {reason}") from None
+    return Variant("int8", other, found.share)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A scorer at one size, ready to be asked."""
+
+    row: ServeTime
+    ask: Ask
+
+
+def contenders(exact: Scorer, variants: Sequence[Variant], requests: Traffic, sizes: Sequence[int]) -> Iterator[Contender]:
+    """One model in some precisions, at each number of candidates, with the past computed and, if it can be, kept.
+
+    Args:
+        exact: the model in fp32.
+    """
+    history = requests.data.config.history_length
+    for variant in variants:
+        scorer, precision = variant.scorer, variant.precision
+        pasts: tuple[Past, ...] = ("computed", "kept") if scorer.remembers else ("computed",)
+        for size in sizes:
+            difference = None if precision == "fp32" else _difference(exact, scorer, requests, size)
+            for past in pasts:
+                ask, read = _ask(scorer, requests, size, past == "kept"), _read(scorer, requests)
+                row = ServeTime(scorer.info.name, precision, past, history, read, size, variant.quantised, difference, [], [])
+                yield Contender(row, ask)
+
+
+def measure(one: Contender, shares: Sequence[float], seconds: float, round_: int) -> None:
+    """One round: the closed load, then an open one at each share of the capacity that it found."""
+    closed = closed_load(one.ask, seconds)
+    one.row.closed.append(closed)
+    one.row.open.append([open_load(one.ask, share, closed.per_second, seconds, seed=round_) for share in shares])
+
+
+def warm_up(one: Contender) -> None:
+    """What is compiled or kept at first is not counted: of a kept past every request once, else two."""
+    for at in range(REQUESTS if one.row.past == "kept" else 2):
+        one.ask(at)
+
+
+def _ask(scorer: Scorer, requests: Traffic, size: int, remember: bool) -> Callable[[int], np.ndarray]:
+    candidates = [names[:size] for names in requests.candidates]
+
+    def ask(number: int) -> np.ndarray:
+        at = number % len(requests.asked)
+        one = requests.asked[at]
+        return scorer.score(one.user, candidates[at], one.time, one.context, remember=remember).probability
+
+    return ask
+
+
+def _difference(exact: Scorer, scorer: Scorer, requests: Traffic, size: int) -> float:
+    ours, theirs = (_ask(one, requests, min(size, 100), remember=False) for one in (scorer, exact))
+    return max(float(np.abs(ours(at) - theirs(at)).max()) for at in range(min(COMPARED, len(requests.asked))))
+
+
+def _read(scorer: Scorer, requests: Traffic) -> float:
+    found = (scorer.score(one.user, [one.item], one.time, one.context).request for one in requests.asked)
+    sequence = scorer.info.view == "sequence"
+    return statistics.mean(request.hi - (request.start if sequence else request.lo) for request in found)
+
+
+def lines(rows: Sequence[ServeTime]) -> list[str]:
+    """A table: medians over rounds, of p50 with the smallest and largest."""
+    shares = [one.share for one in rows[0].open[0]]
+    loads = [f"at {share:.0%}: p50, p99" for share in shares]
+    head = (
+        *("model", "numbers", "events seen (read)", "candidates", "past", "ms p50 (least, most)", "p95", "p99", "CPU ms p50"),
+        *("requests/s", "candidates/s", *loads, "off fp32"),
+    )
+    result = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        wall = [one.wall for one in row.closed]
+        middle = [one.p50 for one in wall]
+        rate = statistics.median(one.per_second for one in row.closed)
+        cells = (
+            *(
+                row.model,
+                row.precision + ("" if row.quantised is None else f" ({row.quantised:.0%})"),
+                f"{row.history:,} ({row.read:,.0f})",
+                f"{row.candidates:,}",
+                row.past,
+            ),
+            f"{statistics.median(middle):.2f} ({min(middle):.2f}, {max(middle):.2f})",
+            *(_median([getattr(one, name) for one in wall]) for name in ("p95", "p99")),
+            _median([one.cpu.p50 for one in row.closed]),
+            *(f"{rate:,.1f}", f"{rate * row.candidates:,.0f}"),
+            *(
+                ", ".join(_median([getattr(loads[at].wall, name) for loads in row.open]) or "-" for name in ("p50", "p99"))
+                for at in range(len(shares))
+            ),
+            "" if row.difference is None else f"{row.difference:.0e}",
+        )
+        result.append("| " + " | ".join(cells) + " |")
+    return result
+
+
+def _median(values: Sequence[float | None]) -> str:
+    """Over rounds; empty if any round had too few requests."""
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known):.2f}" if len(known) == len(values) else ""
+
+
+def say(text: str) -> None:
+    """Progress, beside the table."""
+    print(text, file=sys.stderr, flush=True)
