@@ -15,7 +15,8 @@ from torch import Tensor
 from rankbench.kernels import dispatch
 from rankbench.kernels.hstu_attention import AttentionPlan, plan_attention, torch_blocks, triton
 from rankbench.kernels.hstu_attention.plan import Inputs
-from rankbench.kernels.time_buckets import GAP_BUCKETS, borders
+from rankbench.kernels.hstu_attention.triton import blocks
+from rankbench.kernels.time_buckets import GAP_BUCKETS, borders, time_buckets
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 REASON = None if importlib.util.find_spec("triton") else "triton is not installed"
@@ -132,14 +133,35 @@ def test_nothing_to_do() -> None:
     assert triton.attention(Inputs(empty, empty, empty, plan, 1.0, None, None, "silu", 1.0)).shape == (0, 2, 4)
 
 
-def test_ranges_cover_every_pair_and_little_more() -> None:
-    plan = plan_of([30, 0, 50, 7], window=9)
-    found, size = triton.prepare(plan, 16), 16
+@pytest.mark.parametrize("two_way", [False, True])
+def test_blocks_cover_every_pair_and_little_more(two_way: bool) -> None:
+    plan, size, wide = plan_of([30, 0, 50, 7], window=9, two_way=two_way), 16, 32
+    asking, asked = blocks.queries(plan, size), blocks.keys(plan, wide, size)
+    rows_of = lambda spans: {x: at for at, (a, b) in enumerate(zip(spans.begin, spans.end, strict=True)) for x in range(a, b)}  # noqa: E731
+    by_query, by_key = rows_of(asking), rows_of(asked)
+    assert sorted(by_query) == sorted(by_key) == list(range(len(plan.lo)))
     for i in range(len(plan.lo)):
-        for j in range(int(plan.lo[i]), int(plan.hi[i])):
-            assert found.first_key[i // size] <= j < found.last_key[i // size]
-            assert found.first_query[j // size] <= i // size < found.last_query[j // size]
-    assert int((found.last_key - found.first_key).max()) <= size + 9 + size
+        at = by_query[i]
+        assert asking.begin[at] <= i < asking.end[at]
+        for j in range(len(plan.lo)):
+            seen = bool(plan.lo[i] <= j < plan.hi[i])
+            assert not seen or asking.first[at] <= j < asking.last[at]
+            assert not seen or asked.first[by_key[j]] <= at < asked.last[by_key[j]]
+            assert seen or not asking.whole_from[at] <= j < asking.whole_to[at]
+    if not two_way:
+        assert int((asking.last - asking.first).max()) <= size + 9
+
+
+def test_borders_part_the_keys_of_each_time_bucket() -> None:
+    plan = plan_of([30, 0, 50, 7], window=20)
+    edges, of_blocks = blocks.key_borders(plan), blocks.queries(plan, 16)
+    assert edges is not None and plan.query_time is not None and plan.key_time is not None
+    for at, (begin, end) in enumerate(zip(of_blocks.begin.tolist(), of_blocks.end.tolist(), strict=True)):
+        for i in range(begin, end):
+            for j in range(int(plan.lo[i]), int(plan.hi[i])):
+                bucket = int(time_buckets(plan.query_time[i] - plan.key_time[j]))
+                assert int((j < edges[:, i]).sum()) == bucket
+                assert int((j < of_blocks.near[at]).sum()) <= bucket <= int((j < of_blocks.far[at]).sum())
 
 
 def test_it_is_for_gpus_alone() -> None:
