@@ -26,7 +26,9 @@ NUMBERS = ("T", "H", "R", "BUCKETS", "COPIES")
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def compiled(name: tiles.Program, card: int, dtype: str, size: int, softmax: bool, tile: tiles.Tile | None = None) -> tuple[int, int]:
+def compiled(
+    name: tiles.Program, card: int, dtype: str, size: int, softmax: bool, tile: tiles.Tile | None = None
+) -> tuple[int, int]:
     program: Any = getattr(forward if name == "forward" else backward, name)
     tile = tile or tiles.tile(name, size, TYPES[dtype], card)
     fixed = {

@@ -18,6 +18,7 @@ from ..plan import AttentionPlan, once_a_plan
 LANES = 128
 """Borders of a block, rounded up to a power of two."""
 
+
 class Spans(NamedTuple):
     """Blocks of consecutive tokens of one segment, at most `size` each. There are T // size + S places for them, which the host
     knows without asking the device; those behind the last block are empty."""
@@ -91,8 +92,8 @@ def spans(plan: AttentionPlan, size: int) -> Spans:
 
 @once_a_plan
 def _timeline(plan: AttentionPlan) -> tuple[Tensor, Tensor]:
-    """int64 [T]: one rising row of numbers from the key times of all segments, 1 + milliseconds since the segment's first; and how
-    far the segments are apart in it."""
+    """int64 [T]: one rising row of numbers from the key times of all segments, 1 + milliseconds since the segment's first; and
+    how far the segments are apart in it."""
     assert plan.key_time is not None
     segment = _segments(plan)
     since = (plan.key_time - plan.key_time[plan.offsets[segment]]).clamp(min=0)
@@ -133,16 +134,17 @@ def queries(plan: AttentionPlan, size: int) -> Queries:
     first = torch.minimum(torch.where(sees, lo, tokens).amin(1), last)
     whole_from = torch.where(valid, lo, 0).amax(1)
     whole_to = torch.where(valid, torch.where(sees, hi, 0), tokens).amin(1)
-    bounds = (one.to(torch.int32) for one in (first, last, whole_from, whole_to))
+    first, last, whole_from, whole_to = (one.to(torch.int32) for one in (first, last, whole_from, whole_to))
     if plan.query_time is None:
         nothing = torch.empty(0, dtype=torch.int32, device=begin.device)
-        return Queries(begin, end, *bounds, nothing, nothing)
+        return Queries(begin, end, first, last, whole_from, whole_to, nothing, nothing)
     # Borders rise with the time of the query, so the earliest and the latest of a block have its extremes.
     time, segment = plan.query_time[rows], _segments(plan)[rows[:, 0]]
     extremes = (time.where(valid, time[:, :1]).amin(1), time.where(valid, time[:, :1]).amax(1))
     near, far = (_borders_at(plan, segment, one).t() for one in extremes)
     padding = (0, LANES - GAP_BUCKETS + 1)
-    return Queries(begin, end, *bounds, F.pad(near, padding, value=-1), F.pad(far, padding, value=-1))
+    near, far = (F.pad(one, padding, value=-1) for one in (near, far))
+    return Queries(begin, end, first, last, whole_from, whole_to, near, far)
 
 
 @once_a_plan

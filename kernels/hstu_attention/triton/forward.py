@@ -1,7 +1,7 @@
 """The program of the forward pass, and what it shares with those of the backward pass.
 
-All tensors are contiguous; T tokens, H heads, D and DV numbers a head, padded to BD and BDV by masks. Logits, weights and sums are
-float32, products of matrices take the inputs' dtype. Rows of the next tile are asked for before the tile at hand is computed:
+All tensors are contiguous; T tokens, H heads, D and DV numbers a head, padded to BD and BDV by masks. Logits, weights and sums
+are float32, products of matrices take the inputs' dtype. Rows of the next tile are asked for before the tile at hand is computed:
 with the loop over time borders inside, the compiler would not arrange that by itself.
 """
 

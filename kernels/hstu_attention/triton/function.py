@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..plan import AttentionPlan, Inputs, own_buckets
-from .blocks import LANES, Queries, key_borders, keys, queries, tokens_of
+from .blocks import LANES, key_borders, keys, queries, tokens_of
 from .tiles import Program, Tile, capability, tile
 
 _COPIES = 32
@@ -143,9 +143,7 @@ def _of_plan(plan: AttentionPlan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _options(
-    q: Tensor, v: Tensor, position: Tensor | None, time: Tensor | None, alpha: float
-) -> dict[str, Any]:
+def _options(q: Tensor, v: Tensor, position: Tensor | None, time: Tensor | None, alpha: float) -> dict[str, Any]:
     """Tables, and what all programs are told of sizes."""
 
     def heads(table: Tensor | None) -> int:

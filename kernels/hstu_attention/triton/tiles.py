@@ -1,4 +1,4 @@
-"""Sizes of tiles, by what a program keeps in registers: the widest that the compiler fits there (`tests/support/compile_triton.py`)."""
+"""Sizes of tiles: the widest of those tried that the compiler fits into the registers (`tests/support/compile_triton.py`)."""
 
 from __future__ import annotations
 
