@@ -37,7 +37,7 @@ _HALF_WIDE: dict[Program, Tile] = {
 """The same for heads of 128."""
 
 _HALF_WIDE_BEFORE_90: dict[Program, Tile] = {
-    "forward": Tile(32, 64, 8), "backward_queries": Tile(32, 64, 8), "backward_keys": Tile(64, 64, 8),
+    "forward": Tile(32, 64, 8), "backward_queries": Tile(32, 64, 8), "backward_keys": Tile(32, 64, 8),
 }  # fmt: skip
 """Tensor cores before those of the H100 take both factors from registers."""
 
