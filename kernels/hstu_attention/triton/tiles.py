@@ -42,7 +42,7 @@ _HALF_WIDE_BEFORE_90: dict[Program, Tile] = {
 """Tensor cores before those of the H100 take both factors from registers."""
 
 _SINGLE: dict[Program, Tile] = {
-    "forward": Tile(64, 32, 8), "backward_queries": Tile(32, 32, 4), "backward_keys": Tile(32, 32, 8),
+    "forward": Tile(32, 32, 8), "backward_queries": Tile(32, 32, 4), "backward_keys": Tile(32, 32, 8),
 }  # fmt: skip
 """fp32: each factor as two parts."""
 
