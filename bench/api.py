@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import registry, rows
+from . import registry, rows, typed
 from .analysis import leaderboard
 from .analysis.comparison import HeadlineMetric, measure
 from .analysis.leaderboard import Board
@@ -106,10 +106,8 @@ def load_board(path: str | Path) -> Board:
     """
     file = Path(path)
     file = file / "board.json" if file.is_dir() else file
-    try:
-        return board_files.from_json(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read ({error}); rankbench board makes it") from None
+    text = typed.text_of(file, lambda what: UserError(f"{file} {what}; rankbench board makes it"))
+    return board_files.from_json(text, str(file))
 
 
 def board(

@@ -7,7 +7,8 @@ from typing import Any
 
 from .config import DataConfig
 from .data import sources
-from .data.dataset import RankingData, open_dataset, prepare_log
+from .data.dataset import RankingData, prepare_log
+from .data.logs import open_dataset
 from .data.sources.schema import DataRoots
 from .errors import UserError
 from .evaluation import evaluator, scores

@@ -14,6 +14,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from .errors import UserError, unknown_name
@@ -52,6 +53,22 @@ def finite(value: Any) -> Any:
 def as_json(value: Any) -> str:
     """A dataclass as it is stored: declared order, one space indent, floats that read back exactly, null for NaN."""
     return json.dumps(finite(dataclasses.asdict(value)), indent=1, allow_nan=False) + "\n"
+
+
+def text_of(path: Path, broken: Broken) -> str:
+    """The text of a small file, UTF-8, of which one that another program wrote may begin with a mark.
+
+    Raises:
+        UserError: what `broken` makes of a file that is not there, cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise broken("cannot be read: it is not UTF-8 text") from None
+    except FileNotFoundError:
+        raise broken("does not exist") from None
+    except OSError as error:
+        raise broken(f"cannot be read: {error.strerror or error}") from None
 
 
 def parse(text: str, broken: Broken) -> Any:

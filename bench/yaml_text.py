@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from .errors import UserError
+from .typed import text_of
 
 
 class _Refused(Exception):
@@ -78,12 +79,4 @@ def read_yaml(path: Path, kind: str) -> Any:
         UserError: the file does not exist or cannot be read, or as `load_yaml`.
     """
     where = f"{kind} {path}"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{where} does not exist") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{where} cannot be read: it is not UTF-8 text") from None
-    except OSError as error:
-        raise UserError(f"{where} cannot be read: {error.strerror}") from None
-    return load_yaml(text, where)
+    return load_yaml(text_of(path, lambda what: UserError(f"{where} {what}")), where)

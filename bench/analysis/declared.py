@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..records.schema import RunRecord
-from ..typed import from_dict
+from ..typed import from_dict, text_of
 from ..yaml_text import load_yaml
 from .comparison import HEADLINES, HeadlineMetric
 
@@ -48,11 +48,7 @@ def read(folder: Path) -> list[Declared]:
     path = folder / NAME
     if not path.exists():
         return []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from None
-    entries = _entries(text, str(path))
+    entries = _entries(text_of(path, lambda what: UserError(f"{path} {what}")), str(path))
     for at, entry in enumerate(entries):
         if entry.pair[0] == entry.pair[1]:
             raise UserError(f"{path}: entry {at + 1} compares {entry.pair[0]} with itself; name two rows")

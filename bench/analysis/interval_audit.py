@@ -17,7 +17,7 @@ from ..evaluation.stats import METRICS
 from ..records import provenance
 from ..records.schema import Identity
 from ..records.view import View
-from ..typed import read
+from ..typed import read, text_of
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,4 @@ def from_json(path: Path) -> Audit:
     def broken(what: str) -> UserError:
         return UserError(f"{path} {what}; remove it, and everything is counted again")
 
-    try:
-        return read(Audit, path.read_text(encoding="utf-8"), broken)
-    except FileNotFoundError:
-        return Audit()
-    except (OSError, UnicodeDecodeError) as error:
-        raise broken(f"cannot be read ({error})") from None
+    return read(Audit, text_of(path, broken), broken) if path.exists() else Audit()

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..evaluation.stats import Estimate, Metric, Verdict
 from ..records.rounded import rounded
-from ..typed import as_json, read
+from ..typed import as_json, read, text_of
 from .comparison import HeadlineMetric, Row
 from .statements import Statement
 from .study_statements import Place
@@ -80,8 +80,8 @@ def to_json(record: StudyRecord) -> str:
 
 def load(path: Path) -> StudyRecord:
     """Raises UserError: the file cannot be read, or is no whole study of this program."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); make it again") from None
-    return read(StudyRecord, text, lambda what: UserError(f"study {path} {what}; run the study again"))
+
+    def broken(what: str) -> UserError:
+        return UserError(f"study {path} {what}; run the study again")
+
+    return read(StudyRecord, text_of(path, broken), broken)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from .. import rows
 from ..analysis.interval_audit import Audit, OfBoard, Simulated, against_themselves, from_json, simulate
+from ..atomic import write_text
 from ..data.sources import DATASETS, name_of
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
-from ..records.atomic import write_text
 from ..records.rounded import rounded
 from ..records.store import stores_below
 from ..records.view import View

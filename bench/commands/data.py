@@ -64,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from ..atomic import write_text
     from ..config import DataConfig
     from ..data.dataset import prepare
     from ..inspection.inspect import inspect
-    from ..records.atomic import write_text
     from ..reporting.inspection_page import to_lines, to_markdown
 
     data = prepare(DataConfig(args.name, split=args.split or "default"), data_roots(args.data_root))
@@ -96,8 +96,8 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace) -> int:
-    from ..data.dataset import open_dataset
     from ..data.description import describe
+    from ..data.logs import open_dataset
 
     roots = data_roots(args.data_root)
     log = open_dataset(args.name, roots)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from .parser import Parser
 if TYPE_CHECKING:
     import torch
 
+    from ..records.schema import Environment
     from ..records.store import Store
 
 
@@ -66,14 +68,19 @@ class SpeedReport:
     said: str
     """What was measured, in words: stands above the table and the figure."""
 
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """What the numbers were measured in."""
+        from ..records import provenance
+
+        return provenance.environment(self.device)
+
     def write(self, rows: Sequence[Any], more: Mapping[str, Any] | None = None) -> Path:
         """Keep rows (and `more`) with the environment they were measured in; returns the record's place."""
         from .. import device as devices
-        from ..records import provenance
-        from ..records.atomic import write_text
+        from ..atomic import write_text
 
-        environment = provenance.environment(self.device)
-        record = {"environment": dataclasses.asdict(environment), "device": str(self.device), "said": self.said}
+        record = {"environment": dataclasses.asdict(self.environment), "device": str(self.device), "said": self.said}
         record |= {"simulated": devices.is_simulated(self.device), "rows": [dataclasses.asdict(row) for row in rows]}
         path = self.store.root / f"{self.name}.json"
         write_text(path, json.dumps(record | dict(more or {}), indent=1) + "\n")
@@ -89,12 +96,10 @@ class SpeedReport:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         """Show a table, keep its numbers, and draw them: case -> contender -> one value per round, in `unit`."""
-        from ..records import provenance
         from ..reporting import figures
         from ..reporting.figures import speed
 
-        environment = provenance.environment(self.device)
-        where = f"{environment.accelerator or environment.cpu}, {environment.threads} thread(s)"
+        where = f"{self.environment.accelerator or self.environment.cpu}, {self.environment.threads} thread(s)"
         timing = speed.Timing(title, f"{where}, {self.said}; bars are the range over rounds", unit, cases)
         path = self.write(rows, {**(more or {}), "figure": dataclasses.asdict(timing)})
         print(f"{where}, {self.said}\n")

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--out {out}: a name that ends in .md goes with --markdown or --public, any other without them")
     if args.public:
         return _public(args.results, out)
-    from ..records.atomic import write_text
+    from ..atomic import write_text
     from ..reporting import html, leaderboard_page, results_folder
 
     found = results_folder.collect(args.results)
@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> int:
 def _public(results: Path, out: Path) -> int:
     import datetime
 
+    from ..atomic import write_text
     from ..audit.public_board import FOLDER
     from ..public.board import read
-    from ..records.atomic import write_text
     from ..reporting import public_page
 
     board = read(results / FOLDER)

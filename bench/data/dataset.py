@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ...kernels.time_buckets import GAP_BUCKETS, time_buckets
 from ..config import DataConfig
 from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
-from . import sources
 from .columns import Column, Computed, blocks, positions, ranges, user_blocks
-from .eventlog import EventLog, open_log, write_log
+from .eventlog import EventLog
 from .growing import GrowingVocabulary
 from .item_ids import with_item_ids
+from .logs import open_dataset
 from .mismatch import ValidationMismatch, mismatch
 from .negatives import Ahead, Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
 from .pools import HistoryPools, held_places
 from .segments import longest_segment
-from .sources.schema import DataRoots, RawLog
+from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, Split, held_out, is_split, make_split, without_items
-from .steps.apply import apply_steps
-from .steps.declared import in_words
 from .stream import window_of
-from .visibility import HistoryPlaces, Requests, frozen_intervals, logged_requests, visible_intervals, windowed_requests
+from .visibility import HistoryPlaces, Requests, frozen_intervals, requests_of, visible_intervals
 from .vocabulary import Vocabulary, build_vocabulary
 
 _REQUEST_FIELDS = tuple(
@@ -216,58 +211,6 @@ class RankingData:
         return self.log.time[self.past(place)]
 
 
-def open_dataset(name: str, roots: DataRoots) -> EventLog:
-    """The converted log of a registered data set or a YAML file; converts it on first use.
-
-    A log is found again by the names, sizes and times of the source files and by the code that converts them.
-
-    Raises:
-        UserError: whatever is wrong with the name, the files or the cache.
-    """
-    pointer = _pointer(name, roots)
-    if pointer.exists() and (folder := roots.cache / "logs" / pointer.read_text()).is_dir():
-        return open_log(folder)
-    raw = sources.load(name, roots)
-    try:
-        whole = dataclasses.replace(raw, steps=(), variant_of="", name=(raw.steps and raw.variant_of) or raw.name)
-        log = _converted(whole, roots)
-        if raw.steps:
-            log = _stepped(log, raw, roots)
-        # The loader may have fetched files: the fingerprint is taken afresh.
-        _pointer(name, roots).write_text(log.folder.name)
-    except OSError as error:
-        raise UserError(
-            f"the cache folder {roots.cache} cannot be written ({error.strerror or error}): set RANKBENCH_CACHE to one that can"
-        ) from None
-    return log
-
-
-def _converted(raw: RawLog, roots: DataRoots) -> EventLog:
-    """The log of a raw data set, every row of it."""
-    # All that the loader says beside the tables themselves, which follow from the files.
-    said = dataclasses.replace(raw, events=pd.DataFrame(), users=None, items=None, where="")
-    folder = _log_folder(raw.name, repr(said), roots)
-    return open_log(folder) if folder.is_dir() else write_log(raw, folder)
-
-
-def _stepped(log: EventLog, raw: RawLog, roots: DataRoots) -> EventLog:
-    """The log after the declared steps of a raw data set, under its name."""
-    folder = _log_folder(raw.name, f"{log.folder.name} {[in_words(step) for step in raw.steps]}", roots)
-    if folder.is_dir():
-        return open_log(folder)
-    return apply_steps(log, raw.steps, lambda one: requests_of(one, one.defaults.request_window), folder, raw.name)
-
-
-def _log_folder(name: str, said: str, roots: DataRoots) -> Path:
-    identity = f"{_code_digest()} {said}"
-    return roots.cache / "logs" / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
-
-
-def _pointer(name: str, roots: DataRoots) -> Path:
-    """The file that names the folder of a data set's log."""
-    return roots.cache / "logs" / f"{Path(name).stem[:40]}-{_fingerprint(name, roots)}.pointer"
-
-
 def prepare(config: DataConfig, roots: DataRoots) -> RankingData:
     """Open, split, build vocabularies from training events, and decide visibility.
 
@@ -352,47 +295,7 @@ def _left_out(log: EventLog, config: DataConfig) -> frozenset[str]:
     return frozenset(columns)
 
 
-def requests_of(log: EventLog, window: float | None) -> Requests:
-    """The requests of a log.
-
-    Args:
-        window: seconds; None for those that the log itself names.
-    """
-    if window is None:
-        assert log.request_id is not None, "settings are resolved when data are prepared"
-        return logged_requests(log.user_offsets, log.time, log.request_id, log.near)
-    return windowed_requests(log.user_offsets, log.time, round(window * 1000), log.meta.utc_offset_hours, log.near)
-
-
 def _rate(label: np.ndarray, event: np.ndarray) -> float:
     """Share of positives of some events, kept off 0 and 1: a rare outcome may not occur in training."""
     positives = sum(int(label[event[block]].sum()) for block in blocks(len(event)))
     return float(np.clip(positives / len(event), 1e-4, 1 - 1e-4))
-
-
-def _code_digest() -> str:
-    """Of everything that turns files into a log: a changed converter never reads a log of the old one."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _fingerprint(name: str, roots: DataRoots) -> str:
-    files = _files_behind(name, roots)
-    if sources.is_description(name):
-        name = str(Path(name).absolute())
-    stats = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
-    return hashlib.sha256("\0".join((name, _code_digest(), *stats)).encode()).hexdigest()[:16]
-
-
-def _files_behind(name: str, roots: DataRoots) -> list[Path]:
-    """The files that a data set is made of, as far as they are there."""
-    if sources.is_description(name):
-        files, source = sources.files_behind(name), sources.source_of(name)
-        return files if source is None else [*files, *_files_behind(source, roots)]
-    homes = [home for home in (roots.root, roots.cache / "downloads", roots.cache) if home is not None and home.is_dir()]
-    # A folder may carry a suffix, as a sample's does.
-    places = sources.DATASETS[name].places if name in sources.DATASETS else (name,)
-    folders = [folder for home in homes for folder in sorted(home.iterdir()) if folder.name.lower().startswith(places)]
-    return [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]

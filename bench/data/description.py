@@ -10,14 +10,14 @@ import numpy as np
 from ..config import DataConfig
 from ..errors import UserError
 from .columns import Column
-from .dataset import open_dataset, requests_of
 from .eventlog import EventLog
+from .logs import open_dataset
 from .mismatch import mismatch
 from .sources.schema import DataRoots
 from .splits import ROLES, SPLITS, can_be_declared, make_split
 from .steps.declared import knows_the_future
 from .times import zone_of
-from .visibility import Requests, visible_intervals
+from .visibility import Requests, requests_of, visible_intervals
 
 _SHOWN = 8
 """Domains that are listed."""

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from ..config import LogDefaults
 from ..errors import UserError
-from ..typed import as_json, read
+from ..typed import as_json, read, text_of
 from .cleaning import CleaningReport, absent, check_rows, check_schema, side_table, with_offset
 from .columns import Column, Computed, blocks, user_blocks
 from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash, encoded
@@ -281,11 +281,7 @@ def open_log(folder: Path) -> EventLog:
     def broken(what: str) -> UserError:
         return UserError(f"{path} {what}; delete the folder, it is made again from the source files")
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise broken(f"cannot be read ({error})") from None
-    return EventLog(folder, read(LogMeta, text, broken))
+    return EventLog(folder, read(LogMeta, text_of(path, broken), broken))
 
 
 def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:

@@ -12,10 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .columns import Column, Computed, blocks, positions, scratch, user_blocks
+
+if TYPE_CHECKING:
+    from .eventlog import EventLog
 
 _HOUR_MS = 3_600_000
 
@@ -73,6 +77,18 @@ def window_start(time: np.ndarray, window_ms: int, utc_offset_hours: float = 0.0
         return time
     offset = round(utc_offset_hours * _HOUR_MS)
     return (time + offset) // window_ms * window_ms - offset
+
+
+def requests_of(log: EventLog, window: float | None) -> Requests:
+    """The requests of a log.
+
+    Args:
+        window: seconds; None for those that the log itself names.
+    """
+    if window is None:
+        assert log.request_id is not None, "settings are resolved when data are prepared"
+        return logged_requests(log.user_offsets, log.time, log.request_id, log.near)
+    return windowed_requests(log.user_offsets, log.time, round(window * 1000), log.meta.utc_offset_hours, log.near)
 
 
 def windowed_requests(

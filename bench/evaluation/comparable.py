@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.dataset import requests_of
 from ..data.eventlog import EventLog
 from ..data.splits import make_split
+from ..data.visibility import requests_of
 from ..errors import UserError
 
 WINDOWS = (0.0, 60.0, 600.0, 3600.0, 86_400.0)

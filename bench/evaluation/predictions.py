@@ -50,6 +50,8 @@ def align(frames: dict[str, list[pd.DataFrame]]) -> Predictions:
                 what = ", ".join(key for key in IDENTITY if not np.array_equal(table[key].to_numpy(), first[key].to_numpy()))
             if what:
                 both = f"predictions of {name} and {first_name}"
-                raise UserError(f"{both} are not about the same rows ({what}); run both on the same data again")
+                raise UserError(
+                    f"{both} are not about the same rows ({what}): run both on the same data, under the same data settings"
+                )
     scores = {name: [table["score"].to_numpy(np.float64) for table in tables] for name, tables in frames.items()}
     return Predictions(first["label"].to_numpy(), first["user"].to_numpy(), first["request"].to_numpy(), scores)

@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 from ..data.dataset import RankingData
+from ..data.sources.files import readable
 from ..errors import UserError, unknown_name
+from ..typed import read, text_of
 from . import fuxictr_runner
 from .fuxictr_rows import PeerRows, peer_rows
 
@@ -104,6 +106,17 @@ class Peer:
     versions: dict[str, str]
     files: dict[str, str]
     """Our model name -> sha256 of FuxiCTR's file."""
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the runner says of a cell that it has trained."""
+
+    valid_auc: float
+    epochs: int
+    seconds: float
+    parameters: int
+    versions: dict[str, str]
 
 
 class _Cell(NamedTuple):
@@ -215,6 +228,15 @@ def _facts(place: Path) -> Path:
     return place.with_name(f"{place.name}.facts.json")
 
 
+def _said(place: Path) -> _Facts:
+    path = _facts(place)
+
+    def broken(what: str) -> UserError:
+        return UserError(f"{path} {what}; delete it and run again")
+
+    return read(_Facts, text_of(path, broken), broken)
+
+
 def _scores(place: Path) -> Path:
     return place.with_name(f"{place.name}.predictions.parquet")
 
@@ -224,11 +246,12 @@ def _is_kept(place: Path) -> bool:
 
 
 def _kept(place: Path, data: RankingData) -> Trained:
-    facts = json.loads(_facts(place).read_text())
-    table = pd.read_parquet(_scores(place))
+    facts = _said(place)
+    with readable(_scores(place)):
+        table = pd.read_parquet(_scores(place))
     if not np.array_equal(table["label"], data.log.label[data.split.examples("test")]):
         raise PeerFailed(f"{_scores(place)} is not about our test rows; delete it and run again")
-    return Trained(table["score"].to_numpy(np.float64), facts["epochs"], facts["valid_auc"])
+    return Trained(table["score"].to_numpy(np.float64), facts.epochs, facts.valid_auc)
 
 
 def prepare(peer: Peer, rows: PeerRows, work: Path) -> None:
@@ -271,8 +294,8 @@ def _train(peer: Peer, cell: _Cell, threads: int, work: Path) -> str:
     }
     what = f"{cell.model} seed {cell.seed} ({cell.arm.name})"
     _checked(_call(peer.python, job, work / f"{name}.json"), what)
-    facts = json.loads(_facts(cell.place).read_text())
-    return f"FuxiCTR {what}: valid auc {facts['valid_auc']:.4f}  {facts['epochs']} epochs in {facts['seconds']:.1f} s"
+    facts = _said(cell.place)
+    return f"FuxiCTR {what}: valid auc {facts.valid_auc:.4f}  {facts.epochs} epochs in {facts.seconds:.1f} s"
 
 
 def _job(peer: Peer, model: str, name: str, params: dict[str, Any], seed: int, threads: int, work: Path) -> dict[str, Any]:

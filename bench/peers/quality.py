@@ -17,6 +17,7 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 
+from ..atomic import write_text
 from ..config import DataConfig, Settings
 from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
@@ -231,5 +232,5 @@ def _interval(values: list[float]) -> str:
 def write(record: dict[str, Any], root: Path) -> Path:
     """The record as JSON in `root`; returns its place."""
     path = root / f"fuxictr-{record['dataset']}@{record['split']}.json"
-    path.write_text(json.dumps(record, indent=1, sort_keys=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(record, indent=1, sort_keys=False) + "\n")
     return path

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..atomic import write_text
 from ..errors import UserError
-from ..records.atomic import write_text
 from . import rules, versions
 from .row import DIVISIONS, TIERS, Division, PublicRow, day, load, to_json
 from .versions import Versions

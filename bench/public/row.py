@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..evaluation.stats import Estimate, Verdict
 from ..identity import short_hash
 from ..records.store import place_name, safe_name
-from ..typed import OrNaN, as_json, finite, read
+from ..typed import OrNaN, as_json, finite, read, text_of
 
 SCHEMA_VERSION = 1
 DIGITS = 16
@@ -225,10 +225,7 @@ def load(path: Path) -> PublicRow:
     Raises:
         UserError: it cannot be read, is no whole row, or does not lie where its content says: it was edited, copied or renamed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"row {path} cannot be read ({error}); take the file from the repository again") from None
+    text = text_of(path, lambda what: UserError(f"row {path} {what}; take the file from the repository again"))
     row = read(PublicRow, text, lambda said: UserError(f"row {path} {said}; rows are made by rankbench submit and never edited"))
     if row.schema_version != SCHEMA_VERSION:
         raise UserError(f"row {path} has schema version {row.schema_version}, this program reads {SCHEMA_VERSION}")

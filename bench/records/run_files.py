@@ -17,8 +17,8 @@ import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from ..atomic import sync, sync_folder, temporary
 from ..errors import DAMAGED, UserError
-from .atomic import sync, sync_folder, temporary
 
 SUFFIX = ".zip"
 NAME = re.compile(r"seed-(0|[1-9][0-9]*)\.(json|scores\.npz)")

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..atomic import sync, temporary
 from ..errors import UserError
 from ..evaluation import scores
 from ..identity import short_hash
 from . import run_files
-from .atomic import sync, temporary
 from .schema import Identity, OtherVersion, RunRecord, from_json, to_json
 
 LAYOUT = "runs/<dataset>@<split>/<model>/<cell>/seed-<n>.json, or such cells packed as <cell>.zip"

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..atomic import write_text
 from ..errors import UserError
 from ..evaluation.cards import METRICS
-from ..typed import finite, parse, read
-from .atomic import write_text
+from ..typed import finite, parse, read, text_of
 from .store import place_name, safe_name
 
 VERSION = 3
@@ -223,10 +223,7 @@ def load(path: Path) -> SweepRecord:
     def broken(what: str) -> UserError:
         return UserError(f"sweep {path} {what}; delete it: rankbench sweep makes it again if it has the storage")
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise broken(f"cannot be read ({error})") from None
+    text = text_of(path, broken)
     raw = parse(text, broken)
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != VERSION:

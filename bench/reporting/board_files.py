@@ -17,10 +17,10 @@ from rich.table import Table
 from ..analysis.comparison import HEADLINES, HeadlineMetric, OfLabel, Row
 from ..analysis.leaderboard import Board, Failure
 from ..analysis.parts import SliceOfTest
+from ..atomic import write_text
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..evaluation.stats import LEAST_USERS, Estimate, Metric, ModelInterval
-from ..records.atomic import write_text
 from ..typed import as_json, finite, read
 from .words import difference, level, sentences
 

@@ -17,6 +17,7 @@ from ..records.schema import RunRecord
 from ..records.store import Store
 from ..records.sweeps import SweepRecord
 from ..records.view import View
+from ..typed import text_of
 from . import board_files
 
 LEFT_OUT = {"local", "checkpoints"}
@@ -131,7 +132,4 @@ def _figures(folder: Path) -> tuple[Path, ...]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); make it again") from None
+    return text_of(path, lambda what: UserError(f"{path} {what}; make it again"))

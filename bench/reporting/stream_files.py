@@ -11,15 +11,15 @@ from rich.table import Table
 
 from ..analysis.stream import StreamBoard, StreamRow
 from ..analysis.stream_statements import ToTarget, Work
+from ..atomic import write_text
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..evaluation.stats import Estimate
-from ..records.atomic import write_text
-from ..typed import as_json, finite, read
+from ..typed import as_json, finite, read, text_of
 from .board_files import LOADED, as_csv, flat, markdown_table, number
 from .figures.stream import to_target
 from .figures.style import save
-from .stream_words import sentence
+from .stream_words import samples, sentence
 from .study_words import short
 
 SHOWN_WINDOWS = 40
@@ -60,8 +60,7 @@ def _work(row: StreamRow, told: ToTarget) -> list[str]:
     if told.work is None:
         return ["not reached", "-", "-"]
     some = "" if told.reached == told.seeds else f" ({told.reached} of {told.seeds} seeds)"
-    spread = "" if told.samples is None else f" [{short(max(told.samples.low, 0))}, {short(told.samples.high)}]"
-    return [f"{short(told.work.samples)}{spread}{some}", *_cost(told.work, row)]
+    return [f"{samples(told, told.work)}{some}", *_cost(told.work, row)]
 
 
 def _cost(work: Work, row: StreamRow) -> list[str]:
@@ -111,11 +110,11 @@ def to_csv(board: StreamBoard) -> str:
 
 def load(path: Path) -> StreamBoard:
     """Raises UserError: the file cannot be read, or is no whole stream.json of this program."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); make it again") from None
-    return read(StreamBoard, text, lambda what: UserError(f"{path} {what}; make it again with rankbench board"))
+
+    def broken(what: str) -> UserError:
+        return UserError(f"{path} {what}; make it again with rankbench board")
+
+    return read(StreamBoard, text_of(path, broken), broken)
 
 
 def write(board: StreamBoard, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..analysis.stream_statements import AboveFloors, BeyondEnvelope, Envelopes, FirstWindow, FloorsToTarget, ToTarget
+from ..analysis.stream_statements import AboveFloors, BeyondEnvelope, Envelopes, FirstWindow, FloorsToTarget, ToTarget, Work
 from ..evaluation.cards import shown
 from .study_words import short
 from .words import listed, sentence
@@ -15,8 +15,13 @@ def _(one: ToTarget) -> str:
         return f"{one.row}: {goal} is not reached; the best window has {one.best:.4f}."
     how = f"reached by {one.reached} of {one.seeds} seeds, by these" if one.reached < one.seeds else "reached"
     flops = f", {short(one.work.flops)} FLOPs" if one.work.flops else ""
-    spread = f" [{short(max(one.samples.low, 0))}, {short(one.samples.high)}]" if one.samples is not None else ""
-    return f"{one.row}: {goal}, {how} after {short(one.work.samples)}{spread} samples, {one.work.seconds:.1f} s{flops}."
+    return f"{one.row}: {goal}, {how} after {samples(one, one.work)} samples, {one.work.seconds:.1f} s{flops}."
+
+
+def samples(one: ToTarget, work: Work) -> str:
+    """How many samples the target takes, with their interval if there is one."""
+    spread = "" if one.samples is None else f" [{short(max(one.samples.low, 0))}, {short(one.samples.high)}]"
+    return f"{short(work.samples)}{spread}"
 
 
 @sentence.register

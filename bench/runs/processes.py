@@ -136,7 +136,10 @@ def _hire(function: Callable[[Job, Send], Result], threads: int) -> tuple[BasePr
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """What is started here never hears Ctrl-C; this process hears it at the end. Only the main thread can wait for that."""
+    """What is started here does not hear Ctrl-C, unless it asks to; this process hears it at the end.
+
+    Only the main thread can wait for that.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -194,14 +197,18 @@ def together(function: Callable[[Job, Send], None], job: Job, processes: int, th
         return 0
     context = multiprocessing.get_context("spawn")
     crew: dict[Connection, BaseProcess] = {}
-    for number in range(processes):
-        # A pipe each: one that is killed while it writes to a shared queue would block the others.
-        here, there = context.Pipe(duplex=False)
-        crew[here] = context.Process(target=_member, args=(function, job, threads, there), name=f"worker {number}", daemon=True)
-        crew[here].start()
-        there.close()
-    everybody, refused, talking = list(crew.values()), None, dict(crew)
+    refused: UserError | None = None
     try:
+        for number in range(processes):
+            # A pipe each: one that is killed while it writes to a shared queue would block the others.
+            here, there = context.Pipe(duplex=False)
+            crew[here] = context.Process(
+                target=_member, args=(function, job, threads, there), name=f"worker {number}", daemon=True
+            )
+            with _deaf():  # until it can end in one line
+                crew[here].start()
+            there.close()
+        talking = dict(crew)
         while talking:
             for here in wait_for(list(talking)):
                 assert isinstance(here, Connection)
@@ -218,16 +225,17 @@ def together(function: Callable[[Job, Send], None], job: Job, processes: int, th
                 else:
                     display.handle(*message)
     finally:
-        _dismiss(everybody)
+        _dismiss(list(crew.values()))
     if refused is not None:
         raise refused
-    return sum(bool(member.exitcode) for member in everybody)
+    return sum(bool(member.exitcode) for member in crew.values())
 
 
 def _member(function: Callable[[Job, Send], None], job: Job, threads: int, there: Connection) -> None:
     torch.set_num_threads(threads)
     _end_with_parent()
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         registry.load_own()
         function(job, lambda name, event, values: there.send((name, event, values)))
     except UserError as error:

@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ...kernels import dispatch
 from .. import device as devices
 from ..config import Settings
-from ..data.dataset import RankingData, open_dataset, prepare_log
+from ..data.dataset import RankingData, prepare_log
+from ..data.logs import open_dataset
 from ..data.sources.schema import DataRoots
 from ..errors import UserError, in_one_line
 from ..evaluation.cards import METRICS

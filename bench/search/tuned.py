@@ -11,13 +11,13 @@ import optuna
 import yaml
 
 from .. import registry
+from ..atomic import write_text
 from ..config import DataConfig, Settings, Tuning, read_settings
 from ..data.dataset import prepare, resolved
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..identity import data_hash
 from ..records import sweeps
-from ..records.atomic import write_text
 from ..records.sweeps import SweepRecord, Trial
 from ..typed import from_dict
 from .extra_space import shown_range

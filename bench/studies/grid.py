@@ -16,10 +16,12 @@ from .. import rows
 from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
 from ..analysis.statements import Statement
 from ..config import DataConfig, Settings
-from ..data.dataset import RankingData, open_dataset, requests_of
+from ..data.dataset import RankingData
 from ..data.eventlog import EventLog
+from ..data.logs import open_dataset
 from ..data.sources import DATASETS
 from ..data.splits import most_windows
+from ..data.visibility import requests_of
 from ..errors import UserError
 from ..evaluation.cards import merit
 from ..evaluation.stats import Estimate, Verdict

@@ -14,8 +14,8 @@ from rich.table import Table
 from ..analysis.run_facts import about_runs, about_sampling
 from ..analysis.statements import Statement
 from ..analysis.study import Compared, PointOf, StudyRecord, to_json
+from ..atomic import write_text
 from ..evaluation.cards import shown
-from ..records.atomic import write_text
 from ..records.rounded import rounded
 from ..reporting.board_files import LOADED, as_csv, count, flat, interval, markdown_table, number, other_headline, spread
 from ..reporting.figures import save

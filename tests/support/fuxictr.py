@@ -21,7 +21,8 @@ if job["do"] == "train":
     table = pd.read_parquet(Path(job["data_root"]) / "test.parquet")
     score = 0.2 + 0.6 * table["label"] + 0.01 * job["seed"]
     pd.DataFrame({{"label": table["label"], "score": score}}).to_parquet(job["predictions"])
-    Path(job["facts"]).write_text(json.dumps({{"epochs": 3, "valid_auc": 0.7, "seconds": 1.0}}))
+    facts = {{"epochs": 3, "valid_auc": 0.7, "seconds": 1.0, "parameters": 9, "versions": {{"fuxictr": "0.0"}}}}
+    Path(job["facts"]).write_text(json.dumps(facts))
 if job["do"] == "time":
     from pyarrow.parquet import read_metadata
     examples = read_metadata(Path(job["data_root"]) / "train.parquet").num_rows

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...errors import UserError
-from ...typed import from_dict, parse
+from ...typed import from_dict, parse, text_of
 from .style import OTHERS, STYLE, headed
 
 MARKERS = "o^sDvP"
@@ -79,10 +79,7 @@ def timing_of(record: Path) -> Timing | None:
     def broken(what: str) -> UserError:
         return UserError(f"{record} {what}; measure again")
 
-    try:
-        kept: Any = parse(record.read_text(encoding="utf-8"), broken)
-    except (OSError, UnicodeDecodeError) as error:
-        raise broken(f"cannot be read ({error})") from None
+    kept: Any = parse(text_of(record, broken), broken)
     if not isinstance(kept, dict):
         raise broken("is no record of a measurement")
     return from_dict(Timing, kept["figure"], f"{record}: figure") if isinstance(kept.get("figure"), dict) else None

@@ -18,6 +18,7 @@ from matplotlib.transforms import Bbox
 
 from ...analysis.comparison import Row
 from ...analysis.leaderboard import Board
+from ...atomic import write_bytes, write_text
 from ...evaluation.stats import ModelInterval
 
 COLOURS = {"floor": "#595959", "classical": "#0072B2", "unified": "#009E73", "generative": "#D55E00"}
@@ -201,9 +202,10 @@ def as_svg(figure: Figure) -> str:
 
 def save(figure: Figure, path: Path) -> list[Path]:
     """SVG and PNG at `path` (without suffix); the same figure gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
-    svg.write_text(as_svg(figure))
+    write_text(svg, as_svg(figure))
+    pixels = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(png, dpi=DPI, metadata={"Software": None})
+        figure.savefig(pixels, format="png", dpi=DPI, metadata={"Software": None})
+    write_bytes(png, pixels.getvalue())
     return [svg, png]

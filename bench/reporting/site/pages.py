@@ -11,6 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
+from ...atomic import write_text
 from ...errors import UserError
 from .dialect import translated
 from .gallery import gallery
@@ -53,7 +54,7 @@ def assemble(root: Path, out: Path) -> int:
             else:
                 raise UserError(f"{page} links to {target}, which is not there")
     for page, text in texts.items():
-        _write(out / _place(page), translated(_linked(page, text, texts)))
+        write_text(out / _place(page), translated(_linked(page, text, texts)))
     for path in copied:
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, out / path)
@@ -97,8 +98,3 @@ def _listing(root: Path, folder: Path) -> str:
     pages = sorted(path.name for path in (root / folder).glob("*.md"))
     lines = [f"- [{name}]({name})" for name in (*pages, *names)]
     return "\n".join([f"# {folder.as_posix()}", "", *lines]) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

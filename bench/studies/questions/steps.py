@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from ...analysis.comparison import test_slices
 from ...analysis.statements import Statement
 from ...analysis.study_statements import CommonTest, OwnTest, Remark
+from ...atomic import write_text
 from ...data.sources import DATASETS, name_of
 from ...data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step, as_entries
-from ...records.atomic import write_text
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
 from ..grid import Measurement, Study, StudyResult

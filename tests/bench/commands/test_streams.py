@@ -14,6 +14,7 @@ from rankbench.bench.analysis.stream_statements import Envelopes, FloorsToTarget
 from rankbench.bench.reporting import stream_files
 from rankbench.bench.runs import schedule
 from support.published import write_arrow
+from support.yambda import EVENT_TYPES
 
 DAY = 86_400
 DAYS, USERS, ITEMS = 6, 40, 30
@@ -30,16 +31,7 @@ def publish(home: Path) -> None:
             rows.append((user, time, item, rng.randrange(2), played, 100 + item, "listen"))
             if played > 90:
                 rows.append((user, time + 5, item, 1, None, None, "like"))
-    types = {
-        "uid": pa.uint32(),
-        "timestamp": pa.uint32(),
-        "item_id": pa.uint32(),
-        "is_organic": pa.uint8(),
-        "played_ratio_pct": pa.uint16(),
-        "track_length_seconds": pa.uint32(),
-        "event_type": pa.dictionary(pa.int8(), pa.string()),
-    }
-    write_arrow(home / "multi_event.parquet", types, [dict(zip(types, row, strict=True)) for row in rows])
+    write_arrow(home / "multi_event.parquet", EVENT_TYPES, [dict(zip(EVENT_TYPES, row, strict=True)) for row in rows])
     for owner in ("artist", "album"):
         pairs: list[dict[str, Any]] = [{f"{owner}_id": item % 7, "item_id": item} for item in range(ITEMS)]
         write_arrow(home / f"{owner}_item_mapping.parquet", {f"{owner}_id": pa.uint32(), "item_id": pa.uint32()}, pairs)

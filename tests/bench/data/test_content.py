@@ -14,8 +14,8 @@ import yaml
 from hypothesis import given, settings
 
 from rankbench.bench.data.content import order_of
-from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.eventlog import EventLog, Multi, write_log
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots, Feature, Label, RawLog, Schema
 
 SCHEMA = Schema(

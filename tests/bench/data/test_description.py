@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankbench.bench.data.dataset import open_dataset, requests_of
 from rankbench.bench.data.description import describe
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
+from rankbench.bench.data.visibility import requests_of
 from rankbench.bench.errors import UserError
 from support.tables import click_table
 

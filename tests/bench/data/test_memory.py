@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 
 CHILD = """

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from rankbench.bench import cli
-from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.description import describe
 from rankbench.bench.data.eventlog import EventLog
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.proposal.text import Proposal, propose, write_proposal
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.errors import UserError

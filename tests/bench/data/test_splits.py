@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.data.dataset import prepare_log, requests_of
+from rankbench.bench.data.dataset import prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.sources.schema import HISTORY
 from rankbench.bench.data.splits import (
@@ -24,7 +24,7 @@ from rankbench.bench.data.splits import (
     make_split,
     most_windows,
 )
-from rankbench.bench.data.visibility import Requests, logged_requests, windowed_requests
+from rankbench.bench.data.visibility import Requests, logged_requests, requests_of, windowed_requests
 from rankbench.bench.data.vocabulary import build_vocabulary
 from rankbench.bench.errors import UserError
 from support.logs import make_log, raw_log

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rankbench.bench.data.dataset import requests_of
 from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.splits import make_split
+from rankbench.bench.data.visibility import requests_of
 from rankbench.bench.evaluation.comparable import WINDOWS, about_windows, comparable
 from support.logs import make_log, raw_log
 

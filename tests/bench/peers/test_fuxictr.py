@@ -87,6 +87,18 @@ def test_kept_scores_of_other_rows_are_refused(data: RankingData, zoo: Path, tmp
         run_cells(peer, data, arms, 1, tmp_path / "kept", 1, 1, print)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "wrong"), [("facts.json", "is not JSON .*; delete it and run again"), ("parquet", "cannot be read")]
+)
+def test_a_kept_file_that_was_cut_is_one_line(data: RankingData, zoo: Path, tmp_path: Path, suffix: str, wrong: str) -> None:
+    peer, arms = find_peer(stand_in(tmp_path), zoo, ["din"]), [Arm("liked", 0.0)]
+    run_cells(peer, data, arms, 1, tmp_path / "kept", 1, 1, print)
+    (file,) = (tmp_path / "kept").rglob(f"*{suffix}")
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(UserError, match=wrong):
+        run_cells(peer, data, arms, 1, tmp_path / "kept", 1, 1, print)
+
+
 def test_what_is_missing_is_named(zoo: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no DIN/src/DIN.py; name FuxiCTR's folder model_zoo"):
         find_peer(sys.executable, tmp_path, ["din"])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,21 @@ import psutil
 import pytest
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.data.dataset import open_dataset, prepare_log
+from rankbench.bench.data.dataset import prepare_log
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.typed import from_dict
 from support.cache import own_cache
 from support.tables import click_table
 
 
-def start(folder: Path, results: str, *more: str, session: bool = False) -> subprocess.Popen[str]:
+def start(
+    folder: Path, results: str, *more: str, command: Sequence[str] = ("run", "--seeds", "2"), session: bool = False
+) -> subprocess.Popen[str]:
     settings = ("--set", "train.epochs=8", "--set", "train.patience=8", "--set", "train.checkpoint_seconds=0.05")
     return subprocess.Popen(
         [
-            sys.executable, "-m", "rankbench", "run", "--dataset", "clicks.yaml", "--models", "hstu", "--seeds", "2",
+            sys.executable, "-m", "rankbench", *command, "--dataset", "clicks.yaml", "--models", "hstu",
             "--device", "cpu", "--quiet", "--results", results, *settings, *more,
         ],
         cwd=folder, env={**os.environ, "RANKBENCH_CACHE": str(own_cache(folder))},
@@ -102,11 +106,12 @@ def test_a_worker_that_is_killed_is_a_failed_cell_and_the_others_go_on(tmp_path:
 
 @pytest.mark.long
 @pytest.mark.parametrize("at_once", [True, False])
-def test_ctrl_c_ends_all_in_one_line(tmp_path: Path, at_once: bool) -> None:
+@pytest.mark.parametrize("command", [("run", "--seeds", "2"), ("sweep", "--trials", "4")], ids=["run", "sweep"])
+def test_ctrl_c_ends_all_in_one_line(tmp_path: Path, command: Sequence[str], at_once: bool) -> None:
     """The terminal sends it to every process, also to those that have only just started."""
     click_table(tmp_path, rows=3000)
-    run = start(tmp_path, "stopped", "--jobs", "2", session=True)
-    wait_for((lambda: len(workers(run)) == 2) if at_once else lambda: list((tmp_path / "stopped").rglob("seed-*.pt")), run)
+    run = start(tmp_path, "stopped", "--jobs", "2", command=command, session=True)
+    wait_for((lambda: len(workers(run)) == 2) if at_once else lambda: list((tmp_path / "stopped").rglob("*.pt")), run)
     os.killpg(run.pid, signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130 and "Traceback" not in err, err

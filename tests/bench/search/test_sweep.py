@@ -20,8 +20,9 @@ from rankbench.baselines.din import DIN
 from rankbench.bench import cli
 from rankbench.bench.analysis import leaderboard
 from rankbench.bench.config import DataConfig, Settings, read_settings
-from rankbench.bench.data.dataset import RankingData, open_dataset, prepare_log
+from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.records import sweeps
 from rankbench.bench.records.store import Store

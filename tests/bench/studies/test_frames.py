@@ -11,10 +11,11 @@ import pytest
 
 from rankbench.bench.analysis.comparison import measure
 from rankbench.bench.config import DataConfig
-from rankbench.bench.data.dataset import prepare_log, requests_of
+from rankbench.bench.data.dataset import prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.steps.apply import apply_steps
 from rankbench.bench.data.steps.declared import KCore, SampleUsers
+from rankbench.bench.data.visibility import requests_of
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.evaluation.metrics import grouped_auc

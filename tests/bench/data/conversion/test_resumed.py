@@ -11,14 +11,14 @@ import pytest
 
 from rankbench.bench.data.conversion import rows
 from rankbench.bench.data.conversion.dictionary import Dictionary
-from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 
 KILLED = """
 import os, sys
 from pathlib import Path
 from rankbench.bench.data.conversion import dictionary, rows, stream
-from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 
 def killing(owner, name, after):

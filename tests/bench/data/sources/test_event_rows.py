@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 from hypothesis import given
 
-from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.eventlog import EventLog
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.event_rows import one_row_an_entry
 from rankbench.bench.data.sources.schema import ROLE_WORDS, DataRoots
 from rankbench.bench.data.sources.table_config import Impressions

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources import files, published
 from rankbench.bench.data.sources.published import EventFile, FileEvents, OwnFeatures, Place, SideFile, matching, renamed
 from rankbench.bench.data.sources.schema import DataRoots, RawLog, Schema

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench.data import sources
-from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources import fetch
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.errors import UserError

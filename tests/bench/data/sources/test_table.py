@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rankbench.bench.data import sources
-from rankbench.bench.data.dataset import open_dataset
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots, Feature
 from rankbench.bench.errors import UserError
 from support.converted import converted
@@ -232,6 +232,17 @@ def test_a_changed_file_or_key_is_read_afresh(tmp_path: Path) -> None:
     third = open_dataset(path, roots)
     assert (third.meta.default_split, third.meta.licence) == ("leave-one-out", "mine")
     assert third.meta.content_hash == second.meta.content_hash
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"no-such-folder", b"../../elsewhere"])
+def test_a_damaged_pointer_costs_nothing_but_time(tmp_path: Path, content: bytes) -> None:
+    load(tmp_path)
+    path, roots = str(tmp_path / "shop.yaml"), DataRoots(None, tmp_path / "cache")
+    log = open_dataset(path, roots)
+    (pointer,) = (tmp_path / "cache" / "logs").glob("*.pointer")
+    right = pointer.read_bytes()
+    pointer.write_bytes(content)
+    assert open_dataset(path, roots).folder == log.folder and pointer.read_bytes() == right
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

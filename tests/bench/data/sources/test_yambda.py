@@ -11,16 +11,7 @@ from rankbench.bench.config import DataConfig
 from rankbench.bench.data.dataset import prepare
 from rankbench.bench.data.sources.schema import HISTORY, DataRoots
 from support.published import as_told, read, told, write_arrow
-
-TYPES = {
-    "uid": pa.uint32(),
-    "timestamp": pa.uint32(),
-    "item_id": pa.uint32(),
-    "is_organic": pa.uint8(),
-    "played_ratio_pct": pa.uint16(),
-    "track_length_seconds": pa.uint32(),
-    "event_type": pa.dictionary(pa.int8(), pa.string()),
-}
+from support.yambda import EVENT_TYPES
 
 
 def publish(folder: Path, home: Path) -> list[dict[str, Any]]:
@@ -38,7 +29,7 @@ def publish(folder: Path, home: Path) -> list[dict[str, Any]]:
                 "event_type": "listen" if listen else rng.choice(("like", "dislike", "unlike", "undislike")),
             }
         )
-    write_arrow(folder / "multi_event.parquet", TYPES, rows)
+    write_arrow(folder / "multi_event.parquet", EVENT_TYPES, rows)
     pairs = [{"artist_id": artist, "album_id": 7, "item_id": item} for item in range(20) for artist in (10 + item, 2)]
     for owner in ("artist", "album"):
         types = {f"{owner}_id": pa.uint32(), "item_id": pa.uint32()}

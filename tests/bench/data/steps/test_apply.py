@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.data.dataset import open_dataset, prepare_log, requests_of
+from rankbench.bench.data.dataset import prepare_log
 from rankbench.bench.data.description import describe
 from rankbench.bench.data.eventlog import EventLog, open_log, write_log
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots, Feature, RawLog
 from rankbench.bench.data.steps.apply import apply_steps
 from rankbench.bench.data.steps.declared import KCore, Repeats, SampleUsers, ShortHistories, Step, in_words
+from rankbench.bench.data.visibility import requests_of
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.records.facts import facts_of

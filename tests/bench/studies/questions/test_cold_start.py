@@ -14,8 +14,8 @@ from rankbench.bench.analysis.statements import of_kind
 from rankbench.bench.analysis.study_statements import Differences, Remark, SemanticIds
 from rankbench.bench.config import DataConfig, Settings
 from rankbench.bench.data import item_ids
-from rankbench.bench.data.dataset import open_dataset
 from rankbench.bench.data.eventlog import EventLog
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.semantic_ids.codes import ItemCodes, item_codes
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.data.sources.simulator import SimulatorConfig, expected_auc, simulate

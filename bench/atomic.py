@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import UserError
+from .errors import UserError
 
 
 @contextlib.contextmanager
@@ -40,6 +40,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """`write_bytes` of UTF-8 text."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """A file that is there whole or as it was before, and its folder.
 
     Raises:
@@ -48,7 +53,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary(path.parent) as new:
-            new.write_text(text, encoding="utf-8")
+            new.write_bytes(content)
             sync(new)
             os.replace(new, path)
     except OSError as error:
