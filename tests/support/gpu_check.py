@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from rankbench.bench.records.atomic import write_text
+from rankbench.bench.atomic import write_text
 from support.tables import click_table
 
 ALL_TOGETHER_S = 530.0
