@@ -31,6 +31,9 @@ _HALF: dict[Program, Tile] = {
 }  # fmt: skip
 """bf16 and fp16, heads of 64 numbers at the most."""
 
+_HALF_BEFORE_90: dict[Program, Tile] = {**_HALF, "backward_keys": Tile(32, 64, 8)}
+"""Tensor cores before those of the H100 take both factors from registers."""
+
 _HALF_WIDE: dict[Program, Tile] = {
     "forward": Tile(64, 64, 8), "backward_queries": Tile(64, 32, 8), "backward_keys": Tile(64, 64, 8),
 }  # fmt: skip
@@ -39,7 +42,6 @@ _HALF_WIDE: dict[Program, Tile] = {
 _HALF_WIDE_BEFORE_90: dict[Program, Tile] = {
     "forward": Tile(32, 64, 8), "backward_queries": Tile(32, 64, 8), "backward_keys": Tile(32, 64, 8),
 }  # fmt: skip
-"""Tensor cores before those of the H100 take both factors from registers."""
 
 _SINGLE: dict[Program, Tile] = {
     "forward": Tile(32, 32, 8), "backward_queries": Tile(32, 32, 4), "backward_keys": Tile(32, 32, 8),
@@ -57,5 +59,5 @@ def tile(program: Program, size: int, dtype: torch.dtype, card: int) -> Tile:
     if dtype == torch.float32:
         return (_SINGLE_WIDE if wide else _SINGLE)[program]
     if not wide:
-        return _HALF[program]
+        return _HALF_BEFORE_90[program] if card < 90 else _HALF[program]
     return (_HALF_WIDE if card >= 90 else _HALF_WIDE_BEFORE_90)[program]
