@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-faults test-all lint results docs reference site format
+.PHONY: help install triton bench test test-long test-results test-processors test-faults gpu-check test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,6 +55,9 @@ test-processors: install  ## the tests TESTS=... with the arithmetic of each pro
 test-faults: install  ## nearly right input for every reader: INPUTS=20000 of them; tracebacks, hangs and leftovers are counted
 	$(TEST) tests/faults -m 'long or not long'
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.fuzz --inputs $(INPUTS)
+
+gpu-check: triton  ## what a card has to show, under 9 minutes; without one the same steps on small shapes in Triton's interpreter
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.gpu_check
 
 test-all: install  ## also the slow ones and those that fetch published data
 	$(TEST) -m 'not peers'

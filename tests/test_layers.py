@@ -27,7 +27,9 @@ LIBRARIES = {
 MORE_LIBRARIES = {
     "baselines/_deepctr.py": {"deepctr_torch"},
     "baselines/gbdt.py": {"sklearn", "threadpoolctl"},
-    "kernels/hstu_attention/triton_programs.py": {"triton"},
+    "kernels/hstu_attention/triton/backward.py": {"triton"},
+    "kernels/hstu_attention/triton/bias.py": {"triton"},
+    "kernels/hstu_attention/triton/forward.py": {"triton"},
 }
 """What single files may import besides."""
 

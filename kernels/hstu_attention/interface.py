@@ -24,7 +24,7 @@ register(
     "hstu_attention",
     Implementation("cpu", cpu.attention, what=_FUSED, **_CPU),
     Implementation(
-        "triton", triton.attention, what="the same as programs for a GPU, one a block of 32 tokens and head", **_TRITON
+        "triton", triton.attention, what="the same as programs for a GPU, one a block of a segment's tokens and head", **_TRITON
     ),
     Implementation("npu", npu.attention, what=_HUAWEI, **_NPU),
     Implementation("torch", torch_blocks.attention, what=_BLOCKS),

@@ -33,7 +33,8 @@ class AttentionPlan:
     query_time: Tensor | None
     """int64 [T], milliseconds; None if there is no time information."""
     key_time: Tensor | None
-    """int64 [T], milliseconds."""
+    """int64 [T], milliseconds. Keys that a query sees stand in the order of their times, and none is later than its query:
+    the keys of one time bucket are an interval, as `triton` takes for granted."""
     own_time: Tensor | None = None
     """int64 [T], milliseconds: from when a token's own key is taken to be, by its own query. None: bucket 0, whatever the query's
     time. HSTU's released code has key_time here, and in query_time the time of the next event."""

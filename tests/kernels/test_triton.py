@@ -15,7 +15,8 @@ from torch import Tensor
 from rankbench.kernels import dispatch
 from rankbench.kernels.hstu_attention import AttentionPlan, plan_attention, torch_blocks, triton
 from rankbench.kernels.hstu_attention.plan import Inputs
-from rankbench.kernels.time_buckets import GAP_BUCKETS, borders
+from rankbench.kernels.hstu_attention.triton import blocks
+from rankbench.kernels.time_buckets import GAP_BUCKETS, borders, time_buckets
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 REASON = None if importlib.util.find_spec("triton") else "triton is not installed"
@@ -42,8 +43,9 @@ def plan_of(lengths: list[int], window: int, seed: int = 0, two_way: bool = Fals
 
 
 def results(
-    run: object, plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float
-) -> list[Tensor]:
+    run: object, plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float,
+    rows: int = 9,
+) -> list[Tensor]:  # fmt: skip
     """Output and the gradients of q, k, v and the tables; the same numbers for every dtype."""
     heads, size, value = sizes
     tokens, generator = len(plan.lo), torch.Generator().manual_seed(0)
@@ -53,7 +55,7 @@ def results(
 
     q, k, v = draw(tokens, heads, size), draw(tokens, heads, size), draw(tokens, heads, value)
     of_head = (heads,) if "heads" in tables else ()
-    position = draw(9, *of_head) if "position" in tables or "both" in tables else None
+    position = draw(rows, *of_head) if "position" in tables or "both" in tables else None
     time = draw(GAP_BUCKETS, *of_head) if "time" in tables or "both" in tables else None
     divisor = (plan.hi - plan.lo + 1).to(dtype)
     out = run(Inputs(q, k, v, plan, alpha, position, time, activation, divisor))  # type: ignore[operator, arg-type]
@@ -63,11 +65,12 @@ def results(
 
 
 def assert_near(
-    plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float = 0.4
-) -> None:
-    found = results(triton.attention, plan, dtype, activation, tables, sizes, alpha)
+    plan: AttentionPlan, dtype: torch.dtype, activation: str, tables: str, sizes: tuple[int, int, int], alpha: float = 0.4,
+    rows: int = 9,
+) -> None:  # fmt: skip
+    found = results(triton.attention, plan, dtype, activation, tables, sizes, alpha, rows)
     fresh = dataclasses.replace(plan)
-    expected = results(torch_blocks.attention, fresh, torch.float64, activation, tables, sizes, alpha)
+    expected = results(torch_blocks.attention, fresh, torch.float64, activation, tables, sizes, alpha, rows)
     largest = max(float(one.norm()) for one in expected)
     relative = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}[dtype]
     for one, two in zip(found, expected, strict=True):
@@ -89,6 +92,21 @@ def test_own_keys_at_time_gaps_of_their_own(tables: str, activation: str) -> Non
     assert plan.query_time is not None
     gap = torch.arange(54, device=DEVICE) ** 5 * 100
     assert_near(dataclasses.replace(plan, own_time=plan.query_time - gap), torch.float32, activation, tables, (2, 5, 3))
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["diagonals", "ties"])
+@pytest.mark.parametrize("rows", [9, 40, 90])
+def test_positions_beyond_the_table_and_within(rows: int, tied: bool) -> None:
+    """Tiles within the table, across its end and beyond it, on diagonals and not; one sum a place where that is asked for."""
+    at = torch.arange(80, device=DEVICE)
+    edge = at // 3 * 3 if tied else at
+    plan = plan_attention(torch.tensor([0, 80], device=DEVICE), torch.zeros_like(at), edge, edge)
+    assert_near(plan, torch.float32, "silu", "position", (1, 4, 4), rows=rows)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert_near(plan, torch.float32, "silu", "position", (1, 4, 4), rows=rows)
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.parametrize("alpha", [0.003, 30.0, 3000.0])
@@ -132,14 +150,35 @@ def test_nothing_to_do() -> None:
     assert triton.attention(Inputs(empty, empty, empty, plan, 1.0, None, None, "silu", 1.0)).shape == (0, 2, 4)
 
 
-def test_ranges_cover_every_pair_and_little_more() -> None:
-    plan = plan_of([30, 0, 50, 7], window=9)
-    found, size = triton.prepare(plan, 16), 16
+@pytest.mark.parametrize("two_way", [False, True])
+def test_blocks_cover_every_pair_and_little_more(two_way: bool) -> None:
+    plan, size, wide = plan_of([30, 0, 50, 7], window=9, two_way=two_way), 16, 32
+    asking, asked = blocks.queries(plan, size), blocks.keys(plan, wide, size)
+    rows_of = lambda spans: {x: at for at, (a, b) in enumerate(zip(spans.begin, spans.end, strict=True)) for x in range(a, b)}  # noqa: E731
+    by_query, by_key = rows_of(asking), rows_of(asked)
+    assert sorted(by_query) == sorted(by_key) == list(range(len(plan.lo)))
     for i in range(len(plan.lo)):
-        for j in range(int(plan.lo[i]), int(plan.hi[i])):
-            assert found.first_key[i // size] <= j < found.last_key[i // size]
-            assert found.first_query[j // size] <= i // size < found.last_query[j // size]
-    assert int((found.last_key - found.first_key).max()) <= size + 9 + size
+        at = by_query[i]
+        assert asking.begin[at] <= i < asking.end[at]
+        for j in range(len(plan.lo)):
+            seen = bool(plan.lo[i] <= j < plan.hi[i])
+            assert not seen or asking.first[at] <= j < asking.last[at]
+            assert not seen or asked.first[by_key[j]] <= at < asked.last[by_key[j]]
+            assert seen or not asking.whole_from[at] <= j < asking.whole_to[at]
+    if not two_way:
+        assert int((asking.last - asking.first).max()) <= size + 9
+
+
+def test_borders_part_the_keys_of_each_time_bucket() -> None:
+    plan = plan_of([30, 0, 50, 7], window=20)
+    edges, of_blocks = blocks.key_borders(plan), blocks.queries(plan, 16)
+    assert edges is not None and plan.query_time is not None and plan.key_time is not None
+    for at, (begin, end) in enumerate(zip(of_blocks.begin.tolist(), of_blocks.end.tolist(), strict=True)):
+        for i in range(begin, end):
+            for j in range(int(plan.lo[i]), int(plan.hi[i])):
+                bucket = int(time_buckets(plan.query_time[i] - plan.key_time[j]))
+                assert int((j < edges[:, i]).sum()) == bucket
+                assert int((j < of_blocks.near[at]).sum()) <= bucket <= int((j < of_blocks.far[at]).sum())
 
 
 def test_it_is_for_gpus_alone() -> None:
@@ -149,14 +188,15 @@ def test_it_is_for_gpus_alone() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("card", [80, 90])
 @pytest.mark.parametrize("softmax", [False, True])
 @pytest.mark.parametrize(
     ("dtype", "size"), [("fp32", 32), ("fp32", 64), ("fp32", 128), ("bf16", 32), ("bf16", 64), ("bf16", 128)]
 )
-def test_programs_compile_for_a_gpu_and_fit_it(dtype: str, size: int, softmax: bool) -> None:
+def test_programs_compile_for_a_gpu_and_fit_it(dtype: str, size: int, softmax: bool, card: int) -> None:
     """No GPU is needed: registers, shared memory and types are the compiler's business. In a process without the interpreter.
 
-    What does not fit the registers goes through memory for every pair: with blocks of 64 that made an H200 ten times slower."""
+    What does not fit the registers goes through memory for every pair: that once made an H200 ten times slower."""
     import subprocess
     import sys
     from pathlib import Path
@@ -165,11 +205,11 @@ def test_programs_compile_for_a_gpu_and_fit_it(dtype: str, size: int, softmax: b
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, str(script), dtype, str(size), str(softmax)], capture_output=True, text=True, env=environment
+        [sys.executable, str(script), str(card), dtype, str(size), str(softmax)], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr[-2000:]
     programs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     assert len(programs) == 3
     for shared, beyond_registers in programs:
-        assert shared <= 166_912, "what an A100 has for a block of threads"
+        assert shared <= {80: 166_912, 90: 232_448}[card], "what the card has for a block of threads"
         assert beyond_registers <= 128, "bytes a thread"

@@ -1,4 +1,4 @@
-"""Compiles the programs for a GPU, without one: `python compile_triton.py DTYPE SIZE SOFTMAX`.
+"""Compiles the programs for a GPU, without one: `python compile_triton.py CARD DTYPE SIZE SOFTMAX` (CARD: 80 or 90).
 
 Prints for each the bytes of shared memory, and of memory in which a thread keeps what does not fit its registers.
 """
@@ -17,33 +17,38 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from rankbench.kernels.hstu_attention import triton as on_gpu
-from rankbench.kernels.hstu_attention import triton_programs
+from rankbench.kernels.hstu_attention.triton import backward, forward, tiles
+from rankbench.kernels.hstu_attention.triton.blocks import LANES
 
-A100 = GPUTarget("cuda", 80, 32)
 ROWS = ("q", "k", "v", "out", "grad", "dq", "dk", "dv")
-NUMBERS = ("T", "H", "R", "POSITION_HEADS", "BUCKETS", "TIME_HEADS")
-INTEGERS = ("lo", "hi", "position", "query_time", "key_time", "first", "last", "own_bucket", "borders")
+SUMS = ("lse", "delta", "inverse", "position_sums", "time_sums", "position_table", "time_table")
+NUMBERS = ("T", "H", "R", "BUCKETS", "COPIES")
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, int]:
-    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    options = on_gpu.launch(size, kind)
+def compiled(
+    name: tiles.Program, card: int, dtype: str, size: int, softmax: bool, tile: tiles.Tile | None = None
+) -> tuple[int, int]:
+    program: Any = getattr(forward if name == "forward" else backward, name)
+    tile = tile or tiles.tile(name, size, TYPES[dtype], card)
     fixed = {
-        "BORDERS": 71, "POSITION": True, "TIME": True, "OWN_TIME": True, "SOFTMAX": softmax, "D": size, "DV": size,
-        "BD": size, "BDV": size,
-        "BM": options.pop("BM"), "BN": options.pop("BN"), "PRECISION": "ieee", "COPIES": on_gpu._COPIES,
+        "POSITION": True, "TIME": True, "OWN_TIME": True, "SOFTMAX": softmax, "D": size, "DV": size, "BD": size, "BDV": size,
+        "POSITION_HEADS": 1, "TIME_HEADS": 1, "BM": tile.queries, "BN": tile.keys, "LANES": LANES, "PRECISION": "tf32x3",
+        "DETERMINISTIC": False,
     }  # fmt: skip
     absent = ("inverse",) if softmax else ("lse", "delta")
-    signature, constants = {}, {}
-    for at, name in enumerate(program.arg_names):
-        if name in fixed or name in absent:
-            signature[name], constants[(at,)] = "constexpr", fixed.get(name)
-        elif name in NUMBERS or name == "alpha":
-            signature[name] = "fp32" if name == "alpha" else "i32"
+    signature, constants, aligned = {}, {}, {}
+    for at, argument in enumerate(program.arg_names):
+        if argument in fixed or argument in absent:
+            signature[argument], constants[(at,)] = "constexpr", fixed.get(argument)
+        elif argument in NUMBERS or argument == "alpha":
+            signature[argument] = "fp32" if argument == "alpha" else "i32"
         else:
-            signature[name] = "*" + (dtype if name in ROWS else "i64" if name in INTEGERS else "fp32")
-    result = triton.compile(ASTSource(program, signature, constants), target=A100, options=options)
+            kind = dtype if argument in ROWS else "fp32" if argument in SUMS else "i64" if argument == "own_bucket" else "i32"
+            signature[argument] = "*" + kind
+            aligned[(at,)] = [["tt.divisibility", 16]]  # as torch allocates them
+    source = ASTSource(program, signature, constants, aligned)
+    result = triton.compile(source, target=GPUTarget("cuda", card, 32), options={"num_warps": tile.warps})
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         Path(file.name).write_bytes(result.asm["cubin"])
         tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
@@ -54,6 +59,6 @@ def compiled(program: Any, dtype: str, size: int, softmax: bool) -> tuple[int, i
 
 
 if __name__ == "__main__":
-    asked = (sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True")
-    for one in (triton_programs.forward, triton_programs.backward_queries, triton_programs.backward_keys):
+    asked = (int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "True")
+    for one in tiles.PROGRAMS:
         print(*compiled(one, *asked))

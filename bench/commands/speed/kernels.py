@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import sys
 
@@ -13,9 +14,10 @@ from ..roots import data_roots
 
 HELP = """\
 Measure speed, memory and errors of the implementations of attention on a device, beside torch's own: on batches of fixed
-sizes, then on a batch of each data set."""
+sizes, then on a batch of each data set. With --grid instead over the shapes for which others publish numbers, forward and
+backward apart, with and without biases, full and ragged, beside dense tensors, torch's softmax and kernels of others."""
 
-EXAMPLES = ("rankbench speed kernels --rounds 5", "rankbench speed kernels --device cuda --dtype bf16 --dataset ml-100k,ml-1m")
+EXAMPLES = ("rankbench speed kernels --rounds 5", "rankbench speed kernels --device cuda --dtype bf16 --grid published")
 
 
 def add(parser: Parser) -> None:
@@ -23,6 +25,9 @@ def add(parser: Parser) -> None:
         "--dataset", default="ml-100k", metavar="NAMES", help="names or YAML files, separated by commas (default: ml-100k)"
     )
     add_device(parser)
+    parser.add_argument(
+        "--grid", choices=("published", "tiny"), help="published: 50 to 4,096 tokens, for an accelerator; tiny: to try every step"
+    )
     parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32", help="type of the inputs (default: fp32)")
     add_rounds(parser)
     add_threads(parser)
@@ -35,13 +40,24 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from ... import device as devices
-    from ...speed import kernels
+    from ...speed import grid, kernels
 
     as_in_runs(args.threads)
     device = devices.resolve(args.device)
     name = f"kernels-{device.type}-{args.dtype}-{args.threads}"
     report = SpeedReport(writable(args), name, device, f"{args.dtype}, {args.rounds} round(s)")
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
+    if args.grid:
+        report = dataclasses.replace(report, name=f"{name}-grid")
+        found: list[grid.GridRow] = []
+        for case in grid.cases(args.grid == "tiny"):
+            print(f"{case.name} ...", file=sys.stderr, flush=True)
+            for row in grid.measure(case, device, dtype, args.rounds):
+                found.append(row)
+                report.write(found)  # what is ended early keeps its rows
+        cases = by_case((row.case, row.contender, [row.both_ms]) for row in found if row.both_ms is not None)
+        report.publish(found, grid.lines(found), "Attention, forward and backward", "ms", cases)
+        return 0
     rows = []
     of_data = (kernels.shape_of(dataset, roots) for dataset in args.dataset.split(","))
     for shape in itertools.chain(kernels.shapes(device), of_data):

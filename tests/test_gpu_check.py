@@ -1,0 +1,39 @@
+"""The one script for a card: its steps stay within nine minutes, none stops another, and results are kept after each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.gpu_check import STEPS, Step, main, run_all
+
+
+def test_steps_fit_into_nine_minutes() -> None:
+    assert sum(step.limit_s for step in STEPS) <= 520 and all(step.limit_s < 120 for step in STEPS)
+    assert len({step.name for step in STEPS}) == len(STEPS)
+
+
+def test_a_step_that_fails_or_hangs_stops_no_other(tmp_path: Path) -> None:
+    steps = (
+        Step("breaks", "", "-c 'print(1); raise SystemExit(3)'", 20),
+        Step("hangs", "", "-c 'import time; time.sleep(60)'", 0.5),
+        Step("works", "", "-c 'print(\"{folder}\")'", 20),
+    )
+    outcomes = run_all(steps, False, tmp_path)
+    assert [one.result for one in outcomes] == ["failed", "too long", "ok"]
+    assert outcomes[0].said == ["1"] and outcomes[2].said == [str(tmp_path)]
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert kept["card"] is None and [one["result"] for one in kept["steps"]] == ["failed", "too long", "ok"]
+
+
+def test_what_finds_no_time_left_is_said(tmp_path: Path) -> None:
+    (outcome,) = run_all([Step("late", "", "-c 'pass'", 20)], False, tmp_path, all_together_s=0)
+    assert outcome.result == "no time left" and (tmp_path / "results.json").exists()
+
+
+def test_an_unknown_step_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "dance"])
+    assert "no step is called dance; there are programs, attention" in capsys.readouterr().err
