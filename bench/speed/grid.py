@@ -171,7 +171,7 @@ def _flex(x: _Inputs) -> Pass:
 
 
 def _meta(x: _Inputs) -> Pass:
-    """`hstu_mha` of generative-recommenders, by its Triton kernel; as documented, never run here."""
+    """`hstu_mha` of generative-recommenders, by its Triton kernel; the call is written from memory and was never run."""
     if x.case.bias:
         raise NotImplementedError("it has no bias")
     module = importlib.import_module("generative_recommenders.ops.hstu_attention")
@@ -181,7 +181,7 @@ def _meta(x: _Inputs) -> Pass:
 
 
 def _nvidia(x: _Inputs) -> Pass:
-    """`hstu_attn_varlen_func` of recsys-examples, causal by a window; as documented, never run here."""
+    """`hstu_attn_varlen_func` of recsys-examples, causal by a window; the call is written from memory and was never run."""
     if x.case.bias:
         raise NotImplementedError("its bias is a tensor of all pairs, which is not ours")
     module = importlib.import_module("hstu_attn")
