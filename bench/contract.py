@@ -20,6 +20,8 @@ PADDING, UNKNOWN = 0, 1
 TimeInformation = Literal["none", "history", "request"]
 Size = Annotated[int, Ge(1)]
 """Of a setting: a width, a depth, a number of heads."""
+Count = Annotated[int, Ge(0)]
+"""Of a setting: how many, maybe none."""
 Sizes = Annotated[tuple[Size, ...], MinLen(1)]
 """Of a setting: widths of layers, one at least."""
 Rate = Annotated[float, Ge(0), Lt(1)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from annotated_types import Ge
-
-from ..bench.contract import SHARED_SPACE, Choice, DataSpec, Field, IdentityConfig, Rate, Real, SearchSpace, Size
+from ..bench.contract import SHARED_SPACE, Choice, Count, DataSpec, Field, IdentityConfig, Rate, Real, SearchSpace, Size
 
 Layout = Literal["interleaved", "candidate", "late", "request"]
 ActionEncoding = Literal["combination", "bits"]
@@ -53,7 +51,7 @@ class SequenceConfig(IdentityConfig):
     candidate, but each request has a segment of its own, which begins with a token for each field of the user, and in which
     positions count back from the end (HSTU's released ranking code); about history_length times the work, unless the requests of
     a segment share their past."""
-    context_min_events: Annotated[int, Ge(0)] = 0
+    context_min_events: Count = 0
     """Of layout=request: tokens of the user's fields hold nothing where a request sees fewer events."""
     actions: bool = True
     """What the user did at past events; without it the layout has one token an event that knows the item alone."""

@@ -6,13 +6,10 @@ import argparse
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from .following import add_followed
 from .parser import Assign, Parser
-
-if TYPE_CHECKING:
-    from ..training.follow import Followed
 
 
 def add_models(parser: Parser, default: str) -> None:
@@ -78,21 +75,6 @@ def add_grid(parser: Parser, shown: str) -> None:
     add_followed(parser)
     add_roots(parser)
     add_results(parser)
-
-
-def add_followed(parser: Parser) -> None:
-    """Where the events of training go besides the terminal."""
-    parser.add_argument(
-        "--log-json", type=Path, metavar="FILE", help="append what happens to a file, one line of JSON for each event"
-    )
-    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write curves for TensorBoard, a folder for each cell")
-
-
-def followed(args: argparse.Namespace) -> Followed:
-    """What `add_followed` was given."""
-    from ..training.follow import Followed
-
-    return Followed(args.log_json, args.tensorboard)
 
 
 def add_protocol(parser: Parser, does: str) -> None:

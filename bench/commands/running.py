@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .options import followed
+from .following import followed
 
 if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..errors import UserError
+from .following import add_followed, followed
 from .options import (
-    add_followed,
     add_models,
     add_results,
     add_roots,
     add_training,
-    followed,
     for_cores,
     positive,
     refuse_beside,

@@ -31,7 +31,9 @@ def test_align_gives_labels_users_and_scores_by_model() -> None:
 def test_align_refuses_other_rows(key: str) -> None:
     other = table()
     other.loc[4, key] = 1 - other.loc[4, key] if key == "label" else 99
-    with pytest.raises(UserError, match=rf"predictions of b and a are not about the same rows \({key}\); run both"):
+    with pytest.raises(
+        UserError, match=rf"predictions of b and a are not about the same rows \({key}\): run both on the same data"
+    ):
         align({"a": [table()], "b": [table(), other]})
 
 

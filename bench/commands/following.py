@@ -1,0 +1,26 @@
+"""Where the events of training go besides the terminal, by the options of every command that trains."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .parser import Parser
+
+if TYPE_CHECKING:
+    from ..training.follow import Followed
+
+
+def add_followed(parser: Parser) -> None:
+    parser.add_argument(
+        "--log-json", type=Path, metavar="FILE", help="append what happens to a file, one line of JSON for each event"
+    )
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write curves for TensorBoard, a folder for each cell")
+
+
+def followed(args: argparse.Namespace) -> Followed:
+    """What `add_followed` was given."""
+    from ..training.follow import Followed
+
+    return Followed(args.log_json, args.tensorboard)
