@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-faults gpu-check test-all lint results docs reference site format
+.PHONY: help install triton bench test test-long test-results test-processors test-faults supply-chain gpu-check test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,6 +55,15 @@ test-processors: install  ## the tests TESTS=... with the arithmetic of each pro
 test-faults: install  ## nearly right input for every reader: INPUTS=20000 of them; tracebacks, hangs and leftovers are counted
 	$(TEST) tests/faults -m 'long or not long'
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.fuzz --inputs $(INPUTS)
+
+supply-chain: install  ## licences, a bill of materials (CycloneDX) and known vulnerabilities of what is installed, in build/supply-chain
+	test -x build/tools/bin/pip-audit || { $(PYTHON) -m venv build/tools && \
+		build/tools/bin/pip install --quiet pip-audit==2.10.1 cyclonedx-bom==7.5.0 pip-licenses==5.5.5; }
+	rm -rf build/supply-chain && mkdir -p build/supply-chain
+	build/tools/bin/pip-licenses --python $(BIN)/python --format=markdown --with-urls --output-file build/supply-chain/licences.md
+	build/tools/bin/cyclonedx-py environment $(BIN)/python --output-file build/supply-chain/sbom.json
+	-build/tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --format json --output build/supply-chain/audit.json
+	PYTHONPATH=tests $(BIN)/python -m support.audited build/supply-chain/audit.json
 
 gpu-check: triton  ## what a card has to show, under 9 minutes; without one the same steps on small shapes in Triton's interpreter
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.gpu_check
