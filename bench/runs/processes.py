@@ -141,7 +141,8 @@ def _deaf() -> Iterator[None]:
 
     Only the main thread can wait for that.
     """
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # as under nohup: what is started ignores it too
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
     heard: list[int] = []

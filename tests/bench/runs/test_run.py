@@ -36,6 +36,7 @@ def start(
         ],
         cwd=folder, env={**os.environ, "RANKBENCH_CACHE": str(own_cache(folder))},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=session,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the suite may run in the background, deaf to it
     )  # fmt: skip
 
 
