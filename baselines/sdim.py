@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
+from ..bench.contract import Choice, DataSpec, ModelInfo, Size
 from ..kernels.lookup import Part, lookup
 from ..kernels.target_attention import Events
-from ._inputs import EventConfig, EventInputs, example_of_event, latest, select_events
-from ._layers import MLP, MLP_SPACE, Activation, output_layer
-from .din import ActivationUnit, pooled
+from ._inputs import EventInputs
+from ._layers import MLP_SPACE
+from ._long_past import LongPast, LongPastConfig
 
 
 @dataclass(frozen=True)
-class Config(EventConfig):
+class Config(LongPastConfig):
     """Hyper-parameters of SDIM."""
 
     signatures: Size = 16
@@ -34,18 +34,6 @@ class Config(EventConfig):
     """Signs in a signature; each more leaves about half of the events that have little to do with the candidate."""
     unit_length: bool = True
     """The sum of each signature is brought to length 1; otherwise it grows with the number of events that agree."""
-    recent: Size = 20
-    """Latest events that are looked at besides."""
-    attention_hidden: Sizes = (80, 40)
-    """Widths of the hidden layers of the latest events' activation unit; at least one."""
-    attention_activation: Activation = "relu"
-    attention_softmax: bool = False
-    """Weights of an example's latest events sum to 1."""
-    hidden: tuple[Size, ...] = (200, 80)
-    """Widths of the hidden layers of the MLP."""
-    activation: Activation = "dice"
-    dropout: Rate = 0.2
-    """After every hidden layer of the MLP."""
 
 
 class HashedInterest(nn.Module):
@@ -76,31 +64,10 @@ class HashedInterest(nn.Module):
             return (x @ self.rotations > 0).unflatten(1, (self.signatures, self.bits))
 
 
-class SDIM(Ranker):
+def build(config: Config, spec: DataSpec) -> LongPast:
     """Hashed interest in the whole past, attention over the latest events, MLP, one logit."""
-
-    def __init__(self, config: Config, spec: DataSpec) -> None:
-        super().__init__()
-        self.softmax, self.recent = config.attention_softmax, config.recent
-        self.inputs = EventInputs(config, spec)
-        query, key = self.inputs.query_width, self.inputs.key_width
-        self.hashed = HashedInterest(query, config.signatures, config.bits, config.unit_length)
-        self.of_recent = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
-        self.mlp = MLP(self.inputs.example_width + 2 * key, config.hidden, config.activation, config.dropout)
-        self.out = output_layer(self.mlp.width, spec)
-
-    def forward(self, batch: PointwiseBatch) -> Tensor:
-        example, query = self.inputs(batch)
-        history, row = batch.history, example_of_event(batch.history)
-        hashed = self.hashed(query, self.inputs.events(history), row)
-        recent = latest(torch.ones_like(row, dtype=torch.bool), history.offsets, row, self.recent)
-        interest = self.interest(query, select_events(history, recent))
-        return self.out(self.mlp(torch.cat([example, hashed, interest], dim=1))).squeeze(1)
-
-    def interest(self, query: Tensor, history: History) -> Tensor:
-        """query [n, Q] -> weighted sum of the given events [n, K]; zeros where there are none."""
-        row, events = example_of_event(history), self.inputs.events(history)
-        return pooled(self.of_recent(query, events, history.offsets), events, row, len(query), self.softmax)
+    inputs = EventInputs(config, spec)
+    return LongPast(config, spec, inputs, HashedInterest(inputs.query_width, config.signatures, config.bits, config.unit_length))
 
 
 INFO = ModelInfo(
@@ -108,7 +75,7 @@ INFO = ModelInfo(
     family="classical",
     view="pointwise",
     config=Config,
-    build=SDIM,
+    build=build,
     summary="sums of past events whose random hashes are the candidate's, and attention over latest ones",
     paper="Cao et al. 2022, arXiv:2205.10249",
     code="own",

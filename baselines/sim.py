@@ -15,32 +15,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
-from ._inputs import EventConfig, EventInputs, category_field, example_of_event, latest, select_events, shared_value
-from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, output_layer
+from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker, Size
+from ._inputs import EventInputs, category_field, example_of_event, latest, select_events, shared_value
+from ._layers import MLP, MLP_SPACE, UNIT_SPACE, output_layer
+from ._long_past import LongPastConfig
 from .din import ActivationUnit, pooled
 
 
 @dataclass(frozen=True)
-class Config(EventConfig):
+class Config(LongPastConfig):
     """Hyper-parameters of SIM."""
 
     category: str = ""
     """The item field to search by; empty: the first side field, or the item id where there is none."""
     top: Size = 50
     """Events that the search keeps, at most."""
-    recent: Size = 20
-    """Latest events that are looked at besides."""
-    attention_hidden: Sizes = (80, 40)
-    """Widths of the activation units' hidden layers; at least one."""
-    attention_activation: Activation = "relu"
-    attention_softmax: bool = False
-    """Weights of an example's events sum to 1."""
-    hidden: tuple[Size, ...] = (200, 80)
-    """Widths of the hidden layers of the MLP."""
-    activation: Activation = "dice"
-    dropout: Rate = 0.2
-    """After every hidden layer of the MLP."""
 
 
 class SIM(Ranker):

@@ -19,17 +19,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Sizes
+from ..bench.contract import Choice, DataSpec, ModelInfo, Size
 from ..kernels.linear import Linear
 from ..kernels.lookup import Part, lookup
 from ..kernels.target_attention import Events
-from ._inputs import EventConfig, EventInputs, example_of_event, latest, select_events
-from ._layers import MLP, MLP_SPACE, Activation, output_layer
-from .din import ActivationUnit, pooled, segment_softmax
+from ._inputs import EventInputs
+from ._layers import MLP_SPACE
+from ._long_past import LongPast, LongPastConfig
+from .din import segment_softmax
 
 
 @dataclass(frozen=True)
-class Config(EventConfig):
+class Config(LongPastConfig):
     """Hyper-parameters of TWIN."""
 
     heads: Size = 4
@@ -37,18 +38,6 @@ class Config(EventConfig):
     """Numbers of a head's queries, keys and values."""
     top: Size = 50
     """Events that the search keeps for each head, at most."""
-    recent: Size = 20
-    """Latest events that are looked at besides."""
-    attention_hidden: Sizes = (80, 40)
-    """Widths of the hidden layers of the latest events' activation unit; at least one."""
-    attention_activation: Activation = "relu"
-    attention_softmax: bool = False
-    """Weights of an example's latest events sum to 1; those of the events that were found always do."""
-    hidden: tuple[Size, ...] = (200, 80)
-    """Widths of the hidden layers of the MLP."""
-    activation: Activation = "dice"
-    dropout: Rate = 0.2
-    """After every hidden layer of the MLP."""
 
 
 class SearchedAttention(nn.Module):
@@ -99,31 +88,10 @@ class SearchedAttention(nn.Module):
         return found
 
 
-class TWIN(Ranker):
+def build(config: Config, spec: DataSpec) -> LongPast:
     """Searched attention over the whole past, attention over the latest events, MLP, one logit."""
-
-    def __init__(self, config: Config, spec: DataSpec) -> None:
-        super().__init__()
-        self.softmax, self.recent = config.attention_softmax, config.recent
-        self.inputs = EventInputs(config, spec)
-        query, key = self.inputs.query_width, self.inputs.key_width
-        self.searched = SearchedAttention(self.inputs, config)
-        self.of_recent = ActivationUnit(query, key, config.attention_hidden, config.attention_activation)
-        self.mlp = MLP(self.inputs.example_width + 2 * key, config.hidden, config.activation, config.dropout)
-        self.out = output_layer(self.mlp.width, spec)
-
-    def forward(self, batch: PointwiseBatch) -> Tensor:
-        example, query = self.inputs(batch)
-        history, row = batch.history, example_of_event(batch.history)
-        searched = self.searched(query, self.inputs.events(history), row)
-        recent = latest(torch.ones_like(row, dtype=torch.bool), history.offsets, row, self.recent)
-        interest = self.interest(query, select_events(history, recent))
-        return self.out(self.mlp(torch.cat([example, searched, interest], dim=1))).squeeze(1)
-
-    def interest(self, query: Tensor, history: History) -> Tensor:
-        """query [n, Q] -> weighted sum of the given events [n, K]; zeros where there are none."""
-        row, events = example_of_event(history), self.inputs.events(history)
-        return pooled(self.of_recent(query, events, history.offsets), events, row, len(query), self.softmax)
+    inputs = EventInputs(config, spec)
+    return LongPast(config, spec, inputs, SearchedAttention(inputs, config))
 
 
 INFO = ModelInfo(
@@ -131,7 +99,7 @@ INFO = ModelInfo(
     family="classical",
     view="pointwise",
     config=Config,
-    build=TWIN,
+    build=build,
     summary="past events searched by the weight that then attends to them, and attention over latest ones",
     paper="Chang et al. 2023, arXiv:2302.02352",
     code="own",

@@ -23,6 +23,7 @@ from ...kernels.dispatch import choose
 from ...kernels.hstu_attention import hstu_attention, plan_attention
 from ...kernels.time_buckets import GAP_BUCKETS
 from .. import device as devices
+from ..errors import in_one_line
 
 STARTS = 10
 """Of a pass between two waits for an accelerator; on a CPU one."""
@@ -120,6 +121,10 @@ class _Inputs:
         return [pad(x).requires_grad_() for x in (self.q, self.k, self.v)], pad(self.grad)
 
 
+class Refused(Exception):
+    """Why a contender is not measured."""
+
+
 Pass = tuple[Callable[[], Tensor], list[Tensor], Tensor]
 """A forward pass, what gets gradients, and the gradient of the output."""
 
@@ -151,7 +156,7 @@ def _dense(x: _Inputs) -> Pass:
 
 def _sdpa(x: _Inputs) -> Pass:
     if x.case.bias:
-        raise NotImplementedError("causal without a bias alone")
+        raise Refused("causal without a bias alone")
     (q, k, v), grad = x.padded()
     return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True), [q, k, v], grad
 
@@ -161,7 +166,7 @@ def _flex(x: _Inputs) -> Pass:
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
     if x.q.device.type == "cpu":
-        raise NotImplementedError("no backward pass on a CPU")
+        raise Refused("no backward pass on a CPU")
     (q, k, v), grad = x.padded()
     mask = create_block_mask(lambda b, h, i, j: i >= j, None, None, x.longest, x.longest, device=q.device.type)
     compiled: Any = torch.compile(flex_attention)
@@ -170,12 +175,19 @@ def _flex(x: _Inputs) -> Pass:
     return lambda: compiled(q, k, v, score_mod=bias, block_mask=mask), [q, k, v, *x.tables[:1]], grad
 
 
+def _installed(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise Refused(f"not installed ({error})") from None
+
+
 def _meta(x: _Inputs) -> Pass:
     """`hstu_mha` of generative-recommenders, by its Triton kernel; the call is written from memory and was never run."""
     if x.case.bias:
-        raise NotImplementedError("it has no bias")
-    module = importlib.import_module("generative_recommenders.ops.hstu_attention")
-    kernel = importlib.import_module("generative_recommenders.common").HammerKernel.TRITON
+        raise Refused("it has no bias")
+    module = _installed("generative_recommenders.ops.hstu_attention")
+    kernel = _installed("generative_recommenders.common").HammerKernel.TRITON
     given = {"max_seq_len": x.longest, "alpha": x.case.size**-0.5, "q": x.q, "k": x.k, "v": x.v, "seq_offsets": x.offsets}
     return lambda: module.hstu_mha(**given, kernel=kernel), [x.q, x.k, x.v], x.grad
 
@@ -183,8 +195,8 @@ def _meta(x: _Inputs) -> Pass:
 def _nvidia(x: _Inputs) -> Pass:
     """`hstu_attn_varlen_func` of recsys-examples, causal by a window; the call is written from memory and was never run."""
     if x.case.bias:
-        raise NotImplementedError("its bias is a tensor of all pairs, which is not ours")
-    module = importlib.import_module("hstu_attn")
+        raise Refused("its bias is a tensor of all pairs, which is not ours")
+    module = _installed("hstu_attn")
     offsets = x.offsets.to(torch.int32)
     given = {
         "q": x.q, "k": x.k, "v": x.v, "cu_seqlens_q": offsets, "cu_seqlens_k": offsets, "max_seqlen_q": x.longest,
@@ -196,6 +208,8 @@ def _nvidia(x: _Inputs) -> Pass:
 OTHERS: dict[str, Callable[[_Inputs], Pass]] = {
     "dense": _dense, "sdpa": _sdpa, "flex": _flex, "meta": _meta, "nvidia": _nvidia,
 }  # fmt: skip
+UNTRIED = ("flex", "meta", "nvidia")
+"""Never run: a fault of theirs, or of how they are called, is a row that says so and no end of the table."""
 
 
 def _milliseconds(run: Callable[[], object], device: torch.device, rounds: int) -> float:
@@ -249,10 +263,15 @@ def measure(case: GridCase, device: torch.device, dtype: torch.dtype, rounds: in
                 both_ms=_milliseconds(both, device, rounds), megabytes=devices.allocated(both, device) / 2**20,
                 error=_error(case, name, device, dtype) if name == ours else None,
             )  # fmt: skip
-        except (ImportError, NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
-            if name == ours:
+        except Exception as error:
+            # A dense contender of long histories may not fit the card; ours must.
+            if isinstance(error, Refused):
+                reason = str(error)
+            elif name in UNTRIED or (name in OTHERS and isinstance(error, torch.OutOfMemoryError)):
+                reason = f"failed: {in_one_line(error)[:100]}"
+            else:
                 raise
-            yield GridRow(**facts, contender=name, refused=(str(error) or type(error).__name__).splitlines()[0][:100])
+            yield GridRow(**facts, contender=name, refused=reason)
 
 
 def lines(rows: list[GridRow]) -> list[str]:

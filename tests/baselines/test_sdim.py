@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rankbench.baselines._inputs import example_of_event
-from rankbench.baselines.sdim import SDIM, Config, HashedInterest
+from rankbench.baselines.sdim import Config, HashedInterest, build
 from rankbench.bench.contract import DataSpec, PointwiseBatch
 from rankbench.kernels.target_attention import Events
 
@@ -39,17 +39,17 @@ def test_the_hashed_interest_is_its_equations(
     """With gradients of candidates, keys and the tables of outcomes."""
     spec = make_spec()
     torch.manual_seed(2)
-    model = SDIM(Config(embedding_dim=3, signatures=5, bits=2, unit_length=unit_length), spec).double()
+    model = build(Config(embedding_dim=3, signatures=5, bits=2, unit_length=unit_length), spec).double()
     batch = make_batch(spec, n=20)
     tables = [table.weight.requires_grad_() for table in model.inputs.outcomes.tables.tables]
     events, row = model.inputs.events(batch.history), example_of_event(batch.history)
     key = torch.randn_like(events.key, requires_grad=True)
     query = torch.randn(20, key.shape[1], dtype=torch.float64)
     events = Events(key, events.slots)
-    found, vectors = model.hashed(query, events, row), events.whole()
+    found, vectors = model.interest(query, events, row), events.whole()
     spans = list(pairwise(batch.history.offsets.tolist()))
     expected = torch.stack(
-        [literal(model.hashed, query[r], key[begin:end], vectors[begin:end]) for r, (begin, end) in enumerate(spans)]
+        [literal(model.interest, query[r], key[begin:end], vectors[begin:end]) for r, (begin, end) in enumerate(spans)]
     )
     assert any(begin == end for begin, end in spans) and (expected != 0).any()
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rankbench.baselines._inputs import example_of_event
-from rankbench.baselines.twin import TWIN, Config, SearchedAttention
+from rankbench.baselines.twin import Config, SearchedAttention, build
 from rankbench.bench.contract import DataSpec, PointwiseBatch
 from rankbench.kernels.target_attention import Events
 
@@ -43,7 +43,7 @@ def test_search_and_attention_are_their_equations(
 ) -> None:
     spec = make_spec()
     torch.manual_seed(1)
-    model = TWIN(Config(embedding_dim=DIM, heads=2, head_size=SIZE, top=top), spec).double()
+    model = build(Config(embedding_dim=DIM, heads=2, head_size=SIZE, top=top), spec).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     batch = make_batch(spec, n=20)
@@ -52,16 +52,16 @@ def test_search_and_attention_are_their_equations(
     key = torch.randn_like(events.key, requires_grad=True)
     query = torch.randn(20, key.shape[1], dtype=torch.float64, requires_grad=True)
     events = Events(key, events.slots)
-    found = model.searched(query, events, row)
+    found = model.interest(query, events, row)
     crossed = events.whole()[:, key.shape[1] :].unflatten(1, (-1, DIM))
-    assert crossed.shape[1] == len(model.searched.compress) == 2, "outcome and gap"
+    assert crossed.shape[1] == len(model.interest.compress) == 2, "outcome and gap"
     spans = list(pairwise(batch.history.offsets.tolist()))
     assert any(begin == end for begin, end in spans) and max(end - begin for begin, end in spans) > 2
     expected = torch.stack(
-        [literal(model.searched, query[r], key[begin:end], crossed[begin:end]) for r, (begin, end) in enumerate(spans)]
+        [literal(model.interest, query[r], key[begin:end], crossed[begin:end]) for r, (begin, end) in enumerate(spans)]
     )
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
-    weight, learned = torch.randn_like(found), [key, query, *tables, *model.searched.parameters()]
+    weight, learned = torch.randn_like(found), [key, query, *tables, *model.interest.parameters()]
     slopes = [torch.autograd.grad((out * weight).sum(), learned, retain_graph=True) for out in (found, expected)]
     for one, two in zip(*slopes, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-8, atol=1e-10)
@@ -70,10 +70,10 @@ def test_search_and_attention_are_their_equations(
 def test_the_search_keeps_what_weighs_most(make_spec: Callable[..., DataSpec], make_batch: Callable[..., PointwiseBatch]) -> None:
     """For each head by itself, and no more than there is."""
     spec = make_spec()
-    model, batch = TWIN(Config(top=3), spec), make_batch(spec, n=60)
+    model, batch = build(Config(top=3), spec), make_batch(spec, n=60)
     row = example_of_event(batch.history)
     score = torch.randint(0, 4, (len(row), 2)).float()  # with ties
-    found = model.searched.found(score, row)
+    found = model.interest.found(score, row)
     for begin, end in pairwise(batch.history.offsets.tolist()):
         for head in range(2):
             kept = found[begin:end, head].nonzero().squeeze(1).tolist()
