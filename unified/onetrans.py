@@ -220,7 +220,7 @@ class OneTrans(Ranker):
             lo, hi, start: int64 [E]: what an event's request sees and where its segment begins, in S-tokens.
             offsets: int64 [segments + 1], in S-tokens.
         """
-        seen = batch.observed.nonzero().squeeze(1)
+        seen = batch.seen_events()
         label = batch.past_label[seen].long() + UNKNOWN + 1
         outcome = self.outcomes.lookup("action", batch.action[seen]) + self.outcomes.lookup("label", label)
         x = self.event_token(torch.cat([vectors[seen][:, self.shared].flatten(1), outcome], dim=1))
