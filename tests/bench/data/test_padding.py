@@ -19,7 +19,11 @@ from rankbench.bench.training.team import ALONE
 from support.logs import make_data
 
 CPU = torch.device("cpu")
-GENERATIVE = tuple(name for name in registry.MODELS if registry.info(name).family == "generative")
+GENERATIVE = [
+    name if name in ("hstu", "llama") else pytest.param(name, marks=pytest.mark.long)
+    for name in registry.MODELS
+    if registry.info(name).family == "generative"
+]
 
 
 @pytest.fixture(scope="module")
