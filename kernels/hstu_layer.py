@@ -100,7 +100,7 @@ def _only_composed(layer: Layer) -> bool:
         layer.turn is not None
         or len(layer.uvqk) != 4 * layer.x.shape[1]
         or layer.cache is not None
-        or (kind != "cuda" and torch.is_autocast_enabled(kind))
+        or (kind == "cpu" and torch.is_autocast_enabled(kind))
         or (kind == "cuda" and layer.x.shape[1] > triton_layer.WIDEST)
     )
 
