@@ -226,8 +226,11 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        arguments, tables, *_ = ctx.kept
+        arguments = ctx.kept.arguments
         x, uvqk, out, _, position, time, lse, z, attended = ctx.saved_tensors
+        # Weights that were let go and gathered again since then (FSDP) may lie elsewhere.
+        tables = cpu.tables_of(position, time)
+        cpu.point_to(arguments.attention, tables)
         arguments.z, arguments.attended = z.data_ptr(), attended.data_ptr()
         arguments.attention.lse = None if lse is None else lse.data_ptr()
         grad, x, uvqk, out = grads[0].contiguous(), x.contiguous(), uvqk.contiguous(), out.contiguous()

@@ -26,7 +26,7 @@ from ..evaluation.step_flops import step_flops
 from ..training.course import course_of
 from ..training.gradients import Gradients
 from ..training.lessons import AHEAD, Lesson, assembled
-from ..training.optimizer import Optimizer
+from ..training.optimizer import Optimizer, groups_of
 from ..training.team import ALONE, Team
 from ..training.trainer import TrainState
 from .sharding import Sharding, clipped, mean_over, sharded
@@ -209,7 +209,7 @@ class _Steps:
             if self.scaler is not None or self.config.whole_step == "graph":
                 raise UserError("--sharding fsdp goes with fp32 and bf16, and with steps that are not recorded")
             sharded(model, device, team)
-            self.adam = torch.optim.AdamW(model.parameters(), lr=self.config.lr)
+            self.adam = torch.optim.AdamW(list(groups_of(model, self.config, set())), lr=self.config.lr)
             zero_grad = self.adam.zero_grad
         else:
             self.optimizer = Optimizer(model, self.config, device, team)
