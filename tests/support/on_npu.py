@@ -93,6 +93,13 @@ def waits(folder: Path, name: str) -> object:
     return {"steps": steps}
 
 
+def numbers(folder: Path, models: str) -> object:
+    """Loss and gradients beside those of the CPU."""
+    from support.same_numbers import compare
+
+    return {"wrong": compare(models.split(","), NPU, folder)}
+
+
 def mistakes(folder: Path) -> object:
     """What the device refuses."""
     refused = {}
@@ -110,6 +117,7 @@ def mistakes(folder: Path) -> object:
 if __name__ == "__main__":
     simulated_npu.install()
     task, folder, *arguments = sys.argv[1:]
-    tasks = (command, fused, together, resume, waits, mistakes)
+    tasks = (command, fused, together, resume, waits, numbers, mistakes)
     result = {one.__name__: one for one in tasks}[task](Path(folder), *arguments)
     print(json.dumps(result))
+    sys.exit(bool(result.get("code") or result.get("wrong")))

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from rankbench.bench import device as devices
 from rankbench.bench import identity, registry
 from rankbench.bench.config import DataConfig, Experiment, TrainConfig
-from rankbench.bench.contract import Ranker, SequenceBatch
+from rankbench.bench.contract import Ranker, SequenceBatch, to_device
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.padding import padded
@@ -119,6 +120,27 @@ def test_steps_on_memory_of_their_own_are_steps(name: str, data: RankingData) ->
         assert torch.equal(own[key], value), key
 
 
+@pytest.mark.long
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are recorded on an NVIDIA GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("name", ["hstu", "llama", "sasrec"])
+def test_replayed_steps_are_steps_on_a_card(name: str, precision: str, data: RankingData) -> None:
+    """Without dropout, whose masks a graph draws in another order; sums of atomic additions differ in their last bits."""
+    card, results = torch.device("cuda"), []
+    for whole_step in ("padded", "graph"):
+        config = dataclasses.replace(CONFIG, precision=precision, whole_step=whole_step)  # type: ignore[arg-type]
+        model = built(name, data, dropout=0.0).to(card)
+        optimizer, scaler = Optimizer(model, config, card), devices.grad_scaler(card, precision)
+        gradients = Gradients(model, config, card, scaler, optimizer.zero_grad, ALONE)
+        losses = []
+        for batch in batches_of(name, data, epochs=3):
+            losses.append(gradients(to_device(padded(batch), card), None).item())
+            optimizer.step(scaler)
+        results.append(losses)
+        assert gradients.whole is None or 1 < len(gradients.whole.shapes) < len(losses)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-4 if precision == "fp32" else 2e-2)
+
+
 def test_shapes_beyond_the_most_run_as_they_come(data: RankingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rankbench.bench.training.whole_step.MOST", 1)
     model = built("hstu", data)
@@ -179,36 +201,26 @@ def test_who_has_no_use_for_them_says_so(name: str) -> None:
     assert bool(info.ignores("assembly")) == (info.view != "sequence")
 
 
-def _losses(name: str, data: RankingData, precision: str, steps: int) -> tuple[list[float], np.ndarray, float]:
-    """Losses step by step in one precision, test scores after them, and the scale of the loss."""
-    from rankbench.bench import device as devices
-
-    config = dataclasses.replace(CONFIG, precision=precision)  # type: ignore[arg-type]
-    model, info = built(name, data), registry.info(name)
-    scaler, optimizer = devices.grad_scaler(CPU, precision), Optimizer(model, config, CPU)
-    gradients = Gradients(model, config, CPU, scaler, optimizer.zero_grad, ALONE)
-    batches, losses = batches_of(name, data, epochs=steps), []
-    torch.manual_seed(3)
-    for batch in batches[:steps]:
-        losses.append(float(gradients(batch, None)))
-        optimizer.step(scaler)
-    frame = evaluator.predictions(model, info, data, "test", CPU, precision)
-    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
-    return losses, frame["score"].to_numpy(), 1.0 if scaler is None else scaler.get_scale()
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("name", GRADIENT)
 def test_mixed_precision_of_a_whole_model(name: str, precision: str, data: RankingData) -> None:
-    """On a CPU, whose autocast rounds as others do; fp16 with the scaler that an accelerator has."""
-    steps = 24
-    wanted, expected, _ = _losses(name, data, "fp32", steps)
-    losses, scores, scale = _losses(name, data, precision, steps)
-    assert np.isfinite(losses).all() and np.mean(losses[-6:]) < np.mean(losses[:6])
-    np.testing.assert_allclose(losses[0], wanted[0], rtol=0.02)
-    assert np.abs(scores - expected).mean() < 0.02, "scores lie where those of fp32 do"
-    assert scale >= 1
+    """On a CPU, whose autocast rounds as others do; fp16 with the scaler that an accelerator has. The loss falls, and the same
+    weights score as they do in fp32."""
+    config = dataclasses.replace(CONFIG, precision=precision)  # type: ignore[arg-type]
+    model, info = built(name, data), registry.info(name)
+    scaler, optimizer = devices.grad_scaler(CPU, precision), Optimizer(model, config, CPU)
+    gradients = Gradients(model, config, CPU, scaler, optimizer.zero_grad, ALONE)
+    losses = []
+    for batch in batches_of(name, data, epochs=6)[:20]:
+        losses.append(float(gradients(batch, None)))
+        optimizer.step(scaler)
+    assert np.isfinite(losses).all() and np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    if scaler is not None:
+        assert optimizer.dense.state, "every step overflowed"
+    found, expected = (evaluator.predictions(model, info, data, "test", CPU, one)["score"] for one in (precision, "fp32"))
+    assert np.abs(found - expected).max() < 0.02
 
 
 @pytest.mark.long
