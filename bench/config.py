@@ -231,7 +231,9 @@ class TrainConfig:
                 "out, or choose requests"
             )
         if self.loss != "bce" and self.whole_step != "off":
-            raise UserError(f"train.whole_step={self.whole_step} needs train.loss=bce: requests differ in length from batch to batch")
+            raise UserError(
+                f"train.whole_step={self.whole_step} needs train.loss=bce: requests differ in length from batch to batch"
+            )
         if self.loss in RANKING_LOSSES and self.monitor == "logloss":
             raise UserError(
                 f"train.monitor=logloss judges probabilities, and train.loss={self.loss} gives none; watch request_gauc or auc"

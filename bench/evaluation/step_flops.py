@@ -69,9 +69,7 @@ def step_flops(info: ModelInfo, params: Any, spec: DataSpec, batch: SequenceBatc
     return (1 + BACKWARD) * (products + counted.flops)
 
 
-def _forward(
-    info: ModelInfo, params: Any, spec: DataSpec, batch: SequenceBatch, counted: _Counted, device: torch.device
-) -> int:
+def _forward(info: ModelInfo, params: Any, spec: DataSpec, batch: SequenceBatch, counted: _Counted, device: torch.device) -> int:
     """Operations in products of matrices, attention aside."""
     torch_alone = {name: "torch" for name in dispatch.OPERATIONS if "torch" in dispatch.names(name)}
     counter = FlopCounterMode(display=False)

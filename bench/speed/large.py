@@ -174,16 +174,12 @@ def _ways(experiment: Experiment) -> str:
     return ", ".join([*ways, *["assembly on the device"] * (train.assembly == "device")])
 
 
-def _source(
-    batches: Batches, plans: list[Any], experiment: Experiment, device: torch.device, team: Team
-) -> Iterator[Lesson]:
+def _source(batches: Batches, plans: list[Any], experiment: Experiment, device: torch.device, team: Team) -> Iterator[Lesson]:
     fill_up, ahead = experiment.train.whole_step != "off", 0 if device.type == "cpu" else AHEAD
     return assembled(batches, plans, TrainState(), 0, device, ahead, team, None, fill_up)
 
 
-def _arithmetic(
-    info: ModelInfo, params: Any, data: RankingData, batches: Batches, plans: list[Any]
-) -> tuple[float, float]:
+def _arithmetic(info: ModelInfo, params: Any, data: RankingData, batches: Batches, plans: list[Any]) -> tuple[float, float]:
     """Operations and events of a step, of the first batch: all are about as large."""
     batch = batches.assemble(plans[0], None)
     assert isinstance(batch, SequenceBatch)
@@ -200,9 +196,7 @@ def _on_cpu(batch: SequenceBatch) -> SequenceBatch:
 class _Steps:
     """Steps of a model in one process of several."""
 
-    def __init__(
-        self, model: Ranker, experiment: Experiment, device: torch.device, team: Team, sharding: Sharding
-    ) -> None:
+    def __init__(self, model: Ranker, experiment: Experiment, device: torch.device, team: Team, sharding: Sharding) -> None:
         self.model, self.team, self.config, self.parted = model, team, experiment.train, sharding == "fsdp" and team.size > 1
         self.scaler = devices.grad_scaler(device, self.config.precision)
         if self.parted:

@@ -1,4 +1,4 @@
-"""What a step learns from: batches of an epoch in their order, assembled ahead by another thread where an accelerator computes."""
+"""What a step learns from: batches of an epoch in their order, put together ahead by another thread for an accelerator."""
 
 from __future__ import annotations
 

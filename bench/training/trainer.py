@@ -31,6 +31,7 @@ from .lessons import assembled as _assembled
 from .optimizer import Optimizer
 from .team import ALONE, Team
 
+
 @dataclass(frozen=True)
 class EpochPoint:
     """One point of the learning curve. Validation is NaN where nothing is validated, in a refit."""

@@ -77,9 +77,7 @@ def run_step(step: Step, card: bool, folder: Path, table: Path, left_s: float) -
     return Outcome(step.name, result, round(time.monotonic() - begin, 1), command, lines[-12:])
 
 
-def run_all(
-    steps: Sequence[Step], card: str | None, folder: Path, all_together_s: float = ALL_TOGETHER_S
-) -> list[Outcome]:
+def run_all(steps: Sequence[Step], card: str | None, folder: Path, all_together_s: float = ALL_TOGETHER_S) -> list[Outcome]:
     """Every step in turn; results.json of the folder is written after each.
 
     Args:

@@ -38,7 +38,8 @@ STEPS = (
     Step(
         "steps", f"-m rankbench speed large --device npu --sizes base {LARGE} --set train.precision=bf16"
         " --set train.whole_step=padded --results {folder}/steps",
-        f"{SIMULATED} speed large --device npu --sizes tiny {LARGE} --set train.whole_step=padded --results {{folder}}/steps", 100,
+        f"{SIMULATED} speed large --device npu --sizes tiny {LARGE} --set train.whole_step=padded --results {{folder}}/steps",
+        100,
     ),
 )  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""`rankbench speed`: our own attention (kernels), layers or models (train), each beside torch's own operations; large models; and serving."""
+"""`rankbench speed`: our own attention (kernels), layers or models (train), each beside torch's own operations; large models;
+and serving."""
 
 from __future__ import annotations
 

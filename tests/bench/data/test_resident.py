@@ -58,5 +58,7 @@ def test_batches_are_those_of_the_host(changes: dict[str, Any], data: RankingDat
 
 
 def test_data_that_it_cannot_gather_are_refused(data: RankingData, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"assembly=device does not work with these data: histories do not hold all events .* use"):
+    with pytest.raises(
+        UserError, match=r"assembly=device does not work with these data: histories do not hold all events .* use"
+    ):
         ResidentSequences(with_config(data, behaviours=("label",)), "train", 200, CPU)

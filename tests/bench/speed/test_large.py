@@ -54,9 +54,7 @@ def test_what_shapes_say_is_what_is_counted_while_it_is_computed(name: str, data
 
 def test_a_wide_model_is_counted_without_being_computed(data: RankingData) -> None:
     info, batch = registry.info("hstu"), whole(data)
-    one, two = (
-        step_flops(info, info.config(width=4096, heads=8, layers=layers), data.spec, batch) for layers in (1, 2)
-    )
+    one, two = (step_flops(info, info.config(width=4096, heads=8, layers=layers), data.spec, batch) for layers in (1, 2))
     tokens = len(batch.lo) + int(batch.observed.sum())
     assert two - one > 3 * 2 * tokens * 5 * 4096**2, "five products of the width with itself a token, and attention"
 

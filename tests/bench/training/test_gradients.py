@@ -91,7 +91,7 @@ def _kept(model: Ranker, batch: Any) -> int:
 
 
 def test_a_model_without_layers_is_not_recomputed(data: RankingData) -> None:
-    with pytest.raises(UserError, match="train.recompute does not work: DNN names no layers"):
+    with pytest.raises(UserError, match=r"train\.recompute does not work: DNN names no layers"):
         step(built("dnn", data), batches_of("dnn", data)[0], dataclasses.replace(CONFIG, recompute=True))
 
 
@@ -165,7 +165,7 @@ def test_where_nothing_can_be_recorded_says_why(data: RankingData) -> None:
     ):
         with pytest.raises(UserError, match=reason):
             Gradients(model, graph, device, None, model.zero_grad, team)
-    with pytest.raises(UserError, match="whole_step=padded needs train.loss=bce"):
+    with pytest.raises(UserError, match=r"whole_step=padded needs train\.loss=bce"):
         TrainConfig(whole_step="padded", loss="listwise")
 
 
