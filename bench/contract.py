@@ -252,7 +252,7 @@ class Ranker(nn.Module):
         """
         return None
 
-    def layers(self) -> Sequence[nn.Module]:
+    def stack(self) -> Sequence[nn.Module]:
         """Those through which data pass one after the other, where most of the memory and work is: they are recomputed and
         sharded one by one. Empty if it has none."""
         return ()

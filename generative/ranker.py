@@ -83,7 +83,7 @@ class SequenceRanker(Ranker):
             x = x.index_copy(0, tokens.readout, self.clock(asked).to(x.dtype))
         return self.head(x, tokens, geometry.of_layer(len(self.blocks), cache))
 
-    def layers(self) -> Sequence[nn.Module]:
+    def stack(self) -> Sequence[nn.Module]:
         return list(self.blocks)
 
     def moving_shape(self) -> str:

@@ -252,8 +252,8 @@ def nominal_flops(device: torch.device, precision: str) -> float | None:
 def lines(runs: list[LargeRun]) -> list[str]:
     """A table: medians, and the share of the device's own product and of what its vendor states."""
     result = [
-        "| model | width x layers | history | parameters | ways | processes | ms a step | events/s | TFLOP/s | of its product | MFU "
-        "| peak MB |",
+        "| model | width x layers | history | parameters | ways | processes | ms a step | events/s | TFLOP/s | of its product "
+        "| MFU | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:

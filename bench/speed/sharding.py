@@ -20,7 +20,7 @@ def sharded(model: Ranker, device: torch.device, team: Team) -> None:
     """Each layer of `model` becomes a part of its own that is gathered before it computes, forward and backward, and let go
     after it; tables, norms and the head are one more. Gradients are means over the processes."""
     mesh = init_device_mesh(device.type, (team.size,))
-    for layer in model.layers():
+    for layer in model.stack():
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
 

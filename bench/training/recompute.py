@@ -21,7 +21,7 @@ def recomputed(model: Ranker) -> None:
     Raises:
         UserError: the model has no layers.
     """
-    layers = model.layers()
+    layers = model.stack()
     if not layers:
         raise UserError(f"train.recompute does not work: {type(model).__name__} names no layers")
     for layer in layers:

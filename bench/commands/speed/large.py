@@ -13,10 +13,10 @@ from ..options import add_device, add_models, add_results, add_threads, positive
 from ..parser import Assign, Parser
 
 HELP = """\
-Measure training steps of large generative rankers on a simulated log: milliseconds, peak memory, and model FLOPs beside those of
-the device's own matrix product and its vendor's number (MFU; what counts: docs/howto/large-models.md). Sizes: tiny (32 numbers x 2
-layers, histories of 20 events), base (512 x 8, 1,024), long (512 x 12, 4,096), large (1,024 x 16, 2,048), huge (1,024 x 24,
-8,192); --set changes each of them. Under torchrun, a model is copied to each process or parted among them."""
+Measure training steps of large generative rankers on a simulated log: milliseconds, peak memory, and model FLOPs beside those
+of the device's own matrix product and its vendor's number (MFU; what counts: docs/howto/large-models.md). Sizes: tiny (32
+numbers x 2 layers, histories of 20 events), base (512 x 8, 1,024), long (512 x 12, 4,096), large (1,024 x 16, 2,048), huge
+(1,024 x 24, 8,192); --set changes each of them. Under torchrun, a model is copied to each process or parted among them."""
 
 EXAMPLES = (
     "rankbench speed large --sizes tiny --set train.recompute=true",

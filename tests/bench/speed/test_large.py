@@ -76,7 +76,8 @@ def test_what_is_set_stands_above_the_size() -> None:
 
 def run_of(**changes: Any) -> LargeRun:
     usual = LargeRun(
-        "hstu", "base", 512, 8, 1024, 10**7, "bf16", "graph", 2, "fsdp", {}, [10.0, 20.0, 30.0], 1000.0, 4e12, 4e14, 1e15, 5.0, [],
+        "hstu", "base", 512, 8, 1024, 10**7, "bf16", "graph", 2, "fsdp", {}, [10.0, 20.0, 30.0], 1000.0, 4e12, 4e14, 1e15, 5.0,
+        [],
     )  # fmt: skip
     return dataclasses.replace(usual, **changes)
 

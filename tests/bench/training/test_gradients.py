@@ -212,10 +212,10 @@ def test_mixed_precision_of_a_whole_model(name: str, precision: str, data: Ranki
     scaler, optimizer = devices.grad_scaler(CPU, precision), Optimizer(model, config, CPU)
     gradients = Gradients(model, config, CPU, scaler, optimizer.zero_grad, ALONE)
     losses = []
-    for batch in batches_of(name, data, epochs=6)[:20]:
+    for batch in batches_of(name, data)[:3] * 8:
         losses.append(float(gradients(batch, None)))
         optimizer.step(scaler)
-    assert np.isfinite(losses).all() and np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert np.isfinite(losses).all() and np.mean(losses[-3:]) < np.mean(losses[:3])
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     if scaler is not None:
         assert optimizer.dense.state, "every step overflowed"
