@@ -286,7 +286,8 @@ def differs_from_parts(run: Callable[[Layer], Tensor], device: torch.device) -> 
     with dispatch.unwatched(), dispatch.forced(parts), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         for one in (run, _composed):
             leaves = [tensor.clone().requires_grad_() for tensor in drawn]
-            layer = Layer(*leaves[:4], plan, 2, 0.5, leaves[4], leaves[5], "silu", 7.0, None, 0.0, True, None)
+            x, uvqk, out, bias, position, time = leaves
+            layer = Layer(x, uvqk, out, bias, plan, 2, 0.5, position, time, "silu", 7.0, None, 0.0, True, None)
             y = one(layer)
             results.append([y.detach(), *torch.autograd.grad(y, leaves, grad)])
     names = ("output", "dx", "duvqk", "dout", "dbias", "dposition", "dtime")

@@ -8,7 +8,7 @@ resumed run pads as an uninterrupted one. Numbers are rounded up by at most a qu
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +18,6 @@ from ..contract import PADDING, Ids, Jagged, SequenceBatch
 
 SMALLEST = 16
 """Numbers are rounded up to a multiple of it at least."""
-
-T = TypeVar("T", Tensor, None)
 
 
 class Shape(NamedTuple):
@@ -68,11 +66,11 @@ def padded(batch: SequenceBatch, observed: int | None = None) -> SequenceBatch:
     # A stable sort puts the events that are observed first, in their order; the host knows how many there are.
     seen = batch.observed.logical_not().sort(stable=True).indices[:observed]
 
-    def filled(values: T, with_: float = 0) -> T:
-        return None if values is None else _longer(values, more, with_)  # type: ignore[return-value]
+    def filled(values: Tensor, with_: float = 0) -> Tensor:
+        return _longer(values, more, with_)
 
-    def further(values: T) -> T:
-        return None if values is None else _longer(values, shape.examples - examples, 0)  # type: ignore[return-value]
+    def further(values: Tensor) -> Tensor:
+        return _longer(values, shape.examples - examples, 0)
 
     counts = iter(shape.values)
     fields = {name: _longer_ids(ids, more, counts) for name, ids in batch.fields.items()}
@@ -86,12 +84,12 @@ def padded(batch: SequenceBatch, observed: int | None = None) -> SequenceBatch:
         observed=torch.cat([batch.observed, torch.arange(more, device=device) < own]),
         lo=filled(batch.lo, events),
         hi=filled(batch.hi, events),
-        time=filled(batch.time),
-        query_time=filled(batch.query_time),
+        time=None if batch.time is None else filled(batch.time),
+        query_time=None if batch.query_time is None else filled(batch.query_time),
         target=_longer(batch.target, shape.examples - examples, shape.events - 1),
         example=further(batch.example),
         label=further(batch.label),
-        further=further(batch.further),
+        further=None if batch.further is None else further(batch.further),
         seen=torch.cat([seen, torch.arange(events, events + own, device=device)]),
         weight=torch.arange(shape.examples, device=device).lt(examples).float(),
         real=examples,

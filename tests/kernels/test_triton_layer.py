@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,3 +146,17 @@ def test_recomputed_layers_give_the_same_gradients() -> None:
         y = checkpoint(layer, *leaves, use_reentrant=False) if again else layer(*leaves)  # type: ignore[arg-type]
         results.append(gradients(y, leaves))
     assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("card", "dtype", "width"), [(80, "bf16", 64), (80, "fp32", 100), (90, "bf16", 512), (90, "bf16", 1024)])
+def test_programs_compile_for_a_gpu_and_fit_it(card: int, dtype: str, width: int) -> None:
+    """No GPU is needed. In a process without the interpreter."""
+    script = Path(__file__).resolve().parents[1] / "support" / "compile_triton_layer.py"
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, str(script), str(card), dtype, str(width)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(shared) == 8 and max(shared) <= {80: 166_912, 90: 232_448}[card], "what the card has for a block of threads"

@@ -131,7 +131,10 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *backward_pass(grads[0].contiguous(), *ctx.saved_tensors, ctx.plan, ctx.alpha), None, None, None
+        q, k, v, out, lse, *rest = ctx.saved_tensors
+        position, time, inverse = rest
+        found = backward_pass(grads[0].contiguous(), q, k, v, out, lse, position, time, inverse, ctx.plan, ctx.alpha)
+        return *found, None, None, None
 
 
 def _of_queries(
