@@ -51,8 +51,8 @@ def _alive(pid: int, started: float) -> bool:
         return False
 
 
-class Lost(Exception):
-    """Others took this worker for dead and its trial over."""
+class Lost(BaseException):
+    """Others took this worker for dead and its trial over. No error of what is trained, which `except Exception` would record."""
 
 
 class Lease:
