@@ -110,8 +110,9 @@ class Lease:
 class Watch:
     """Notices what does not change any more."""
 
-    def __init__(self, stale: float = STALE) -> None:
-        self._stale = stale
+    def __init__(self, stale: float | None = None) -> None:
+        """`stale`: seconds without a change that mean death; None: STALE."""
+        self._stale = STALE if stale is None else stale
         self._seen: dict[Hashable, tuple[Any, float]] = {}
 
     def dead(self, trial: FrozenTrial) -> bool:

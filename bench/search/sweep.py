@@ -115,8 +115,11 @@ def prepare_sweep(
     return sweep
 
 
-def rejoin(order: SearchOrder, storage: str, device: str, roots: DataRoots) -> tuple[Sweep, RankingData]:
+def rejoin(order: SearchOrder, study: str, storage: str, device: str, roots: DataRoots) -> tuple[Sweep, RankingData]:
     """The search of one model on this machine, for a worker that knows nothing of it but its order.
+
+    Args:
+        study: its name in the storage.
 
     Raises:
         UserError: settings, data set, device or kernels do not work here, or the data are others than those of the study.
@@ -124,8 +127,10 @@ def rejoin(order: SearchOrder, storage: str, device: str, roots: DataRoots) -> t
     root = Path(order.results)
     targets, data, chosen = _targets(order.models, order.settings, order.search, device, roots, root, order.kernels, order.model)
     sweep = Sweep(tuple(targets), order.budget, order.seed, order.prune, storage, str(chosen), roots, root, order.kernels)
-    for target in targets:
-        _check_same(optuna.load_study(study_name=target.study, storage=open_storage(storage)), target, sweep, data)
+    (target,) = targets
+    if target.study != study:
+        raise UserError(f"this machine has other data: the study would be {target.study}; bring the data that the others have")
+    _check_same(optuna.load_study(study_name=study, storage=open_storage(storage)), target, sweep, data)
     return sweep, data
 
 

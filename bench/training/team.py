@@ -95,14 +95,12 @@ class Team:
         Returns:
             Mean loss and number of examples over all processes.
         """
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        parameters, averages = exchanged(model)
         done, error = self._try(gradients)
         loss, examples = done if done is not None else (torch.zeros(()), 0)
         # A parameter that nothing has reached in any process must stay without a gradient: a zero would move it by its momentum.
         reached = [parameter.grad is not None for parameter in parameters]
         grads = [parameter.grad if parameter.grad is not None else torch.zeros_like(parameter) for parameter in parameters]
-        kept = model.state_dict()
-        averages = [buffer for name, buffer in model.named_buffers() if name in kept and buffer.is_floating_point()]
         device = parameters[0].device
         counts = torch.tensor([float(examples), float(error is not None), *map(float, reached)], device=device)
         means = [loss.detach().reshape(1).to(device), *(part.detach().reshape(-1) for part in (*grads, *averages))]
@@ -166,6 +164,13 @@ class Team:
             yield
         except RuntimeError as error:
             raise UserError(f"{self} gets no answer from the others ({in_one_line(error)}); {AGAIN}") from None
+
+
+def exchanged(model: nn.Module) -> tuple[list[nn.Parameter], list[Tensor]]:
+    """What `Team.average` sums over the processes at every step: parameters by their gradients, and moving averages."""
+    kept = model.state_dict()
+    averages = [buffer for name, buffer in model.named_buffers() if name in kept and buffer.is_floating_point()]
+    return [parameter for parameter in model.parameters() if parameter.requires_grad], averages
 
 
 ALONE = Team()

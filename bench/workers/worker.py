@@ -56,7 +56,7 @@ class SearchDesk:
         _check_shared(order.results, name)
         for path in order.files:
             registry.load(Path(path))
-        self.sweep, data = sweep.rejoin(order, station.storage, station.device, station.roots)
+        self.sweep, data = sweep.rejoin(order, name, station.storage, station.device, station.roots)
         (target,) = self.sweep.targets
         self.worker = sweep.Worker(target, self.sweep, data, torch.device(self.sweep.device), storage, send)
         self.path = target.place.sweep_path(self.sweep.root, target.info.name)
