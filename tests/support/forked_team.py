@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,11 @@ def main(size: int, task: str, arguments: list[str]) -> int:
             code = 1
             try:
                 code = member(task, arguments)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
+                sys.stderr.flush()
                 os._exit(code)
         crew.append(child)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in crew]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 
 import torch
 
@@ -33,8 +34,11 @@ def main(storage: str, count: int) -> None:
             code = 1
             try:
                 code = cli.main(("worker", "--storage", storage, "--device", "cpu", "--quiet"))
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
+                sys.stderr.flush()
                 os._exit(code)
         crew.append(child)
         print(child, flush=True)

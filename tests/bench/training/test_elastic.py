@@ -20,7 +20,7 @@ from support.processes import environment
 from support.tables import click_table
 
 SIZE, EPOCHS = 4, 12
-SETTINGS = ("train.patience=12", "train.batch_size=64", "train.batch_events=64", f"train.epochs={EPOCHS}")
+SETTINGS = ("train.patience=12", "train.batch_events=64", f"train.epochs={EPOCHS}")
 RUN = ("--dataset", "clicks.yaml", "--models", "hstu", "--seeds", "1", "--device", "cpu", "--results")
 SET = tuple(word for setting in SETTINGS for word in ("--set", setting))
 
