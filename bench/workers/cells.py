@@ -106,7 +106,8 @@ def study_of(root: Path, storage: BaseStorage) -> optuna.Study:
     while True:
         try:
             study = optuna.load_study(study_name=name, storage=storage)
-            study.set_user_attr(RESULTS, str(root.absolute()))
+            if RESULTS not in study.user_attrs:
+                study.set_user_attr(RESULTS, str(root.absolute()))
             return study
         except KeyError:
             try:
@@ -156,21 +157,21 @@ class Standing:
     under_way: dict[str, FrozenTrial]
     """The first of those that wait, run or will have a retry: a cell that two commands asked for at once has two."""
     ended: dict[str, FrozenTrial]
-    """The last one, of cells that are not under way."""
+    """The last one that ended for good; a cell that is asked for again is under way as well."""
 
     @classmethod
     def of(cls, claims: Claims) -> Standing:
         now = claims.ledger()
         orphans = {trial.number for trial in now.orphans}
         under_way: dict[str, FrozenTrial] = {}
-        counted: dict[str, FrozenTrial] = {}
+        last: dict[str, FrozenTrial] = {}
         for trial in now.trials:
             key = trial.user_attrs[CELL]
             if not trial.state.is_finished() or trial.number in orphans:
                 under_way.setdefault(key, trial)
             elif budget.counts(trial):
-                counted[key] = trial
-        return cls(under_way, {key: trial for key, trial in counted.items() if key not in under_way})
+                last[key] = trial
+        return cls(under_way, last)
 
 
 class CellWorker:
