@@ -68,7 +68,7 @@ def test_a_killed_rank_is_started_again_and_changes_no_number(tmp_path: Path) ->
     shown = [line.split()[4] for line in said.splitlines() if line.startswith("hstu seed 0 epoch ")]
     restarts = said.count("will restart worker group")
     print(f"rank {rank} of {SIZE} was killed, {restarts} restart; epochs shown: {' '.join(shown)}")
-    assert restarts == 1
+    assert restarts == 1, said
     assert shown[-1] == f"{EPOCHS}/{EPOCHS}" and len(shown) == len(set(shown)), "epochs of the checkpoint are not trained again"
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
     assert not list((tmp_path / "killed").rglob("*.pt")), "a finished cell needs no checkpoint"
