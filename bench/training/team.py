@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from .. import device as devices
 from ..errors import UserError, in_one_line
@@ -208,7 +209,7 @@ def assembled(device: str) -> Iterator[tuple[Team, torch.device]]:
         distributed.destroy_process_group()
 
 
-def _store_of_restart() -> distributed.Store | None:
+def _store_of_restart() -> Store | None:
     """Where processes that torchrun started again find each other; None: where torch.distributed looks by itself.
 
     torchrun keeps one store over all restarts, in which addresses of the dead stand where those of the living are looked for
@@ -219,7 +220,7 @@ def _store_of_restart() -> distributed.Store | None:
     if restarts == 0 or machines > 1 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return None
     host, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), _place("MASTER_PORT", 0)
-    return distributed.PrefixStore(f"restart-{restarts}", distributed.TCPStore(host, port, timeout=PATIENCE))
+    return PrefixStore(f"restart-{restarts}", TCPStore(host, port, timeout=PATIENCE))
 
 
 def _place(variable: str, alone: int) -> int:

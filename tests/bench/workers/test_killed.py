@@ -67,8 +67,11 @@ def left_behind(url: str) -> list[Any]:
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         locks = connection.execute(sqlalchemy.text("select pid, mode from pg_locks where pid <> pg_backend_pid()")).all()
-        asked = sqlalchemy.text("select client_port, state from pg_stat_activity where backend_type = 'client backend'")
-        return [*locks, *(row for row in connection.execute(asked) if row.client_port not in own)]
+        asked = (
+            "select client_port, state from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        )
+        sessions = connection.execute(sqlalchemy.text(asked)).all()
+        return [*locks, *(row for row in sessions if row.client_port not in own)]
 
 
 @pytest.mark.long
