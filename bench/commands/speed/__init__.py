@@ -13,6 +13,7 @@ EXAMPLES = (
     "rankbench speed layers --rounds 5 --threads 2",
     "rankbench speed train --models din,hstu,llama --dataset ml-1m",
     "rankbench speed large --sizes tiny --set train.recompute=true",
+    "rankbench speed exchange --models din,hstu --cards 8,64",
     "rankbench speed serve --models din,hstu --history 50",
 )
 
@@ -21,6 +22,7 @@ VERBS = {
     "layers": "HSTU's layers beside the same mathematics as padded tensors",
     "train": "training of our models with and without the kernels of this machine",
     "large": "steps of large models with long histories: memory and the share of what a device can compute",
+    "exchange": "what processes that train together send each other",
     "serve": "requests of a serving model, under closed and open load",
 }
 
