@@ -115,8 +115,8 @@ def latest_first(end: Tensor, length: Tensor, longest: int) -> Padding:
 
 
 def longest_of(length: Tensor, most: int) -> int:
-    """L for rows of these lengths [n], `most` of them at most, and one at least; where a model is exported L is `most`, because no
-    shape of a program may depend on values."""
+    """L for rows of these lengths [n], each `most` at most; one at least. Where a model is exported L is `most`: no shape of a
+    program may depend on values."""
     if torch.compiler.is_exporting():
         return most
     return max(int(length.max()) if len(length) else 0, 1)

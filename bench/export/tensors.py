@@ -21,19 +21,23 @@ def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
 
 
 def with_tensors(value: Any, given: Iterable[Tensor]) -> Any:
-    """The same nested value around other tensors, in the order of `tensors`."""
-    remaining = iter(given)
-    made = _replaced(value, lambda _: next(remaining))
-    if next(remaining, None) is not None:
-        raise ValueError("more tensors than there are places")
-    return made
+    """The same nested value around other tensors, in the order of `tensors`.
+
+    Raises:
+        ValueError: they are more or fewer than there are places.
+    """
+    others, places = list(given), tensors(value)
+    if len(others) != len(places):
+        raise ValueError(f"{len(others)} tensors for {len(places)} places")
+    remaining = iter(others)
+    return _replaced(value, lambda _: next(remaining))
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         yield from ((str(key), part) for key, part in value.items())
     elif isinstance(value, (tuple, list)):
-        yield from ((str(at), part) for at, part in enumerate(value))
+        yield from zip(getattr(value, "_fields", map(str, range(len(value)))), value, strict=True)
     elif is_dataclass(value):
         yield from ((field.name, getattr(value, field.name)) for field in fields(value) if field.init)
     else:

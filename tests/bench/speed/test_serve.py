@@ -62,11 +62,11 @@ def test_a_model_in_int8_is_nearly_the_same_and_has_int8_in_it(model: str, data:
     with torch.no_grad():  # fresh weights are so small that nothing would show
         for parameter in scorer.model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    found = serve.in_precision(scorer, "int8", requests)
-    assert found.quantised is not None and 0 < found.quantised <= 1
+    found = scorer.in_precision("int8")
+    assert found.int8_share is not None and 0 < found.int8_share <= 1
     ours, theirs = (
         one.score(requests.asked[0].user, list(requests.candidates[0]), requests.asked[0].time).probability
-        for one in (found.scorer, scorer)
+        for one in (found, scorer)
     )
     assert 0 < np.abs(ours - theirs).max() < 0.1
 
@@ -93,8 +93,27 @@ def test_the_command_measures_both_pasts_and_keeps_a_record(
     assert "| hstu | fp32 | 5 (" in out and "at 50%" in out
 
 
+def test_the_short_table_has_a_line_for_a_way_and_a_column_for_a_length(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a record that is committed."""
+    record = Path(__file__).resolve().parents[3] / "results/speed/serving-simulated-50-cpu-1.json"
+    assert cli.main(["speed", "serve", "--costs", str(record)]) == 0
+    head, _, *lines = capsys.readouterr().out.splitlines()
+    assert head.endswith("| past | 50 events: 1 / 100 / 1,000 candidates |")
+    assert len(lines) == len({(row["model"], row["past"]) for row in json.loads(record.read_text())["rows"]})
+    assert all(line.count(" / ") == 2 for line in lines)
+
+
+def test_a_file_that_is_no_record_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "record.json"
+    for text in ("{", "[]", '{"rows": []}', '{"rows": [{"model": "din"}]}'):
+        path.write_text(text)
+        assert str(path) in refused(capsys, "speed", "serve", "--costs", str(path))
+
+
 def test_wrong_options_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "above 0 and below 1" in refused(capsys, "speed", "serve", "--load", "1.2")
+    assert "must be of eager, exported, compiled" in refused(capsys, "speed", "serve", "--form", "onnx")
+    assert "a number of seconds above 0" in refused(capsys, "speed", "serve", "--seconds", "0")
     assert "must be of fp32, bf16, int8" in refused(capsys, "speed", "serve", "--precision", "fp8")
     assert "makes no use of --models" in refused(capsys, "speed", "serve", "--weights", "w", "--models", "din")
     assert "settings of models alone" in refused(capsys, "speed", "serve", "--set", "data.history_length=3")
