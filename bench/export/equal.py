@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,17 +17,26 @@ from .programs import FEWEST
 TOLERANCE = 1e-4
 """Of a logit: probabilities then differ by a fourth of it at most. Both compute in float32, and add in another order."""
 
-_REQUESTS, _CANDIDATES = 6, (FEWEST, 3, 17)
 
-
-def largest_difference(model: Ranker, packaged: PackagedRanker, info: ModelInfo, data: RankingData) -> float:
+def largest_difference(
+    model: Ranker,
+    packaged: PackagedRanker,
+    info: ModelInfo,
+    data: RankingData,
+    spread: int = 6,
+    candidates: Sequence[int] = (FEWEST, 3, 17),
+) -> float:
     """Between logits of the two, over test requests of all lengths of the past, none included, and some numbers of candidates; of
-    a package that remembers also after a kept past. NaN if a package gives no number."""
+    a package that remembers also after a kept past. NaN if a package gives no number.
+
+    Args:
+        spread: how many requests, over the lengths of the past; the longest is among them.
+    """
     events = data.split.examples("test")
     events = events[np.argsort(data.hi[events] - data.lo[events], kind="stable")]
-    requests = [request_of(data, int(event)) for event in events[np.linspace(0, len(events) - 1, _REQUESTS).astype(int)]]
-    requests += [_with_past(requests[-1], seen) for seen in (0, 1)]
-    found = [_apart(model, packaged, info, data, request, count) for request in requests for count in _CANDIDATES]
+    requests = [request_of(data, int(event)) for event in events[np.linspace(len(events) - 1, 0, spread).astype(int)]]
+    requests += [_with_past(requests[0], seen) for seen in (0, 1)]
+    found = [_apart(model, packaged, info, data, request, count) for request in requests for count in candidates]
     return float(np.max(np.concatenate(found)))
 
 
