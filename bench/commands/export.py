@@ -118,6 +118,6 @@ def _row(name: str, data: RankingData) -> str:
     try:
         programs = trace(model, info, data)
     except UserError as error:
-        return f"| {name} | none | {str(error).partition(': ')[2]} |".replace("`", "'")
+        return f"| {name} | none | {str(error).partition(': ')[2]} |"
     apart = largest_difference(model, ranker_of(programs), info, data)
     return f"| {name} | {', '.join(programs)} | {apart:.0e} |"

@@ -212,7 +212,7 @@ def _lengths_as_symbols() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """What torch.export says first, and the line of the model at which it says so."""
-    said = " ".join(str(error).split()).partition(" For more information")[0].partition(" Caused by")[0][:160]
+    said = " ".join(str(error).split()).partition(" (unhinted")[0].partition(". ")[0][:160]
     ours = [one for one in traceback.extract_tb(error.__traceback__) if set(_ROOMS) & set(Path(one.filename).parts)]
     where = f" ({Path(ours[-1].filename).name}: {ours[-1].line})" if ours else ""
-    return f"{said.rstrip('. ')}{where}"
+    return f"{said.rstrip('. ')}{where}".replace("|", "/")  # it stands in tables
