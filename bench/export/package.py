@@ -119,6 +119,7 @@ def _compiled(program: torch.export.ExportedProgram) -> Any:
     from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
     options = {"aot_inductor.package": True, "cpp.dynamic_threads": True}
+    assert program.example_inputs is not None, "tracing keeps them"
     args, kwargs = program.example_inputs
     try:
         return aot_compile(program.module(check_guards=False), args, kwargs, options=options)

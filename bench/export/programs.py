@@ -198,7 +198,7 @@ def _traceable() -> Iterator[None]:
 def _lengths_as_symbols() -> Iterator[None]:
     """Let `len` of a tensor be a symbol in the models' own modules, as torch.fx does it for its tracer: Python's must be a
     number, and would fix the length of every request to that of the example."""
-    root = __package__.partition(".bench.")[0]
+    root = __name__.partition(".bench.")[0]
     modules = [module for name, module in list(sys.modules.items()) if name.startswith(tuple(f"{root}.{one}." for one in _ROOMS))]
     modules.append(sys.modules[SequenceBatch.__module__])
     for module in modules:

@@ -9,6 +9,7 @@ Contenders take turns in every round: the speed of a shared machine drifts.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import statistics
 import sys
@@ -133,6 +134,10 @@ class Contender:
     row: ServeTime
     ask: Ask
 
+    def with_threads(self, threads: int) -> Contender:
+        """The same one, to be measured in a process with that many threads."""
+        return Contender(dataclasses.replace(self.row, threads=threads, closed=[], open=[]), self.ask)
+
 
 def contenders(
     exact: Scorer, variants: Mapping[tuple[Form, Precision], Scorer], requests: Traffic, sizes: Sequence[int]
@@ -150,10 +155,7 @@ def contenders(
         difference = None if same else _difference(exact, scorer, requests, max(sizes))
         read = _read(scorer, requests)
         for size, past in itertools.product(sizes, pasts):
-            row = ServeTime(
-                *(scorer.info.name, precision, past, history, read, size, scorer.int8_share, difference, [], [], form),
-                threads=torch.get_num_threads(),
-            )
+            row = ServeTime(scorer.info.name, precision, past, history, read, size, scorer.int8_share, difference, [], [], form)
             yield Contender(row, _ask(scorer, requests, size, past == "kept"))
 
 

@@ -91,10 +91,13 @@ def run(args: argparse.Namespace) -> int:
     from ...speed import serve, serve_tables
 
     if args.costs is not None:
+        refuse_beside(args, "--costs", {"--models", "--weights", "--dataset", "--form", "--precision", "--threads", "--prepare"})
         print(*serve_tables.costs(serve_tables.read_rows(args.costs)), sep="\n")
         return 0
     if args.weights is not None:
         refuse_beside(args, "--weights", {"--models", "--history", "--set"})
+    if args.prepare and args.form == ("eager",):
+        raise UserError("--prepare makes packages: say which with --form exported, or compiled")
     from ... import device as devices
     from ...speed.packages import Packages
 
@@ -112,12 +115,12 @@ def run(args: argparse.Namespace) -> int:
             variants = [_variants(args, scorer, packages, refused) for scorer in scorers]
             if args.prepare:
                 continue
+            found: list[Contender] = []
+            for scorer, held in zip(scorers, variants, strict=True):
+                found += serve.contenders(scorer, held, requests, args.candidates)
             for threads in args.threads:
                 as_in_runs(threads)
-                found: list[Contender] = []
-                for scorer, held in zip(scorers, variants, strict=True):
-                    found += serve.contenders(scorer, held, requests, args.candidates)
-                rows += _in_turn(args, found, begin, refused)
+                rows += _in_turn(args, [one.with_threads(threads) for one in found], begin, refused)
                 report.write(rows)  # what is ended early keeps what it measured
     for reason in refused.values():
         serve.say(f"not measured: {reason}")
@@ -165,8 +168,9 @@ def _variants(
 ) -> dict[tuple[Form, Precision], Scorer]:
     """One model in each form and precision that was asked for; `refused` gets what cannot be had, with the reason."""
     held: dict[tuple[Form, Precision], Scorer] = {}
-    ways: list[tuple[Form, Precision]] = [("eager", precision) for precision in args.precision if "eager" in args.form]
-    ways += [(form, "fp32") for form in args.form if form != "eager"]
+    ways: list[tuple[Form, Precision]] = []
+    for form in args.form:
+        ways += [(form, precision) for precision in (args.precision if form == "eager" else ("fp32",))]
     for form, precision in ways:
         try:
             held[form, precision] = scorer.in_precision(precision) if form == "eager" else packages.scorer(scorer, form)

@@ -113,6 +113,8 @@ def test_a_file_that_is_no_record_is_one_line(tmp_path: Path, capsys: pytest.Cap
 def test_wrong_options_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "above 0 and below 1" in refused(capsys, "speed", "serve", "--load", "1.2")
     assert "must be of eager, exported, compiled" in refused(capsys, "speed", "serve", "--form", "onnx")
+    assert "say which with --form" in refused(capsys, "speed", "serve", "--prepare")
+    assert "makes no use of --form" in refused(capsys, "speed", "serve", "--costs", "r.json", "--form", "exported")
     assert "a number of seconds above 0" in refused(capsys, "speed", "serve", "--seconds", "0")
     assert "must be of fp32, bf16, int8" in refused(capsys, "speed", "serve", "--precision", "fp8")
     assert "makes no use of --models" in refused(capsys, "speed", "serve", "--weights", "w", "--models", "din")
