@@ -168,14 +168,12 @@ def _variants(
 ) -> dict[tuple[Form, Precision], Scorer]:
     """One model in each form and precision that was asked for; `refused` gets what cannot be had, with the reason."""
     held: dict[tuple[Form, Precision], Scorer] = {}
-    ways: list[tuple[Form, Precision]] = []
     for form in args.form:
-        ways += [(form, precision) for precision in (args.precision if form == "eager" else ("fp32",))]
-    for form, precision in ways:
-        try:
-            held[form, precision] = scorer.in_precision(precision) if form == "eager" else packages.scorer(scorer, form)
-        except UserError as error:
-            refused[f"{scorer.info.name} {form} {precision}"] = str(error)
+        for precision in args.precision if form == "eager" else ("fp32",):
+            try:
+                held[form, precision] = scorer.in_precision(precision) if form == "eager" else packages.scorer(scorer, form)
+            except UserError as error:
+                refused[f"{scorer.info.name} {form} {precision}"] = str(error)
     return held
 
 

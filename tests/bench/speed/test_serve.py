@@ -90,7 +90,24 @@ def test_the_command_measures_both_pasts_and_keeps_a_record(
     assert rows["din", "fp32", "computed", 1]["difference"] is None
     assert 0 <= rows["din", "bf16", "computed", 1]["difference"] < 0.1
     out = capsys.readouterr().out
-    assert "| hstu | fp32 | 5 (" in out and "at 50%" in out
+    assert "| hstu | eager | fp32 | 1 | 5 (" in out and "at 50%" in out
+
+
+@pytest.mark.long
+def test_packages_are_made_before_and_measured_beside_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
+    size = ["--history", "5", "--candidates", "1,3", "--seconds", "0.05", "--rounds", "1", "--load", "none"]
+    command = ["speed", "serve", "--models", "lr", "--dataset", str(click_table(tmp_path)), "--device", "cpu", *size]
+    assert cli.main([*command, "--form", "exported", "--prepare"]) == 0
+    (made,) = own_cache(tmp_path).rglob("*.pt2")
+    before = made.stat().st_mtime_ns
+    assert cli.main([*command, "--form", "eager,exported"]) == 0
+    assert made.stat().st_mtime_ns == before, "what was prepared is used"
+    record = json.loads((tmp_path / "results/local/serving-clicks-5-cpu-1.json").read_text())
+    rows = {(row["form"], row["candidates"]): row for row in record["rows"]}
+    assert set(rows) == {(form, size) for form in ("eager", "exported") for size in (1, 3)}
+    assert rows["exported", 1]["difference"] < 1e-5 and rows["exported", 1]["open"] == [[]]
 
 
 def test_the_short_table_has_a_line_for_a_way_and_a_column_for_a_length(capsys: pytest.CaptureFixture[str]) -> None:
