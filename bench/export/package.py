@@ -8,6 +8,7 @@ runs it, and weights (.safetensors) are what is passed on among people who do no
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import zipfile
@@ -81,7 +82,7 @@ class PackagedRanker(Ranker):
 
 def ranker_of(programs: Mapping[str, Program]) -> PackagedRanker:
     """Of programs that are still in memory."""
-    run = {name: one.exported.module() for name, one in programs.items()}
+    run = {name: _runnable(one.exported) for name, one in programs.items()}
     return PackagedRanker(run, {name: one.inputs for name, one in programs.items()})
 
 
@@ -94,7 +95,7 @@ def to_bytes(programs: Mapping[str, Program], weights: Header, kind: Kind) -> by
     from torch.export.pt2_archive._package import package_pt2
 
     inputs = {name: one.inputs for name, one in programs.items()}
-    native = processor() if kind == "compiled" else ""
+    native = _processor() if kind == "compiled" else ""
     header = PackageHeader(VERSION, kind, torch.__version__, native, inputs, weights)
     content, extra = io.BytesIO(), {_HEADER: json.dumps(dataclasses.asdict(header))}
     if kind == "exported":
@@ -113,6 +114,16 @@ def write(path: Path, content: bytes) -> None:
     write_bytes(path, content)
 
 
+def _runnable(program: torch.export.ExportedProgram) -> Any:
+    """Without the guards of tracing: they refuse sizes of one, for which programs compute the same (equal.py asks for them)."""
+    return program.module(check_guards=False)
+
+
+def _processor() -> str:
+    """Hash of the instruction set of this one."""
+    return hashlib.sha256(processor().encode()).hexdigest()[:24]
+
+
 def _compiled(program: torch.export.ExportedProgram) -> Any:
     """The files that AOTInductor makes of a program: code for any number of threads."""
     from torch._inductor import aot_compile
@@ -122,7 +133,7 @@ def _compiled(program: torch.export.ExportedProgram) -> Any:
     assert program.example_inputs is not None, "tracing keeps them"
     args, kwargs = program.example_inputs
     try:
-        return aot_compile(program.module(check_guards=False), args, kwargs, options=options)
+        return aot_compile(_runnable(program), args, kwargs, options=options)
     except InvalidCxxCompiler:
         raise UserError(
             "a compiled package needs a C++ compiler, and none is found; install g++ or make an exported one"
@@ -164,7 +175,7 @@ def read_header(path: Path) -> PackageHeader:
     header = from_text(PackageHeader, text, broken)
     if header.torch != torch.__version__:
         raise UserError(f"package {path} was made by torch {header.torch}, here is {torch.__version__}; make it again here")
-    if header.kind == "compiled" and header.processor != processor():
+    if header.kind == "compiled" and header.processor != _processor():
         raise UserError(f"package {path} was compiled for another processor; make it again here, or take an exported one")
     return header
 
@@ -187,7 +198,7 @@ def load(path: Path, header: PackageHeader) -> PackagedRanker:
         raise UserError(f"package {path} cannot be loaded ({reason}); make it again with rankbench export") from None
     programs: dict[str, Callable[..., Any]]
     if header.kind == "exported":
-        programs = {name: program.module() for name, program in found.exported_programs.items()}
+        programs = {name: _runnable(program) for name, program in found.exported_programs.items()}
     else:
         programs = dict(found.aoti_runners)
     if missing := set(header.inputs) - set(programs):

@@ -1,7 +1,8 @@
 """Every query against every key, with what it does not see masked: no shape depends on the values of a plan.
 
 It costs tokens squared in time and memory, whatever the bounds. Programs that are exported for serving need it: they are traced
-once and then take a request of any length, so that no Python may look at a bound. Forward alone; nothing chooses it by itself.
+once and then take a request of any length, so that no Python may look at a bound. Gradients come from autograd; nothing chooses
+it by itself.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def _gaps(plan: AttentionPlan, buckets: int) -> Tensor:
 
 
 def _of_heads(table: Tensor, rows: Tensor) -> Tensor:
-    """table [N] or [N, H] at rows [Q, K] -> [1 or H, Q, K]."""
+    """table [N] or [N, H] at rows [Q, K] -> [1 or H, Q, K], float32 at least: gradients of a row are added up in that."""
+    table = table.to(torch.promote_types(table.dtype, torch.float32))
     return table[rows].unsqueeze(0) if table.dim() == 1 else table.t()[:, rows]
 
 
@@ -66,7 +68,8 @@ def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`."""
     q, k, v, plan, alpha, position_bias, time_bias, activation, divisor = inputs
     seen = _seen(plan)
-    logits = (q[plan.past :] * alpha).transpose(0, 1) @ k.permute(1, 2, 0)
+    # Logits and weights are float32 at least.
+    logits = ((q[plan.past :] * alpha).transpose(0, 1) @ k.permute(1, 2, 0)).to(torch.promote_types(q.dtype, torch.float32))
     bias = _bias(plan, position_bias, time_bias)
     if bias is not None:
         logits = logits + bias
