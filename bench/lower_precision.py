@@ -6,6 +6,7 @@ of each user and a value of each seed of its own, and its interval carries both 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -81,6 +82,8 @@ def lines(found: Sequence[Change], seeds: int) -> list[str]:
     for one in found:
         name = one.precision if one.int8_share is None else f"{one.precision} ({one.int8_share:.0%} of linear weights)"
         apart = f"{one.difference.value:+.5f} [{one.difference.low:+.5f}, {one.difference.high:+.5f}]"
+        if math.isnan(one.difference.value):
+            apart = "does not exist: too few users have a request with both labels"
         result.append(f"| {one.metric} | {one.exact:.4f} | {name} | {apart} | {one.word} |")
     if seeds == 1:
         result.append("\nOne seed says nothing of the noise of training: give the weights of several for an interval.")

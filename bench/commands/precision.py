@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from .measured import writable
 from .options import add_device, add_results, add_roots, add_threads
 from .parser import Parser
 from .roots import data_roots
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..atomic import write_text
     from ..lower_precision import changes, lines
-    from .measured import writable
+    from ..typed import finite
 
     torch.set_num_threads(args.threads)
     store, scorers = writable(args), _seeds(args)
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     said = f"{info.name} on {meta.name}, {len(scorers)} seed(s), margin {meta.margin:g}"
     path = store.root / f"precision-{meta.name}-{info.name}.json"
     record = {"said": said, "weights": [str(one) for one in args.weights], "changes": [dataclasses.asdict(one) for one in found]}
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    write_text(path, json.dumps(finite(record), indent=1, allow_nan=False) + "\n")
     print(said, "", *lines(found, len(scorers)), "", f"record: {path}", sep="\n")
     return 0
 
