@@ -198,20 +198,20 @@ class SequenceBatch:
     """float32 [n], 0 or 1"""
     further: Tensor | None = None
     """float32 [n, K]: further labels; None if there are none."""
-    seen: Tensor | None = None
+    seen_at: Tensor | None = None
     """int64 [O]: which of the E events are observed, where that is known beforehand; asking `observed` makes the host wait."""
     weight: Tensor | None = None
     """float32 [n]: 1 for an example, 0 for what fills a padded batch up; None: all are examples."""
     real: int | None = None
     """How many of the n are examples; None: all."""
 
+    def seen(self) -> Tensor:
+        """int64 [O]: the observed events."""
+        return self.observed.nonzero().squeeze(1) if self.seen_at is None else self.seen_at
+
     def __len__(self) -> int:
         """Examples, without what fills the batch up."""
         return len(self.example) if self.real is None else self.real
-
-    def seen_events(self) -> Tensor:
-        """int64 [O]: which of the E events are observed."""
-        return self.observed.nonzero().squeeze(1) if self.seen is None else self.seen
 
 
 class Ranker(nn.Module):

@@ -90,7 +90,7 @@ def padded(batch: SequenceBatch, observed: int | None = None) -> SequenceBatch:
         example=further(batch.example),
         label=further(batch.label),
         further=None if batch.further is None else further(batch.further),
-        seen=torch.cat([seen, torch.arange(events, events + own, device=device)]),
+        seen_at=torch.cat([seen, torch.arange(events, events + own, device=device)]),
         weight=torch.arange(shape.examples, device=device).lt(examples).float(),
         real=examples,
     )

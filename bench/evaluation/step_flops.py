@@ -50,7 +50,7 @@ def step_flops(info: ModelInfo, params: Any, spec: DataSpec, batch: SequenceBatc
     """Of forward and backward pass over a batch.
 
     Args:
-        batch: on the CPU, with `seen`: shapes on a device without numbers must not depend on numbers.
+        batch: on the CPU, with `seen_at`: shapes on a device without numbers must not depend on numbers.
 
     Raises:
         UserError: the shapes of this model depend on more than those of the batch.

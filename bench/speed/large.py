@@ -183,7 +183,7 @@ def _arithmetic(info: ModelInfo, params: Any, data: RankingData, batches: Batche
     """Operations and events of a step, of the first batch: all are about as large."""
     batch = batches.assemble(plans[0], None)
     assert isinstance(batch, SequenceBatch)
-    batch = _on_cpu(dataclasses.replace(batch, seen=batch.seen_events()))
+    batch = _on_cpu(dataclasses.replace(batch, seen_at=batch.seen()))
     return step_flops(info, params, data.spec, batch), float(len(batch.lo))
 
 

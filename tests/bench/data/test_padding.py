@@ -50,8 +50,8 @@ def test_what_fills_up_stands_apart(data: RankingData) -> None:
     full = padded(batch)
     events, shape = len(batch.lo), shape_of(batch, int(batch.observed.sum()))
     assert (len(full.lo), len(full.example), len(full.offsets) - 1) == (shape.events, shape.examples, shape.segments)
-    assert len(full) == len(batch) == int(full.weight.sum()) and full.seen is not None  # type: ignore[union-attr]
-    assert torch.equal(full.seen, full.observed.nonzero().squeeze(1)) and len(full.seen) == shape.observed
+    assert len(full) == len(batch) == int(full.weight.sum()) and full.seen_at is not None  # type: ignore[union-attr]
+    assert torch.equal(full.seen_at, full.observed.nonzero().squeeze(1)) and len(full.seen_at) == shape.observed
     assert (full.lo[events:] == full.hi[events:]).all() and (full.hi[:events] <= events).all()
     assert (full.target[len(batch) :] >= events).all() and int(full.offsets[-1]) == shape.events
     for name, ids in full.fields.items():

@@ -41,7 +41,7 @@ def whole(data: RankingData) -> SequenceBatch:
     (plan,) = batches.plans(None)
     batch = batches.assemble(plan, None)
     assert isinstance(batch, SequenceBatch)
-    return dataclasses.replace(batch, seen=batch.seen_events())
+    return dataclasses.replace(batch, seen_at=batch.seen())
 
 
 @pytest.mark.parametrize("name", COUNTED)
