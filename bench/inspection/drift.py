@@ -47,7 +47,7 @@ def drift(data: RankingData) -> Iterator[Fault]:
                 f"Read the slices by {owner} events: what a model learned of a {owner} helps the other rows alone. A split "
                 "per user asks about known users, and lets training know the future of others.",
             )
-    units = {owner: np.count_nonzero(rows) for owner, rows in tested.items()}
+    units = {owner: int(np.count_nonzero(rows)) for owner, rows in tested.items()}
     for values in values_of(log, ids=False):
         rows = counted(values, log, split.role).sum(1)
         apart, noise = _distance(rows[TRAIN], rows[TEST], units["item" if values.owner == "item" else "user"])
