@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..atomic import sync, temporary
+from ..atomic import sync, temporary, tidy
 from ..errors import UserError
 from ..evaluation import scores
 from ..identity import short_hash
@@ -103,9 +103,11 @@ class Store:
         return Path(place_name(identity.dataset, identity.split)) / safe_name(identity.model) / safe_name(identity.cell)
 
     def check_writable(self) -> None:
-        """Raise a UserError if nothing can be stored here: before hours of training, not after."""
+        """Raise a UserError if nothing can be stored here: before hours of training, not after. What killed runs were writing
+        is taken away."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            tidy(self.root, below=True)
             with temporary(self.root) as file:
                 file.write_bytes(b"-")
         except OSError as error:

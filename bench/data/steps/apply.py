@@ -7,7 +7,6 @@ filtered in blocks; in memory are some numbers a row.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 
+from ...atomic import temporary_folder
 from ...errors import UserError
 from ...typed import as_json
 from ..content import content_hash, order_of_texts
@@ -43,9 +43,9 @@ def apply_steps(
         UserError: a step leaves nothing to learn from, or the log cannot be split.
     """
     log = dataclasses.replace(log, meta=dataclasses.replace(log.meta, name=name or log.meta.name))
-    with tempfile.TemporaryDirectory(prefix=".steps-", dir=folder.parent) as scratch:
+    with temporary_folder(folder.parent) as scratch:
         for at, step in enumerate(steps):
-            target = folder if at == len(steps) - 1 else Path(scratch) / str(at)
+            target = folder if at == len(steps) - 1 else scratch / str(at)
             log = _apply(log, step, requests_of, target)
     return log
 

@@ -22,6 +22,7 @@ from rankbench.bench.training import trainer
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import EpochPoint, TrainState, train
+from rankbench.kernels import dispatch
 from support.logs import make_data
 from support.power import OffAt, PowerOff
 
@@ -201,6 +202,18 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
     monkeypatch.undo()
     assert file.load() == {"at": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_a_checkpoint_tells_whoever_goes_on_which_kernels_ran_before(tmp_path: Path) -> None:
+    file, device = Checkpoint(tmp_path / "x.pt", "x"), torch.device("cpu")
+    with dispatch.watching() as ran:
+        dispatch.choose("dropout", device, name="torch")
+        file.save({"at": 1})
+    with dispatch.watching() as later:
+        assert file.load() == {"at": 1} and later == ran == {"dropout": "torch"}
+        other = next(name for name in dispatch.names("dropout") if name != "torch")
+        dispatch.seen_before({"dropout": other})
+        assert later == {"dropout": f"torch and {other}"}
 
 
 def test_points_know_their_epoch(data: RankingData, tmp_path: Path) -> None:
