@@ -1,8 +1,8 @@
 """How files get to the disk whole: written beside their place, forced to the disk, renamed.
 
-What is being written is called `.writing-...` and locked by whoever writes it. A killed process leaves it behind, but its lock goes
-with it: by that the next one that writes there knows that nobody is at work on it any more, and takes it away. On a file system
-without locks it stays.
+What is being written is called `.writing-...` and locked by whoever writes it. A killed process leaves it there without its lock:
+by that the next one that writes there knows that nobody is at work on it any more, and takes it away. On a file system without
+locks it stays.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .errors import UserError
+from .errors import UserError, why
 
 WRITING = ".writing-"
 """How the names of all files and folders begin that are not whole yet."""
@@ -153,6 +153,4 @@ def write_bytes(path: Path, content: bytes) -> None:
             sync(new)
             os.replace(new, path)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); free some space or choose another place"
-        ) from None
+        raise UserError(f"{path} cannot be written ({why(error)}); free some space or choose another place") from None

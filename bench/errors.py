@@ -2,6 +2,8 @@
 
 import difflib
 import errno
+import os
+import re
 import traceback
 import zipfile
 import zlib
@@ -24,15 +26,22 @@ MACHINE = {
 """Errors of the system that are no fault of the program."""
 
 
+def why(error: OSError) -> str:
+    """The system's reason. NumPy keeps it back where a write comes short, which is what a full disk makes of it."""
+    if error.strerror:
+        return error.strerror
+    return os.strerror(errno.ENOSPC) if re.search(r"requested and \d+ written", str(error)) else str(error)
+
+
 def of_machine(error: BaseException) -> UserError | None:
     """What the machine lacks, in words that say what to do: space, rights, memory. None for an error of any other kind."""
     said = " ".join(str(error).split())[:200]
     torch = isinstance(error, RuntimeError) and ("allocate memory" in said or "not enough memory" in said)
     if isinstance(error, MemoryError) or torch or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return UserError(f"memory ran out ({said or 'the system gives no more'}); end other programs, or use fewer --jobs")
-    if isinstance(error, OSError) and error.errno in MACHINE:
+    if isinstance(error, OSError) and (error.errno in MACHINE or why(error) == os.strerror(errno.ENOSPC)):
         where = error.filename if isinstance(error.filename, str) else "a file"
-        return UserError(f"{where} cannot be used ({error.strerror or said}); free some space, or give the rights that are missing")
+        return UserError(f"{where} cannot be used ({why(error)}); free some space, or give the rights that are missing")
     return None
 
 

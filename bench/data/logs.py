@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..atomic import write_text
-from ..errors import UserError
+from ..errors import UserError, why
 from . import sources
 from .eventlog import EventLog, forget_unfinished, open_log, write_log
 from .sources.schema import DataRoots, RawLog
@@ -37,7 +37,7 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
             log = _stepped(log, raw, roots)
     except OSError as error:
         raise UserError(
-            f"the cache folder {roots.cache} cannot be written ({error.strerror or error}): set RANKBENCH_CACHE to one that can"
+            f"the cache folder {roots.cache} cannot be written ({why(error)}): set RANKBENCH_CACHE to one that can"
         ) from None
     # A cache of somebody else's that may only be read serves as well: all of this saves time the next time.
     with contextlib.suppress(OSError, UserError):

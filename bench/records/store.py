@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from ..atomic import sync, temporary, tidy
-from ..errors import UserError
+from ..errors import UserError, why
 from ..evaluation import scores
 from ..identity import short_hash
 from . import run_files
@@ -230,5 +230,4 @@ def stores_below(root: Path) -> list[Store]:
 
 
 def unwritable(folder: Path, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    return UserError(f"{folder} cannot be written ({reason}); free some space or choose another --results")
+    return UserError(f"{folder} cannot be written ({why(error)}); free some space or choose another --results")

@@ -15,7 +15,7 @@ import torch
 
 from ...kernels import dispatch
 from ..atomic import sync, temporary
-from ..errors import DAMAGED, UserError
+from ..errors import DAMAGED, UserError, why
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Checkpoint:
                 sync(new)
                 os.replace(new, self.path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            reason = (error.strerror or str(error)) if isinstance(error, OSError) else "no space is left on the device"
+            reason = why(error) if isinstance(error, OSError) else "no space is left on the device"
             what = f"checkpoint {self} cannot be written ({reason})"
             raise UserError(f"{what}; free some space or choose another --results") from None
 

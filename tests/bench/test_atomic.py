@@ -32,9 +32,7 @@ with temporary(Path(sys.argv[1])) as file, temporary_folder(Path(sys.argv[1])) a
 def at_work(folder: Path) -> subprocess.Popen[str]:
     """A process in the midst of writing a file and a folder."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None and process.stdout.readline() == "at work\n"
     return process
 

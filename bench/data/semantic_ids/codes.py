@@ -128,11 +128,10 @@ def _made(log: EventLog, train: np.ndarray, config: DataConfig) -> np.ndarray:
 
 def _keep(codes: np.ndarray, path: Path) -> None:
     """Write the file as a whole; where the folder cannot be written, the codes are made anew each time."""
-    with contextlib.suppress(OSError):
-        with temporary(path.parent) as new:
-            with new.open("wb") as file:
-                np.save(file, codes)
-            os.replace(new, path)
+    with contextlib.suppress(OSError), temporary(path.parent) as new:
+        with new.open("wb") as file:
+            np.save(file, codes)
+        os.replace(new, path)
 
 
 def _facts(codes: np.ndarray, has_code: np.ndarray, trained: np.ndarray, config: DataConfig) -> CodeFacts:

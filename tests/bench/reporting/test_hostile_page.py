@@ -83,7 +83,8 @@ def hostile_page(root: Path, address: str) -> str:
     poisoned = dataclasses.replace(STUDY, title=said[0], question=" ".join(said), models=(said[5],), command=" ".join(said))
     (made / "study.json").write_text(study.to_json(poisoned))
     cells = [one.replace("|", "/").replace("\n", " ") for one in said]
-    (made / "table.md").write_text("# T\n\n| head |\n|---|\n" + "".join(f"| {one} |\n" for one in cells) + "\n" + "\n\n".join(said))
+    lines = ("# T", "", "| head |", "|---|", *(f"| {one} |" for one in cells), "", *said)
+    (made / "table.md").write_text("\n".join(lines))
     sweep = next((root / "sweeps").iterdir())
     rows = "".join(f'{at},"{one.replace(chr(34), chr(34) * 2)}"\n' for at, one in enumerate(said))
     (sweep / "trials.csv").write_text("trial,value\n" + rows)
@@ -166,7 +167,7 @@ def visit(file: Path, folder: Path) -> str:
 @pytest.mark.parametrize("text", ["<SCRIPT>x()</SCRIPT>", "<ScRiPt/>", "<IFRAME srcdoc='x'/>", "<Handler>x()</Handler>"])
 def test_a_figure_that_acts_is_refused_in_one_line_whatever_the_case(tmp_path: Path, text: str) -> None:
     folder = results_like(tmp_path, text)
-    with pytest.raises(UserError, match=r"figure .*heads\.svg cannot be read \(it holds <.*>, which no figure does\); make it again"):
+    with pytest.raises(UserError, match=r"figure .*heads\.svg cannot be read \(it holds <.*>, which no figure does\); make it"):
         html.to_html(results_folder.collect(folder), "results", folder)
 
 

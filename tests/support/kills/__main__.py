@@ -8,6 +8,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .rounds import Round
 
 
 def main() -> int:
@@ -17,7 +21,7 @@ def main() -> int:
     parser.add_argument("--only", help="scenarios, with commas between them")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
-    from .rounds import Round, Straight, play, straight
+    from .rounds import Straight, play, straight
     from .scenarios import SCENARIOS
     from .started import preload
 
@@ -41,7 +45,7 @@ def main() -> int:
     return 0 if all(found.held for found in rounds) else 1
 
 
-def _tell(found) -> None:
+def _tell(found: Round) -> None:
     print(f"{found.scenario}, seed {found.seed} ({', '.join(map(str, found.kills))}):")
     for kind in ("lost", "unequal", "left"):
         for name in getattr(found.difference, kind):
@@ -51,13 +55,13 @@ def _tell(found) -> None:
     sys.stdout.flush()
 
 
-def _count(rounds: list, seconds: float) -> None:
+def _count(rounds: list[Round], seconds: float) -> None:
     for name in dict.fromkeys(found.scenario for found in rounds):
         _line(name, [found for found in rounds if found.scenario == name])
     _line(f"all, {seconds:.0f} s", rounds)
 
 
-def _line(name: str, rounds: list) -> None:
+def _line(name: str, rounds: list[Round]) -> None:
     counts = {kind: sum(len(getattr(found.difference, kind)) for found in rounds) for kind in ("lost", "unequal", "left")}
     landed = sum(found.landed for found in rounds)
     wrong = sum(len(found.wrong) for found in rounds)

@@ -53,7 +53,7 @@ def _trained(*words: str, epochs: int = 2, batch: str = "size=64") -> tuple[str,
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("conversion", ("data", "get", "clicks.yaml"), _table(20_000), exact=True),
-    Scenario("training", _trained("run", "--models", "hstu", "--seeds", "1", "--jobs", "1", epochs=3, batch="events=300"), _table(400)),
+    Scenario("training", _trained("run", "--models", "hstu", "--seeds", "1", epochs=3, batch="events=300"), _table(400)),
     Scenario("board", ("board", "--results", "out"), _runs, exact=True),
     Scenario("figures", ("sweep", "--redraw", "--results", "out"), _searched, exact=True),
     Scenario("report", ("report", "--results", "out"), lambda folder: results(folder / "out"), exact=True),

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,20 @@ class Started:
     code: int | None = None
 
     @classmethod
-    def of(cls, words: Sequence[str], folder: Path, number: int) -> Started:
-        """Give the command in a folder for the `number`th time."""
+    def of(
+        cls,
+        words: Sequence[str],
+        folder: Path,
+        number: int,
+        environment: Mapping[str, str] | None = None,
+        first: Callable[[], object] = lambda: None,
+    ) -> Started:
+        """Give the command in a folder for the `number`th time.
+
+        Args:
+            environment: variables beside those of this process.
+            first: what its process does before it.
+        """
         (folder / "tmp").mkdir(exist_ok=True)
         errors = folder.with_name(f"{folder.name}-{number}.err")
         own_cache(folder)
@@ -59,7 +71,7 @@ class Started:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _be(words, folder, errors)
+            _be(words, folder, errors, environment or {}, first)
         return cls(pid, errors)
 
     def ended(self, seconds: float) -> bool:
@@ -114,7 +126,7 @@ def _line(process: psutil.Process) -> str:
         return ""
 
 
-def _be(words: Sequence[str], folder: Path, errors: Path) -> None:
+def _be(words: Sequence[str], folder: Path, errors: Path, environment: Mapping[str, str], first: Callable[[], object]) -> None:
     """The child: the command, to its end."""
     code = 70
     try:
@@ -126,6 +138,8 @@ def _be(words: Sequence[str], folder: Path, errors: Path) -> None:
         nothing, said = os.open(os.devnull, os.O_RDWR), os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         for number, target in enumerate((nothing, nothing, said)):
             os.dup2(target, number)
+        os.environ.update(environment)
+        first()
         sys.argv = ["rankbench", *words]
         cli.process()
     except SystemExit as end:
