@@ -48,7 +48,7 @@ class Checkpoint:
                 sync(new)
                 os.replace(new, self.path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            reason = why(error) if isinstance(error, OSError) else "no space is left on the device"
+            reason = why(error) if isinstance(error, OSError) else "no space is left on the device, or it fails"
             what = f"checkpoint {self} cannot be written ({reason})"
             raise UserError(f"{what}; free some space or choose another --results") from None
 
