@@ -95,8 +95,10 @@ def _compiler() -> tuple[str, ...]:
 
 
 def _cache() -> Path:
-    root = os.environ.get("RANKBENCH_CACHE", "")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "rankbench") / "kernels"
+    try:
+        return Path(os.environ.get("RANKBENCH_CACHE") or "~/.cache/rankbench").expanduser() / "kernels"
+    except RuntimeError:
+        raise BuildError("this user has no home folder; set RANKBENCH_CACHE to a whole path") from None
 
 
 def _flags() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ...kernels import dispatch
-from ..atomic import sync, temporary
+from ..atomic import sync, temporary_folder
 from ..errors import DAMAGED, UserError, why
 
 
@@ -42,9 +42,10 @@ class Checkpoint:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary(self.path.parent) as new:
-                with new.open("wb") as file:
-                    torch.save({"cell": self.cell, "state": state, "kernels": dispatch.watched()}, file)
+            with temporary_folder(self.path.parent) as folder:
+                new = folder / self.path.name
+                # By its path: Ctrl-C while torch writes to a file of Python's would be an error of the disk to it, or end all.
+                torch.save({"cell": self.cell, "state": state, "kernels": dispatch.watched()}, new)
                 sync(new)
                 os.replace(new, self.path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
