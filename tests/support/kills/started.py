@@ -33,8 +33,11 @@ def preload() -> None:
         package = importlib.import_module(f"{rankbench.__name__}.{room}")
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith("__main__"):
-                with contextlib.suppress(ImportError):  # of what needs an extra
+                try:
                     importlib.import_module(found.name)
+                except ImportError as error:
+                    if (error.name or "").startswith(rankbench.__name__):
+                        raise  # else an extra is not installed
     for name in ("matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg", "sklearn.metrics", "torch._dynamo"):
         importlib.import_module(name)
     gc.freeze()  # or the first collection after a fork copies every page
