@@ -199,6 +199,10 @@ class SequenceBatch:
     further: Tensor | None = None
     """float32 [n, K]: further labels; None if there are none."""
 
+    def seen(self) -> Tensor:
+        """int64 [P]: the observed events."""
+        return self.observed.nonzero().squeeze(1)
+
     def __len__(self) -> int:
         return len(self.example)
 

@@ -107,6 +107,15 @@ def add_device(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
 
 
+def add_precision(parser: Parser) -> None:
+    """Of a model that serves."""
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "int8"),
+        help="to compute in; int8: linear maps alone, on the CPU (default: that of the training, of a package its own)",
+    )
+
+
 def add_threads(parser: Parser) -> None:
     parser.add_argument(
         "--threads", type=for_cores, default=1, metavar="N", help="how many threads a process has on the CPU (default: 1)"
@@ -129,6 +138,18 @@ def add_results(parser: Parser) -> None:
         default=Path("results/local"),
         metavar="DIR",
         help="the folder of records and boards (default: results/local)",
+    )
+
+
+def add_storage(parser: Parser, default: str) -> None:
+    """Of work that several machines share.
+
+    Args:
+        default: what holds without it.
+    """
+    parser.add_argument("--storage", metavar="URL", help=f"a database or journal file (default: {default})")
+    parser.add_argument(
+        "--hand-out", action="store_true", help="only ask for the work in the storage: rankbench worker does it, on any machine"
     )
 
 

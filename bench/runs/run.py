@@ -62,13 +62,21 @@ def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoo
     return prepare_log(log, config)
 
 
-def run_job(job: Job, send: Send) -> RunRecord | None:
+def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord | None:
+    """Train, evaluate and store a cell.
+
+    Args:
+        progress: who is told how training goes, where that is more than showing it.
+
+    Returns:
+        Its record; None of a process that does not lead its team.
+    """
     devices.keep_freed_memory()
     data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
     device = devices.resolve(job.device)
     with dispatch.forced(job.kernels):
         if job.team.leads:
-            return _run_cell(job, data, device, Reporter(job.cell.name, send))
+            return _run_cell(job, data, device, progress or Reporter(job.cell.name, send))
         # What fails in all processes is recorded by the leader.
         with contextlib.suppress(ProcessFailed, FloatingPointError):
             fit(job.cell.info, job.cell.experiment, job.cell.seed, data, device, job.checkpoint, Quiet(), job.team)
