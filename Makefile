@@ -10,8 +10,10 @@ TESTS ?= tests/bench/evaluation tests/bench/reporting
 # Which part of gpu-check; both if left out.
 PART ?=
 
-# What test-faults tries.
+# What test-faults tries: inputs, rounds of kills (about three kills each), rounds of what a machine may lack.
 INPUTS ?= 5000
+KILLS ?= 72
+LACKS ?= 63
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -55,9 +57,11 @@ test-processors: install  ## the tests TESTS=... with the arithmetic of each pro
 		echo "OPENBLAS_CORETYPE=$$core" && OPENBLAS_CORETYPE=$$core $(TEST) $(TESTS) || exit 1; \
 	done
 
-test-faults: install  ## nearly right input for every reader: INPUTS=20000 of them; tracebacks, hangs and leftovers are counted
+test-faults: install  ## nearly right input (INPUTS=20000), kills at random moments (KILLS=72), full disks and more (LACKS=63): faults are counted
 	$(TEST) tests/faults -m 'long or not long'
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.fuzz --inputs $(INPUTS)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.kills --rounds $(KILLS)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.machine --rounds $(LACKS) || test $$? -eq 77
 
 supply-chain: install  ## licences, a bill of materials (CycloneDX) and known vulnerabilities of what is installed, in build/supply-chain
 	test -x build/tools/bin/pip-audit || { $(PYTHON) -m venv build/tools && \

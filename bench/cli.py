@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a run or a check failed, 2 wrong usage or input, 130 inter
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,7 +15,7 @@ from .. import __version__  # pyright: ignore[reportMissingImports]  (the folder
 from . import registry
 from .commands import COMMANDS
 from .commands.parser import Parser
-from .errors import UserError
+from .errors import UserError, of_machine
 
 EXAMPLES = ("rankbench doctor", "rankbench run", "rankbench run --models din,hstu --dataset my.yaml --seeds 5", "rankbench board")
 
@@ -23,28 +24,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code of the process."""
     try:
         args = build_parser().parse_args(argv)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    try:
         registry.load_own()
         code = args.run(args)
         sys.stdout.flush()
         return code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else _fail(str(end.code))
     except UserError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("rankbench: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        return interrupted()
     except BrokenPipeError:
         # Whoever read the output has left; what remains in the buffer goes nowhere, without a second error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except RuntimeError as error:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if (lacking := of_machine(error)) is not None:
+            return _fail(str(lacking))
         if "TORCH_DEVICE_BACKEND_AUTOLOAD" not in str(error):
             raise
         from .doctor import why_torch_fails
 
         return _fail(why_torch_fails(error))
+
+
+def interrupted() -> int:
+    """Ctrl-C, in one line."""
+    print("rankbench: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+    return 130
 
 
 def process() -> NoReturn:
@@ -53,7 +60,11 @@ def process() -> NoReturn:
     Threads of torch.distributed outlive their group; one that still wants the interpreter while that is taken down aborts all,
     and torchrun then ends the others, finished or not.
     """
-    code = main()
+    try:
+        code = main()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done, and Python's own end is none of the user's business
+    except KeyboardInterrupt:  # a second one, or one at the last moment
+        code = interrupted()
     if "torch.distributed" in sys.modules and os.environ.get("WORLD_SIZE", "1") != "1":
         sys.stdout.flush()
         sys.stderr.flush()

@@ -102,11 +102,27 @@ def choose(operation: str, device: torch.device, dtype: torch.dtype | None = Non
         chosen = find(operation, name)
         if reason := chosen.refusal(device, dtype):
             raise ValueError(f"{operation}={name} is not available: {reason}")
+    _note(operation, chosen.name)
+    return chosen
+
+
+def _note(operation: str, name: str) -> None:
     for ran in _watchers:
         # Both, if one model mixes dtypes.
-        seen = ran.get(operation, chosen.name)
-        ran[operation] = seen if chosen.name in seen.split(" and ") else f"{seen} and {chosen.name}"
-    return chosen
+        seen = ran.get(operation, name)
+        ran[operation] = seen if name in seen.split(" and ") else f"{seen} and {name}"
+
+
+def watched() -> dict[str, str]:
+    """What whoever watches longest has seen so far: a checkpoint keeps it for the process that goes on from there."""
+    return dict(_watchers[0]) if _watchers else {}
+
+
+def seen_before(ran: Mapping[str, str]) -> None:
+    """Tell whoever watches of what was chosen in the process from whose checkpoint this one goes on."""
+    for operation, names in ran.items():
+        for name in names.split(" and "):
+            _note(operation, name)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ nor a home folder shared by different machines ever loads a wrong one. Functions
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -15,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -93,8 +95,10 @@ def _compiler() -> tuple[str, ...]:
 
 
 def _cache() -> Path:
-    root = os.environ.get("RANKBENCH_CACHE", "")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "rankbench") / "kernels"
+    try:
+        return Path(os.environ.get("RANKBENCH_CACHE") or "~/.cache/rankbench").expanduser() / "kernels"
+    except RuntimeError:
+        raise BuildError("this user has no home folder; set RANKBENCH_CACHE to a whole path") from None
 
 
 def _flags() -> tuple[str, ...]:
@@ -134,6 +138,7 @@ def _compile(compiler: tuple[str, ...], source: Path, target: Path) -> None:
     """With OpenMP if the compiler has it. Written elsewhere and moved, so that two processes may do this at once."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _forget_killed(target.parent)
         folder = tempfile.mkdtemp(prefix="building-", dir=target.parent)
     except OSError as error:
         raise BuildError(f"the cache {target.parent} cannot be written: {error.strerror}") from None
@@ -153,6 +158,14 @@ def _compile(compiler: tuple[str, ...], source: Path, target: Path) -> None:
         raise BuildError(f"{compiler[0]} cannot compile {source.name}: {_line(str(error))}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_killed(cache: Path) -> None:
+    """Take away what is older than any compilation lasts: whoever was at it was killed."""
+    for folder in cache.glob("building-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > 3 * _SECONDS:
+                shutil.rmtree(folder)
 
 
 def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:

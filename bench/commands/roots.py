@@ -25,8 +25,12 @@ def data_root(given: Path | None) -> Path | None:
 
 
 def cache() -> Path:
-    """RANKBENCH_CACHE, else ~/.cache/rankbench; created when something is written to it."""
-    return _from_environment("RANKBENCH_CACHE") or Path.home() / ".cache" / "rankbench"
+    """RANKBENCH_CACHE, else ~/.cache/rankbench; created when something is written to it.
+
+    Raises:
+        UserError: neither is there.
+    """
+    return _from_environment("RANKBENCH_CACHE") or _expanded("RANKBENCH_CACHE", Path("~/.cache/rankbench"))
 
 
 def data_roots(given: Path | None) -> DataRoots:
@@ -38,4 +42,12 @@ def data_roots(given: Path | None) -> DataRoots:
 
 def _from_environment(name: str) -> Path | None:
     value = os.environ.get(name, "")
-    return Path(value).expanduser() if value else None
+    return _expanded(name, Path(value)) if value else None
+
+
+def _expanded(name: str, path: Path) -> Path:
+    """Raises UserError: it begins at the home folder, and there is none, as in a container with --user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UserError(f"{path} cannot be found, this user has no home folder; set {name} to a whole path") from None

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, why
 
 BLOCK_ROWS = 1_000_000
 """Rows of a log that are held at a time, more if one user has more."""
@@ -122,7 +122,7 @@ def collected(parts: Iterable[np.ndarray], kind: Any, near: Path | None = None) 
         file.flush()
         return np.asarray(np.memmap(file, dtype=kind, mode="r+"))
     except OSError as error:
-        raise UserError(f"a scratch file cannot be written ({error.strerror or error}): free some disk space") from None
+        raise UserError(f"a scratch file cannot be written ({why(error)}): free some disk space") from None
     finally:
         if file is not None:
             file.close()

@@ -8,9 +8,9 @@ may know is decided per split (vocabulary.py).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ..atomic import alone
 from ..config import LogDefaults
 from ..errors import UserError
 from ..typed import as_json, read, text_of
@@ -234,7 +235,7 @@ def complete_folder(folder: Path, resumed: bool = False) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     building, lock = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.lock")
-    with _alone(lock):
+    with alone(lock):
         if not resumed:
             shutil.rmtree(building, ignore_errors=True)
         building.mkdir(exist_ok=True)
@@ -251,27 +252,18 @@ def complete_folder(folder: Path, resumed: bool = False) -> Iterator[Path]:
             raise
 
 
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """No other process is in here with the same file, which is gone afterwards."""
-    while True:
-        with lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            # Whoever had it before has taken the file away: others may already wait at a new one.
-            if not _stands_at(lock, handle.fileno()):
-                continue
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
+def forget_unfinished(logs: Path, name: str) -> None:
+    """Take away what killed conversions of a data set have left that nobody will go on with: its log is there, perhaps of other
+    files or settings than theirs.
 
-
-def _stands_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+    Args:
+        logs: the folder of all logs, which is called by their names, see logs.py.
+    """
+    unfinished = re.compile(rf"(\.{re.escape(name)}-[0-9a-f]{{16}})\.(part|lock)")
+    stems = {found[1] for path in logs.iterdir() if (found := unfinished.fullmatch(path.name))}
+    for stem in stems:
+        with contextlib.suppress(BlockingIOError), alone(logs / f"{stem}.lock", wait=False):
+            shutil.rmtree(logs / f"{stem}.part", ignore_errors=True)
 
 
 def open_log(folder: Path) -> EventLog:

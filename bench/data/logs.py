@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from ..atomic import write_text
-from ..errors import UserError
+from ..errors import UserError, why
 from . import sources
-from .eventlog import EventLog, open_log, write_log
+from .eventlog import EventLog, forget_unfinished, open_log, write_log
 from .sources.schema import DataRoots, RawLog
 from .steps.apply import apply_steps
 from .steps.declared import in_words
@@ -35,12 +35,16 @@ def open_dataset(name: str, roots: DataRoots) -> EventLog:
         log = _converted(whole, roots)
         if raw.steps:
             log = _stepped(log, raw, roots)
-        # The loader may have fetched files: the fingerprint is taken afresh.
-        write_text(_pointer(name, roots), log.folder.name)
     except OSError as error:
         raise UserError(
-            f"the cache folder {roots.cache} cannot be written ({error.strerror or error}): set RANKBENCH_CACHE to one that can"
+            f"the cache folder {roots.cache} cannot be written ({why(error)}): set RANKBENCH_CACHE to one that can"
         ) from None
+    # A cache of somebody else's that may only be read serves as well: all of this saves time the next time.
+    with contextlib.suppress(OSError, UserError):
+        for converted in {whole.name, raw.name}:
+            forget_unfinished(log.folder.parent, converted)
+        # The loader may have fetched files: the fingerprint is taken afresh.
+        write_text(_pointer(name, roots), log.folder.name)
     return log
 
 

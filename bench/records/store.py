@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..atomic import sync, temporary
-from ..errors import UserError
+from ..atomic import sync, temporary, tidy
+from ..errors import UserError, why
 from ..evaluation import scores
 from ..identity import short_hash
 from . import run_files
@@ -103,9 +103,11 @@ class Store:
         return Path(place_name(identity.dataset, identity.split)) / safe_name(identity.model) / safe_name(identity.cell)
 
     def check_writable(self) -> None:
-        """Raise a UserError if nothing can be stored here: before hours of training, not after."""
+        """Raise a UserError if nothing can be stored here: before hours of training, not after. What killed runs were writing
+        is taken away."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            tidy(self.root, below=True)
             with temporary(self.root) as file:
                 file.write_bytes(b"-")
         except OSError as error:
@@ -228,5 +230,4 @@ def stores_below(root: Path) -> list[Store]:
 
 
 def unwritable(folder: Path, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    return UserError(f"{folder} cannot be written ({reason}); free some space or choose another --results")
+    return UserError(f"{folder} cannot be written ({why(error)}); free some space or choose another --results")

@@ -254,8 +254,8 @@ def _prose(text: str) -> Markup:
 
 
 def _markdown_tables(text: str) -> Markup:
-    """The tables of a Markdown text alone: its sentences stand in the section already."""
-    parser = MarkdownIt("js-default")
+    """The tables of a Markdown text alone: its sentences stand in the section already. Nothing in them leads elsewhere."""
+    parser = MarkdownIt("js-default").disable(["image", "link", "autolink"])
     kept, inside = [], False
     for token in parser.parse(text):
         inside = inside or token.type == "table_open"

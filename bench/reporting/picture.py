@@ -10,8 +10,19 @@ from xml.etree import ElementTree
 ACTING = {"script", "foreignobject", "iframe", "object", "embed", "animate", "set", "handler", "listener", "a"}
 """Elements of SVG by which a file does or fetches something."""
 
-ELSEWHERE = re.compile(r"@import|url\(\s*['\"]?(?!#)", re.IGNORECASE)
-"""In a style: anything but a part of the file itself."""
+ELSEWHERE = re.compile(r"@import|image-set|(?<![\w-])(src|image)\(|url\(\s*['\"]?(?!#)|\\", re.IGNORECASE)
+"""In a style: anything but a part of the file itself. A backslash can write each of these so that nobody recognises it."""
+
+VOCABULARIES = {
+    "",
+    "http://www.w3.org/2000/svg",
+    "http://www.w3.org/1999/xlink",
+    "http://www.w3.org/XML/1998/namespace",
+    "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "http://purl.org/dc/elements/1.1/",
+    "http://creativecommons.org/ns#",
+}
+"""Namespaces of a drawing and of what is said about it. An element of HTML acts and fetches wherever it stands."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,8 @@ class Figure:
             ElementTree.ParseError: it is not XML.
             ValueError: it does not say how large it is, or holds what could act where the file is opened by itself.
         """
+        if "<?xml-stylesheet" in svg.lower():
+            raise ValueError("it names a style sheet, which no figure does")
         root = ElementTree.fromstring(svg)
         size = root.get("viewBox", "").split()
         if len(size) != 4:
@@ -51,11 +64,14 @@ class Figure:
 def _refuse_acting(root: ElementTree.Element) -> None:
     """No figure of this program holds a script, a page or an address of elsewhere; one that does came from somebody else."""
     for element in root.iter():
-        tag = str(element.tag).rpartition("}")[2].lower()
+        vocabulary, _, name = str(element.tag).rpartition("}")
+        if vocabulary.removeprefix("{") not in VOCABULARIES:
+            raise ValueError(f"it holds <{name}> of {vocabulary[1:61]}, which no figure does")
+        tag = name.lower()
         if tag in ACTING or (tag == "style" and ELSEWHERE.search("".join(element.itertext()))):
             raise ValueError(f"it holds <{tag}>, which no figure does")
         for key, value in element.attrib.items():
             name, inside = key.rpartition("}")[2].lower(), value.strip().lower()
-            away = name == "href" and not inside.startswith(("#", "data:image/png"))
+            away = name in ("href", "src", "srcset") and not inside.startswith(("#", "data:image/png"))
             if away or name.startswith("on") or ELSEWHERE.search(inside):
                 raise ValueError(f"it holds {name}={value[:40]!r}, which no figure does")

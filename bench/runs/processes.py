@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 
 from .. import registry
-from ..errors import UserError
+from ..errors import UserError, of_machine
 from ..training.display import Display
 from ..training.progress import Event, Send
 
@@ -168,8 +168,10 @@ def _serve(function: Callable[[Job, Send], Result], threads: int, there: Connect
         except UserError as error:
             said = _Said(error=error)
         except BaseException as error:
-            traceback.print_exc()
-            said = _Said(error=RuntimeError(repr(error)))
+            lacking = of_machine(error)
+            if lacking is None:
+                traceback.print_exc()
+            said = _Said(error=lacking or RuntimeError(repr(error)))
         there.send(said)
 
 
@@ -245,7 +247,10 @@ def _member(function: Callable[[Job, Send], None], job: Job, threads: int, there
         os._exit(2)
     except KeyboardInterrupt:
         os._exit(130)
-    except BaseException:
+    except BaseException as error:
+        if (lacking := of_machine(error)) is not None:
+            there.send(lacking)
+            os._exit(2)
         traceback.print_exc()
         os._exit(1)
 

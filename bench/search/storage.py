@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import make_url
 
-from ..errors import UserError
+from ..errors import UserError, why
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -41,7 +41,7 @@ def _journal(path: Path) -> BaseStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path), lock_obj=_Lock(path)))
     except OSError as error:
-        raise UserError(f"journal {path} cannot be used ({error.strerror or error}); choose another --storage") from None
+        raise UserError(f"journal {path} cannot be used ({why(error)}); choose another --storage") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a whole journal of Optuna ({error}); choose another --storage or delete it") from None
 

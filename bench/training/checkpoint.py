@@ -1,17 +1,21 @@
-"""Checkpoints from which a killed run goes on as if it had never stopped: weights, optimiser, random state, position, curve."""
+"""Checkpoints from which a killed run goes on as if it had never stopped: weights, optimiser, random state, position, curve.
+
+Which kernels ran is kept too: the process that goes on may need some of them no more, and the record names all.
+"""
 
 from __future__ import annotations
 
 import os
 import pickle
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import DAMAGED, UserError
+from ...kernels import dispatch
+from ..atomic import sync, temporary_folder
+from ..errors import DAMAGED, UserError, why
 
 
 @dataclass(frozen=True)
@@ -36,22 +40,18 @@ class Checkpoint:
         Raises:
             UserError: it cannot be written.
         """
-        temporary = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", dir=self.path.parent)
-            with os.fdopen(handle, "wb") as file:
-                torch.save({"cell": self.cell, "state": state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
+            with temporary_folder(self.path.parent) as folder:
+                new = folder / self.path.name
+                # By its path: Ctrl-C while torch writes to a file of Python's would be an error of the disk to it, or end all.
+                torch.save({"cell": self.cell, "state": state, "kernels": dispatch.watched()}, new)
+                sync(new)
+                os.replace(new, self.path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            reason = (error.strerror or str(error)) if isinstance(error, OSError) else "no space is left on the device"
+            reason = why(error) if isinstance(error, OSError) else "no space is left on the device, or it fails"
             what = f"checkpoint {self} cannot be written ({reason})"
             raise UserError(f"{what}; free some space or choose another --results") from None
-        finally:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
         """The state with tensors on the CPU, None if there is none.
@@ -65,13 +65,15 @@ class Checkpoint:
             # weights_only: nothing but tensors and plain values is ever unpickled.
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
             cell, state = saved["cell"], saved["state"]
-        except (*DAMAGED, RuntimeError, KeyError, TypeError, pickle.UnpicklingError):
+            ran = dict(saved.get("kernels", {}))  # checkpoints of earlier versions have none
+        except (*DAMAGED, RuntimeError, KeyError, TypeError, AttributeError, pickle.UnpicklingError):
             raise UserError(f"checkpoint {self} is corrupted; delete it, or start over with --no-resume") from None
         if cell != self.cell:
             raise UserError(
                 f"checkpoint {self} was made with other settings or other data ({cell}, not {self.cell}); delete it, or start "
                 "over with --no-resume"
             )
+        dispatch.seen_before(ran)
         return state
 
     def remove(self) -> None:

@@ -21,6 +21,7 @@ from rankbench.bench.evaluation.cards import METRICS
 from rankbench.bench.registry import MODELS
 from rankbench.bench.runs import schedule
 from rankbench.bench.studies.catalog import STUDIES
+from rankbench.kernels import native
 from support.shell import refused
 from support.tables import click_table
 
@@ -260,3 +261,17 @@ def test_npu_without_cann_is_explained(broken_backend: str) -> None:
     run = shell("run", "--device", "npu", PYTHONPATH=broken_backend, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
     assert run.returncode == 2
     assert "device npu is not available" in run.stderr and "libhccl.so" in run.stderr and "set_env.sh" in run.stderr
+
+
+def test_without_a_home_folder_the_place_to_set_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("RANKBENCH_CACHE")
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    line = refused(capsys, "data", "get", "ml-100k")
+    assert line.endswith("~/.cache/rankbench cannot be found, this user has no home folder; set RANKBENCH_CACHE to a whole path")
+    with pytest.raises(native.BuildError, match="no home folder; set RANKBENCH_CACHE"):
+        native._cache()

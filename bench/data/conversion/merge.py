@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -117,7 +118,10 @@ def _places(path: Path, count: int) -> np.ndarray:
     if count == 0:  # nothing can be mapped
         np.save(path, np.empty(0, dtype=np.int32))
         return np.empty(0, dtype=np.int32)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=(count,))
+    places = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=(count,))
+    with path.open("rb+") as file:  # room is taken now: a full disk would otherwise end the process, without a word
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return places
 
 
 def _bounds(runs: Sequence[pa.Array]) -> list[list[int]]:

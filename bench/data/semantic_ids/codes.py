@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from ...atomic import temporary
 from ...config import DataConfig
 from ...errors import UserError
 from ...identity import short_hash
@@ -137,15 +137,10 @@ def _made(log: EventLog, train: Column, config: DataConfig) -> np.ndarray:
 
 def _keep(codes: np.ndarray, path: Path) -> None:
     """Write the file as a whole; where the folder cannot be written, the codes are made anew each time."""
-    with contextlib.suppress(OSError):
-        number, new = tempfile.mkstemp(dir=path.parent, suffix=".new")
-        try:
-            with os.fdopen(number, "wb") as file:
-                np.save(file, codes)
-            os.chmod(new, 0o644)  # temporary files are born private; a cache may be shared
-            os.replace(new, path)
-        finally:
-            Path(new).unlink(missing_ok=True)
+    with contextlib.suppress(OSError), temporary(path.parent) as new:
+        with new.open("wb") as file:
+            np.save(file, codes)
+        os.replace(new, path)
 
 
 def _facts(codes: np.ndarray, has_code: np.ndarray, trained: np.ndarray, config: DataConfig) -> CodeFacts:

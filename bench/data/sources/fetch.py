@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...atomic import temporary_folder
 from ...errors import DAMAGED, UserError
 from .schema import DataRoots
 
 Layout = Literal["official", "wheel"]
+
+SUMS = "SHA256SUMS"
+"""Beside the files of a data set in the cache: what they were when they were unpacked."""
 
 _CONNECT_SECONDS, _READ_SECONDS, _PIP_SECONDS = 3, 5, 300
 
@@ -104,7 +108,7 @@ def _from_cache(package: Package, roots: DataRoots) -> Found | None:
     origins: dict[Layout, str] = {"official": f"url {package.url}", "wheel": f"wheel {package.wheel}"}
     for layout in package.layouts:
         folder = _cache_folder(package, layout, roots)
-        if _complete(folder, package.members(layout)):
+        if _sound(folder, package.members(layout)):
             return Found(folder, layout, origins[layout])
     return None
 
@@ -170,6 +174,24 @@ def _complete(folder: Path, members: tuple[str, ...]) -> bool:
     return all((folder / Path(member).name).is_file() for member in members)
 
 
+def _sound(folder: Path, members: tuple[str, ...]) -> bool:
+    """Whether a folder of the cache is complete and its files are still what was unpacked; earlier versions kept no checksums."""
+    if not _complete(folder, members):
+        return False
+    sums = folder / SUMS
+    if not sums.is_file():
+        return True
+    return sums.read_text(encoding="utf-8", errors="replace") == _sums(folder, members)
+
+
+def _sums(folder: Path, members: tuple[str, ...]) -> str:
+    """As sha256sum writes them."""
+    import pooch
+
+    names = sorted(Path(member).name for member in members)
+    return "".join(f"{pooch.file_hash(str(folder / name), alg='sha256')}  {name}\n" for name in names)
+
+
 def _verify(path: Path, algorithm: str, expected: str, what: str) -> None:
     import pooch
 
@@ -186,22 +208,23 @@ def _unpack(archive: Path, package: Package, layout: Layout, roots: DataRoots) -
 
     target = _cache_folder(package, layout, roots)
     members = package.members(layout)
-    if _complete(target, members):
+    if _sound(target, members):
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{layout}-") as scratch:
-            building, unzipped = Path(scratch) / layout, Path(scratch) / "as in the archive"
+        with temporary_folder(target.parent) as scratch:
+            building, unzipped = scratch / layout, scratch / "as in the archive"
             building.mkdir()
             pooch.Unzip(members=list(members), extract_dir=str(unzipped))(str(archive), "download", None)
             for member in members:  # the absent ones are passed over above
                 (unzipped / member).rename(building / Path(member).name)
-            if target.exists() and not _complete(target, members):
+            (building / SUMS).write_text(_sums(building, members), encoding="utf-8")
+            if target.exists() and not _sound(target, members):
                 shutil.rmtree(target)
             try:
                 os.replace(building, target)
             except OSError:
-                if not _complete(target, members):  # another process was not faster: a real failure
+                if not _sound(target, members):  # another process was not faster: a real failure
                     raise
     except DAMAGED as error:
         raise UserError(f"{archive.name} cannot be unpacked into {target}: {' '.join(str(error).split())}") from None

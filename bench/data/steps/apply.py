@@ -6,12 +6,12 @@ A log is converted once; each declared list of steps makes another log of it, wi
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ...atomic import temporary_folder
 from ...errors import UserError
 from ...typed import as_json
 from ..columns import Column, Computed, scratch
@@ -41,9 +41,9 @@ def apply_steps(
         UserError: a step leaves nothing to learn from, or the log cannot be split.
     """
     log = dataclasses.replace(log, meta=dataclasses.replace(log.meta, name=name or log.meta.name))
-    with tempfile.TemporaryDirectory(prefix=".steps-", dir=folder.parent) as scratch:
+    with temporary_folder(folder.parent) as between:
         for at, step in enumerate(steps):
-            target = folder if at == len(steps) - 1 else Path(scratch) / str(at)
+            target = folder if at == len(steps) - 1 else between / str(at)
             log = _apply(log, step, requests_of, target)
     return log
 

@@ -225,12 +225,23 @@ def test_a_figure_is_an_image_of_its_size() -> None:
         ("", '<image href="https://example.org/seen.png"/>'),
         ("", '<use xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="javascript:x()"/>'),
         ("", "<style>@import url(https://example.org/a.css)</style>"),
+        ("", "<style>@\\69mport 'https://example.org/a.css'</style>"),
+        ("", "<style>text {{ fill: u\\72l(https://example.org/a) }}</style>"),
+        ("", "<style>text { background: image-set('https://example.org/a' 1x) }</style>"),
+        ("", "<h:img xmlns:h='http://www.w3.org/1999/xhtml' src='https://example.org/a.png'/>"),
+        ("", "<h:meta xmlns:h='http://www.w3.org/1999/xhtml' http-equiv='refresh' content='0;url=https://example.org'/>"),
+        ("", "<text src='https://example.org/a'>x</text>"),
     ],
 )
 def test_a_figure_that_could_act_by_itself_is_refused(attribute: str, content: str) -> None:
     """As an image nothing of it acts; opened from the folder it would."""
     with pytest.raises(ValueError, match="which no figure does"):
         Figure.of(SVG.format(attribute, content), "", "")
+
+
+def test_a_figure_that_names_a_style_sheet_is_refused() -> None:
+    with pytest.raises(ValueError, match="style sheet"):
+        Figure.of(f'<?xml-stylesheet type="text/xsl" href="a.xsl"?>{SVG.format("", "")}', "", "")
 
 
 def test_hostile_names_of_figures_and_boards_are_text(root: Path, tmp_path: Path) -> None:

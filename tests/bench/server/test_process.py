@@ -69,7 +69,7 @@ def test_answers_are_the_stored_scores_of_the_test_rows(trained: tuple[Path, Pat
 
 
 def test_a_kill_in_mid_request_loses_no_answer_and_the_next_process_answers(
-    trained: tuple[Path, Path, Path], tmp_path: Path
+    trained: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, results, cache = trained
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
@@ -105,9 +105,12 @@ def test_a_kill_in_mid_request_loses_no_answer_and_the_next_process_answers(
     assert broken, "nobody was in the midst of a request"
     logged = [json.loads(line)["id"] for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert set(told) <= set(logged)
+    began = time.monotonic()
     again = Process(*command, cache=cache)
     try:
         assert again.client.post("/score", body).status == 200
+        with capsys.disabled():
+            print(f"\nkilled in mid-request and started again, it answers {time.monotonic() - began:.1f} s after its start")
     finally:
         again.popen.send_signal(signal.SIGINT)
         assert again.popen.wait(60) == 0

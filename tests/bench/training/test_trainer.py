@@ -22,6 +22,7 @@ from rankbench.bench.training import trainer
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import EpochPoint, TrainState, train
+from rankbench.kernels import dispatch
 from support.logs import make_data
 from support.power import OffAt, PowerOff
 
@@ -181,7 +182,7 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_written_is_one_line(
 
     monkeypatch.setattr("torch.save", full)
     with pytest.raises(
-        UserError, match=r"(?i)checkpoint .*x\.pt cannot be written \(no space .*left on .*device\); free some space"
+        UserError, match=r"(?i)checkpoint .*x\.pt cannot be written \(no space .*left on .*device.*\); free some space"
     ):
         Checkpoint(tmp_path / "x.pt", "din-0").save({})
     assert not list(tmp_path.iterdir())
@@ -201,6 +202,17 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
     monkeypatch.undo()
     assert file.load() == {"at": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_a_checkpoint_tells_whoever_goes_on_which_kernels_ran_before(tmp_path: Path) -> None:
+    file = Checkpoint(tmp_path / "x.pt", "x")
+    with dispatch.watching() as ran:
+        dispatch.seen_before({"linear": "torch", "dropout": "cpu"})
+        file.save({"at": 1})
+    with dispatch.watching() as later:
+        dispatch.seen_before({"dropout": "torch"})
+        assert file.load() == {"at": 1}
+    assert ran == {"linear": "torch", "dropout": "cpu"} and later == {"dropout": "torch and cpu", "linear": "torch"}
 
 
 def test_points_know_their_epoch(data: RankingData, tmp_path: Path) -> None:

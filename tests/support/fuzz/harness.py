@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from rankbench.bench.atomic import WRITING
 from rankbench.bench.errors import UserError
 
 from .targets import ROOT, Target
@@ -90,7 +91,7 @@ def _alarm(number: int, frame: FrameType | None) -> None:
 
 
 def _left(folder: Path) -> str:
-    left = [path.name for path in folder.rglob("*") if path.name.startswith((".writing-", ".checkpoint-", ".converting-"))]
+    left = [path.name for path in folder.rglob(f"{WRITING}*")]
     return f"left behind: {', '.join(left)}" if left else ""
 
 

@@ -70,7 +70,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != module.SUMS}
 
 
 def test_data_root_comes_first_and_is_used_in_place(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +115,17 @@ def test_incomplete_cache_is_replaced(places: Places, monkeypatch: pytest.Monkey
     (folder / "b.dat").unlink()
     assert contents(fetch(places.package, places.roots).folder) == FILES
     assert [path.name for path in folder.parent.iterdir()] == ["official"]
+
+
+def test_a_file_of_the_cache_that_is_no_longer_what_was_unpacked_is_fetched_again(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "download", places.download)
+    folder = fetch(places.package, places.roots).folder
+    (folder / "b.dat").write_text("bet")
+    assert contents(fetch(places.package, places.roots).folder) == FILES and len(places.calls) == 2
+    (folder / module.SUMS).unlink()  # as an earlier version left it
+    assert contents(fetch(places.package, places.roots).folder) == FILES and len(places.calls) == 2
 
 
 def test_nothing_works(places: Places) -> None:

@@ -1,0 +1,1 @@
+"""Commands on a machine that lacks something: space, rights, memory, a steady clock, speed, or solitude."""
