@@ -54,9 +54,11 @@ def run(args: argparse.Namespace) -> int:
         records = schedule.run_all(plan(models, asked, args.seeds), run_options(args, store, roots, str(device), team=team))
     if not team.leads:
         return 0
-    failed = [record for record in records if record.status == "failed"]
+    failed = [record for record in records if record.status != "ok"]
     for record in failed:
-        print(f"failed: {record.identity.model} seed {record.identity.seed}: {record.error}", file=sys.stderr)
+        print(f"{record.status}: {record.identity.model} seed {record.identity.seed}: {record.error}", file=sys.stderr)
+    if any(record.status == "stopped" for record in failed):
+        print("what was stopped enters no board; the same command goes on with it from where it was", file=sys.stderr)
     if records and all(record.simulated for record in records):
         print(f"a simulated device: results enter no board; their records are in {store.root / 'runs'}")
     elif len(failed) < len(records):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .. import registry
 from ..errors import UserError
 from .following import add_followed, followed
+from .limits import add_limits, limits
 from .options import (
     add_models,
     add_results,
@@ -56,6 +57,7 @@ def add(parser: Parser) -> None:
         metavar="S",
         help="how long all trials of a model together may train (default: no limit)",
     )
+    add_limits(parser)
     parser.add_argument(
         "--seed", type=whole, default=0, metavar="N", help="the seed of the proposals; training has seed 0 (default: 0)"
     )
@@ -118,22 +120,28 @@ def run(args: argparse.Namespace) -> int:
         root=args.results,
         kernels=implementations.parse(args.kernel),
         search=args.search,
+        limits=limits(args),
     )
     for target in prepared.targets:
         if not target.place.sweep_path(args.results, target.info.name).exists():
             for path in target.place.of_other_data(args.results, target.info.name):
                 print(f"{target.info.name}: the data changed: a new search begins; that of the data before stays in {path}")
-    died = args.jobs
+    died, left = args.jobs, dict[str, int]()
     try:
         with Display(args.quiet, followed(args).start()) as display:
             died = processes.together(sweep.work, prepared, args.jobs, args.threads, display)
+            left = sweep.unfinished(prepared) if prepared.limits.over else {}
     finally:
-        records = tuned.keep(prepared, ended=died < args.jobs)
+        records = tuned.keep(prepared, ended=died < args.jobs and not left)
     if died == args.jobs:
         raise UserError("every worker died; the same command goes on with what they left")
     folder = prepared.targets[0].place.sweep_path(args.results, models[0]).parent
     figures.draw(folder)
     _show(records)
+    if left:
+        done = ", ".join(f"{model} has {trials} of {args.trials} trials" for model, trials in left.items())
+        print(f"stopped by --max-hours {args.max_hours:g}: {done}; no settings are tuned yet, and the same command goes on")
+        return 1
     print(f"trials and figures: {folder}")
     found = [record.model for record in records if record.best is not None]
     if found:

@@ -24,6 +24,7 @@ from ..records.schema import RunRecord
 from ..records.store import Store
 from ..training.display import Display
 from ..training.follow import Followed
+from ..training.limits import Limits
 from ..training.progress import CellEnded
 from ..training.team import ALONE, Team
 from . import processes
@@ -52,12 +53,15 @@ class Options:
     """Operation -> the implementation to use, instead of the best one here."""
     team: Team = ALONE
     """The processes that train each cell together, all of which run the same cells."""
+    limits: Limits = field(default_factory=Limits)
+    """Of all cells together."""
     train: bool = True
     """Else a cell that is not finished is an error."""
 
 
 def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
     """Run every cell that is not finished; one that fails, or whose process dies, becomes a failed record and the others go on.
+    One that a limit ends or leaves no time for becomes a stopped record.
 
     Args:
         cells: of one data set or several, in any order.
@@ -72,6 +76,7 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
     """
     store, team, threads = options.store, options.team, options.threads
     chosen = make_ready(cells, options.device, options.kernels)
+    at_a_time = _at_a_time(options.jobs, threads, chosen, team)
     team.from_leader(store.check_writable)
     records: list[RunRecord | None] = [None] * len(cells)
     missing: list[Job] = []
@@ -84,7 +89,20 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
         for at, cell, record in zip(places, same, done, strict=True):
             records[at] = record
             if record is None:
-                missing.append(Job(at, cell, str(chosen), options.roots, store, options.resume, dict(options.kernels), team))
+                missing.append(
+                    Job(
+                        at=at,
+                        cell=cell,
+                        device=str(chosen),
+                        roots=options.roots,
+                        store=store,
+                        resume=options.resume,
+                        kernels=dict(options.kernels),
+                        team=team,
+                        limits=options.limits,
+                        alone=at_a_time == 1,
+                    )
+                )
         if team.leads and None in done:
             notes += about_change(store, [cell.identity for cell in same], data.log.meta.content)
     if missing and not options.train:
@@ -95,7 +113,6 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
             display.line(note)
         if len(missing) < len(cells):
             display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
-        at_a_time = _at_a_time(options.jobs, threads, chosen, team)
         for job, record in processes.run(run_job, missing, at_a_time, threads, display, lost):
             if record is not None:
                 records[job.at] = record
@@ -195,5 +212,5 @@ def _check_stream(data: RankingData) -> None:
 
 def _ended(record: RunRecord) -> CellEnded:
     if record.status != "ok" or record.metrics is None or record.cost is None:
-        return CellEnded("failed", reason=record.error or "")
+        return CellEnded("stopped" if record.status == "stopped" else "failed", reason=record.error or "")
     return CellEnded("ok", record.cost.train_seconds, "test", record.metrics.test["all"], record.cost.best_epoch)
