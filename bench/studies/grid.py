@@ -206,7 +206,7 @@ def run(
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
         records = schedule.run_all(list(distinct.values()), options)
         failed = [
-            f"{record.identity.model} {record.identity.config_hash} seed {record.identity.seed}: {record.error}"
+            f"{record.status}: {record.identity.model} {record.identity.config_hash} seed {record.identity.seed}: {record.error}"
             for record in records
             if record.status == "stopped" or (record.status == "failed" and not failing)
         ]
