@@ -64,6 +64,8 @@ def test_doctor_warns_of_what_a_long_run_may_fail_by(
     monkeypatch: pytest.MonkeyPatch, name: str, found: object, state: str, words: str
 ) -> None:
     monkeypatch.setattr(resources, name, lambda *folder: found)
+    monkeypatch.setattr(doctor, "_torch", lambda: [])
+    monkeypatch.setattr(doctor, "_compiler", lambda: doctor.Condition("compiler", "not asked"))
     (line,) = [
         line
         for line in doctor.examine(None, Path("cache"), Path("results"))

@@ -111,9 +111,8 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-STARTED = CellStarted(
-    "din", "clicks", "global-time", "ab12", 0, {"train.lr": 1e-3, "data.pools": (), **{f"x.{n}": n for n in range(120)}}
-)
+SETTINGS = {"train.lr": 1e-3, "data.pools": (), **{f"params.{number}": number for number in range(120)}}
+STARTED = CellStarted("din", "clicks", "global-time", "ab12", 0, SETTINGS)
 
 
 @pytest.mark.long
@@ -136,17 +135,17 @@ def test_mlflow_keeps_a_run_for_each_cell(tmp_path: Path) -> None:
     experiment = client.get_experiment_by_name("clicks@global-time")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    statuses = ("FINISHED", "FAILED", "KILLED", "FINISHED", "KILLED")
     assert {name: run.info.status for name, run in runs.items()} == {
-        "din seed 0": "FINISHED", "din seed 1": "FAILED", "din seed 2": "KILLED", "din seed 3": "FINISHED", "din seed 4": "KILLED",
-    }  # fmt: skip
+        f"din seed {seed}": status for seed, status in enumerate(statuses)
+    }
     first = runs["din seed 0"]
     assert len(first.data.params) == len(STARTED.settings) and first.data.params["train.lr"] == "0.001"
     assert first.data.metrics["test/request_ndcg_at_10"] == 0.7 and "test/user_gauc" not in first.data.metrics
     losses = client.get_metric_history(first.info.run_id, "train/loss")
     assert [(one.step, one.value) for one in losses] == [(3, 0.7), (6, 0.6)]
-    assert [one.step for one in client.get_metric_history(first.info.run_id, "epoch/valid auc")] == [1], (
-        "a refit is not validated"
-    )
+    judged = client.get_metric_history(first.info.run_id, "epoch/valid auc")
+    assert [one.step for one in judged] == [1], "a refit is not validated"
     assert runs["din seed 1"].data.tags["reason"] == "why"
 
 
