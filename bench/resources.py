@@ -67,6 +67,14 @@ def nearest(folder: Path) -> Path:
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
+def lacks_room(folder: Path, needed: int) -> str | None:
+    """A line of warning where fewer bytes are free than are needed for certain."""
+    free = disk(folder).free_gb
+    if free * 2**30 >= needed:
+        return None
+    return f"only {free:.2f} GiB are free for {folder}, and these runs need at least {needed / 2**30:.2f}; make room"
+
+
 @dataclass(frozen=True)
 class OpenFiles:
     """How many files a process may have open; `ulimit -n`."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .. import device as devices
-from .. import implementations
+from .. import implementations, resources
 from ..config import DataConfig, TrainingLoss
 from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
@@ -30,6 +30,9 @@ from ..training.team import ALONE, Team
 from . import processes
 from .cell import Cell
 from .run import Job, lost, run_job
+
+LEAST_ROOM = 50 * 2**20
+"""Bytes that a checkpoint, weights and the test rows of the smallest board take."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,13 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
     records: list[RunRecord | None] = [None] * len(cells)
     missing: list[Job] = []
     notes: list[str] = []
+    room = LEAST_ROOM
     for places in _by_data(cells).values():
         same, data = with_data([cells[at] for at in places], options.roots)
         if data.vocabulary.codes is not None:
             notes.append(data.vocabulary.codes.facts.line())
         done = team.from_leader(functools.partial(_finished, same, store))
+        room += done.count(None) * len(data.examples("test").event)  # two bytes a score, before they are compressed
         for at, cell, record in zip(places, same, done, strict=True):
             records[at] = record
             if record is None:
@@ -109,6 +114,8 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
         first = missing[0].cell
         raise UserError(f"{first.name} of {first.identity.dataset} is not finished, and nothing is trained here")
     with Display(options.quiet or not team.leads, options.followed.start() if team.leads else ()) as display:
+        if missing and team.leads and (warning := resources.lacks_room(store.root, room)):
+            display.warn(warning)
         for note in dict.fromkeys(notes):
             display.line(note)
         if len(missing) < len(cells):

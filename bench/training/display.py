@@ -57,6 +57,10 @@ class Display:
         if not self.quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """One line that is shown whatever was asked for."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def handle(self, name: str, event: Event) -> None:
         """An event of the cell `name`."""
         for one in tuple(self.followers):
@@ -64,7 +68,7 @@ class Display:
                 one.hear(name, event)
             except UserError as error:
                 self.followers.remove(one)
-                self.console.print(f"{error}; training goes on without it", highlight=False, markup=False, soft_wrap=True)
+                self.warn(f"{error}; training goes on without it")
                 one.close()
         match event:
             case EpochFinished():

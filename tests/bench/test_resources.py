@@ -41,6 +41,13 @@ def test_files_that_can_still_be_made(tmp_path: Path, monkeypatch: pytest.Monkey
     assert resources.disk(tmp_path).files == files
 
 
+def test_a_disk_that_is_certainly_too_small_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "disk", lambda folder: Disk(folder, 0.25, None, True))
+    assert resources.lacks_room(tmp_path, 2**28) is None
+    said = f"only 0.25 GiB are free for {tmp_path}, and these runs need at least 0.50; make room"
+    assert resources.lacks_room(tmp_path, 2**29) == said
+
+
 def test_open_files_are_those_of_this_process() -> None:
     found = resources.open_files()
     assert 0 < found.soft <= found.hard

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rankbench.bench import cli
+from rankbench.bench import cli, resources
 from rankbench.bench.analysis import leaderboard
 from rankbench.bench.records import sweeps
 from rankbench.bench.records.store import Store
@@ -82,6 +82,18 @@ def test_memory_stops_a_cell_and_not_the_others(
     assert cli.main(("run", *asked, "--models", "dnn", "--seeds", "2", "--jobs", "1", "--max-memory", "9")) == 1
     assert [one["status"] for one in records().values()] == ["stopped", "ok"]
     assert "dnn seed 0: stopped by --max-memory 9: the process held 9.50 GiB" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_a_run_warns_of_a_disk_that_is_too_small_and_goes_on(
+    asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(resources, "disk", lambda folder: resources.Disk(folder, 0.01, None, True))
+    run = ("run", *asked, "--models", "ctr", "--seeds", "1", "--jobs", "1")
+    assert cli.main(run) == 0
+    assert capsys.readouterr().err == "only 0.01 GiB are free for out, and these runs need at least 0.05; make room\n"
+    assert cli.main(run) == 0
+    assert capsys.readouterr().err == "", "nothing is left to be written"
 
 
 @pytest.mark.long
