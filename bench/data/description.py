@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config import DataConfig
 from ..errors import UserError
-from .columns import Column
+from .columns import Column, blocks, user_blocks
 from .eventlog import EventLog
 from .logs import open_dataset
 from .mismatch import mismatch
@@ -100,8 +100,12 @@ def _domain(log: EventLog) -> Iterator[str]:
         return
     code = log.feature(domain.column)
     assert isinstance(code, np.ndarray)
-    names, count = log.dictionary(f"feature.{domain.column}"), np.bincount(code)
-    positive = np.bincount(code, weights=log.label) / np.maximum(count, 1)
+    names = log.dictionary(f"feature.{domain.column}")
+    by_label = np.zeros((2, len(names)), dtype=np.int64)
+    for block in blocks(len(code)):
+        np.add.at(by_label, (log.label[block], code[block]), 1)
+    count = by_label.sum(0)
+    positive = by_label[1] / np.maximum(count, 1)
     largest = np.argsort(-count, kind="stable")[:_SHOWN]
     shown = ", ".join(f"{names[at] or 'missing'} {count[at] / len(code):.1%} ({positive[at]:.1%} positive)" for at in largest)
     more = f" and {len(count) - _SHOWN} more" if len(count) > _SHOWN else ""
@@ -117,10 +121,14 @@ def _requests(log: EventLog, requests: Requests) -> Iterator[str]:
         what = f"a user's events within {window:g} seconds" if window else "a user's events of one timestamp"
         yield f"requests: {what} (data.request_window)"
     if not log.positive_only:
-        rows = np.bincount(requests.first)
-        positive = np.bincount(requests.first, weights=log.label)
-        mixed = (positive > 0) & (positive < rows)
-        yield f"rows in requests with both labels: {rows[mixed].sum():,} of {log.meta.events:,}, in {mixed.sum():,} requests"
+        mixed, judged = 0, 0
+        for _, events in user_blocks(log.user_offsets):
+            first = requests.first[events] - events.start
+            rows, positive = np.bincount(first), np.bincount(first, weights=log.label[events])
+            both = (positive > 0) & (positive < rows)
+            mixed += int(both.sum())
+            judged += int(rows[both].sum())
+        yield f"rows in requests with both labels: {judged:,} of {log.meta.events:,}, in {mixed:,} requests"
 
 
 def _split(log: EventLog, requests: Requests, seen: tuple[Column, Column], name: str) -> Iterator[str]:
@@ -133,11 +141,15 @@ def _split(log: EventLog, requests: Requests, seen: tuple[Column, Column], name:
         return
     yield f"split {name}{default}: {SPLITS[name]}"
     for role in ROLES:
-        events = split.examples(role)
-        warm = (split.user_events[log.user_of(events)] > 0).mean()
+        rows, positive = np.zeros(log.meta.users, dtype=np.int64), 0
+        for block, user in log.users_of_blocks():
+            chosen = split.role[block] == ROLES[role]
+            np.add.at(rows, user[chosen], 1)
+            positive += int(log.label[block][chosen].sum())
+        count, warm = int(rows.sum()), int(rows[split.user_events > 0].sum())
         yield (
-            f"  {role}: {len(events):,} examples of {len(np.unique(log.user_of(events))):,} users, "
-            f"{log.label[events].mean():.1%} positive, {warm:.0%} of them from users with training events"
+            f"  {role}: {count:,} examples of {np.count_nonzero(rows):,} users, {positive / count:.1%} positive, "
+            f"{warm / count:.0%} of them from users with training events"
         )
     yield f"  {split.share_train_after_test:.1%} of training events are later than the first test event; hash {split.hash[:12]}"
     yield from (f"  {line}" for line in mismatch(log, split, requests, *seen).lines())

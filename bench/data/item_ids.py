@@ -32,7 +32,7 @@ def with_item_ids(vocabulary: Vocabulary, log: EventLog, split: Split, config: D
         if not features:
             raise UserError(f"data.item_id=none: models are given no side information of the items of {log.meta.name} either")
         return dataclasses.replace(vocabulary, item=(nobody, *features))
-    made = item_codes(log, split.known[:], config)
+    made = item_codes(log, split.known, config)
     events, rare = split.item_events, split.item_events < config.backoff_events
     # Where no id is hidden in training, codes that stand in for ids are learned from rare items alone.
     codes = prefixes(made, np.where(rare, events, 0) if how == "backoff" and not config.unknown_rate else events)

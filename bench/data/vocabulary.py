@@ -125,7 +125,7 @@ def _multi(name: str, owner: Owner, codes: Multi, weight: Column) -> FieldTable:
 
 
 def _binned(name: str, owner: Owner, values: np.ndarray, weight: Column) -> FieldTable:
-    edges = _event_edges(values, weight) if owner == "context" else _owner_edges(np.asarray(values), np.asarray(weight))
+    edges = quantile_edges(values, weight) if owner == "context" else _owner_edges(np.asarray(values), np.asarray(weight))
 
     def ids(row: np.ndarray) -> np.ndarray:
         number = values[row]
@@ -140,27 +140,33 @@ def _owner_edges(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     seen = np.isfinite(values) & (weight > 0)
     order = np.argsort(values[seen], kind="stable")
     mass = np.cumsum(weight[seen][order])
-    at = np.searchsorted(mass, _targets(int(mass[-1]))) if len(mass) else np.array([], dtype=int)
+    at = np.searchsorted(mass, _targets(int(mass[-1]), QUANTILE_BINS)) if len(mass) else np.array([], dtype=int)
     return np.unique(values[seen][order][at])
 
 
-def _event_edges(values: np.ndarray, train: Column) -> np.ndarray:
-    """The same over values of the events themselves, which are too many to be sorted."""
+def quantile_edges(values: np.ndarray, chosen: Column | None, bins: int = QUANTILE_BINS) -> np.ndarray:
+    """float32 [bins - 1 at most]: quantiles of numbers that may be too many to be sorted, without those that are not finite.
+
+    Args:
+        values: float32 [n].
+        chosen: bool [n], which of them count; None: all.
+    """
 
     def seen() -> Iterator[np.ndarray]:
         for block in blocks(len(values)):
             value = values[block]
-            bits = value[np.isfinite(value) & train[block]].view(np.int32).astype(np.int64)
+            counts = np.isfinite(value) if chosen is None else np.isfinite(value) & chosen[block]
+            bits = value[counts].view(np.int32).astype(np.int64)
             # As integers, numbers of this kind are in order of size, negative ones the other way round.
             yield np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
 
     count = sum(len(part) for part in seen())
     if not count:
         return np.empty(0, dtype=np.float32)
-    places = np.searchsorted(np.arange(1, count + 1), _targets(count))
+    places = np.ceil(_targets(count, bins)).astype(np.int64) - 1
     found = np.array(order_statistics(seen, places.tolist()), dtype=np.int64)
     return np.unique(np.where(found < 0, -found | 0x80000000, found).astype(np.uint32).view(np.float32))
 
 
-def _targets(mass: int) -> np.ndarray:
-    return np.linspace(0, mass, QUANTILE_BINS + 1)[1:-1]
+def _targets(mass: int, bins: int) -> np.ndarray:
+    return np.linspace(0, mass, bins + 1)[1:-1]

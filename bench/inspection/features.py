@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from scipy.stats import rankdata
 
+from ..data.columns import Column, Computed, blocks, order_statistics
 from ..data.dataset import RankingData
-from ..data.eventlog import Multi
-from ..data.vocabulary import QUANTILE_BINS
-from ..evaluation.metrics import auc
+from ..data.eventlog import EventLog
+from ..data.sources.schema import Feature
+from ..data.splits import KNOWN, TEST, TRAIN, VALID
 from .finding import Fault
+from .values import Values, counted, values_of
 
 TELLS = 0.95
 """AUC from which on a feature alone is a leak candidate."""
@@ -24,86 +27,57 @@ FEWEST = 30
 """Users or items that are seen both in training and later, at least, to say something of counts."""
 FILLED = 0.2
 """Difference between the shares of missing values from which on it is told."""
+_LATE = KNOWN + 1
+"""Role of the later half of training, beside those of a split."""
 
 
-def columns(data: RankingData, ids: bool = True) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Owner, name and codes, int64 [events], of everything that stands for a row before its outcome; -1 where missing.
-
-    Numbers are cut at quantiles of their values; a list is one value, whatever its order.
+def alone(fit: np.ndarray, asked: np.ndarray) -> float:
+    """AUC of a column's own rates as scores; NaN if a label is missing among what is asked about, or nothing was learned.
 
     Args:
-        ids: with users and items themselves.
+        fit, asked: int [2, values], rows by label and value: those that rates are learned on, and those that they are judged on.
     """
-    log = data.log
-    row = {"user": log.user[:], "item": np.asarray(log.item), "context": None}
-    if ids:
-        yield "user", "user", log.user[:].astype(np.int64)
-        yield "item", "item", np.asarray(log.item, dtype=np.int64)
-    for owner, feature in log.meta.features:
-        values = log.feature(feature.column)
-        if isinstance(values, Multi):
-            codes = _of_lists(values)
-        elif values.dtype.kind == "f":
-            codes = _of_numbers(np.asarray(values))
-        else:
-            text = log.dictionary(f"feature.{feature.column}")
-            codes = np.where(text[np.asarray(values)] == "", -1, np.asarray(values, dtype=np.int64))
-        at = row[owner]
-        yield owner, feature.column, codes if at is None else codes[at]
-
-
-def _of_lists(values: Multi) -> np.ndarray:
-    mixed = (np.asarray(values.values, dtype=np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    lengths = np.diff(values.offsets)
-    sums = np.zeros(len(lengths), dtype=np.uint64)
-    np.add.at(sums, np.repeat(np.arange(len(lengths)), lengths), mixed)
-    codes = np.unique(sums, return_inverse=True)[1].astype(np.int64)
-    return np.where(lengths == 0, -1, codes)
-
-
-def _of_numbers(values: np.ndarray) -> np.ndarray:
-    known = np.isfinite(values)
-    if not known.any():
-        return np.full(len(values), -1)
-    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, 4 * QUANTILE_BINS + 1)[1:-1]))
-    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
-
-
-def alone(codes: np.ndarray, label: np.ndarray, fit: np.ndarray, asked: np.ndarray) -> float:
-    """AUC of a column's own rates as scores: learned on the rows `fit`, judged on the rows `asked`; NaN of one class."""
-    place = codes + 1
-    base = label[fit].mean()
-    size = int(place.max(initial=0)) + 1
-    rows, positive = np.bincount(place[fit], minlength=size), np.bincount(place[fit], label[fit], size)
-    score = (positive + PRIOR * base) / (rows + PRIOR)
-    return auc(label[asked], score[place[asked]])
+    if not fit.any():
+        return math.nan
+    score = (fit[1] + PRIOR * fit[1].sum() / fit.sum()) / (fit.sum(0) + PRIOR)
+    place = np.unique(score, return_inverse=True)[1]
+    negative, positive = (np.bincount(place, rows) for rows in asked)
+    below = np.cumsum(negative) - negative
+    pairs = positive.sum() * negative.sum()
+    return float((positive * (below + negative / 2)).sum() / pairs) if pairs else math.nan
 
 
 def leaks(data: RankingData) -> Iterator[Fault]:
     """Columns that tell the label of later rows alone."""
-    log, split = data.log, data.split
-    if log.positive_only:
+    if data.log.positive_only:
         return
-    label = np.asarray(log.label, dtype=np.float64)
-    train = split.examples("train")
-    by_time = train[np.argsort(log.time[train], kind="stable")]
-    held_out = np.concatenate([split.examples("valid"), split.examples("test")])
-    half = len(by_time) // 2
-    for owner, name, codes in columns(data):
+    halves = _halves(data)
+    for values in values_of(data.log):
+        rows = counted(values, data.log, halves)
+        later = alone(rows[TRAIN] + rows[_LATE], rows[VALID] + rows[TEST])
         # Within training too: a column may be filled in there alone.
-        later = alone(codes, label, train, held_out)
-        within = alone(codes, label, by_time[:half], by_time[half:])
-        found = np.nanmax([later, within, 0.0])
-        if found >= TELLS:
-            what = f"The {owner}'s id" if owner == name else f"The {owner} feature {name}"
+        within = alone(rows[TRAIN], rows[_LATE])
+        if np.nanmax([later, within, 0.0]) >= TELLS:
+            what = f"The {values.owner}'s id" if values.owner == values.name else f"The {values.owner} feature {values.name}"
+            in_training = "" if math.isnan(within) else f", {within:.3f} on later training rows"
             yield Fault(
                 "leak",
                 "serious",
-                f"{what} alone tells the label: AUC {later:.3f} on validation and test, {within:.3f} on later training rows.",
+                f"{what} alone tells the label: AUC {later:.3f} on validation and test{in_training}.",
                 "If it is an outcome (what happened after the item was shown), list it under action, never among the features. "
                 "If ids tell it, look at how rows without the outcome were made.",
             )
+
+
+def _halves(data: RankingData) -> Column:
+    """uint8 [events]: roles, the later half of training, by time, as _LATE."""
+    log, role = data.log, data.split.role
+
+    def training() -> Iterator[np.ndarray]:
+        return (log.time[block][role[block] == TRAIN] for block in blocks(log.meta.events))
+
+    middle = order_statistics(training, [sum(map(len, training())) // 2])[0]
+    return Computed(log.meta.events, lambda row: np.where((role[row] == TRAIN) & (log.time[row] >= middle), _LATE, role[row]))
 
 
 def futures(data: RankingData) -> Iterator[Fault]:
@@ -114,46 +88,51 @@ def futures(data: RankingData) -> Iterator[Fault]:
 
 def _counts(data: RankingData) -> Iterator[Fault]:
     """Numbers of users and items that are counts of all rows, the test included."""
-    log, split = data.log, data.split
-    known = split.known
-    rows = {"user": (log.user[:], log.meta.users), "item": (np.asarray(log.item), log.meta.items)}
-    label = np.asarray(log.label)
-    for owner, feature in log.meta.features:
-        values = log.feature(feature.column)
-        if owner == "context" or isinstance(values, Multi) or values.dtype.kind != "f":
+    log = data.log
+    for ids in values_of(log, features=False):
+        rows = counted(ids, log, Computed(log.meta.events, lambda row: np.where(data.split.known[row], TRAIN, TEST)))[..., 1:]
+        for owner, feature in log.meta.features:
+            if owner == ids.owner and feature.kind == "number":
+                yield from _is_count(log, ids, feature, rows)
+
+
+def _is_count(log: EventLog, ids: Values, feature: Feature, rows: np.ndarray) -> Iterator[Fault]:
+    """
+    Args:
+        rows: int [roles, 2, users or items], by label; training, and all the rest as the test.
+    """
+    values = log.column(f"feature.{feature.column}")
+    for what, labels in (("rows", [0, 1]), ("positive rows", [1])):
+        past = rows[TRAIN, labels].sum(0)
+        whole = past + rows[TEST, labels].sum(0)
+        both = np.isfinite(values) & (past > 0) & (whole > past)
+        if both.sum() < FEWEST or any(np.ptp(one[both]) == 0 for one in (values, whole, past)):
             continue
-        at, size = rows[owner]
-        for what, counted in (("rows", np.ones(len(at), dtype=bool)), ("positive rows", label == 1)):
-            past = np.bincount(at[counted & known], minlength=size)
-            whole = np.bincount(at[counted], minlength=size)
-            both = np.isfinite(values) & (past > 0) & (whole > past)
-            if both.sum() < FEWEST or any(np.ptp(one[both]) == 0 for one in (values, whole, past)):
-                continue
-            ranks = rankdata(values[both])
-            of_whole, of_past = (float(np.corrcoef(ranks, rankdata(one[both]))[0, 1]) for one in (whole, past))
-            if of_whole >= COUNTS and of_whole > of_past + AHEAD:
-                yield Fault(
-                    "future",
-                    "serious",
-                    f"The {owner} feature {feature.column} is a count of {what} of the whole log: rank correlation "
-                    f"{of_whole:.3f} with that count, {of_past:.3f} with that of training alone.",
-                    "Take the feature from before the first test row, or leave it out: it says how often the "
-                    f"{owner} will be met in the test.",
-                )
-                break
+        ranks = rankdata(values[both])
+        of_whole, of_past = (float(np.corrcoef(ranks, rankdata(one[both]))[0, 1]) for one in (whole, past))
+        if of_whole >= COUNTS and of_whole > of_past + AHEAD:
+            yield Fault(
+                "future",
+                "serious",
+                f"The {ids.owner} feature {feature.column} is a count of {what} of the whole log: rank correlation "
+                f"{of_whole:.3f} with that count, {of_past:.3f} with that of training alone.",
+                "Take the feature from before the first test row, or leave it out: it says how often the "
+                f"{ids.owner} will be met in the test.",
+            )
+            return
 
 
 def _filled_in(data: RankingData) -> Iterator[Fault]:
     """Columns that are missing in one period and there in another."""
-    split = data.split
-    train, test = split.examples("train"), split.examples("test")
-    for owner, name, codes in columns(data, ids=False):
-        before, after = float((codes[train] < 0).mean()), float((codes[test] < 0).mean())
+    for values in values_of(data.log, ids=False):
+        rows = counted(values, data.log, data.split.role).sum(1)
+        before, after = (float(rows[role, 0] / rows[role].sum()) for role in (TRAIN, TEST))
         if abs(before - after) > FILLED:
             yield Fault(
                 "future",
                 "look",
-                f"The {owner} feature {name} is missing in {before:.0%} of training and in {after:.0%} of the test.",
+                f"The {values.owner} feature {values.name} is missing in {before:.0%} of training and in {after:.0%} of the "
+                "test.",
                 "Find out when it is filled in: a value that comes after the event carries the future into the past, and one "
                 "that stops coming cannot be learned from.",
             )

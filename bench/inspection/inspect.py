@@ -10,7 +10,7 @@ from .drift import drift
 from .finding import LOOKED_FOR, Fault
 
 CHECKS: tuple[Callable[[RankingData], Iterator[Fault]], ...] = (
-    rows.times,
+    rows.wrong_times,
     rows.ties,
     rows.repeats,
     features.leaks,

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from ..data.columns import blocks, user_blocks
 from ..data.dataset import RankingData
 from ..data.sources.schema import HISTORY
-from ..data.splits import TEST, TRAIN, VALID
+from ..data.splits import TEST, TRAIN, UNUSED, VALID
 from ..data.times import EARLIEST_MS, LATEST_MS
 from .finding import Fault
 
@@ -26,30 +27,31 @@ ONE_LABEL, NEARLY_ALL = 0.5, 0.9
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 
-def times(data: RankingData) -> Iterator[Fault]:
+def wrong_times(data: RankingData) -> Iterator[Fault]:
     """Times that cannot be."""
     log = data.log
-    time = np.asarray(log.time)
-    first, last = int(time.min()), int(time.max())
-    outside = int(((time < EARLIEST_MS) | (time > LATEST_MS)).sum()) if log.meta.calendar else 0
+    first, last, outside = int(log.time.min()), int(log.time.max()), 0
+    if log.meta.calendar:
+        times = (log.time[block] for block in blocks(log.meta.events))
+        outside = sum(int(((time < EARLIEST_MS) | (time > LATEST_MS)).sum()) for time in times)
     if outside:
         shown = datetime.fromtimestamp((first if first < EARLIEST_MS else last) / 1000, UTC).strftime("%Y-%m-%d %H:%M")
         yield Fault(
             "time",
             "serious",
-            f"{outside:,} of {len(time):,} rows lie before 1990 or after 2050, one at {shown} UTC.",
+            f"{outside:,} of {log.meta.events:,} rows lie before 1990 or after 2050, one at {shown} UTC.",
             "Look at these rows: a date of 1970 is a missing time or a wrong time_unit. Drop them, or mend time_unit or "
             "time_format.",
         )
     if last - first > 60 * 365 * _DAY_MS:
         years = (last - first) / (365 * _DAY_MS)
         yield Fault("time", "serious", f"The log spans {years:,.0f} years.", "Times have a larger unit than time_unit says.")
-    elif last - first < _HOUR_MS and len(time) > 1000:
+    elif last - first < _HOUR_MS and log.meta.events > 1000:
         minutes = (last - first) / 60_000
         yield Fault(
             "time",
             "serious",
-            f"All {len(time):,} rows lie within {minutes:.1f} minutes.",
+            f"All {log.meta.events:,} rows lie within {minutes:.1f} minutes.",
             "Times have a smaller unit than time_unit says, such as seconds read as ms.",
         )
 
@@ -57,31 +59,34 @@ def times(data: RankingData) -> Iterator[Fault]:
 def ties(data: RankingData) -> Iterator[Fault]:
     """Events of one user at one moment."""
     log = data.log
-    same = np.diff(log.time) == 0
-    same[np.asarray(log.user_offsets[1:-1]) - 1] = False
-    # Rows that the log says were shown together are tied on purpose.
-    apart = same if log.request_id is None else same & (np.diff(log.request_id) != 0)
-    tied = np.zeros(log.meta.events, dtype=bool)
-    tied[1:] |= apart
-    tied[:-1] |= apart
-    distinct = np.diff(np.concatenate([[0], np.cumsum(np.concatenate([[True], ~same]))])[log.user_offsets])
-    several = np.diff(log.user_offsets) > 1
-    frozen = float((distinct[several] == 1).mean()) if several.any() else 0.0
-    whole_days = bool((np.asarray(log.time) % _DAY_MS == np.asarray(log.time[:1]) % _DAY_MS).all())
+    tied, frozen, several, odd, first = 0, 0, 0, 0, int(log.time[0])
+    for users, events in user_blocks(log.user_offsets):
+        time, offsets = np.asarray(log.time[events]), log.user_offsets[users.start : users.stop + 1] - events.start
+        same = np.diff(time) == 0
+        same[offsets[1:-1] - 1] = False
+        # Rows that the log says were shown together are tied on purpose.
+        apart = same if log.request_id is None else same & (np.diff(log.request_id[events]) != 0)
+        tied += int(np.count_nonzero(np.append(apart, False) | np.insert(apart, 0, False)))
+        moments = np.diff(np.insert(np.cumsum(np.insert(~same, 0, True)), 0, 0)[offsets])
+        more = np.diff(offsets) > 1
+        several += int(more.sum())
+        frozen += int((moments[more] == 1).sum())
+        odd += int(np.count_nonzero((time - first) % _DAY_MS))
+    single, whole_days = frozen / max(several, 1), odd == 0
     days = " All times are whole days." if whole_days else ""
-    if frozen > 0.5:
+    if single > 0.5:
         yield Fault(
             "ties",
             "serious",
-            f"{frozen:.0%} of the users with several rows have a single time: they have no history.{days}",
+            f"{single:.0%} of the users with several rows have a single time: they have no history.{days}",
             "Find a finer time, or a column that says what came first; without one, rank without histories.",
         )
-    elif tied.mean() > TIED:
+    elif tied > TIED * log.meta.events:
         yield Fault(
             "ties",
             "look",
-            f"{tied.mean():.0%} of the rows share user and time with another one.{days} They do not see each other; in later "
-            "histories they stand in the order of their items.",
+            f"{tied / log.meta.events:.0%} of the rows share user and time with another one.{days} They do not see each "
+            "other; in later histories they stand in the order of their items.",
             "Use a finer time if there is one. What was shown together is a request: name its column, or set request_window to "
             "how long a page is looked at.",
         )
@@ -105,52 +110,69 @@ def repeats(data: RankingData) -> Iterator[Fault]:
             f"{report.repeated:,} of {report.rows_read:,} rows are equal to another one, and were dropped.",
             "Find out why: a join that multiplies rows, or a file that is listed twice in other names.",
         )
-    user, item, time = log.user[:], np.asarray(log.item), np.asarray(log.time)
-    order = np.lexsort((np.arange(len(time)), item, user))
-    again = (np.diff(user[order]) == 0) & (np.diff(item[order]) == 0) & (np.diff(time[order]) <= AGAIN_MS)
-    if again.sum() > AGAIN * len(time):
+    again = 0
+    for events, user in log.users_of_blocks():
+        item, time = log.item[events], log.time[events]
+        order = np.lexsort((np.arange(len(time)), item, user))
+        same = (np.diff(user[order]) == 0) & (np.diff(item[order]) == 0)
+        again += int((same & (np.diff(time[order]) <= AGAIN_MS)).sum())
+    if again > AGAIN * log.meta.events:
         yield Fault(
             "repeats",
             "look",
-            f"{again.mean():.1%} of the rows come within {AGAIN_MS // 1000} seconds of one of the same user and item.",
+            f"{again / log.meta.events:.1%} of the rows come within {AGAIN_MS // 1000} seconds of one of the same user and item.",
             f"If this is one event logged again: steps: [{{step: repeats, within: {AGAIN_MS // 1000}}}].",
         )
 
 
 def both_sides(data: RankingData) -> Iterator[Fault]:
     """Requests of which a part is trained on and another one judged."""
+    yield from _cut_requests(data)
     log, split = data.log, data.split
-    if log.declared is not None:
-        declared = np.asarray(log.declared)
-        known = (declared != 0) & (declared != HISTORY)
-        low, high = np.full(log.meta.events, 255, dtype=np.uint8), np.zeros(log.meta.events, dtype=np.uint8)
-        np.minimum.at(low, data.request[known], declared[known])
-        np.maximum.at(high, data.request[known], declared[known])
-        request = data.request[:]
-        cut = known & (low[request] != high[request])
-        tests = int((declared == TEST).sum())
-        if cut.any():
-            requests = len(np.unique(data.request[cut]))
-            share = int((cut & (declared == TEST)).sum()) / max(tests, 1)
-            yield Fault(
-                "both sides",
-                "serious" if share > 0.01 else "look",
-                f"The source's own split cuts through {requests:,} requests of {int(cut.sum()):,} rows, {share:.1%} of its test: "
-                "what one part of a request got tells what the rest got. They are left out of every role here.",
-                "Split by whole requests, or do not compare with numbers that others report on this split.",
-            )
-    test = split.examples("test")
-    trained = np.where((split.role == TRAIN) | (split.role == VALID), np.arange(log.meta.events), -1)
-    latest = np.maximum.accumulate(trained)[test]
-    begin = np.asarray(log.user_offsets)[log.user_of(test)]
-    near = (latest >= begin) & (log.time[test] - log.time[np.maximum(latest, 0)] <= NEAR_MS)
-    if near.mean() > NEAR:
+    tests, near = 0, 0
+    for events, user in log.users_of_blocks():
+        role, time = split.role[events], log.time[events]
+        trained = np.maximum.accumulate(np.where((role == TRAIN) | (role == VALID), np.arange(len(role)), -1))
+        test = np.flatnonzero(role == TEST)
+        latest = trained[test]
+        same = (latest >= 0) & (user[np.maximum(latest, 0)] == user[test])
+        tests += len(test)
+        near += int((same & (time[test] - time[np.maximum(latest, 0)] <= NEAR_MS)).sum())
+    if near > NEAR * tests:
         yield Fault(
             "both sides",
             "look",
-            f"{near.mean():.0%} of the test rows come within a minute of a row of the same user that is trained or validated on, "
-            "in another request: the split may cut through what was one page.",
+            f"{near / tests:.0%} of the test rows come within a minute of a row of the same user that is trained or validated "
+            "on, in another request: the split may cut through what was one page.",
             "Set request_window to how long a page is looked at, or name a request column; or split by time for all users.",
+        )
+
+
+def _cut_requests(data: RankingData) -> Iterator[Fault]:
+    """Requests that the source's own split cuts through."""
+    log = data.log
+    if log.declared is None:
+        return
+    requests, rows, lost, tests = 0, 0, 0, 0
+    for _, events in user_blocks(log.user_offsets):
+        declared, request = np.asarray(log.declared[events]), data.request[events] - events.start
+        known = (declared != UNUSED) & (declared != HISTORY)
+        low, high = np.full(len(declared), 255, dtype=np.uint8), np.zeros(len(declared), dtype=np.uint8)
+        np.minimum.at(low, request[known], declared[known])
+        np.maximum.at(high, request[known], declared[known])
+        cut = known & (low[request] != high[request])
+        requests += len(np.unique(request[cut]))
+        rows += int(cut.sum())
+        tests += int((declared == TEST).sum())
+        lost += int((cut & (declared == TEST)).sum())
+    if rows:
+        share = lost / max(tests, 1)
+        yield Fault(
+            "both sides",
+            "serious" if share > 0.01 else "look",
+            f"The source's own split cuts through {requests:,} requests of {rows:,} rows, {share:.1%} of its test: "
+            "what one part of a request got tells what the rest got. They are left out of every role here.",
+            "Split by whole requests, or do not compare with numbers that others report on this split.",
         )
 
 
@@ -159,9 +181,11 @@ def one_label(data: RankingData) -> Iterator[Fault]:
     log = data.log
     if log.positive_only:
         return
-    asked = np.ones(log.meta.events, dtype=bool) if log.asked is None else log.asked[:]
-    rows = np.bincount(log.user[asked], minlength=log.meta.users)
-    positive = np.bincount(log.user[asked & (log.label == 1)], minlength=log.meta.users)
+    rows, positive = np.zeros(log.meta.users, dtype=np.int64), np.zeros(log.meta.users, dtype=np.int64)
+    for events, user in log.users_of_blocks():
+        asked = slice(None) if log.asked is None else log.asked[events]
+        np.add.at(rows, user[asked], 1)
+        np.add.at(positive, user[asked], log.label[events][asked])
     several = rows >= FEW
     single = several & ((positive == 0) | (positive == rows))
     share = single.sum() / max(several.sum(), 1)

@@ -15,7 +15,9 @@ import numpy as np
 from ...config import DataConfig
 from ...errors import UserError
 from ...identity import short_hash
+from ..columns import Column
 from ..eventlog import EventLog
+from .vectors import trained_items
 
 _VERSION = 1
 """Raised by hand when the same settings give other codes."""
@@ -83,7 +85,7 @@ class Quantizer(Protocol):
         ...
 
 
-def item_codes(log: EventLog, train: np.ndarray, config: DataConfig) -> ItemCodes:
+def item_codes(log: EventLog, train: Column, config: DataConfig) -> ItemCodes:
     """Codes frozen on the training events `train` (bool [events]); of other items as far as the source knows them.
 
     The codes lie beside the log once they were made, so that all runs of a machine have the same.
@@ -92,18 +94,25 @@ def item_codes(log: EventLog, train: np.ndarray, config: DataConfig) -> ItemCode
         UserError: the source says nothing of any training item.
     """
     said = (config.code_source, config.code_method, config.code_levels, config.code_size)
-    name = f"codes.{short_hash([_VERSION, hashlib.sha256(np.packbits(train).tobytes()).hexdigest(), *said])}"
+    name = f"codes.{short_hash([_VERSION, _hash(train), *said])}"
     if (log.folder / f"{name}.npy").exists():
         codes = np.asarray(log.column(name))
     else:
         codes = _made(log, train, config)
         _keep(codes, log.folder / f"{name}.npy")
     has_code = (codes != NO_CODE).all(1)
-    trained = np.bincount(log.item[train], minlength=log.meta.items) > 0
-    return ItemCodes(np.where(codes == NO_CODE, 0, codes), has_code, _facts(codes, has_code, trained, config))
+    return ItemCodes(np.where(codes == NO_CODE, 0, codes), has_code, _facts(codes, has_code, trained_items(log, train), config))
 
 
-def _made(log: EventLog, train: np.ndarray, config: DataConfig) -> np.ndarray:
+def _hash(train: Column) -> str:
+    """Of the packed bits, eight events in a byte."""
+    digest, step = hashlib.sha256(), 1 << 20
+    for begin in range(0, len(train), step):
+        digest.update(np.packbits(train[begin : begin + step]).data)
+    return digest.hexdigest()
+
+
+def _made(log: EventLog, train: Column, config: DataConfig) -> np.ndarray:
     from threadpoolctl import threadpool_limits
 
     from .kmeans import residual_kmeans
@@ -113,7 +122,7 @@ def _made(log: EventLog, train: np.ndarray, config: DataConfig) -> np.ndarray:
     quantizers: dict[str, Quantizer] = {"k-means": residual_kmeans, "rq-vae": residual_autoencoder}
     with threadpool_limits(1):  # sums in one order, however many threads there are
         vectors = feature_vectors(log, train) if config.code_source == "features" else event_vectors(log, train)
-        training = vectors.known & (np.bincount(log.item[train], minlength=log.meta.items) > 0)
+        training = vectors.known & trained_items(log, train)
         if not training.any():
             raise UserError(
                 f"the items of {log.meta.name} have no side information to make codes of: set data.code_source=events, or "

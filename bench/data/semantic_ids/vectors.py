@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from ..columns import Column, blocks, user_blocks
 from ..eventlog import EventLog, Multi
 
 SIZE = 64
@@ -25,31 +26,43 @@ class Vectors:
     """bool [items]: something is known of the item."""
 
 
-def feature_vectors(log: EventLog, train: np.ndarray) -> Vectors:
+def feature_vectors(log: EventLog, train: Column) -> Vectors:
     """Of the side information: each value of a category is a direction, values of a list share the length of one, numbers are
     standardised. Values, means and directions are those of items with training events, `train` bool [events]."""
-    trained = np.bincount(log.item[train], minlength=log.meta.items) > 0
-    blocks = [_block(log, feature.column, trained) for owner, feature in log.meta.features if owner == "item"]
-    if not blocks:
+    trained = trained_items(log, train)
+    parts = [_part(log, feature.column, trained) for owner, feature in log.meta.features if owner == "item"]
+    if not parts:
         return Vectors(np.zeros((log.meta.items, 1), dtype=np.float32), np.zeros(log.meta.items, dtype=bool))
-    table = sp.csr_matrix(sp.hstack([block for block, _ in blocks], dtype=np.float32))
-    known = np.logical_or.reduce([told for _, told in blocks])
+    table = sp.csr_matrix(sp.hstack([part for part, _ in parts], dtype=np.float32))
+    known = np.logical_or.reduce([told for _, told in parts])
     return Vectors(_reduced(table, trained & known), known)
 
 
-def event_vectors(log: EventLog, train: np.ndarray) -> Vectors:
+def trained_items(log: EventLog, train: Column) -> np.ndarray:
+    """bool [items]: those with events among `train`, bool [events]."""
+    trained = np.zeros(log.meta.items, dtype=bool)
+    for events in blocks(log.meta.events):
+        trained[log.item[events][train[events]]] = True
+    return trained
+
+
+def event_vectors(log: EventLog, train: Column) -> Vectors:
     """Of the training events: factors of the table of items and users, by outcome (a truncated SVD, as PureSVD of Cremonesi et
     al. 2010), each vector of length one. An item without training events has none."""
-    user, item = log.user[train].astype(np.int64), np.asarray(log.item[train])
-    column = 2 * user + log.label[train]
-    table = sp.csr_matrix((np.ones(len(item), dtype=np.float32), (item, column)), shape=(log.meta.items, 2 * log.meta.users))
+    parts = []
+    for users, events in user_blocks(log.user_offsets):
+        event = events.start + np.flatnonzero(train[events])
+        row = 2 * (log.user_of(event) - users.start) + log.label[event]
+        shape = (2 * (users.stop - users.start), log.meta.items)
+        parts.append(sp.csr_matrix((np.ones(len(event), dtype=np.float32), (row, log.item[event])), shape=shape))
+    table = sp.csr_matrix(sp.vstack(parts).T)
     known = np.asarray(table.sum(1)).ravel() > 0
     values = _reduced(_unit(table), known)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return Vectors(values / np.maximum(length, 1e-12), known)
 
 
-def _block(log: EventLog, name: str, trained: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
+def _part(log: EventLog, name: str, trained: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
     """Columns of one feature, and of which items it says something."""
     values = log.feature(name)
     if not isinstance(values, Multi) and np.asarray(values).dtype.kind == "f":

@@ -1,8 +1,12 @@
-"""What each step keeps: a function of rows in the order of the log, of nothing random and of no order of the source."""
+"""What each step keeps: a function of rows in the order of the log, of nothing random and of no order of the source.
+
+Rows come in blocks of whole users, again and again; what is counted over all of them is as long as there are users and items.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +16,7 @@ from .declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step
 
 @dataclass(frozen=True)
 class Rows:
-    """The n rows that a step looks at, by user and time."""
+    """The n rows of some users that a step looks at, by user and time."""
 
     user: np.ndarray
     """int [n]: codes, never decreasing."""
@@ -22,41 +26,65 @@ class Rows:
     """int64 [n], milliseconds, never decreasing within a user."""
     label: np.ndarray
     """uint8 [n]"""
-    ids: np.ndarray
-    """str [users]: ids by code."""
 
 
-def kept(step: Step, rows: Rows) -> np.ndarray:
-    """bool [n]: which rows a step keeps."""
+@dataclass(frozen=True)
+class AllRows:
+    """Every row that a step looks at."""
+
+    users: int
+    items: int
+    parts: Callable[[], Iterator[Rows]]
+    """Blocks of whole users in the order of the log, each time that it is called."""
+    ids: Callable[[], Iterator[np.ndarray]]
+    """str: ids of users in the order of their codes, in blocks."""
+
+
+def kept(step: Step, rows: AllRows) -> Iterator[np.ndarray]:
+    """bool [n] for each block in turn: which of its rows a step keeps."""
     match step:
         case KCore():
             return _core(step, rows)
         case Repeats():
-            return _without_repeats(step, rows)
+            return (_without_repeats(step, part) for part in rows.parts())
         case Bots():
-            return _without_bots(step, rows)
+            return (_without_bots(step, part) for part in rows.parts())
         case ShortHistories():
-            return np.bincount(rows.user, minlength=len(rows.ids))[rows.user] >= step.events
+            return (_of_user(part)[1] >= step.events for part in rows.parts())
         case SampleUsers():
-            return np.array([_drawn(step, str(one)) for one in rows.ids])[rows.user]
+            drawn = np.array([_drawn(step, str(one)) for texts in rows.ids() for one in texts], dtype=bool)
+            return (drawn[part.user] for part in rows.parts())
 
 
-def _core(step: KCore, rows: Rows) -> np.ndarray:
-    """The largest part in which every user and every item counts enough: it is the same in whatever order rows go."""
-    counted = np.ones(len(rows.user)) if step.count == "all" else rows.label.astype(np.float64)
-    keep = np.ones(len(rows.user), dtype=bool)
+def _of_user(part: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The user of each row as a number from 0, and how many rows of the block are theirs."""
+    place = np.cumsum(np.diff(part.user, prepend=part.user[:1]) > 0)
+    return place, np.bincount(place)[place] if len(place) else place
+
+
+def _core(step: KCore, rows: AllRows) -> Iterator[np.ndarray]:
+    """The largest part in which every user and every item counts enough: it is the same in whatever order rows go.
+
+    Whether a row is left follows from its user and its item alone, so that nothing else is held.
+    """
+    user, item = np.ones(rows.users, dtype=bool), np.ones(rows.items, dtype=bool)
     while True:
-        of_user = np.bincount(rows.user[keep], counted[keep], minlength=len(rows.ids))
-        of_item = np.bincount(rows.item[keep], counted[keep], minlength=int(rows.item.max(initial=-1)) + 1)
-        left = keep & (of_user[rows.user] >= step.users) & (of_item[rows.item] >= step.items)
-        if left.sum() == keep.sum():
-            return keep
-        keep = left
+        of_user, of_item = np.zeros(rows.users, dtype=np.int64), np.zeros(rows.items, dtype=np.int64)
+        for part in rows.parts():
+            counts = user[part.user] & item[part.item]
+            if step.count == "positives":
+                counts &= part.label == 1
+            np.add.at(of_user, part.user[counts], 1)
+            np.add.at(of_item, part.item[counts], 1)
+        left_user, left_item = user & (of_user >= step.users), item & (of_item >= step.items)
+        if np.array_equal(left_user, user) and np.array_equal(left_item, item):
+            return (user[part.user] & item[part.item] for part in rows.parts())
+        user, item = left_user, left_item
 
 
-def _without_repeats(step: Repeats, rows: Rows) -> np.ndarray:
-    order = np.lexsort((np.arange(len(rows.user)), rows.item, rows.user))
-    user, item, time = rows.user[order], rows.item[order], rows.time[order]
+def _without_repeats(step: Repeats, part: Rows) -> np.ndarray:
+    order = np.lexsort((np.arange(len(part.user)), part.item, part.user))
+    user, item, time = part.user[order], part.item[order], part.time[order]
     again = np.zeros(len(order), dtype=bool)
     again[1:] = (user[1:] == user[:-1]) & (item[1:] == item[:-1])
     if step.within is not None:
@@ -66,14 +94,14 @@ def _without_repeats(step: Repeats, rows: Rows) -> np.ndarray:
     return keep
 
 
-def _without_bots(step: Bots, rows: Rows) -> np.ndarray:
+def _without_bots(step: Bots, part: Rows) -> np.ndarray:
     """A user is one if some row and the `events` - 1 before it lie within the span."""
-    back = step.events - 1
-    bot = np.zeros(len(rows.ids), dtype=bool)
-    if len(rows.user) > back:
-        fast = (rows.user[back:] == rows.user[:-back]) & (rows.time[back:] - rows.time[:-back] <= step.seconds * 1000)
-        bot[rows.user[back:][fast]] = True
-    return ~bot[rows.user]
+    back, place = step.events - 1, _of_user(part)[0]
+    bot = np.zeros(len(place), dtype=bool)
+    if len(place) > back:
+        fast = (place[back:] == place[:-back]) & (part.time[back:] - part.time[:-back] <= step.seconds * 1000)
+        bot[place[back:][fast]] = True
+    return ~bot[place]
 
 
 def _drawn(step: SampleUsers, user: str) -> bool:

@@ -11,32 +11,37 @@ import pytest
 from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 
-CHILD = """
+LIMITED = """
 import resource, sys
 from pathlib import Path
-import numpy as np, torch
-from rankbench.bench import registry
-from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.data import columns
-from rankbench.bench.data.batches import make_batches
-from rankbench.bench.data.dataset import prepare
 from rankbench.bench.data.sources.schema import DataRoots
-from rankbench.bench.training.checkpoint import Checkpoint
-from rankbench.bench.training.progress import Quiet
-from rankbench.bench.training.trainer import train
 
 folder, allowed = Path(sys.argv[1]), int(sys.argv[2])
 columns.IN_MEMORY, columns.BLOCK_ROWS = 1 << 20, 100_000
 
-def held():
+def limit():
     status = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmData"))
+    held = 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (held + allowed, held + allowed))
+"""
+
+TRAINS = (
+    LIMITED
+    + """
+import numpy as np, torch
+from rankbench.bench import registry
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.data.batches import make_batches
+from rankbench.bench.data.dataset import prepare
+from rankbench.bench.training.checkpoint import Checkpoint
+from rankbench.bench.training.progress import Quiet
+from rankbench.bench.training.trainer import train
 
 # The first batch loads what is loaded once: compiled kernels, threads.
 for size, limited in (("small", False), ("large", True)):
     if limited:
-        limit = held() + allowed
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        limit()
     for name, behaviours in (("lr", ()), ("hstu", ()), ("hstu", ("label",))):
         config = DataConfig(str(folder / f"{size}.yaml"), history_length=20, behaviours=behaviours)
         data = prepare(config, DataRoots(None, folder / "cache"))
@@ -50,11 +55,50 @@ for size, limited in (("small", False), ("large", True)):
         assert state.steps == 5 and np.isfinite(state.loss_sum)
     print(size, data.log.meta.events)
 """
+)
+
+
+LOOKED_AT = (
+    LIMITED
+    + """
+from rankbench.bench.config import DataConfig
+from rankbench.bench.data.dataset import prepare
+from rankbench.bench.data.description import describe
+from rankbench.bench.data.logs import open_dataset
+from rankbench.bench.inspection.inspect import inspect
+
+for size, limited in (("small", False), ("large", True)):
+    if limited:
+        limit()
+    roots = DataRoots(None, folder / "cache")
+    lines = describe(str(folder / f"{size}.yaml"), roots)
+    inspect(prepare(DataConfig(str(folder / f"{size}.yaml")), roots))
+    (folder / f"{size}-less.yaml").write_text(
+        f"source: {size}.yaml\\nsteps: [repeats, {{step: k-core, users: 5, items: 5}}, {{step: sample-users, share: 0.9}}]\\n"
+    )
+    log = open_dataset(str(folder / f"{size}-less.yaml"), roots)
+    assert len(lines) > 10 and len(log.meta.steps) == 3
+    print(size, log.meta.events)
+"""
+)
 
 
 @pytest.mark.long
 def test_a_log_trains_under_a_limit_below_what_it_would_take_in_memory(tmp_path: Path) -> None:
     """Anonymous memory is limited; two million events took 400 MB when all that follows from a log was held."""
+    small, large = sizes(TRAINS, 160 << 20, tmp_path)
+    assert small > 19_000 and large > 1_900_000
+
+
+@pytest.mark.long
+def test_a_log_is_described_checked_and_cut_under_such_a_limit(tmp_path: Path) -> None:
+    """40 MB are enough; with whole columns 80 were not, and they would be more for a longer log."""
+    small, large = sizes(LOOKED_AT, 64 << 20, tmp_path)
+    assert 5_000 < small < 19_000 and 500_000 < large < 1_900_000
+
+
+def sizes(child: str, allowed: int, folder: Path) -> list[int]:
+    """What a process says that looks at a small log, and then at a large one in so many bytes more than it had."""
     rng = np.random.default_rng(0)
     for name, rows in (("small", 20_000), ("large", 2_000_000)):
         table = {
@@ -63,11 +107,10 @@ def test_a_log_trains_under_a_limit_below_what_it_would_take_in_memory(tmp_path:
             "time": rng.integers(1_600_000_000, 1_602_000_000, rows),
             "click": rng.integers(0, 2, rows),
         }
-        pd.DataFrame(table).to_parquet(tmp_path / f"{name}.parquet")
-        (tmp_path / f"{name}.yaml").write_text(f"events: {name}.parquet\nlabel: click\naction: [click]\n")
-        open_dataset(str(tmp_path / f"{name}.yaml"), DataRoots(None, tmp_path / "cache"))
-    command = [sys.executable, "-c", CHILD, str(tmp_path), str(160 << 20)]
+        pd.DataFrame(table).to_parquet(folder / f"{name}.parquet")
+        (folder / f"{name}.yaml").write_text(f"events: {name}.parquet\nlabel: click\naction: [click]\n")
+        open_dataset(str(folder / f"{name}.yaml"), DataRoots(None, folder / "cache"))
+    command = [sys.executable, "-c", child, str(folder), str(allowed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    small, large = (int(line.split()[1]) for line in done.stdout.splitlines())
-    assert small > 19_000 and large > 1_900_000
+    return [int(line.split()[1]) for line in done.stdout.splitlines()]

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from rankbench.bench.cli import main
 from rankbench.bench.config import DataConfig
+from rankbench.bench.data import columns
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources.schema import Feature, RawLog
@@ -184,11 +186,30 @@ def test_rows_that_the_log_says_were_shown_together_are_no_ties(tmp_path: Path) 
 
 def test_a_column_is_judged_on_rows_that_it_was_not_learned_on() -> None:
     rng = np.random.default_rng(0)
-    label = rng.integers(0, 2, 2000).astype(np.float64)
-    fit, asked = np.arange(1000), np.arange(1000, 2000)
-    assert alone(np.arange(2000), label, fit, asked) == 0.5  # every row a value of its own
-    assert alone(label.astype(np.int64), label, fit, asked) == 1.0
-    assert abs(alone(rng.integers(-1, 50, 2000), label, fit, asked) - 0.5) < 0.06
+    label = rng.integers(0, 2, 2000)
+
+    def by_label(codes: np.ndarray, rows: slice) -> np.ndarray:
+        return np.stack([np.bincount(codes[rows][label[rows] == value], minlength=2000) for value in (0, 1)])
+
+    def judged(codes: np.ndarray) -> float:
+        return alone(by_label(codes, slice(1000)), by_label(codes, slice(1000, None)))
+
+    assert judged(np.arange(2000)) == 0.5  # every row a value of its own
+    assert judged(label) == 1.0
+    codes = rng.integers(0, 50, 2000)
+    rows, positive = by_label(codes, slice(1000)).sum(0), by_label(codes, slice(1000))[1]
+    score = (positive + 2 * label[:1000].mean()) / (rows + 2)
+    assert judged(codes) == pytest.approx(roc_auc_score(label[1000:], score[codes[1000:]]), abs=1e-12)
+    assert np.isnan(alone(np.zeros((2, 3), dtype=int), np.ones((2, 3), dtype=int)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ["one time a user", "a count of the whole log", "a split row by row", "a feature that changes"])
+def test_blocks_change_nothing(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = data_of(FAULTS[fault][3](), tmp_path)
+    whole = inspect(data)
+    monkeypatch.setattr(columns, "BLOCK_ROWS", 700)
+    assert whole == inspect(data) and whole
 
 
 def test_text_and_page_name_every_kind_and_what_to_do(tmp_path: Path) -> None:

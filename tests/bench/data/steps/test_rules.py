@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.bench.data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories
-from rankbench.bench.data.steps.rules import Rows, kept
+from rankbench.bench.data.steps import rules
+from rankbench.bench.data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step
+from rankbench.bench.data.steps.rules import AllRows, Rows
 
 
 @st.composite
@@ -18,7 +21,23 @@ def logs(draw: st.DrawFn) -> Rows:
     time = np.array(draw(st.lists(st.integers(0, 30), min_size=n, max_size=n)), dtype=np.int64) * 1000
     label = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)), dtype=np.uint8)
     order = np.lexsort((time, user))
-    return Rows(user[order], item[order], time[order], label[order], np.array([f"u{one}" for one in range(6)], dtype=object))
+    return Rows(user[order], item[order], time[order], label[order])
+
+
+def kept(step: Step, rows: Rows) -> np.ndarray:
+    """Of rows that come in blocks of one user, as ids do."""
+    users = int(rows.user.max(initial=-1)) + 1
+
+    def parts() -> Iterator[Rows]:
+        for user in range(users):
+            of = rows.user == user
+            yield Rows(rows.user[of], rows.item[of], rows.time[of], rows.label[of])
+
+    ids = lambda: (np.array([f"user {user}"], dtype=object) for user in range(users))  # noqa: E731
+    found = list(rules.kept(step, AllRows(users, int(rows.item.max(initial=-1)) + 1, parts, ids)))
+    whole = list(rules.kept(step, AllRows(users, int(rows.item.max(initial=-1)) + 1, lambda: iter([rows]), ids)))
+    assert np.array_equal(np.concatenate([*found, np.empty(0, dtype=bool)]), whole[0]), "blocks change nothing"
+    return whole[0]
 
 
 @given(logs(), st.integers(1, 4), st.integers(1, 4), st.booleans())
@@ -65,8 +84,7 @@ def test_short_histories_are_users_with_few_rows(rows: Rows, events: int) -> Non
 
 def test_a_smaller_share_of_users_lies_within_a_larger_one_and_another_seed_draws_others() -> None:
     n = 2000
-    ids = np.array([f"user {one}" for one in range(n)], dtype=object)
-    rows = Rows(np.arange(n), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.uint8), ids)
+    rows = Rows(np.arange(n), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.uint8))
     tenth, third, other = (kept(step, rows) for step in (SampleUsers(0.1), SampleUsers(0.3), SampleUsers(0.3, seed=1)))
     assert third[tenth].all() and 0.27 < third.mean() < 0.33 and 0.08 < tenth.mean() < 0.12
     assert 0.05 < (third & other).mean() < 0.13
