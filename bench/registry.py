@@ -273,19 +273,20 @@ def load(path: Path) -> str:
         raise UserError(f"{path} has no INFO = ModelInfo(...), the card of its model")
     register(card)
     # Processes that are started from here, for several runs at a time, know what their environment names.
-    known = _own_files()
+    known = own_files()
     os.environ[OWN_MODELS] = os.pathsep.join([*known, str(path)] if str(path) not in known else known)
     return card.name
 
 
 def load_own() -> None:
     """Register what RANKBENCH_MODELS names; called where a command or a process of it begins."""
-    for path in _own_files():
+    for path in own_files():
         load(Path(path))
 
 
-def _own_files() -> list[str]:
-    return [path for path in os.environ.get(OWN_MODELS, "").split(os.pathsep) if path]
+def own_files() -> tuple[str, ...]:
+    """What RANKBENCH_MODELS names."""
+    return tuple(path for path in os.environ.get(OWN_MODELS, "").split(os.pathsep) if path)
 
 
 def select(text: str) -> tuple[str, ...]:

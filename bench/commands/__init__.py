@@ -6,6 +6,7 @@ COMMANDS = {
     "data": "fetch a data set, or say what is in it",
     "run": "train, test and compare models",
     "sweep": "search the best settings of models, with equal budgets",
+    "worker": "train what a storage hands out, on any machine",
     "study": "ask one question of many runs: heads, negatives, sizes and more",
     "score": "compute metrics again from stored scores",
     "predict": "score candidates for a user with trained weights",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ..training.follow import Followed
 
 
+FOLLOWED = ("--log-json", "--tensorboard", "--mlflow")
+
+
 def add_followed(parser: Parser) -> None:
     parser.add_argument(
         "--log-json", type=Path, metavar="FILE", help="append what happens to a file, one line of JSON for each event"

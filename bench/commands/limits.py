@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ..training.limits import Limits
 
 
+LIMITS = ("--max-hours", "--max-memory")
+
+
 def add_limits(parser: Parser) -> None:
     parser.add_argument(
         "--max-hours",

@@ -134,6 +134,18 @@ def add_results(parser: Parser) -> None:
     )
 
 
+def add_storage(parser: Parser, default: str) -> None:
+    """Of work that several machines share.
+
+    Args:
+        default: what holds without it.
+    """
+    parser.add_argument("--storage", metavar="URL", help=f"a database or journal file (default: {default})")
+    parser.add_argument(
+        "--hand-out", action="store_true", help="only ask for the work in the storage: rankbench worker does it, on any machine"
+    )
+
+
 def refuse_beside(args: argparse.Namespace, what: str, useless: Collection[str]) -> None:
     """Let options that do nothing be errors.
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from .. import protocols, registry
+from ..errors import UserError
 from .board import publish, show_score
-from .options import add_grid, add_models, add_target
+from .following import FOLLOWED
+from .limits import LIMITS
+from .options import add_grid, add_models, add_storage, add_target, refuse_beside
 from .parser import Parser
 from .roots import data_roots
 from .running import run_options
 from .settings import settings_or_tuned
 from .streams import check_stream_options
+
+if TYPE_CHECKING:
+    from ..workers.shared import Shared
 
 HELP = """\
 Train and test models on one data set, then show the leaderboard. A finished cell (model, settings, seed) is never trained
@@ -28,6 +35,7 @@ EXAMPLES = (
     "rankbench run --models lr,din,my_model.py --dataset my.yaml",
     "rankbench run --protocol kuairand-long-view --models lr,din,hstu",
     "rankbench run --protocol dlrmv4-mini --dataset yambda-50m --models own-rate,ctr,lr,din,hstu --seeds 10",
+    "rankbench run --models core --seeds 10 --storage postgresql+psycopg://me@host/studies --hand-out",
     "rankbench run --config my.yaml --results my/results --no-resume",
 )
 
@@ -36,6 +44,7 @@ def add(parser: Parser) -> None:
     add_models(parser, "core")
     add_grid(parser, "the leaderboard")
     add_target(parser)
+    add_storage(parser, "none, this command trains all of its cells itself")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,10 +58,14 @@ def run(args: argparse.Namespace) -> int:
     from ..runs.cell import plan
     from ..training.team import assembled
 
+    shared = _shared(args)
     store = Store(args.results)
     with assembled(args.device) as (team, device):
-        records = schedule.run_all(plan(models, asked, args.seeds), run_options(args, store, roots, str(device), team=team))
-    if not team.leads:
+        if team.size > 1 and shared is not None:
+            raise UserError("--storage hands cells to processes that train alone; start them without torchrun, or leave it out")
+        options = run_options(args, store, roots, str(device), team=team, carry_out=shared)
+        records = schedule.run_all(plan(models, asked, args.seeds), options)
+    if not team.leads or args.hand_out:
         return 0
     failed = [record for record in records if record.status != "ok"]
     for record in failed:
@@ -71,3 +84,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")
     return 1 if failed else 0
+
+
+def _shared(args: argparse.Namespace) -> Shared | None:
+    """Who carries out the cells, where that is not this command alone."""
+    if args.storage is None:
+        if args.hand_out:
+            raise UserError("--hand-out needs --storage, a database or a journal file that the workers know too")
+        return None
+    refuse_beside(args, "--storage, whose workers come and go by themselves,", LIMITS)
+    if args.hand_out:
+        refuse_beside(args, "--hand-out", {"--jobs", "--threads", *FOLLOWED})
+    from ..workers.shared import Shared
+
+    return Shared(args.storage, take_part=not args.hand_out)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..errors import UserError
-from .following import add_followed, followed
-from .limits import add_limits, limits
+from .following import FOLLOWED, add_followed, followed
+from .limits import LIMITS, add_limits, limits
 from .options import (
     add_models,
     add_results,
     add_roots,
+    add_storage,
     add_training,
     for_cores,
     positive,
@@ -81,9 +82,7 @@ def add(parser: Parser) -> None:
         metavar="SECTION.KEY=RANGE",
         help="search this too: the values a,b or the range low..high or low..high:log; may be repeated",
     )
-    parser.add_argument(
-        "--storage", metavar="URL", help="a database or journal file (default: sweeps/journal.log below --results)"
-    )
+    add_storage(parser, "sweeps/journal.log below --results")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a YAML file with settings that are fixed, not searched")
     parser.add_argument("--redraw", action="store_true", help="only draw figures again from stored trials; nothing is trained")
     parser.add_argument("--quiet", action="store_true", help="show no progress, only what was found")
@@ -96,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
     if args.redraw:
         refuse_beside(args, "--redraw", args.given - {"--redraw", "--results"})
         return _redraw(args)
+    if args.hand_out:
+        refuse_beside(args, "--hand-out", {"--jobs", "--threads", "--quiet", *FOLLOWED, *LIMITS})
     if args.config == TUNED:
         raise UserError("--config tuned is what a sweep finds; a sweep starts from a YAML file of your own, or from none")
     models = _searched(registry.select(args.models))
@@ -106,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
     from ..runs import processes
     from ..search import sweep, tuned
     from ..search.budget import Budget
+    from ..search.storage import shown
     from ..training.display import Display
 
     prepared = sweep.prepare_sweep(
@@ -126,6 +128,9 @@ def run(args: argparse.Namespace) -> int:
         if not target.place.sweep_path(args.results, target.info.name).exists():
             for path in target.place.of_other_data(args.results, target.info.name):
                 print(f"{target.info.name}: the data changed: a new search begins; that of the data before stays in {path}")
+    if args.hand_out:
+        print(f"handed out: the searches of {', '.join(models)}; rankbench worker --storage {shown(prepared.storage)} does them")
+        return 0
     died, left = args.jobs, dict[str, int]()
     try:
         with Display(args.quiet, followed(args).start()) as display:

@@ -30,7 +30,7 @@ from ..records.schema import SCHEMA_VERSION, Cost, CurvePoint, Energy, Metrics, 
 from ..records.store import Store
 from ..training.checkpoint import Checkpoint
 from ..training.fitting import Fitted, fit, forget
-from ..training.limits import Limits, Stopped
+from ..training.limits import UNLIMITED, Limits, Stopped
 from ..training.progress import CellStarted, Quiet, Reporter, Send
 from ..training.team import ProcessFailed, Team
 from ..training.trainer import TrainState
@@ -50,8 +50,8 @@ class Job:
     resume: bool
     kernels: dict[str, str]
     team: Team
-    limits: Limits
-    alone: bool
+    limits: Limits = UNLIMITED
+    alone: bool = False
     """No other cell is trained on this machine at the same time by this command."""
 
     @property
@@ -68,7 +68,15 @@ def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoo
     return prepare_log(log, config)
 
 
-def run_job(job: Job, send: Send) -> RunRecord | None:
+def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord | None:
+    """Train, evaluate and store a cell.
+
+    Args:
+        progress: who is told how training goes, where that is more than showing it.
+
+    Returns:
+        Its record; None of a process that does not lead its team.
+    """
     devices.keep_freed_memory()
     data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
     device = devices.resolve(job.device)
@@ -77,7 +85,7 @@ def run_job(job: Job, send: Send) -> RunRecord | None:
     with dispatch.forced(job.kernels):
         if job.team.leads:
             send(job.cell.name, _about(job.cell))
-            return _run_cell(job, data, device, Reporter(job.cell.name, send, job.limits))
+            return _run_cell(job, data, device, progress or Reporter(job.cell.name, send, job.limits))
         # What ends training in all processes is recorded by the leader.
         with contextlib.suppress(ProcessFailed, FloatingPointError, Stopped):
             quiet = Quiet(job.limits)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from ..training.team import ALONE, Team
 from . import processes
 from .cell import Cell
 from .run import Job, lost, run_job
+
+CarryOut: TypeAlias = Callable[[Sequence[Job], int, int, Display], Iterator[tuple[Job, RunRecord | None]]]
+"""carry_out(jobs, jobs at a time, threads of each, display) -> every job that it ends with, and its record."""
 
 LEAST_ROOM = 50 * 2**20
 """Bytes that a checkpoint, weights and the test rows of the smallest board take."""
@@ -60,6 +64,8 @@ class Options:
     """Of all cells together."""
     train: bool = True
     """Else a cell that is not finished is an error."""
+    carry_out: CarryOut | None = None
+    """Who trains the cells that are missing; None: processes of this one."""
 
 
 def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
@@ -120,11 +126,16 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
             display.line(note)
         if len(missing) < len(cells):
             display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
-        for job, record in processes.run(run_job, missing, at_a_time, threads, display, lost):
+        for job, record in (options.carry_out or _here)(missing, at_a_time, threads, display):
             if record is not None:
                 records[job.at] = record
-                display.handle(job.cell.name, _ended(record))
+                display.handle(job.cell.name, ended(record))
     return [record for record in records if record is not None] if team.leads else []
+
+
+def _here(jobs: Sequence[Job], at_a_time: int, threads: int, display: Display) -> Iterator[tuple[Job, RunRecord | None]]:
+    """In processes of this one."""
+    return processes.run(run_job, jobs, at_a_time, threads, display, lost)
 
 
 def _by_data(cells: Sequence[Cell]) -> dict[DataConfig, list[int]]:
@@ -217,7 +228,8 @@ def _check_stream(data: RankingData) -> None:
             raise UserError(f"data.{key}={getattr(config, key)} does not go with train.order=time: {why}; leave it out")
 
 
-def _ended(record: RunRecord) -> CellEnded:
+def ended(record: RunRecord) -> CellEnded:
+    """A run as it is shown."""
     if record.status != "ok" or record.metrics is None or record.cost is None:
         return CellEnded("stopped" if record.status == "stopped" else "failed", reason=record.error or "")
     return CellEnded("ok", record.cost.train_seconds, "test", record.metrics.test["all"], record.cost.best_epoch)

@@ -51,8 +51,8 @@ def _alive(pid: int, started: float) -> bool:
         return False
 
 
-class Lost(Exception):
-    """Others took this worker for dead and its trial over."""
+class Lost(BaseException):
+    """Others took this worker for dead and its trial over. No error of what is trained, which `except Exception` would record."""
 
 
 class Lease:
@@ -110,8 +110,9 @@ class Lease:
 class Watch:
     """Notices what does not change any more."""
 
-    def __init__(self, stale: float = STALE) -> None:
-        self._stale = stale
+    def __init__(self, stale: float | None = None) -> None:
+        """`stale`: seconds without a change that mean death; None: STALE."""
+        self._stale = STALE if stale is None else stale
         self._seen: dict[Hashable, tuple[Any, float]] = {}
 
     def dead(self, trial: FrozenTrial) -> bool:

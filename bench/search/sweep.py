@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 import torch
-from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -37,8 +37,10 @@ from ..training.limits import UNLIMITED, Limits, Stopped
 from ..training.progress import CellEnded, CellStarted, Send
 from . import budget
 from .budget import Budget, Ledger
+from .claims import PAUSE, Claims
 from .extra_space import further_spaces, outside
-from .lease import Lease, Lost, Watch
+from .lease import Lost, Watch
+from .order import ORDER, SearchOrder, own_models, plain, settings_from_anywhere
 from .sampler import Proposals, decoded, distributions
 from .storage import open_storage, shown
 from .trial import SEED, Target, Watched, train_trial
@@ -46,12 +48,8 @@ from .trial_records import axes, lost, recorded, restored
 
 ATTRIBUTES = "rankbench"
 """Of a study: what decides it. Trials of studies that differ in it are never mixed."""
-ATTEMPTS = 3
-"""Workers that may die with a trial before it counts as failed: it may be what kills them."""
 BEGINNING = 5.0
 """Seconds without a new trial after which whoever began a study is taken for dead."""
-PAUSE = 0.5
-"""Seconds between two looks at other workers' trials."""
 WARM_UP_TRIALS, WARM_UP_EPOCHS = 5, 2
 """Before which nothing is pruned: a median of few says little, and learning curves cross early."""
 
@@ -72,7 +70,7 @@ class Sweep:
     root: Path
     """Of results."""
     kernels: Mapping[str, str]
-    limits: Limits
+    limits: Limits = UNLIMITED
     """Of the command that searches, which another command goes on with."""
 
 
@@ -98,7 +96,64 @@ def prepare_sweep(
     Raises:
         UserError: settings, data set, device, storage or kernels are wrong; a study was made with other settings.
     """
-    cells = plan(models, settings, 1)
+    targets, data, chosen = _targets(models, settings, search, device, roots, root, kernels)
+    sweep = Sweep(tuple(targets), budget, seed, prune, storage, str(chosen), roots, root, dict(kernels), limits)
+    opened = open_storage(storage)
+    for target in targets:
+        study = _create(target, sweep, data, opened)
+        order = SearchOrder(
+            model=target.info.name,
+            models=models,
+            settings=settings_from_anywhere(settings),
+            search=tuple(search),
+            trials=budget.trials,
+            seconds=budget.seconds if math.isfinite(budget.seconds) else None,
+            seed=seed,
+            prune=prune,
+            kernels=dict(kernels),
+            results=str(root.absolute()),
+            files=own_models(),
+        )
+        if study.user_attrs.get(ORDER) != plain(order):
+            study.set_user_attr(ORDER, plain(order))
+    return sweep
+
+
+def rejoin(order: SearchOrder, study: str, storage: str, device: str, roots: DataRoots) -> tuple[Sweep, RankingData]:
+    """The search of one model on this machine, for a worker that knows nothing of it but its order.
+
+    Args:
+        study: its name in the storage.
+
+    Raises:
+        UserError: settings, data set, device or kernels do not work here, or the data are others than those of the study.
+    """
+    root = Path(order.results)
+    targets, data, chosen = _targets(order.models, order.settings, order.search, device, roots, root, order.kernels, order.model)
+    sweep = Sweep(tuple(targets), order.budget, order.seed, order.prune, storage, str(chosen), roots, root, order.kernels)
+    (target,) = targets
+    if target.study != study:
+        raise UserError(f"this machine has other data: the study would be {target.study}; bring the data that the others have")
+    _check_same(optuna.load_study(study_name=study, storage=open_storage(storage)), target, sweep, data)
+    return sweep, data
+
+
+def _targets(
+    models: tuple[str, ...],
+    settings: Settings,
+    search: Sequence[str],
+    device: str,
+    roots: DataRoots,
+    root: Path,
+    kernels: Mapping[str, str],
+    only: str | None = None,
+) -> tuple[list[Target], RankingData, torch.device]:
+    """The models that are searched, or `only` one of them, the data, and the device.
+
+    Raises:
+        UserError: settings, data set, device, results folder or kernels are wrong.
+    """
+    cells = [cell for cell in plan(models, settings, 1) if only in (None, cell.info.name)]
     if any(cell.experiment.train.order == "time" for cell in cells):
         raise UserError(
             "train.order=time has no validation to search by: every window is scored once, and is then a past; search with "
@@ -117,16 +172,12 @@ def prepare_sweep(
                 f"--search leaves out the default of {name}, {target.defaults[name]}, which the first trial has; include it"
             )
         targets.append(target)
-    sweep = Sweep(tuple(targets), budget, seed, prune, storage, str(chosen), roots, root, dict(kernels), limits)
-    opened = open_storage(storage)
-    for target in targets:
-        _create(target, sweep, data, opened)
-    return sweep
+    return targets, data, chosen
 
 
-def _create(target: Target, sweep: Sweep, data: RankingData, storage: BaseStorage) -> None:
+def _create(target: Target, sweep: Sweep, data: RankingData, storage: BaseStorage) -> optuna.Study:
     """Begin a model's study, with the trials of its record if there is one, or make sure that it is the one that is asked for."""
-    wanted = json.loads(json.dumps(_attributes(target, sweep, data)))
+    wanted = _attributes(target, sweep, data)
     path = target.place.sweep_path(sweep.root, target.info.name)
     record = sweeps.load(path) if path.exists() else None
     if record is not None:
@@ -134,12 +185,19 @@ def _create(target: Target, sweep: Sweep, data: RankingData, storage: BaseStorag
     while (study := _begun(target, storage)) is None:
         with contextlib.suppress(DuplicatedStudyError):  # somebody else begins it right now
             _begin(target, storage, wanted, () if record is None else record.trials)
-    _same(study.user_attrs[ATTRIBUTES], wanted, f"study {target.study} in {shown(sweep.storage)}", "choose another --storage")
+    _check_same(study, target, sweep, data)
     if record is not None and (missing := lost(record.trials, recorded(study.get_trials(deepcopy=False), target.space))):
         raise UserError(
             f"{path} holds {missing} trials that study {target.study} in {shown(sweep.storage)} lacks; choose another --storage, "
             "which will begin with them, or another --results"
         )
+    return study
+
+
+def _check_same(study: optuna.Study, target: Target, sweep: Sweep, data: RankingData) -> None:
+    """Raises UserError: the study was made with other settings or other data."""
+    where = f"study {target.study} in {shown(sweep.storage)}"
+    _same(study.user_attrs[ATTRIBUTES], _attributes(target, sweep, data), where, "choose another --storage")
 
 
 def _begin(target: Target, storage: BaseStorage, attributes: dict[str, Any], trials: Sequence[Trial]) -> None:
@@ -184,7 +242,7 @@ def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, An
     sections = {"data": settings["data"], "train": settings["train"], target.info.name: settings["params"]}
     fixed = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
     searched = {name if name.startswith(("train.", "data.")) else f"{target.info.name}.{name}" for name in target.space}
-    return {
+    found = {
         "content_hash": data.log.meta.content_hash,
         "split_hash": data.split.hash,
         "metric": target.metric,
@@ -193,6 +251,7 @@ def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, An
         **{key: value for key, value in fixed.items() if key not in searched},
         **_texts(axes(target.space)),
     }
+    return json.loads(json.dumps(found))  # as it is read back: lists for tuples
 
 
 def work(sweep: Sweep, send: Send) -> None:
@@ -230,15 +289,14 @@ class Worker:
         self, target: Target, sweep: Sweep, data: RankingData, device: torch.device, storage: BaseStorage, send: Send
     ) -> None:
         self.target, self.budget, self.root, self.limits = target, sweep.budget, sweep.root, sweep.limits
-        self.data, self.device, self.storage, self.send = data, device, storage, send
+        self.data, self.device, self.send = data, device, send
         self.study = optuna.load_study(
             study_name=target.study,
             storage=storage,
             sampler=Proposals(sweep.seed, target.info.name, target.space, target.defaults),
             pruner=optuna.pruners.MedianPruner(WARM_UP_TRIALS, WARM_UP_EPOCHS + 1) if sweep.prune else optuna.pruners.NopPruner(),
         )
-        self._study_id = storage.get_study_id_from_name(target.study)
-        self._watch = Watch()
+        self.claims = Claims(self.study, storage)
 
     def step(self) -> Literal["trained", "waiting", "done"]:
         """Train one trial, if there is one to train.
@@ -246,62 +304,19 @@ class Worker:
         Returns:
             done: the budget is used up and nothing is under way. waiting: others' trials are, which may yet come back.
         """
-        self._bury()
-        now = self._ledger()
+        self.claims.bury(lambda trial, now: not now.within(trial, self.budget))
+        now = self.claims.ledger()
         if now.finished(self.budget):
             return "done"
         if not (now.waiting or now.open(self.budget)):
             return "waiting"
         trial = self.study.ask(distributions(self.target.space))
-        frozen = self._frozen(trial.number)
-        if not self._ledger().within(frozen, self.budget):
-            self._end(trial.number, TrialState.FAIL, reason=budget.SURPLUS)
+        frozen = self.claims.frozen(trial.number)
+        if not self.claims.ledger().within(frozen, self.budget):
+            self.claims.end(trial.number, TrialState.FAIL, reason=budget.SURPLUS)
             return "waiting"
         self._train(trial, frozen)
         return "trained"
-
-    def _ledger(self) -> Ledger:
-        return Ledger(self.study.get_trials(deepcopy=False))
-
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self.storage.get_trial(self._id(number))
-
-    def _id(self, number: int) -> int:
-        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-    def _bury(self) -> None:
-        """Hand on the trials of dead workers."""
-        now = self._ledger()
-        for trial in now.trials:
-            if trial.state == TrialState.RUNNING and self._watch.dead(trial):
-                if budget.LEASE not in trial.user_attrs and not now.within(trial, self.budget):
-                    self._end(trial.number, TrialState.FAIL, reason=budget.SURPLUS)
-                elif budget.attempt(trial) >= ATTEMPTS:
-                    reason = f"{budget.DIED}, {ATTEMPTS} times in a row"
-                    self._end(trial.number, TrialState.FAIL, reason=reason, seconds=budget.seconds(trial))
-                else:
-                    self._hand_on(trial, budget.DIED)
-        for trial in now.orphans:
-            if self._watch.unchanged(f"orphan {trial.number}", trial.number):
-                self._ask_for_retry(trial)
-
-    def _hand_on(self, trial: FrozenTrial, reason: str) -> None:
-        """Fail a trial and let somebody else train it: whoever is the one to fail it asks for that."""
-        if self._end(trial.number, TrialState.FAIL, reason=reason):
-            self._ask_for_retry(self._frozen(trial.number))
-
-    def _ask_for_retry(self, trial: FrozenTrial) -> None:
-        self.study.enqueue_trial(trial.params, user_attrs=budget.retry_attributes(trial.number, trial.user_attrs))
-
-    def _end(self, number: int, state: TrialState, value: float | None = None, **attributes: Any) -> bool:
-        """Finish a trial; False if somebody else did already."""
-        trial_id = self._id(number)
-        try:
-            for key, attribute in attributes.items():
-                self.storage.set_trial_user_attr(trial_id, key, attribute)
-            return self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
-        except UpdateFinishedTrialError:
-            return False
 
     def _train(self, trial: optuna.Trial, frozen: FrozenTrial) -> None:
         name = f"{self.target.info.name} trial {budget.root(frozen)}"
@@ -310,11 +325,11 @@ class Worker:
             drawn = decoded(self.target.space, trial.params)
             experiment = self.target.experiment(drawn)
         except UserError as error:  # settings that the model refuses together are a result of the search, like any other
-            self._end(trial.number, state, reason=str(error))
+            self.claims.end(trial.number, state, reason=str(error))
             return
         path = self.target.place.checkpoint_path(self.root, self.target.info.name, experiment.hash, budget.root(frozen))
         file = Checkpoint(path, f"{experiment.hash}-{self.target.place.data_hash}-{budget.root(frozen)}")
-        with Lease(self.storage, self._id(trial.number), lambda own: self._limit(trial.number, own)) as lease:
+        with self.claims.lease(trial.number, lambda own: self._limit(trial.number, own)) as lease:
             progress = Watched(name, self.send, self.limits, trial, self.target.metric, lease)
             data, settings = experiment.data, dotted(experiment.as_dict())
             self.send(name, CellStarted(experiment.model, data.dataset, data.split, experiment.hash, SEED, settings))
@@ -328,34 +343,23 @@ class Worker:
                 return
             except Stopped as error:
                 if error.stop.limit == "time":  # no fault of the trial's: whoever searches on goes on from the checkpoint
-                    self._hand_on(frozen, budget.STOPPED)
+                    self.claims.hand_on(frozen, budget.STOPPED)
                     self.send(name, CellEnded("stopped", lease.seconds, "valid", reason=str(error)))
                     return
                 reason = str(error)  # too large for the memory that there is: a result of the search
             except (KeyboardInterrupt, UserError):
                 # Not the trial's fault: somebody else, or this command the next time, goes on from the checkpoint.
-                with _undisturbed():
-                    self._hand_on(frozen, budget.INTERRUPTED)
+                self.claims.interrupted(frozen)
                 raise
             except Exception as error:  # a model may fail in any way; the search goes on
                 reason = in_one_line(error)
         facts = {budget.SECONDS: round(lease.seconds, 3), budget.EPOCHS: progress.epochs, budget.BEST_EPOCH: progress.best_epoch}
         facts[budget.CUT] = cut
-        if self._end(trial.number, state, value, **facts, **({} if reason is None else {budget.REASON: reason})):
+        if self.claims.end(trial.number, state, value, **facts, **({} if reason is None else {budget.REASON: reason})):
             file.remove()
             status = "failed" if reason is not None else "pruned" if value is None else "ok"
             metrics = {self.target.metric: value}
             self.send(name, CellEnded(status, lease.seconds, "valid", metrics, progress.best_epoch or None, reason or ""))
 
     def _limit(self, number: int, own: float) -> float:
-        return self._ledger().limit(number, own, self.budget)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not keep what the first one ended from being handed on."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        return self.claims.ledger().limit(number, own, self.budget)

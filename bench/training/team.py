@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from .. import device as devices
 from ..errors import UserError, in_one_line
@@ -28,6 +29,9 @@ from .limits import Stopped
 
 PATIENCE = timedelta(hours=1)
 """How long a process waits for the others; evaluation by the leader is waited for too."""
+
+NOT_SHARED = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+"""In torchrun's environment: its store is a new one for each restart."""
 
 AGAIN = "start all processes again: finished cells and the last checkpoint are kept"
 
@@ -96,14 +100,12 @@ class Team:
         Returns:
             Mean loss and number of examples over all processes.
         """
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        parameters, averages = exchanged(model)
         done, error = self._try(gradients)
         loss, examples = done if done is not None else (torch.zeros(()), 0)
         # A parameter that nothing has reached in any process must stay without a gradient: a zero would move it by its momentum.
         reached = [parameter.grad is not None for parameter in parameters]
         grads = [parameter.grad if parameter.grad is not None else torch.zeros_like(parameter) for parameter in parameters]
-        kept = model.state_dict()
-        averages = [buffer for name, buffer in model.named_buffers() if name in kept and buffer.is_floating_point()]
         device = parameters[0].device
         counts = torch.tensor([float(examples), float(error is not None), *map(float, reached)], device=device)
         means = [loss.detach().reshape(1).to(device), *(part.detach().reshape(-1) for part in (*grads, *averages))]
@@ -169,6 +171,13 @@ class Team:
             raise UserError(f"{self} gets no answer from the others ({in_one_line(error)}); {AGAIN}") from None
 
 
+def exchanged(model: nn.Module) -> tuple[list[nn.Parameter], list[Tensor]]:
+    """What `Team.average` sums over the processes at every step: parameters by their gradients, and moving averages."""
+    kept = model.state_dict()
+    averages = [buffer for name, buffer in model.named_buffers() if name in kept and buffer.is_floating_point()]
+    return [parameter for parameter in model.parameters() if parameter.requires_grad], averages
+
+
 ALONE = Team()
 
 
@@ -188,13 +197,31 @@ def assembled(device: str) -> Iterator[tuple[Team, torch.device]]:
         return
     own = devices.of_process(device, local)
     try:
-        distributed.init_process_group(devices.collectives(own), timeout=PATIENCE, rank=rank, world_size=size)
+        backend, store = devices.collectives(own), _store_of_restart()
+        distributed.init_process_group(backend, timeout=PATIENCE, rank=rank, world_size=size, store=store)
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{size} processes cannot find each other ({in_one_line(error)}); start them with torchrun") from None
+        raise UserError(
+            f"{size} processes cannot find each other ({in_one_line(error)}); start them with torchrun, and to have them started "
+            f"again on several machines, with {NOT_SHARED}"
+        ) from None
     try:
         yield Team(rank, size), own
     finally:
         distributed.destroy_process_group()
+
+
+def _store_of_restart() -> Store | None:
+    """Where processes that torchrun started again find each other; None: where torch.distributed looks by itself.
+
+    torchrun keeps one store over all restarts, in which addresses of the dead stand where those of the living are looked for
+    (torch 2.13, see pytorch issue 135712). On one machine the number of the restart tells them apart. On several, each has a
+    count of its own, and the store must not be shared: see NOT_SHARED.
+    """
+    restarts, machines = _place("TORCHELASTIC_RESTART_COUNT", 0), _place("GROUP_WORLD_SIZE", 1)
+    if restarts == 0 or machines > 1 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    host, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), _place("MASTER_PORT", 0)
+    return PrefixStore(f"restart-{restarts}", TCPStore(host, port, timeout=PATIENCE))
 
 
 def _place(variable: str, alone: int) -> int:

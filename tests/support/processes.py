@@ -37,7 +37,11 @@ def pair(script: Path, *arguments: str) -> list[subprocess.Popen[str]]:
 
 def torchrun(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Two processes of a script or module with its arguments, in `folder`, with the kernels that are compiled already."""
-    environment = {**os.environ, "RANKBENCH_CACHE": str(own_cache(folder)), "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment.pop("RANKBENCH_DATA", None)
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    return subprocess.run([*launcher, *command], capture_output=True, text=True, cwd=folder, env=environment, timeout=600)
+    return subprocess.run([*launcher, *command], capture_output=True, text=True, cwd=folder, env=environment(folder), timeout=600)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of processes in a folder of their own: this tree, its compiled kernels, no data but what lies there."""
+    kept = {key: value for key, value in os.environ.items() if key != "RANKBENCH_DATA"}
+    return {**kept, "RANKBENCH_CACHE": str(own_cache(folder)), "PYTHONPATH": os.pathsep.join(sys.path)}

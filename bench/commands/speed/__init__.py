@@ -11,6 +11,7 @@ EXAMPLES = (
     "rankbench speed kernels --rounds 5",
     "rankbench speed layers --rounds 5 --threads 2",
     "rankbench speed train --models din,hstu,llama --dataset ml-1m",
+    "rankbench speed exchange --models din,hstu --cards 8,64",
     "rankbench speed serve --models din,hstu --history 50",
 )
 
@@ -18,6 +19,7 @@ VERBS = {
     "kernels": "the implementations of attention, speed and errors, beside torch's own",
     "layers": "HSTU's layers beside the same mathematics as padded tensors",
     "train": "training of our models with and without the kernels of this machine",
+    "exchange": "what processes that train together send each other",
     "serve": "requests of a serving model, under closed and open load",
 }
 

@@ -1,9 +1,11 @@
-"""Two processes train as one with twice the batch would, resume exactly, and end together; alone, nothing is asked of them."""
+"""Processes train as one with the batches of all would, resume exactly, and end together; alone, nothing is asked of them."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from rankbench.bench.runs.schedule import _at_a_time
 from rankbench.bench.training import course
 from rankbench.bench.training.team import ALONE, Team, assembled
 from rankbench.bench.training.trainer import TrainState
-from support import in_team
+from support import forked_team, in_team
 from support.in_team import CONFIG, PLAIN, fit, tiny
 from support.processes import pair, torchrun
 from support.tables import click_table
@@ -27,22 +29,22 @@ from support.tables import click_table
 SCRIPT = Path(in_team.__file__)
 
 
-class Pairs:
-    """Batches, two of an epoch at a time."""
+class Together:
+    """Batches, so many of an epoch at a time."""
 
-    def __init__(self, batches: Any) -> None:
-        self.batches, self.examples = batches, batches.examples
+    def __init__(self, batches: Any, size: int) -> None:
+        self.batches, self.size, self.examples = batches, size, batches.examples
         self.rows, self.assemble = batches.rows, batches.assemble
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
         plans = self.batches.plans(epoch)
-        return plans if epoch is None else [np.concatenate(plans[at : at + 2]) for at in range(0, len(plans), 2)]
+        return plans if epoch is None else [np.concatenate(plans[at : at + self.size]) for at in range(0, len(plans), self.size)]
 
 
-def of_one(name: str, folder: Path) -> tuple[Ranker, TrainState]:
-    """What one process makes of the batches of two."""
+def of_one(name: str, folder: Path, size: int = 2) -> tuple[Ranker, TrainState]:
+    """What one process makes of the batches of so many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(course, "make_batches", lambda *arguments: Pairs(make_batches(*arguments)))
+        patch.setattr(course, "make_batches", lambda *arguments: Together(make_batches(*arguments), size))
         return fit(name, tiny(folder / f"log-{name}"), folder / f"{name}.pt", ALONE)
 
 
@@ -63,15 +65,44 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
 def test_two_processes_are_one_with_twice_the_batch(name: str, run: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
     """Up to rounding; also in an epoch's last step, where one of them has no batch."""
     folder, found = run
-    model, state = of_one(name, tmp_path)
     assert len(make_batches(tiny(tmp_path / "log"), "pointwise", "train", 100, 300).plans(0)) % 2 == 1
-    both = [torch.load(folder / f"{name}-{rank}.weights", weights_only=True) for rank in range(2)]
+    same_as_one(name, folder, found, tmp_path, size=2)
+
+
+def same_as_one(name: str, folder: Path, found: list[dict[str, Any]], alone: Path, size: int) -> None:
+    """All processes end with the same weights, which are those of one process up to rounding, and with its losses."""
+    model, state = of_one(name, alone, size)
+    weights = [torch.load(folder / f"{name}-{rank}.weights", weights_only=True) for rank in range(size)]
     for key, expected in model.state_dict().items():
-        assert torch.equal(both[0][key], both[1][key]), key
-        torch.testing.assert_close(both[0][key], expected, rtol=1e-4, atol=2e-5)
+        assert all(torch.equal(weights[0][key], others[key]) for others in weights[1:]), key
+        torch.testing.assert_close(weights[0][key], expected, rtol=1e-4, atol=2e-5)
     assert found[0][name]["steps"] == state.steps and found[0][name]["trained"] == state.trained
     for one, two in zip(found[0][name]["curve"], state.curve, strict=True):
         assert one["train_loss"] == pytest.approx(two["train_loss"], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """What each of four processes found."""
+    folder = tmp_path_factory.mktemp("four")
+    done = subprocess.run(
+        [sys.executable, forked_team.__file__, "4", "fit", str(folder)], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(4)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", PLAIN)
+def test_four_processes_are_one_with_four_times_the_batch(
+    name: str, four: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    """And every step is one sum, of the bytes that `rankbench speed exchange` counts."""
+    folder, found = four
+    assert len(make_batches(tiny(tmp_path / "log"), "pointwise", "train", 100, 300).plans(0)) % 4 != 0
+    same_as_one(name, folder, found, tmp_path, size=4)
+    for one in found:
+        assert one[name]["summed"] == [sum(one[name]["counted"].values())] and one[name]["sums"] == one[name]["steps"]
 
 
 @pytest.mark.long

@@ -1,0 +1,201 @@
+"""Cells and searches in a storage: asked for once, trained once, and what a worker refuses to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from rankbench.bench import cli
+from rankbench.bench.config import Settings
+from rankbench.bench.data.sources.schema import DataRoots
+from rankbench.bench.device import resolve
+from rankbench.bench.errors import UserError
+from rankbench.bench.records.store import Store
+from rankbench.bench.runs import schedule
+from rankbench.bench.runs.cell import plan
+from rankbench.bench.runs.run import Job
+from rankbench.bench.search import budget
+from rankbench.bench.search.claims import Claims
+from rankbench.bench.search.order import ORDER, SearchOrder, order_of, plain
+from rankbench.bench.search.storage import open_storage
+from rankbench.bench.training.team import ALONE
+from rankbench.bench.workers import cells
+from rankbench.bench.workers.cells import CELL, CellOrder, CellWorker, Standing, hand_out, key_of, outcome, study_of
+from rankbench.bench.workers.standing import standings
+from support.cache import own_cache
+from support.tables import click_table
+
+FLOORS = ("ctr", "popularity")
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
+    monkeypatch.delenv("RANKBENCH_DATA", raising=False)
+    click_table(tmp_path, rows=300)
+    return tmp_path
+
+
+@pytest.fixture
+def jobs(folder: Path) -> list[Job]:
+    roots = DataRoots(None, folder / "cache")
+    found, _ = schedule.with_data(plan(FLOORS, Settings({"dataset": "clicks.yaml"}), 1), roots)
+    return [Job(at, cell, "cpu", roots, Store(folder / "out"), True, {}, ALONE) for at, cell in enumerate(found)]
+
+
+@pytest.fixture
+def storage(folder: Path) -> BaseStorage:
+    return open_storage("journal.log")
+
+
+def worker(jobs: list[Job], storage: BaseStorage) -> CellWorker:
+    return CellWorker(jobs[0].store.root, storage, resolve("cpu"), jobs[0].roots, lambda *event: None)
+
+
+def claims(jobs: list[Job], storage: BaseStorage) -> Claims:
+    return Claims(study_of(jobs[0].store.root, storage), storage, (CELL, ORDER))
+
+
+def test_an_order_is_its_cell_wherever_it_is_read(jobs: list[Job], monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    order = CellOrder.of(jobs[0])
+    monkeypatch.chdir("/")
+    read = order_of(CellOrder, plain(order), "here").job("cpu", jobs[0].roots, jobs[0].store)
+    assert read.cell.identity == jobs[0].cell.identity and read.cell.source == str(folder / "clicks.yaml")
+    assert read.cell.changed == jobs[0].cell.changed and key_of(read) == key_of(jobs[0])
+
+
+def test_a_cell_that_is_asked_for_twice_is_trained_once(
+    jobs: list[Job], storage: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    run_job = cells.run_job
+
+    def watched(job: Job, *rest: Any) -> Any:
+        trained.append(key_of(job))
+        return run_job(job, *rest)
+
+    monkeypatch.setattr(cells, "run_job", watched)
+    root = jobs[0].store.root
+    assert hand_out(jobs, root, storage) == len(jobs) and hand_out(jobs, root, storage) == 0
+    # Both commands looked before either of them asked.
+    study_of(root, storage).enqueue_trial({}, user_attrs={CELL: key_of(jobs[0]), ORDER: plain(CellOrder.of(jobs[0]))})
+    crew = [worker(jobs, storage), worker(jobs, storage)]
+    while any([one.step() != "done" for one in crew]):
+        continue
+    assert sorted(trained) == sorted(map(key_of, jobs))
+    assert [outcome(job, root, storage) for job in jobs] == [job.store.finished(job.cell.identity) for job in jobs]
+    (standing,) = standings(storage)
+    assert (standing.asked, standing.complete, standing.waiting, standing.running) == (2, 3, 0, ())
+
+
+def test_the_cell_of_a_dead_worker_has_one_successor(jobs: list[Job], storage: BaseStorage) -> None:
+    hand_out(jobs[:1], jobs[0].store.root, storage)
+    own = claims(jobs, storage)
+    (waiting,) = own.ledger().trials
+    assert own.take(waiting) and not own.take(waiting), "it can be taken once"
+    own.hand_on(own.frozen(waiting.number), budget.DIED)
+    own.hand_on(own.frozen(waiting.number), budget.DIED)
+    (trial,) = Standing.of(own).under_way.values()
+    assert trial.state == TrialState.WAITING and trial.user_attrs[budget.ATTEMPT] == 2
+    assert worker(jobs, storage).step() == "trained" and not Standing.of(own).under_way
+
+
+def test_a_cell_whose_workers_die_fails_for_good(jobs: list[Job], storage: BaseStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand_out(jobs[:1], jobs[0].store.root, storage)
+    own = claims(jobs, storage)
+    monkeypatch.setattr(own._watch, "dead", lambda trial: True)
+    for _ in range(3):
+        (trial,) = Standing.of(own).under_way.values()
+        own.take(trial)
+        own.bury()
+    assert not Standing.of(own).under_way
+    assert outcome(jobs[0], jobs[0].store.root, storage) == "its worker died, 3 times in a row"
+
+
+def test_a_machine_with_other_data_hands_the_cell_on(jobs: list[Job], storage: BaseStorage, folder: Path) -> None:
+    hand_out(jobs[:1], jobs[0].store.root, storage)
+    click_table(folder, rows=301)
+    with pytest.raises(UserError, match="changed while its cells ran"):
+        worker(jobs, storage).step()
+    (trial,) = Standing.of(claims(jobs, storage)).under_way.values()
+    assert trial.state == TrialState.WAITING and trial.user_attrs[budget.ATTEMPT] == 1, "nobody died of it"
+
+
+def test_a_record_that_is_not_where_it_must_be_is_told(jobs: list[Job], storage: BaseStorage) -> None:
+    root = jobs[0].store.root
+    hand_out(jobs[:1], root, storage)
+    assert worker(jobs, storage).step() == "trained"
+    shutil.rmtree(root)
+    with pytest.raises(UserError, match="let all workers share that folder"):
+        outcome(jobs[0], root, storage)
+
+
+def test_orders_of_another_version_are_told() -> None:
+    with pytest.raises(UserError, match="the order of study x is broken: it lacks "):
+        order_of(SearchOrder, {"model": "din"}, "study x")
+
+
+def _search(*more: str) -> tuple[str, ...]:
+    return ("sweep", "--models", "lr", "--dataset", "clicks.yaml", "--device", "cpu", "--results", "out", "--trials", "1", *more)
+
+
+RUN = ("run", "--models", ",".join(FLOORS), "--dataset", "clicks.yaml", "--device", "cpu", "--results", "out", "--seeds", "1")
+WORKER = ("worker", "--storage", "journal.log", "--device", "cpu", "--quiet")
+
+
+@pytest.mark.long
+def test_a_worker_needs_the_storage_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main((*_search("--set", "train.epochs=1"), "--storage", "journal.log", "--hand-out")) == 0
+    assert cli.main((*RUN, "--storage", "journal.log", "--hand-out")) == 0
+    assert cli.main(("worker", "--storage", "journal.log", "--show")) == 1, "cells are waiting"
+    assert not list(folder.glob("out/runs/**/*.json"))
+    assert cli.main(WORKER) == 0
+    assert len(list(folder.glob("out/runs/**/seed-0.json"))) == len(FLOORS)
+    assert len(list(folder.glob("out/sweeps/*/lr.json"))) == len(list(folder.glob("out/tuned/*/lr.yaml"))) == 1
+    capsys.readouterr()
+    assert cli.main((*RUN, "--storage", "journal.log", "--quiet")) == 0, "the same command makes the board"
+    assert "popularity" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "message"),
+    [
+        (lambda folder: None, (*RUN, "--hand-out"), "--hand-out needs --storage"),
+        (lambda folder: None, (*RUN, "--storage", "j.log", "--hand-out", "--jobs", "2"), "--hand-out makes no use of --jobs"),
+        (lambda folder: None, (*_search("--hand-out"), "--quiet"), "--hand-out makes no use of --quiet"),
+        (lambda folder: None, (*WORKER, "--show"), "--show makes no use of --device, --quiet"),
+        (
+            lambda folder: (cli.main((*_search("--hand-out"), "--storage", "journal.log")), shutil.rmtree(folder / "out")),
+            WORKER,
+            "is not on this machine; share it under the same path",
+        ),
+        (
+            lambda folder: (cli.main((*_search("--hand-out"), "--storage", "journal.log")), click_table(folder, rows=301)),
+            WORKER,
+            "this machine has other data: the study would be clicks@global-time",
+        ),
+    ],
+)
+def test_what_a_worker_cannot_do_is_one_line(
+    folder: Path,
+    before: Callable[[Path], object],
+    command: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before(folder)
+    capsys.readouterr()
+    assert cli.main(command) == 2
+    assert message in (line := capsys.readouterr().err) and line.count("\n") == 1
+
+
+def test_an_empty_storage_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(("worker", "--storage", "journal.log", "--show")) == 0
+    assert "nothing was ever asked for here" in capsys.readouterr().out
