@@ -89,7 +89,7 @@ def test_a_run_warns_of_a_disk_that_is_too_small_and_goes_on(
     asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(resources, "disk", lambda folder: resources.Disk(folder, 0.01, None, True))
-    run = ("run", *asked, "--models", "ctr", "--seeds", "1", "--jobs", "1")
+    run = ("run", *asked, "--models", "dnn", "--seeds", "1", "--jobs", "1")
     assert cli.main(run) == 0
     assert capsys.readouterr().err == "only 0.01 GiB are free for out, and these runs need at least 0.05; make room\n"
     assert cli.main(run) == 0
