@@ -10,6 +10,9 @@ TESTS ?= tests/bench/evaluation tests/bench/reporting
 # What test-minimum runs.
 MINIMUM ?= tests
 
+# Which part of gpu-check; both if left out.
+PART ?=
+
 # What test-faults tries.
 INPUTS ?= 5000
 
@@ -18,7 +21,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-faults test-minimum hashes supply-chain gpu-check test-all lint results docs reference site format
+.PHONY: help install triton bench test test-long test-results test-processors test-faults test-minimum hashes supply-chain gpu-check npu-check test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -86,8 +89,11 @@ supply-chain: install  ## licences, a bill of materials (CycloneDX) and known vu
 	-build/tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --format json --output build/supply-chain/audit.json
 	PYTHONPATH=tests $(BIN)/python -m support.audited build/supply-chain/audit.json
 
-gpu-check: triton  ## what a card has to show, under 9 minutes; without one the same steps on small shapes in Triton's interpreter
-	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.gpu_check
+gpu-check: triton  ## what an NVIDIA card has to show, PART=1 and PART=2 of 9 minutes each; without one small shapes, interpreted
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.gpu_check $(if $(PART),--part $(PART))
+
+npu-check: install  ## what an Ascend card has to show, under 9 minutes; without one small shapes on a simulated device
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.npu_check
 
 test-all: install  ## also the slow ones and those that fetch published data
 	$(TEST) -m 'not peers'

@@ -211,6 +211,16 @@ class TrainConfig:
     clip_norm: Annotated[float, Ge(0)] = 5.0
     """Largest gradient norm; 0: not clipped."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    recompute: bool = False
+    """Activation checkpointing of generative rankers: between the passes each layer keeps its input alone, and is computed again
+    in the backward pass. Less memory, about a third more work, the same gradients (docs/howto/large-models.md)."""
+    whole_step: Literal["off", "padded", "graph"] = "off"
+    """Of generative rankers. padded: batches are filled up to a few shapes; nothing sees what fills them up, and the loss leaves
+    it out. graph: such steps are recorded once a shape as CUDA graphs and replayed, so that the host starts one thing a step
+    instead of hundreds (docs/howto/large-models.md)."""
+    assembly: Literal["host", "device"] = "host"
+    """Where batches of sequences are put together. device: the log's columns lie there, and events are gathered there from
+    offsets; the same batches."""
     checkpoint_seconds: Annotated[float, Ge(0)] = 120.0
     """A checkpoint is written after each epoch and at least this often within one."""
 
@@ -219,6 +229,10 @@ class TrainConfig:
             raise UserError(
                 f"train.loss={self.loss} compares the rows of a request, which train.batches=examples tears apart; leave batches "
                 "out, or choose requests"
+            )
+        if self.loss != "bce" and self.whole_step != "off":
+            raise UserError(
+                f"train.whole_step={self.whole_step} needs train.loss=bce: requests differ in length from batch to batch"
             )
         if self.loss in RANKING_LOSSES and self.monitor == "logloss":
             raise UserError(

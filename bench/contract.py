@@ -7,7 +7,7 @@ Ids: 0 is padding (never an input of a real value), 1 is unknown (not seen in tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -198,9 +198,20 @@ class SequenceBatch:
     """float32 [n], 0 or 1"""
     further: Tensor | None = None
     """float32 [n, K]: further labels; None if there are none."""
+    seen_at: Tensor | None = None
+    """int64 [O]: which of the E events are observed, where that is known beforehand; asking `observed` makes the host wait."""
+    weight: Tensor | None = None
+    """float32 [n]: 1 for an example, 0 for what fills a padded batch up; None: all are examples."""
+    real: int | None = None
+    """How many of the n are examples; None: all."""
+
+    def seen(self) -> Tensor:
+        """int64 [O]: the observed events."""
+        return self.observed.nonzero().squeeze(1) if self.seen_at is None else self.seen_at
 
     def __len__(self) -> int:
-        return len(self.example)
+        """Examples, without what fills the batch up."""
+        return len(self.example) if self.real is None else self.real
 
 
 class Ranker(nn.Module):
@@ -240,6 +251,16 @@ class Ranker(nn.Module):
         a checkpoint restores. It is no part of the training loss that is reported.
         """
         return None
+
+    def stack(self) -> Sequence[nn.Module]:
+        """Those through which data pass one after the other, where most of the memory and work is: they are recomputed and
+        sharded one by one. Empty if it has none."""
+        return ()
+
+    def moving_shape(self) -> str:
+        """Why two batches of equal shape may take different operations or sizes; empty if they never do, so that a step can be
+        recorded and replayed."""
+        return f"{type(self).__name__} does not say that its sizes follow from those of the batch"
 
     def observe(self, batch: Any) -> None:
         raise TypeError(f"{type(self).__name__} is fitted by gradients, not by counts")
@@ -349,6 +370,10 @@ class ModelInfo:
             return f"{self.name} learns by counting, not by gradients"
         if key == "batches" and self.view == "sequence" and supervision == "dense":
             return f"{self.name} is trained on segments of sequences, which hold whole requests"
+        if key in ("recompute", "whole_step") and self.family != "generative":
+            return f"{self.name} is no stack of layers over a sequence of tokens"
+        if key == "assembly" and self.view != "sequence":
+            return f"{self.name} is trained on {self.view} batches, which the host assembles"
         for view, setting in BATCH_SETTINGS.items():
             if view != self.view and setting == f"train.{key}":
                 return f"{self.name} is trained on {self.view} batches; their size is {BATCH_SETTINGS[self.view]}"

@@ -40,11 +40,15 @@ def _no_waves(config: Config) -> bool:
     return config["data"]["time"] == "none" or config["params"].get("channels") in ("none", "position")
 
 
+COSTS = ("checkpoint_seconds", "recompute", "whole_step", "assembly")
+"""Settings of training that change time and memory, and no number beyond rounding and the masks of dropout, as the choice of a
+kernel does."""
+
 INERT: Mapping[tuple[str, str], Callable[[Config], bool]] = {
     ("data", "test_negative_rate"): lambda config: config["data"]["test_negatives"] == "exposed",
     ("data", "repeats"): _never_sampled,
     ("data", "exclude_future_positives"): _never_sampled,
-    ("train", "checkpoint_seconds"): lambda config: True,
+    **{("train", key): lambda config: True for key in COSTS},
     ("train", "loss_weight"): lambda config: config["train"].get("loss") not in ("joint", "jrc"),
     **{("train", key): _once_through_time for key in ("epochs", "patience", "monitor", "max_seconds", "refit")},
     ("params", "experts"): lambda config: config["params"].get("head", "mmoe") != "mmoe",
@@ -75,6 +79,9 @@ LATER: Mapping[tuple[str, str], Callable[[Any, Config], bool]] = {
     ("train", "table_optimizer"): lambda value, config: value == "adamw",
     ("train", "order"): lambda value, config: value == "shuffled",
     ("train", "batches"): lambda value, config: value in ("default", "examples"),
+    ("train", "recompute"): lambda value, config: value is False,
+    ("train", "whole_step"): lambda value, config: value == "off",
+    ("train", "assembly"): lambda value, config: value == "host",
     # Generative rankers always had the setting of items.
     ("params", "item_fields"): lambda value, config: value == "concat" and "layout" not in config["params"],
     ("params", "user_fields"): lambda value, config: value == "concat",
@@ -143,10 +150,9 @@ def difference(default: Config, actual: Config) -> dict[str, Any]:
 
 
 def ignored(default: Config, actual: Config) -> dict[str, Any]:
-    """Settings of `actual` that are not those of `default` and yet change no number, by dotted key; how often checkpoints are
-    written is no number's business."""
+    """Settings of `actual` that are not those of `default` and yet change no number, by dotted key; COSTS are to change none."""
     changed, counted = _different(default, actual, ""), _different(active(default), active(actual), "")
-    return {key: value for key, value in changed.items() if key not in counted and key != "train.checkpoint_seconds"}
+    return {key: value for key, value in changed.items() if key not in counted and key.removeprefix("train.") not in COSTS}
 
 
 def _different(default: Mapping[str, Any], actual: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -82,6 +82,16 @@ class SequenceRanker(Ranker):
             asked = torch.cat([x.index_select(0, tokens.readout), tokens.clock.to(x.dtype)], dim=1)
             x = x.index_copy(0, tokens.readout, self.clock(asked).to(x.dtype))
         return self.head(x, tokens, geometry.of_layer(len(self.blocks), cache))
+
+    def stack(self) -> Sequence[nn.Module]:
+        return list(self.blocks)
+
+    def moving_shape(self) -> str:
+        if self.config.layout == "request":
+            return "layout=request makes a segment of each request, however many there are"
+        if self.config.stochastic_depth > 0:
+            return "stochastic_depth leaves out other layers in each step"
+        return ""
 
     def left_out(self) -> bool:
         """Whether this step goes past the next layer, by stochastic depth; what is kept is not scaled."""

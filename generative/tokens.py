@@ -188,7 +188,7 @@ class InterleavedTokens(TokenLayout):
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, device = self.items(batch), batch.lo.device
         x = self.item_token(torch.cat([items, self.requests(batch)], dim=1))
-        seen = batch.observed.nonzero().squeeze(1) if self.action_token is not None else batch.lo[:0]
+        seen = batch.seen() if self.action_token is not None else batch.lo[:0]
         # start[e] is the item token of event e; an observed event's action token follows it. start[E] = T.
         per_event = torch.ones_like(batch.lo)
         if self.action_token is not None:
@@ -242,7 +242,7 @@ class CandidateTokens(TokenLayout):
 
     def forward(self, batch: SequenceBatch) -> Tokens:
         items, requests, device = self.items(batch), self.requests(batch), batch.lo.device
-        seen, target = batch.observed.nonzero().squeeze(1), batch.target
+        seen, target = batch.seen(), batch.target
         known = torch.cat([items, requests], dim=1)
         events = self.past_tokens(known, batch, seen)
         if self.query_token is not None:
@@ -252,7 +252,9 @@ class CandidateTokens(TokenLayout):
             candidates = self.asking_tokens(known, target)
 
         # What is seen is a prefix of its segment, so that intervals of events are intervals of these tokens.
-        segment = torch.repeat_interleave(torch.arange(len(batch.offsets) - 1, device=device), batch.offsets.diff())
+        segment = torch.repeat_interleave(
+            torch.arange(len(batch.offsets) - 1, device=device), batch.offsets.diff(), output_size=len(batch.lo)
+        )
         seen_count = torch.zeros_like(batch.offsets[1:]).index_add_(0, segment, batch.observed.long())
         target_count = torch.zeros_like(seen_count).index_add_(0, segment[target], torch.ones_like(target))
         offsets = nn.functional.pad((seen_count + target_count).cumsum(0), (1, 0))

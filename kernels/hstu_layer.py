@@ -6,12 +6,13 @@
 `torch` composes it of the operations that it consists of, each of which has its own implementations. `cpu` is one compiled pass
 in each direction: a few segments at a time go through all of it while they are in the caches. Between the passes it keeps x, the
 projection before its SiLU and what attention gives, 6 D numbers a token where the parts keep 12 D; the rest is computed
-again.
+again. `triton` keeps the same on a GPU, see triton_layer.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +20,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import native
+from . import dispatch, native, triton_layer
 from .dispatch import Implementation, choose, register
 from .dropout import draw, dropout
 from .gating import gated_norm, silu_split
-from .hstu_attention import AttentionPlan, LayerCache, cpu, hstu_attention
+from .hstu_attention import AttentionPlan, LayerCache, cpu, hstu_attention, plan_attention
 from .hstu_attention.plan import Activation, once_a_plan
 from .layers.rotary import rotate
 from .linear import linear
+from .time_buckets import GAP_BUCKETS
 
 EPSILON = 1e-6
 """Of both norms."""
@@ -92,12 +94,14 @@ def hstu_layer(
 
 
 def _only_composed(layer: Layer) -> bool:
-    """What the compiled pass leaves to its parts: rotations, no gate, keys and values that are kept, mixed precision."""
+    """What the whole passes leave to the parts: rotations, no gate, keys and values that are kept; in C++ mixed precision too."""
+    kind = layer.x.device.type
     return (
         layer.turn is not None
         or len(layer.uvqk) != 4 * layer.x.shape[1]
         or layer.cache is not None
-        or torch.is_autocast_enabled(layer.x.device.type)
+        or (kind == "cpu" and torch.is_autocast_enabled(kind))
+        or (kind == "cuda" and layer.x.shape[1] > triton_layer.WIDEST)
     )
 
 
@@ -163,8 +167,10 @@ class _Kept(NamedTuple):
 
     arguments: _Arguments
     tables: cpu.Tables
-    tensors: tuple[Any, ...]
-    """To which arguments point."""
+    lasting: tuple[Any, ...]
+    """Of the plan, to which arguments point."""
+    saved: tuple[Tensor | None, ...]
+    """Normalisers of a softmax, the projection and what attention gave, to which they point too."""
 
 
 def _forward(layer: Layer, keep: bool) -> tuple[Tensor, _Kept]:
@@ -179,15 +185,15 @@ def _forward(layer: Layer, keep: bool) -> tuple[Tensor, _Kept]:
     tables = cpu.tables_of(layer.position_bias, layer.time_bias)
     size = width // layer.heads
     arguments.attention = cpu.problem_of(geometry, (layer.heads, size, size), tables, inverse, layer.alpha, layer.activation, lse)
-    kept = ()
+    kept: tuple[Tensor | None, ...] = (None, None)
     if keep:
         lanes = library.hstu_layer_lanes()
-        kept = tuple(x.new_empty(tokens, -(-n // lanes) * lanes) for n in (4 * width, width))
-        arguments.z, arguments.attended = (one.data_ptr() for one in kept)
+        kept = z, attended = tuple(x.new_empty(tokens, -(-n // lanes) * lanes) for n in (4 * width, width))
+        arguments.z, arguments.attended = z.data_ptr(), attended.data_ptr()
     if layer.rate > 0:
         arguments.seed, arguments.threshold, arguments.scale = draw(layer.rate)
     _call(library.hstu_layer_forward, arguments)
-    return y, _Kept(arguments, tables, (geometry, inverse, lse, kept))
+    return y, _Kept(arguments, tables, (geometry, inverse), (lse, *kept))
 
 
 def _inverse_divisor(layer: Layer) -> Tensor | None:
@@ -202,7 +208,7 @@ def _inverse_divisor(layer: Layer) -> Tensor | None:
 @once_a_plan
 def _constant(plan: AttentionPlan, value: float) -> Tensor:
     """[T]; shared by the layers of a pass."""
-    return torch.full((len(plan.lo),), value)
+    return torch.full((len(plan.lo),), value, device=plan.lo.device)
 
 
 class _Fused(torch.autograd.Function):
@@ -211,15 +217,22 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
         layer: Layer = inputs[-1]
-        y, ctx.kept = _forward(layer, keep=True)
-        ctx.save_for_backward(*inputs[:6])
+        y, kept = _forward(layer, keep=True)
+        # Tensors go the way of autograd, so that whoever recomputes layers instead (torch.utils.checkpoint) need not keep them.
+        ctx.save_for_backward(*inputs[:6], *kept.saved)
+        ctx.kept = kept._replace(saved=())
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        arguments, tables, _ = ctx.kept
-        x, uvqk, out, _, position, time = ctx.saved_tensors
+        arguments = ctx.kept.arguments
+        x, uvqk, out, _, position, time, lse, z, attended = ctx.saved_tensors
+        # Weights that were let go and gathered again since then (FSDP) may lie elsewhere.
+        tables = cpu.tables_of(position, time)
+        cpu.point_to(arguments.attention, tables)
+        arguments.z, arguments.attended = z.data_ptr(), attended.data_ptr()
+        arguments.attention.lse = None if lse is None else lse.data_ptr()
         grad, x, uvqk, out = grads[0].contiguous(), x.contiguous(), uvqk.contiguous(), out.contiguous()
         arguments.grad, arguments.x, arguments.uvqk, arguments.weight = (one.data_ptr() for one in (grad, x, uvqk, out))
         arguments.attention.threads = torch.get_num_threads()
@@ -239,6 +252,52 @@ def _compiled(layer: Layer) -> Tensor:
     return _forward(layer, keep=False)[0]
 
 
+def _on_gpu(layer: Layer) -> Tensor:
+    return triton_layer.layer(layer, _inverse_divisor(layer), EPSILON)
+
+
+_TOLERANCE = 1e-3
+"""Of the small case, relative to the norm of each output and gradient: far above rounding, far below a mistake."""
+
+
+def _why_not_on_gpu() -> str | None:
+    """None if the programs run here and compute on a small case what the layer's parts do in torch's operations."""
+    if reason := triton_layer.why_unavailable():
+        return reason
+    try:
+        return differs_from_parts(_on_gpu, torch.device("cuda"))
+    except Exception as error:  # whatever a compiler or a driver raises: the parts run instead, and the reason is shown
+        return f"a small case fails ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
+
+
+def differs_from_parts(run: Callable[[Layer], Tensor], device: torch.device) -> str | None:
+    """What is wrong with `run` on a small case with windows, segments and both biases; None if nothing is."""
+    generator = torch.Generator().manual_seed(0)
+    tokens, width = 40, 24
+    at, offsets = torch.arange(tokens), torch.tensor([0, 3, tokens])
+    start = torch.repeat_interleave(offsets[:-1], offsets.diff())
+    times = at * 60_000
+    places = (offsets, torch.maximum(start, at - 9), torch.maximum(start, at - 1), at - start, times, times)
+    plan = plan_attention(*(one.to(device) for one in places))
+    shapes = ((tokens, width), (4 * width, width), (width, width), (width,), (12,), (GAP_BUCKETS,), (tokens, width))
+    *drawn, grad = (torch.randn(shape, generator=generator).to(device) * 0.5 for shape in shapes)
+    results = []
+    parts = {part: "torch" for part in ("linear", "silu_split", "hstu_attention", "gated_norm", "dropout")}
+    with dispatch.unwatched(), dispatch.forced(parts), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        for one in (run, _composed):
+            leaves = [tensor.clone().requires_grad_() for tensor in drawn]
+            x, uvqk, out, bias, position, time = leaves
+            layer = Layer(x, uvqk, out, bias, plan, 2, 0.5, position, time, "silu", 7.0, None, 0.0, True, None)
+            y = one(layer)
+            results.append([y.detach(), *torch.autograd.grad(y, leaves, grad)])
+    names = ("output", "dx", "duvqk", "dout", "dbias", "dposition", "dtime")
+    for name, own, wanted in zip(names, *results, strict=True):
+        error = float((own - wanted).norm() / wanted.norm())
+        if not error < _TOLERANCE:
+            return f"it computes something else: relative error {error:.1e} of {name}"
+    return None
+
+
 register(
     "hstu_layer",
     Implementation(
@@ -246,6 +305,12 @@ register(
         parts=("linear", "silu_split", "hstu_attention", "gated_norm", "dropout"),
         what="a whole layer, norms, projections, attention, gate, dropout and skip connection, as one pass in each direction; a "
         "few segments at a time stay in the caches",
+    ),
+    Implementation(
+        "triton", _on_gpu, device="cuda", dtypes=(torch.float32, torch.bfloat16, torch.float16), probe=_why_not_on_gpu,
+        parts=("linear", "silu_split", "hstu_attention", "gated_norm", "dropout"),
+        what="the same for a GPU: two fused products around the attention, and programs over rows between the products of the "
+        "backward pass; taken only where a small case gives the numbers of `torch`",
     ),
     Implementation("torch", _composed, what="composed of its parts, each with the implementation that is chosen for it"),
     users="hstu",

@@ -104,7 +104,7 @@ def _flags() -> tuple[str, ...]:
 
 def _key(sources: Sequence[Path], compiler: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for part in (_version(compiler), repr((*compiler, *_flags())), _processor(), *(path.read_text() for path in sources)):
+    for part in (_version(compiler), repr((*compiler, *_flags())), processor(), *(path.read_text() for path in sources)):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:24]
 
@@ -120,7 +120,7 @@ def _version(compiler: tuple[str, ...]) -> str:
 
 
 @functools.cache
-def _processor() -> str:
+def processor() -> str:
     """The instruction set that `native` stands for: what the system says the processor can do."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

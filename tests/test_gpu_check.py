@@ -1,4 +1,4 @@
-"""The one script for a card: its steps stay within nine minutes, none stops another, and results are kept after each."""
+"""The scripts for cards: their parts stay within nine minutes, no step stops another, and results are kept after each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from support.gpu_check import STEPS, Step, main, run_all
+from support import gpu_check, npu_check
+from support.card_check import ALL_TOGETHER_S, Step, run_all
+from support.gpu_check import main
 
 
-def test_steps_fit_into_nine_minutes() -> None:
-    assert sum(step.limit_s for step in STEPS) <= 520 and all(step.limit_s < 120 for step in STEPS)
-    assert len({step.name for step in STEPS}) == len(STEPS)
+@pytest.mark.parametrize("steps", [gpu_check.STEPS, npu_check.STEPS], ids=["gpu", "npu"])
+def test_steps_of_a_part_fit_into_nine_minutes(steps: tuple[Step, ...]) -> None:
+    for part in {step.part for step in steps}:
+        assert sum(step.limit_s for step in steps if step.part == part) <= ALL_TOGETHER_S
+    assert all(step.limit_s < 120 for step in steps) and len({step.name for step in steps}) == len(steps)
+    for step in steps:
+        for command in (step.on_card, step.small):
+            assert command.format(folder="F", table="T").replace("{", "") == command.format(folder="F", table="T")
 
 
 def test_a_step_that_fails_or_hangs_stops_no_other(tmp_path: Path) -> None:
@@ -21,7 +28,7 @@ def test_a_step_that_fails_or_hangs_stops_no_other(tmp_path: Path) -> None:
         Step("hangs", "", "-c 'import time; time.sleep(60)'", 0.5),
         Step("works", "", "-c 'print(\"{folder}\")'", 20),
     )
-    outcomes = run_all(steps, False, tmp_path)
+    outcomes = run_all(steps, None, tmp_path)
     assert [one.result for one in outcomes] == ["failed", "too long", "ok"]
     assert outcomes[0].said == ["1"] and outcomes[2].said == [str(tmp_path)]
     kept = json.loads((tmp_path / "results.json").read_text())
@@ -29,7 +36,7 @@ def test_a_step_that_fails_or_hangs_stops_no_other(tmp_path: Path) -> None:
 
 
 def test_what_finds_no_time_left_is_said(tmp_path: Path) -> None:
-    (outcome,) = run_all([Step("late", "", "-c 'pass'", 20)], False, tmp_path, all_together_s=0)
+    (outcome,) = run_all([Step("late", "", "-c 'pass'", 20)], None, tmp_path, all_together_s=0)
     assert outcome.result == "no time left" and (tmp_path / "results.json").exists()
 
 

@@ -30,6 +30,8 @@ MORE_LIBRARIES = {
     "kernels/hstu_attention/triton/backward.py": {"triton"},
     "kernels/hstu_attention/triton/bias.py": {"triton"},
     "kernels/hstu_attention/triton/forward.py": {"triton"},
+    "kernels/triton_layer/products.py": {"triton"},
+    "kernels/triton_layer/rows.py": {"triton"},
 }
 """What single files may import besides."""
 

@@ -114,8 +114,16 @@ def latest_first(end: Tensor, length: Tensor, longest: int) -> Padding:
     return Padding(torch.where(visible, end.unsqueeze(1) - back, 0), visible)
 
 
-def padding_of(history: History, multiple: int = 1, least: int = 1) -> Padding:
-    """The same of a whole history; L is a multiple of `multiple`, and `least` at least."""
+def longest_of(length: Tensor, most: int) -> int:
+    """L for rows of these lengths [n], each `most` at most; one at least. Where a model is exported L is `most`: no shape of a
+    program may depend on values."""
+    if torch.compiler.is_exporting():
+        return most
+    return max(int(length.max()) if len(length) else 0, 1)
+
+
+def padding_of(history: History, most: int, multiple: int = 1, least: int = 1) -> Padding:
+    """The same of a whole history of `most` events at most; L is a multiple of `multiple`, and `least` at least."""
     length = history.offsets.diff()
-    longest = max(int(length.max()) if len(length) else 0, least)
+    longest = max(longest_of(length, most), least)
     return latest_first(history.offsets[1:], length, -(-longest // multiple) * multiple)

@@ -203,7 +203,7 @@ class HyFormer(Ranker):
         if self.config.sequence == "full":
             lo, hi = offsets[:-1].index_select(0, row), offsets[1:].index_select(0, row)
             plan = plan_attention(offsets, lo, hi, torch.zeros_like(lo))
-        return EventSequence(x, offsets, padding_of(history, least=least), plan)
+        return EventSequence(x, offsets, padding_of(history, self.order.num_embeddings, least=least), plan)
 
     def generate_queries(self, fields: Tensor, events: list[EventSequence]) -> Tensor:
         """FFN_n of all fields [n, M, D] and the mean of each sequence -> [n, N, D]."""

@@ -172,7 +172,7 @@ class InterFormer(Ranker):
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.config, self.inputs = config, EventInputs(config, spec)
+        self.config, self.history, self.inputs = config, spec.history_length, EventInputs(config, spec)
         fields = len(self.inputs.example_slots)
         self.dim = config.embedding_dim
         self.field = PerTokenLinear(fields, config.embedding_dim, config.width)
@@ -186,7 +186,7 @@ class InterFormer(Ranker):
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, _ = self.inputs(batch)
         x = self.field(example.unflatten(1, (-1, self.dim)))
-        padding = padding_of(batch.history, least=self.config.recent)
+        padding = padding_of(batch.history, self.history, least=self.config.recent)
         events = padding.rows(self.event(self.inputs.keys(batch.history)))
         cls = self.field_summaries[0](x)
         s, visible = torch.cat([cls, events], dim=1), F.pad(padding.visible, (self.config.summaries, 0), value=True)

@@ -41,7 +41,7 @@ from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.linear import Linear
 from ..kernels.padded_attention import padded_attention
 from ..kernels.time_buckets import time_buckets
-from ._inputs import Padding, latest_first
+from ._inputs import Padding, latest_first, longest_of
 from ._per_token import PerTokenFeedForward, PerTokenLinear
 
 
@@ -220,7 +220,7 @@ class OneTrans(Ranker):
             lo, hi, start: int64 [E]: what an event's request sees and where its segment begins, in S-tokens.
             offsets: int64 [segments + 1], in S-tokens.
         """
-        seen = batch.observed.nonzero().squeeze(1)
+        seen = batch.seen()
         label = batch.past_label[seen].long() + UNKNOWN + 1
         outcome = self.outcomes.lookup("action", batch.action[seen]) + self.outcomes.lookup("label", label)
         x = self.event_token(torch.cat([vectors[seen][:, self.shared].flatten(1), outcome], dim=1))
@@ -242,7 +242,7 @@ class OneTrans(Ranker):
     ) -> Tensor:
         """Logits of n examples that see the S-tokens [lo, hi) of a past from `position`, at a time."""
         x = self.request_tokens(vectors.flatten(1)).unflatten(1, (self.config.tokens, -1))
-        padding = latest_first(hi, hi - lo, max(int((hi - lo).max()) if len(lo) else 0, 1))
+        padding = latest_first(hi, hi - lo, longest_of(hi - lo, self.history))
         place = padding.place
         distance = (position.unsqueeze(1) - _at(past.position, place)).clamp(min=0)
         bucket = None

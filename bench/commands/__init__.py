@@ -10,6 +10,8 @@ COMMANDS = {
     "study": "ask one question of many runs: heads, negatives, sizes and more",
     "score": "compute metrics again from stored scores",
     "predict": "score candidates for a user with trained weights",
+    "export": "write a trained model as a package that scores by itself",
+    "precision": "say what bf16 or int8 do to the quality of a trained model",
     "serve": "answer requests for scores over HTTP",
     "board": "make leaderboards and figures from stored runs",
     "redraw": "make all tables and figures of a results folder again",

@@ -109,6 +109,15 @@ def add_device(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, npu or cuda:1 (default: auto)")
 
 
+def add_precision(parser: Parser) -> None:
+    """Of a model that serves."""
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "int8"),
+        help="to compute in; int8: linear maps alone, on the CPU (default: that of the training, of a package its own)",
+    )
+
+
 def add_threads(parser: Parser) -> None:
     parser.add_argument(
         "--threads", type=for_cores, default=1, metavar="N", help="how many threads a process has on the CPU (default: 1)"

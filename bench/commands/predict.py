@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError, unknown_name
-from .options import add_device, add_results, add_roots, positive, refuse_beside
+from .options import add_device, add_precision, add_results, add_roots, positive, refuse_beside
 from .parser import Assign, Parser
 from .roots import data_roots
 
@@ -29,7 +29,9 @@ EXAMPLES = (
 
 def add(parser: Parser) -> None:
     parser.add_argument(
-        "model", metavar="MODEL", help="a file of weights (.safetensors), or the name of a model with runs in --results"
+        "model",
+        metavar="MODEL",
+        help="a file of weights (.safetensors), a package (.pt2), or the name of a model with runs in --results",
     )
     parser.add_argument("--user", required=True, metavar="ID", help="the user, named as in the source data")
     parser.add_argument(
@@ -47,6 +49,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--dataset", metavar="NAME", help="the data set that the model was trained on; for your own table its YAML file"
     )
+    add_precision(parser)
     add_device(parser)
     add_roots(parser)
     add_results(parser)
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from ..serving import Scorer
 
     path = _weights(args)
-    scorer = Scorer.load(path, data_roots(args.data_root), devices.resolve(args.device), args.dataset)
+    scorer = Scorer.load(path, data_roots(args.data_root), devices.resolve(args.device), args.dataset, args.precision)
     items = args.items or _everything(scorer)
     scores = scorer.score(args.user, items, time, context)
     print("\n".join(_lines(scorer, scores, args.top, args.user)))
@@ -84,7 +87,7 @@ def _everything(scorer: Scorer) -> list[str]:
 
 def _weights(args: argparse.Namespace) -> Path:
     """A path as it is; or, of a model, the weights of its only configuration in the results, lowest seed."""
-    if args.model.endswith(".safetensors"):
+    if args.model.endswith((".safetensors", ".pt2")):
         refuse_beside(args, f"the file {args.model}", {"--results"})
         return Path(args.model)
     from ..data.sources import name_of

@@ -6,22 +6,26 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from .options import add_device, add_roots, add_threads, positive, whole
+from .options import add_device, add_precision, add_roots, add_threads, positive, whole
 from .parser import Parser
 from .roots import data_roots
 
 HELP = """\
-Answer requests for scores over HTTP with the weights of a finished run: POST /score, GET /health, GET /metrics (Prometheus),
-POST /model. Needs the extra `serve`. SIGHUP reads the weights again, SIGTERM answers what is under way and ends."""
+Answer requests for scores over HTTP with the weights of a finished run, or with a package of `rankbench export`: POST /score, GET
+/health, GET /metrics (Prometheus), POST /model. Needs the extra `serve`. SIGHUP reads the file again, SIGTERM answers what is
+under way and ends."""
 
 EXAMPLES = (
     "rankbench serve --weights my/seed-0.safetensors --dataset my.yaml --port 8000",
-    "rankbench serve --weights my/seed-0.safetensors --dataset my.yaml --timeout-ms 200 --queue 16 --log answers.jsonl",
+    "rankbench serve --weights my/seed-0.safetensors --dataset my.yaml --precision int8",
+    "rankbench serve --weights my/seed-0.pt2 --dataset my.yaml --timeout-ms 200 --queue 16 --log answers.jsonl",
 )
 
 
 def add(parser: Parser) -> None:
-    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="a file of weights (.safetensors)")
+    parser.add_argument(
+        "--weights", type=Path, required=True, metavar="FILE", help="a file of weights (.safetensors) or a package (.pt2)"
+    )
     parser.add_argument(
         "--dataset", metavar="NAME", help="the data set that the model was trained on; for your own table its YAML file"
     )
@@ -37,6 +41,7 @@ def add(parser: Parser) -> None:
         "--log", type=Path, metavar="FILE", help="append a line of JSON for each answered request, before it is answered"
     )
     _add_limits(parser)
+    add_precision(parser)
     add_device(parser)
     add_threads(parser)
     add_roots(parser)
@@ -83,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
     def load(path: Path) -> Scorer:
-        scorer = Scorer.load(path, roots, device, args.dataset)
+        scorer = Scorer.load(path, roots, device, args.dataset, args.precision)
         scorer.remembered = limits.remembered
         return scorer
 

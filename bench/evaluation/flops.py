@@ -63,7 +63,7 @@ class _Pairs:
         self.flops = 0
 
     def attention(self, inputs: Inputs) -> Tensor:
-        self.flops += 2 * _pairs(inputs.plan) * (inputs.q.shape[1] * inputs.q.shape[2] + inputs.v.shape[1] * inputs.v.shape[2])
+        self.flops += 2 * pairs_of(inputs.plan) * (inputs.q.shape[1] * inputs.q.shape[2] + inputs.v.shape[1] * inputs.v.shape[2])
         return inputs.v
 
     def reading(self, inputs: PaddedInputs) -> Tensor:
@@ -81,11 +81,11 @@ class _Pairs:
         return v[inputs.plan.past :]
 
     def mixing(self, v: Tensor, plan: AttentionPlan, *_: Tensor | None) -> Tensor:
-        self.flops += 2 * _pairs(plan) * v.shape[1] * v.shape[2]
+        self.flops += 2 * pairs_of(plan) * v.shape[1] * v.shape[2]
         return v
 
 
-def _pairs(plan: AttentionPlan) -> int:
+def pairs_of(plan: AttentionPlan) -> int:
     """Of a token and one that it sees, itself included."""
     token = torch.arange(len(plan.lo))
     inside = (plan.lo <= token) & (token < plan.hi)

@@ -10,9 +10,10 @@ Contenders take turns in every round: the speed of a shared machine drifts.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,6 @@ from typing import Literal
 import numpy as np
 import torch
 
-from .. import device as devices
 from .. import registry
 from ..config import DataConfig, Settings, resolve
 from ..data.asked import Asked, AskedOf
@@ -28,17 +28,15 @@ from ..data.dataset import RankingData, prepare, prepare_log
 from ..data.eventlog import write_log
 from ..data.sources.schema import DataRoots
 from ..data.sources.simulator import SimulatorConfig, simulate
-from ..errors import UserError, in_one_line
-from ..serving import Scorer
+from ..errors import UserError
+from ..serving import Precision, Scorer
 from .load import Ask, ClosedLoad, OpenLoad, closed_load, open_load
-from .quantised import quantised
 
-Precision = Literal["fp32", "bf16", "int8"]
+Form = Literal["eager", "exported", "compiled"]
+"""The model's own code, or its package (bench/export), which computes in fp32."""
+FORMS: tuple[Form, ...] = ("eager", "exported", "compiled")
 Past = Literal["computed", "kept"]
 """Whether what is computed of the past alone is kept from an earlier request of the user."""
-
-REQUESTS = 64
-"""Different ones, asked for in turn."""
 
 SIMULATED_USERS, SIMULATED_ITEMS = 150, 10_000
 
@@ -75,6 +73,8 @@ class ServeTime:
     closed: list[ClosedLoad]
     open: list[list[OpenLoad]]
     """Round -> one for each share of the capacity."""
+    form: Form = "eager"
+    threads: int = 1
 
 
 def simulated(history: int, folder: Path) -> RankingData:
@@ -93,11 +93,12 @@ def of_dataset(dataset: str, history: int, roots: DataRoots) -> RankingData:
     return prepare(DataConfig(dataset, history_length=history), roots)
 
 
-def traffic(data: RankingData, candidates: int) -> Traffic:
+def traffic(data: RankingData, candidates: int, requests: int = 64) -> Traffic:
     """Test requests with full histories, drawn at random.
 
     Args:
         candidates: of each, at most.
+        requests: different ones at most, which are asked for in turn.
 
     Raises:
         UserError: no test request sees so many past events.
@@ -110,7 +111,7 @@ def traffic(data: RankingData, candidates: int) -> Traffic:
             f"no test request of {data.log.meta.name} sees {history} past events, {seen.max(initial=0)} at most: give a smaller "
             "--history, or leave --dataset out for a simulated log"
         )
-    chosen = rng.choice(full, min(REQUESTS, len(full)), replace=False)
+    chosen = rng.choice(full, min(requests, len(full)), replace=False)
     names = AskedOf(data)
     asked = tuple(names.request(int(event)) for event in chosen)
     drawn = rng.integers(0, data.log.meta.items, (len(asked), candidates))
@@ -127,66 +128,35 @@ def scorer_of(model: str, data: RankingData, settings: Settings, device: torch.d
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A model in one precision."""
-
-    precision: Precision
-    scorer: Scorer
-    quantised: float | None = None
-
-
-def in_precision(scorer: Scorer, precision: Precision, requests: Traffic) -> Variant:
-    """The same model in another precision.
-
-    Raises:
-        UserError: it cannot be computed so, and why.
-    """
-    if precision != "int8":
-        if reason := devices.supports(scorer.device, precision):
-            raise UserError(f"{precision} cannot be measured on {scorer.device}: {reason}")
-        return Variant(precision, dataclasses.replace(scorer, precision=precision, memories={}))
-    if scorer.device.type != "cpu":
-        raise UserError("int8 is measured on the CPU alone")
-    exact = dataclasses.replace(scorer, precision="fp32", memories={})
-
-    def request(of: Scorer) -> None:
-        for remember in (False, True):
-            _ask(of, requests, 2, remember)(0)
-
-    try:
-        found = quantised(exact.model, lambda: request(exact))
-        other = dataclasses.replace(exact, model=found.model, memories={})
-        request(other)
-    except (UserError, AttributeError, TypeError, RuntimeError) as error:  # of code that reads weights itself after all
-        reason = str(error) if isinstance(error, UserError) else in_one_line(error)
-        raise UserError(f"{scorer.info.name} cannot be computed in int8: {reason}") from None
-    return Variant("int8", other, found.share)
-
-
-@dataclass(frozen=True)
 class Contender:
     """A scorer at one size, ready to be asked."""
 
     row: ServeTime
     ask: Ask
 
+    def with_threads(self, threads: int) -> Contender:
+        """The same one, to be measured in a process with that many threads."""
+        return Contender(dataclasses.replace(self.row, threads=threads, closed=[], open=[]), self.ask)
 
-def contenders(exact: Scorer, variants: Sequence[Variant], requests: Traffic, sizes: Sequence[int]) -> Iterator[Contender]:
-    """One model in some precisions, at each number of candidates, with the past computed and, if it can be, kept.
+
+def contenders(
+    exact: Scorer, variants: Mapping[tuple[Form, Precision], Scorer], requests: Traffic, sizes: Sequence[int]
+) -> Iterator[Contender]:
+    """One model in some forms and precisions, at each number of candidates, with the past computed and, if it can be, kept. What
+    is kept of a past is computed here, before anything is measured.
 
     Args:
         exact: the model in fp32.
     """
     history = requests.data.config.history_length
-    for variant in variants:
-        scorer, precision = variant.scorer, variant.precision
+    for (form, precision), scorer in variants.items():
         pasts: tuple[Past, ...] = ("computed", "kept") if scorer.remembers else ("computed",)
-        for size in sizes:
-            difference = None if precision == "fp32" else _difference(exact, scorer, requests, size)
-            for past in pasts:
-                ask, read = _ask(scorer, requests, size, past == "kept"), _read(scorer, requests)
-                row = ServeTime(scorer.info.name, precision, past, history, read, size, variant.quantised, difference, [], [])
-                yield Contender(row, ask)
+        same = (form, precision) == ("eager", "fp32")
+        difference = None if same else _difference(exact, scorer, requests, max(sizes))
+        read = _read(scorer, requests)
+        for size, past in itertools.product(sizes, pasts):
+            row = ServeTime(scorer.info.name, precision, past, history, read, size, scorer.int8_share, difference, [], [], form)
+            yield Contender(row, _ask(scorer, requests, size, past == "kept"))
 
 
 def measure(one: Contender, shares: Sequence[float], seconds: float, round_: int) -> None:
@@ -197,8 +167,8 @@ def measure(one: Contender, shares: Sequence[float], seconds: float, round_: int
 
 
 def warm_up(one: Contender) -> None:
-    """What is compiled or kept at first is not counted: of a kept past every request once, else two."""
-    for at in range(REQUESTS if one.row.past == "kept" else 2):
+    """What is compiled at first, or chosen, is not counted."""
+    for at in range(2):
         one.ask(at)
 
 
@@ -222,47 +192,6 @@ def _read(scorer: Scorer, requests: Traffic) -> float:
     found = (scorer.score(one.user, [one.item], one.time, one.context).request for one in requests.asked)
     sequence = scorer.info.view == "sequence"
     return statistics.mean(request.hi - (request.start if sequence else request.lo) for request in found)
-
-
-def lines(rows: Sequence[ServeTime]) -> list[str]:
-    """A table: medians over rounds, of p50 with the smallest and largest."""
-    shares = [one.share for one in rows[0].open[0]]
-    loads = [f"at {share:.0%}: p50, p99" for share in shares]
-    head = (
-        *("model", "numbers", "events seen (read)", "candidates", "past", "ms p50 (least, most)", "p95", "p99", "CPU ms p50"),
-        *("requests/s", "candidates/s", *loads, "off fp32"),
-    )
-    result = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        wall = [one.wall for one in row.closed]
-        middle = [one.p50 for one in wall]
-        rate = statistics.median(one.per_second for one in row.closed)
-        cells = (
-            *(
-                row.model,
-                row.precision + ("" if row.quantised is None else f" ({row.quantised:.0%})"),
-                f"{row.history:,} ({row.read:,.0f})",
-                f"{row.candidates:,}",
-                row.past,
-            ),
-            f"{statistics.median(middle):.2f} ({min(middle):.2f}, {max(middle):.2f})",
-            *(_median([getattr(one, name) for one in wall]) for name in ("p95", "p99")),
-            _median([one.cpu.p50 for one in row.closed]),
-            *(f"{rate:,.1f}", f"{rate * row.candidates:,.0f}"),
-            *(
-                ", ".join(_median([getattr(loads[at].wall, name) for loads in row.open]) or "-" for name in ("p50", "p99"))
-                for at in range(len(shares))
-            ),
-            "" if row.difference is None else f"{row.difference:.0e}",
-        )
-        result.append("| " + " | ".join(cells) + " |")
-    return result
-
-
-def _median(values: Sequence[float | None]) -> str:
-    """Over rounds; empty if any round had too few requests."""
-    known = [value for value in values if value is not None]
-    return f"{statistics.median(known):.2f}" if len(known) == len(values) else ""
 
 
 def say(text: str) -> None:

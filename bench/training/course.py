@@ -10,10 +10,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, Protocol
 
+import torch
+
 from ..config import TrainConfig
 from ..contract import ModelInfo
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
+from ..data.resident import ResidentSequences
+
+CPU = torch.device("cpu")
 
 
 class Judged(NamedTuple):
@@ -48,9 +53,11 @@ class Course(Protocol):
 class Epochs:
     """All training examples in each of them, judged by validation, or of a given number and judged by nothing."""
 
-    def __init__(self, data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, length: float | None) -> None:
+    def __init__(
+        self, data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, length: float | None, device: torch.device
+    ) -> None:
         self.data, self.info, self.config, self.planned, self.length = data, info, config, config.epochs, length
-        self.batches = _lessons(data, info, config, seed)
+        self.batches = _lessons(data, info, config, seed, device)
         self.valid = Judged(data, _judges(data, info, config))
 
     def lessons(self, epoch: int) -> Batches:
@@ -63,12 +70,12 @@ class Epochs:
 class Windows:
     """The windows of a stream but the test, each once."""
 
-    def __init__(self, data: RankingData, info: ModelInfo, config: TrainConfig, seed: int) -> None:
-        self.data, self.info, self.config, self.seed = data, info, config, seed
+    def __init__(self, data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, device: torch.device) -> None:
+        self.data, self.info, self.config, self.seed, self.device = data, info, config, seed, device
         self.planned = self.length = data.windows - 1
 
     def lessons(self, epoch: int) -> Batches:
-        return _lessons(self.data.at(epoch), self.info, self.config, self.seed)
+        return _lessons(self.data.at(epoch), self.info, self.config, self.seed, self.device)
 
     def judge(self, epoch: int) -> Judged | None:
         if epoch + 1 >= self.planned:  # what comes next is the test
@@ -77,12 +84,22 @@ class Windows:
         return Judged(data, _judges(data, self.info, self.config))
 
 
-def course_of(data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, length: float | None = None) -> Course:
+def course_of(
+    data: RankingData,
+    info: ModelInfo,
+    config: TrainConfig,
+    seed: int,
+    length: float | None = None,
+    device: torch.device = CPU,
+) -> Course:
     """
     Args:
         length: of epochs that no validation ends.
+        device: where batches are put together, if `train.assembly` leaves that to it.
     """
-    return Windows(data, info, config, seed) if config.order == "time" else Epochs(data, info, config, seed, length)
+    if config.order == "time":
+        return Windows(data, info, config, seed, device)
+    return Epochs(data, info, config, seed, length, device)
 
 
 def epochs_of(course: Course) -> int:
@@ -90,7 +107,9 @@ def epochs_of(course: Course) -> int:
     return math.ceil(course.planned if course.length is None else course.length)
 
 
-def _lessons(data: RankingData, info: ModelInfo, config: TrainConfig, seed: int) -> Batches:
+def _lessons(data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, device: torch.device) -> Batches:
+    if config.assembly == "device" and info.view == "sequence":
+        return ResidentSequences(data, "train", config.batch_events, device, seed, config.whole_requests)
     return make_batches(data, info.view, "train", config.batch_size, config.batch_events, seed, config.whole_requests)
 
 

@@ -33,7 +33,7 @@ class Optimizer:
         self.rows = RowAdamW(large, config.lr, config.embedding_decay, ema=config.ema) if by_rows else None
         by_adagrad = [cast(nn.Parameter, module.weight) for module in model.modules() if isinstance(module, Table) and adagrad]
         apart = {id(parameter) for parameter in (*by_adagrad, *(self.rows.parameters if self.rows is not None else ()))}
-        groups = list(_groups(model, config, apart))
+        groups = list(groups_of(model, config, apart))
         self.lr = config.lr
         self.dense = torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
         self.tables = RowWiseAdagrad(by_adagrad, config.lr, config.embedding_decay) if by_adagrad else None
@@ -106,7 +106,7 @@ def clip(gradients: list[Tensor], norm: float) -> None:
     torch._foreach_mul_(gradients, torch.clamp(norm / (total + 1e-6), max=1.0))  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _groups(model: nn.Module, config: TrainConfig, apart: set[int]) -> Iterator[dict[str, Any]]:
+def groups_of(model: nn.Module, config: TrainConfig, apart: set[int]) -> Iterator[dict[str, Any]]:
     """Embedding tables, matrices and the rest: biases and norms are never decayed. Parameters `apart` are left out."""
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     groups: dict[float, list[nn.Parameter]] = {}

@@ -7,21 +7,17 @@ import copy
 import dataclasses
 import math
 import time
-from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .. import device as devices
 from ..config import TrainConfig
-from ..contract import ModelInfo, PointwiseBatch, Ranker, SequenceBatch, to_device
-from ..data.batches import Batches
+from ..contract import ModelInfo, Ranker, to_device
 from ..data.dataset import RankingData
 from ..energy import Meter
 from ..errors import UserError
@@ -30,13 +26,12 @@ from ..evaluation.cards import merit
 from .checkpoint import Checkpoint
 from .course import Course, course_of, epochs_of
 from .ending import Average, rate_share
+from .gradients import Gradients
+from .lessons import AHEAD, Lesson
+from .lessons import assembled as _assembled
 from .limits import TOGETHER, Limits, Stopped
-from .losses import Lists, lists_of, main_loss
 from .optimizer import Optimizer
 from .team import ALONE, Team
-
-AHEAD = 2
-"""Batches that another thread assembles while an accelerator computes. On a CPU it would take the model's own time."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,7 @@ def train(
         length: epochs to train, of those that are planned; nothing is then validated, no limit of time holds, and the last
             weights are kept. The learning rate goes as it would in the first `length` epochs of any training.
     """
-    course = course_of(data, info, config, seed, length)
+    course = course_of(data, info, config, seed, length, device)
     if info.fit == "counts":  # what the leader counts, nobody else needs to
         return _count(model, info, course, config, device) if team.leads else TrainState()
     with team.in_step():
@@ -149,7 +144,8 @@ def train(
             progress.epoch_started(state.epoch + 1, epochs, steps, state.step)
             ahead = 0 if device.type == "cpu" else AHEAD
             asked = None if config.loss == "bce" else data
-            with contextlib.closing(_assembled(batches, plans, state, seed, device, ahead, team, asked)) as source:
+            fill_up = config.whole_step != "off"
+            with contextlib.closing(_assembled(batches, plans, state, seed, device, ahead, team, asked, fill_up)) as source:
                 for _ in range(state.step, last):
                     loop.step(source, progress, steps)
                     loop.keep_within(progress.limits)
@@ -167,47 +163,6 @@ def train(
     loop.optimizer.release()
     model.load_state_dict(loop.best)
     return state
-
-
-Lesson = tuple[PointwiseBatch | SequenceBatch, Lists | None]
-"""A batch, and which of its rows are of one request where the loss compares these."""
-
-
-def _assembled(
-    batches: Batches,
-    plans: list[np.ndarray],
-    state: TrainState,
-    seed: int,
-    device: torch.device,
-    ahead: int,
-    team: Team = ALONE,
-    data: RankingData | None = None,
-) -> Generator[Lesson, None, None]:
-    """The rest of the process's batches of an epoch in their order, up to `ahead` of them assembled by another thread, and
-    copied to the device, beforehand.
-
-    Args:
-        data: whose requests come along; None: they are not asked for.
-    """
-    epoch, places = state.epoch, range(state.step * team.size + team.rank, len(plans), team.size)
-
-    def assemble(place: int) -> Lesson:
-        # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
-        batch = batches.assemble(plans[place], np.random.default_rng([seed, epoch, place]))
-        return to_device(batch, device), None if data is None else to_device(lists_of(batch, data), device)
-
-    if ahead == 0:
-        yield from map(assemble, places)
-        return
-    pool = ThreadPoolExecutor(1)
-    try:
-        waiting = deque(pool.submit(assemble, place) for place in places[:ahead])
-        for at in range(len(places)):
-            if at + ahead < len(places):
-                waiting.append(pool.submit(assemble, places[at + ahead]))
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _count(model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, device: torch.device) -> TrainState:
@@ -272,6 +227,7 @@ class _Loop:
         self.optimizer = Optimizer(model, config, device, team)
         self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
+        self.gradients = Gradients(model, config, device, self.scaler, self.optimizer.zero_grad, team)
         self.state = TrainState()
         if team.size > 1:
             model.load_state_dict(team.from_leader(lambda: {name: value.cpu() for name, value in model.state_dict().items()}))
@@ -363,18 +319,7 @@ class _Loop:
         if batch is None:  # the last step of an epoch may have fewer batches than there are processes
             self.optimizer.zero_grad()
             return torch.zeros(()), 0
-        self.model.train()
-        with devices.autocast(self.device, self.config.precision):
-            logits = self.model(batch)
-            auxiliary = self.model.auxiliary_loss()
-        main, further = (logits[:, 0], logits[:, 1:]) if logits.dim() == 2 else (logits, None)
-        loss = main_loss(self.config, main.float(), batch.label, lists)
-        total = loss if auxiliary is None else loss + auxiliary.float()
-        if further is not None and batch.further is not None:  # each label has bce, and weighs the same
-            total = total + F.binary_cross_entropy_with_logits(further.float(), batch.further) * further.shape[1]
-        self.optimizer.zero_grad()
-        (total if self.scaler is None else self.scaler.scale(total)).backward()
-        return loss, len(batch)
+        return self.gradients(batch, lists), len(batch)
 
     def end_epoch(self, point: EpochPoint, share: float) -> None:
         """`share` of the epoch's steps were taken."""

@@ -248,10 +248,15 @@ def problem_of(
     for name, tensor in geometry._asdict().items():
         setattr(problem, name, None if tensor is None else tensor.data_ptr())
     problem.inverse, problem.lse = _pointers(inverse, lse)
+    point_to(problem, tables)
+    return problem
+
+
+def point_to(problem: Problem, tables: Tables) -> None:
+    """Let a problem read its biases from these tables."""
     for into, table in ((problem.position_bias, tables.position), (problem.time_bias, tables.time)):
         if table is not None:
             into.values, into.heads, into.rows = table.data_ptr(), *table.shape
-    return problem
 
 
 def learn(problem: Problem, tables: Tables, wanted: tuple[bool, bool]) -> Tables:

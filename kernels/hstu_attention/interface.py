@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..dispatch import Implementation, choose, names, register
-from . import cpu, npu, reference, torch_blocks, triton
+from . import cpu, dense, npu, reference, torch_blocks, triton
 from .plan import Activation, AttentionPlan, Inputs
 
 _CPU = {"device": "cpu", "dtypes": (torch.float32, torch.bfloat16, torch.float16), "probe": cpu.LIBRARY.why_unavailable}
@@ -18,6 +18,7 @@ _NPU = {"device": "npu", "dtypes": (torch.float32, torch.bfloat16, torch.float16
 _FUSED = "fused C++: logits and weights never leave the cache, the backward pass computes them again"
 _HUAWEI = "Huawei's `hstu_dense` on segments padded to a few lengths; SiLU alone, a softmax goes the way of `torch`"
 _BLOCKS = "plain PyTorch, blocks of 64 queries against the range of keys that they see"
+_DENSE = "every query against every key, masked: for programs that are exported, in which no shape may depend on a bound"
 _DEFINITION = "the definition in loops and float64; tests compare with it, nothing chooses it"
 
 register(
@@ -28,6 +29,7 @@ register(
     ),
     Implementation("npu", npu.attention, what=_HUAWEI, **_NPU),
     Implementation("torch", torch_blocks.attention, what=_BLOCKS),
+    Implementation("dense", dense.attention, automatic=False, what=_DENSE),
     Implementation("reference", reference.attention, automatic=False, what=_DEFINITION),
     users="every generative ranker, bst, transact, hyformer, onetrans",
 )
@@ -35,6 +37,7 @@ register(
     "bias_mixing",
     Implementation("cpu", cpu.bias_mixing, what="fused C++, without queries, keys and activation", **_CPU),
     Implementation("torch", torch_blocks.bias_mixing, what=_BLOCKS),
+    Implementation("dense", dense.bias_mixing, automatic=False, what=_DENSE),
     Implementation("reference", reference.bias_mixing, automatic=False, what=_DEFINITION),
     users="fuxi, fuxi-beta",
 )

@@ -158,3 +158,11 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     assert {name: record["status"] for name, record in made.items()} == {"ctr": "ok", "deepfm": "ok", "hstu": "ok"}
     for record in made.values():
         assert (record["device"], record["simulated"], record["environment"]["processes"]) == ("npu:0", True, 2)
+
+
+@pytest.mark.long
+def test_the_host_decides_nothing_in_a_step_over_a_padded_batch(tmp_path: Path) -> None:
+    """As far as a device that is none can tell: nothing but attention could keep such a step from being recorded."""
+    models = "hstu,llama,gpt,sasrec,sasrec-scalable,genrank,mtgr,stu,fuxi"
+    for name, found in on_npu(tmp_path, "decides", models).items():
+        assert name == "shown" or found == {"waits": {}, "sent": {}}, name

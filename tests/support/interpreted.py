@@ -7,18 +7,19 @@ import sys
 
 os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
 
+from dataclasses import replace
+
 from rankbench.bench import cli
-from rankbench.kernels.dispatch import OPERATIONS, Implementation, forced
-from rankbench.kernels.hstu_attention import triton
+from rankbench.kernels.dispatch import OPERATIONS
 
 
 def main(arguments: list[str]) -> int:
     """The exit code of the command."""
-    others = tuple(one for one in OPERATIONS["hstu_attention"] if one.name != "triton")
-    OPERATIONS["hstu_attention"] = (Implementation("triton", triton.attention, device="cpu"), *others)
-    # One program for a whole layer would do the attention's work.
-    with forced({"hstu_layer": "torch"}):
-        return cli.main(arguments)
+    for operation in ("hstu_attention", "hstu_layer"):
+        interpreted = [replace(one, device="cpu", probe=lambda: None) for one in OPERATIONS[operation] if one.name == "triton"]
+        others = [one for one in OPERATIONS[operation] if one.name != "triton"]
+        OPERATIONS[operation] = (*interpreted, *others)
+    return cli.main(arguments)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,16 @@ from rankbench.bench import cli, registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.contract import to_device
 from rankbench.bench.data.batches import make_batches
+from rankbench.bench.data.padding import padded
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.training.checkpoint import Checkpoint
+from rankbench.bench.training.gradients import Gradients
 from rankbench.bench.training.progress import Quiet
+from rankbench.bench.training.team import ALONE
 from rankbench.bench.training.trainer import train
+from rankbench.kernels.dispatch import replaced
+from rankbench.kernels.hstu_attention.plan import Inputs
+from rankbench.kernels.hstu_attention.triton import blocks
 from support import fake_mxrec, simulated_hccl, simulated_npu
 from support.logs import make_data
 from support.power import OffAt, PowerOff
@@ -93,6 +99,43 @@ def waits(folder: Path, name: str) -> object:
     return {"steps": steps}
 
 
+def numbers(folder: Path, models: str) -> object:
+    """Loss and gradients beside those of the CPU."""
+    from support.same_numbers import compare
+
+    return {"wrong": compare(models.split(","), NPU, folder)}
+
+
+def _geometry_alone(inputs: Inputs) -> torch.Tensor:
+    """In place of attention: what Triton's programs are told of a batch."""
+    blocks.tokens_of(inputs.plan)
+    blocks.queries(inputs.plan, 64)
+    blocks.keys(inputs.plan, 64, 32)
+    blocks.key_borders(inputs.plan)
+    return inputs.v
+
+
+def decides(folder: Path, models: str) -> object:
+    """How often the host waits for the device, and sends it something, in a step over a padded batch, the programs of attention
+    aside: a step in which it does neither can be recorded."""
+    data = make_data(folder / "log", DataConfig("tiny", history_length=6), users=40, longest=60)
+    batches = make_batches(data, "sequence", "train", 0, 300)
+    batch = to_device(padded(batches.assemble(batches.plans(0)[0], None)), NPU)  # type: ignore[arg-type]
+    found = {}
+    for name in models.split(","):
+        info = registry.info(name)
+        model = info.build(info.config(), data.spec).to(NPU)
+        assert not model.moving_shape()
+        gradients = Gradients(model, TrainConfig(), NPU, None, model.zero_grad, ALONE)
+        with replaced("hstu_attention", _geometry_alone), replaced("bias_mixing", lambda v, *_: v):
+            gradients(batch, None)  # constants of a device are made once
+            simulated_npu.SYNCS.clear()
+            simulated_npu.SENT.clear()
+            gradients(batch, None)
+        found[name] = {"waits": dict(simulated_npu.SYNCS), "sent": dict(simulated_npu.SENT)}
+    return found
+
+
 def mistakes(folder: Path) -> object:
     """What the device refuses."""
     refused = {}
@@ -110,6 +153,7 @@ def mistakes(folder: Path) -> object:
 if __name__ == "__main__":
     simulated_npu.install()
     task, folder, *arguments = sys.argv[1:]
-    tasks = (command, fused, together, resume, waits, mistakes)
+    tasks = (command, fused, together, resume, waits, numbers, decides, mistakes)
     result = {one.__name__: one for one in tasks}[task](Path(folder), *arguments)
     print(json.dumps(result))
+    sys.exit(bool(result.get("code") or result.get("wrong")))

@@ -73,7 +73,7 @@ class Client:
         return self._ask("POST", path, text, {"content-type": "application/json", **headers})
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers)
             response = connection.getresponse()

@@ -23,6 +23,8 @@ from torch.utils import backend_registration as registration
 
 SYNCS: collections.Counter[str] = collections.Counter()
 """Operation -> how often the host waited for the device."""
+SENT: collections.Counter[str] = collections.Counter()
+"""Type -> how often the host sent numbers to the device."""
 OPERATIONS: collections.Counter[str] = collections.Counter()
 """Operation -> how often it reached the device."""
 
@@ -156,6 +158,8 @@ def _fallback(operation: Any, *args: Any, **kwargs: Any) -> Any:
         source, target = args[:2]
         if _on_npu(source) and not _on_npu(target):
             SYNCS["device to host"] += 1
+        if _on_npu(target) and not _on_npu(source):
+            SENT[str(source.dtype)] += 1
         (to_cpu(target) if _on_npu(target) else target).copy_(to_cpu(source) if _on_npu(source) else source)
         return target
     if name == "aten::_copy_from_and_resize":

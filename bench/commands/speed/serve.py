@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,24 +12,27 @@ from typing import TYPE_CHECKING
 from ... import registry
 from ...errors import UserError
 from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
-from ..options import add_device, add_models, add_results, add_roots, add_threads, positive, refuse_beside
+from ..options import add_device, add_models, add_results, add_roots, for_cores, positive, refuse_beside
 from ..parser import Assign, Parser
-from ..roots import data_roots
+from ..roots import cache, data_roots
 
 if TYPE_CHECKING:
     import torch
 
-    from ...serving import Scorer
-    from ...speed.serve import Contender, ServeTime, Traffic
+    from ...serving import Precision, Scorer
+    from ...speed.packages import Packages
+    from ...speed.serve import Contender, Form, ServeTime, Traffic
 
 HELP = """\
 Measure the latency and throughput of requests: one caller back to back, then random arrivals at shares of the capacity, with
 latency counted from the arrival. A request goes from names to probabilities; HTTP is not part of it. Models have random weights,
-or those of --weights. A generative ranker is measured with the past computed and with the past kept."""
+or those of --weights. A generative ranker is measured with the past computed and with the past kept. Packages (--form exported,
+compiled) are made before anything is measured and kept in the cache; --prepare makes them and ends."""
 
 EXAMPLES = (
     "rankbench speed serve --models din,hstu --history 50 --candidates 1,100",
-    "rankbench speed serve --precision fp32,bf16,int8 --threads 2",
+    "rankbench speed serve --precision fp32,bf16,int8 --form eager,compiled --threads 1,2 --load none --minutes 8",
+    "rankbench speed serve --form compiled --prepare",
     "rankbench speed serve --weights my/seed-0.safetensors --dataset my.yaml",
 )
 
@@ -51,82 +55,140 @@ def add(parser: Parser) -> None:
         "--precision", type=_precisions, default=("fp32",), metavar="NAMES", help="of fp32, bf16 and int8 (default: fp32)"
     )
     parser.add_argument(
-        "--load", type=_shares, default=(0.5, 0.8), metavar="SHARES", help="of the capacity, under open load (default: 0.5,0.8)"
+        "--form", type=_forms, default=("eager",), metavar="NAMES", help="of eager, exported and compiled (default: eager)"
     )
     parser.add_argument(
-        "--seconds", type=positive, default=2, metavar="S", help="how long each load lasts in each round (default: 2)"
+        "--load",
+        type=_shares,
+        default=(0.5, 0.8),
+        metavar="SHARES",
+        help="of the capacity, under open load; none: closed load alone (default: 0.5,0.8)",
     )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=2.0, metavar="S", help="how long each load lasts in each round (default: 2)"
+    )
+    parser.add_argument(
+        "--requests", type=positive, default=64, metavar="N", help="different ones, asked for in turn (default: 64)"
+    )
+    parser.add_argument(
+        "--threads", type=_threads, default=(1,), metavar="NUMBERS", help="how many threads torch has on the CPU (default: 1)"
+    )
+    parser.add_argument(
+        "--minutes", type=positive, metavar="N", help="begin no measurement after this time (default: measure all)"
+    )
+    parser.add_argument("--prepare", action="store_true", help="make the packages of --form, measure nothing")
+    parser.add_argument("--costs", type=Path, metavar="RECORD", help="measure nothing: show the short table of this record")
     parser.add_argument(
         "--set", action=Assign, default=[], metavar="MODEL.KEY=VALUE", help="change a setting of a model; may be repeated"
     )
     add_device(parser)
     add_rounds(parser)
-    add_threads(parser)
     add_roots(parser)
     add_results(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from ...speed import serve, serve_tables
+
+    if args.costs is not None:
+        refuse_beside(args, "--costs", {"--models", "--weights", "--dataset", "--form", "--precision", "--threads", "--prepare"})
+        print(*serve_tables.costs(serve_tables.read_rows(args.costs)), sep="\n")
+        return 0
     if args.weights is not None:
         refuse_beside(args, "--weights", {"--models", "--history", "--set"})
+    if args.prepare and args.form == ("eager",):
+        raise UserError("--prepare makes packages: say which with --form exported, or compiled")
     from ... import device as devices
-    from ...speed import serve
+    from ...speed.packages import Packages
 
-    as_in_runs(args.threads)
-    device, store = devices.resolve(args.device), writable(args)
-    rows: list[serve.ServeTime] = []
+    begin = time.monotonic()
+    as_in_runs(args.threads[0])
+    device, store, packages = devices.resolve(args.device), writable(args), Packages(cache() / "packages")
+    rows: list[ServeTime] = []
     refused: dict[str, str] = {}
     report = None
     with tempfile.TemporaryDirectory() as folder:
         for requests, scorers in _measured(args, device, Path(folder)):
             name = requests.data.log.meta.name
-            said = f"{name}, {args.rounds} round(s) of {args.seconds} s"
+            said = f"{name}, {args.rounds} round(s) of {args.seconds:g} s"
             report = SpeedReport(store, _record(args, scorers[0], device), device, said)
-            found: list[serve.Contender] = []
-            for scorer in scorers:
-                found += _contenders(args, requests, scorer, refused)
-            for one in found:
-                serve.warm_up(one)
-            for at in range(args.rounds):
-                serve.say(f"{requests.data.config.history_length} past events, round {at + 1} of {args.rounds} ...")
-                for one in found:
-                    serve.measure(one, args.load, args.seconds, at)
-            rows += [one.row for one in found]
-            report.write(rows)  # what is ended early keeps the lengths that it measured
+            variants = [_variants(args, scorer, packages, refused) for scorer in scorers]
+            if args.prepare:
+                continue
+            found: list[Contender] = []
+            for scorer, held in zip(scorers, variants, strict=True):
+                found += serve.contenders(scorer, held, requests, args.candidates)
+            for threads in args.threads:
+                as_in_runs(threads)
+                rows += _in_turn(args, [one.with_threads(threads) for one in found], begin, refused)
+                report.write(rows)  # what is ended early keeps what it measured
     for reason in refused.values():
         serve.say(f"not measured: {reason}")
+    if args.prepare and report is not None:
+        return 0
     if not rows or report is None:
         raise UserError("nothing that was asked for can be measured; the lines above say why")
     # Another process on the same cores delays a request, and does not change what it costs.
     clock = "cpu" if device.type == "cpu" else "wall"
     shown = ((row, [getattr(one, clock).p50 for one in row.closed]) for row in rows)
-    cases = by_case((_case(row), f"{row.precision}, past {row.past}", values) for row, values in shown)
+    cases = by_case((_case(row), _way(row), values) for row, values in shown)
     title = f"A request, past events x candidates: median {'CPU time' if clock == 'cpu' else 'latency'} under closed load"
-    report.publish(rows, serve.lines(rows), title, "ms", cases, {"refused": refused})
+    report.publish(rows, serve_tables.lines(rows), title, "ms", cases, {"refused": refused})
     return 0
+
+
+def _in_turn(args: argparse.Namespace, found: list[Contender], begin: float, refused: dict[str, str]) -> list[ServeTime]:
+    """The rows of contenders that were measured in every round that was begun; those that --minutes left out are refused."""
+    from ...speed import serve
+
+    for one in found:
+        if not _late(args, begin):
+            serve.warm_up(one)
+    for at in range(args.rounds):
+        if found and not _late(args, begin):
+            first = found[0].row
+            serve.say(f"{first.history} past events, {first.threads} thread(s), round {at + 1} of {args.rounds} ...")
+        for one in found:
+            if not _late(args, begin):
+                serve.measure(one, args.load, args.seconds, at)
+    left_out = [one.row for one in found if not one.row.closed]
+    if left_out:
+        row = left_out[0]
+        which = f"{row.history} past events, {row.threads} thread(s)"
+        refused[which] = f"{len(left_out)} of {len(found)} cases with {which}: the {args.minutes} minutes are over"
+    return [one.row for one in found if one.row.closed]
+
+
+def _late(args: argparse.Namespace, begin: float) -> bool:
+    return args.minutes is not None and time.monotonic() - begin > 60 * args.minutes
+
+
+def _variants(
+    args: argparse.Namespace, scorer: Scorer, packages: Packages, refused: dict[str, str]
+) -> dict[tuple[Form, Precision], Scorer]:
+    """One model in each form and precision that was asked for; `refused` gets what cannot be had, with the reason."""
+    held: dict[tuple[Form, Precision], Scorer] = {}
+    for form in args.form:
+        for precision in args.precision if form == "eager" else ("fp32",):
+            try:
+                held[form, precision] = scorer.in_precision(precision) if form == "eager" else packages.scorer(scorer, form)
+            except UserError as error:
+                refused[f"{scorer.info.name} {form} {precision}"] = str(error)
+    return held
 
 
 def _record(args: argparse.Namespace, scorer: Scorer, device: torch.device) -> str:
     """Its name: measurements of other lengths or of a trained model stand beside each other."""
     of = [scorer.info.name] if args.weights is not None else [str(length) for length in args.history]
-    return "-".join(["serving", scorer.data.log.meta.name, *of, device.type, str(args.threads)])
+    return "-".join(["serving", scorer.data.log.meta.name, *of, device.type, *map(str, args.threads)])
 
 
 def _case(row: ServeTime) -> str:
     return f"{row.model}, {row.history:,} x {row.candidates:,}"
 
 
-def _contenders(args: argparse.Namespace, requests: Traffic, scorer: Scorer, refused: dict[str, str]) -> Iterator[Contender]:
-    """One model in each precision that was asked for; `refused` gets those that it does not hold, with the reason."""
-    from ...speed import serve
-
-    held: list[serve.Variant] = []
-    for precision in args.precision:
-        try:
-            held.append(serve.in_precision(scorer, precision, requests))
-        except UserError as error:
-            refused[f"{scorer.info.name} {precision}"] = str(error)
-    yield from serve.contenders(serve.in_precision(scorer, "fp32", requests).scorer, held, requests, args.candidates)
+def _way(row: ServeTime) -> str:
+    return f"{row.form} {row.precision}, past {row.past}, {row.threads} thread(s)"
 
 
 def _measured(args: argparse.Namespace, device: torch.device, folder: Path) -> Iterator[tuple[Traffic, list[Scorer]]]:
@@ -137,8 +199,8 @@ def _measured(args: argparse.Namespace, device: torch.device, folder: Path) -> I
 
     roots, most = data_roots(args.data_root), max(args.candidates)
     if args.weights is not None:
-        scorer = Scorer.load(args.weights, roots, device, args.dataset)
-        yield serve.traffic(scorer.data, most), [scorer]
+        scorer = Scorer.load(args.weights, roots, device, args.dataset, "fp32")
+        yield serve.traffic(scorer.data, most, args.requests), [scorer]
         return
     models = registry.select(args.models)
     settings = Settings().changed(args.set, models)
@@ -149,7 +211,7 @@ def _measured(args: argparse.Namespace, device: torch.device, folder: Path) -> I
             data = serve.simulated(history, folder / f"simulated-{history}")
         else:
             data = serve.of_dataset(args.dataset, history, roots)
-        requests = serve.traffic(data, most)
+        requests = serve.traffic(data, most, args.requests)
         yield requests, [serve.scorer_of(model, data, settings, device) for model in models]
 
 
@@ -165,7 +227,30 @@ def _precisions(text: str) -> tuple[str, ...]:
     return tuple(name for name in known if name in given)
 
 
+def _forms(text: str) -> tuple[str, ...]:
+    known, given = ("eager", "exported", "compiled"), text.split(",")
+    if wrong := [part for part in given if part not in known]:
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(known)}, not {wrong[0]!r}")
+    return tuple(name for name in known if name in given)
+
+
+def _threads(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(for_cores(part) for part in text.split(",")))
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 3600:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
+    return value
+
+
 def _shares(text: str) -> tuple[float, ...]:
+    if text == "none":
+        return ()
     try:
         values = tuple(dict.fromkeys(float(part) for part in text.split(",")))
     except ValueError:

@@ -9,6 +9,6 @@ Gradients of the position table are atomic additions to a few copies, whose orde
 `torch.use_deterministic_algorithms(True)` was called.
 """
 
-from .function import attention, why_unavailable
+from .function import attention, backward_pass, forward_pass, why_unavailable
 
-__all__ = ["attention", "why_unavailable"]
+__all__ = ["attention", "backward_pass", "forward_pass", "why_unavailable"]

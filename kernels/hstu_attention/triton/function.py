@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,6 +43,70 @@ def _run(name: Program, blocks: int, heads: int, size: Tile, **given: Any) -> No
     program[blocks, heads](**taken, BM=size.queries, BN=size.keys, num_warps=size.warps)
 
 
+def forward_pass(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    position: Tensor | None,
+    time: Tensor | None,
+    inverse: Tensor | None,
+    plan: AttentionPlan,
+    alpha: float,
+) -> tuple[Tensor, Tensor | None]:
+    """The output [T, H, Dv], and of a softmax (no `inverse`) the logarithms of the normalisers, float32 [T, H].
+
+    Args:
+        q, k: [T, H, D]. v: [T, H, Dv]; as the tables, contiguous.
+        inverse: of the divisor, float32 [T]; None for a softmax.
+    """
+    out = torch.empty_like(v)
+    lse = q.new_empty(q.shape[:2], dtype=torch.float32) if inverse is None else None
+    size = _tile("forward", q, v)
+    blocks = queries(plan, size.queries)
+    rows = {"q": q, "k": k, "v": v, "out": out, "lse": lse, "inverse": inverse, "SOFTMAX": inverse is None}
+    _run(
+        "forward", len(blocks.begin), q.shape[1], size, **rows, **blocks._asdict(), **_of_plan(plan),
+        **_options(q, v, position, time, alpha),
+    )  # fmt: skip
+    return out, lse
+
+
+class Gradients(NamedTuple):
+    """Of q, k, v and the tables, as the inputs are."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    position: Tensor | None
+    time: Tensor | None
+
+
+def backward_pass(
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor | None,
+    lse: Tensor | None,
+    position: Tensor | None,
+    time: Tensor | None,
+    inverse: Tensor | None,
+    plan: AttentionPlan,
+    alpha: float,
+) -> Gradients:
+    """From the gradient of the output, contiguous; `out` and `lse` of `forward_pass` are read of a softmax alone."""
+    # Softmax: the row's weighted mean of the gradient is grad . out.
+    delta = None if out is None or inverse is not None else (grad.float() * out.float()).sum(2).contiguous()
+    rows = {"q": q, "k": k, "v": v, "grad": grad, "lse": lse, "delta": delta, "inverse": inverse, "SOFTMAX": inverse is None}
+    dq, *sums = _of_queries(rows, position, time, plan, alpha)
+    dk, dv = _of_keys(rows, position, time, plan, alpha)
+    d_tables = (
+        None if table is None or each is None else _summed(each, table)
+        for table, each in zip((position, time), sums, strict=True)
+    )
+    return Gradients(dq, dk, dv, *d_tables)
+
+
 class _Attention(torch.autograd.Function):
     """q, k [T, H, D], v [T, H, Dv], tables, inverse divisor [T] or None (softmax)."""
 
@@ -59,34 +123,18 @@ class _Attention(torch.autograd.Function):
         alpha: float,
     ) -> Tensor:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-        out = torch.empty_like(v)
-        lse = q.new_empty(q.shape[:2], dtype=torch.float32) if inverse is None else None
-        size = _tile("forward", q, v)
-        blocks = queries(plan, size.queries)
-        rows = {"q": q, "k": k, "v": v, "out": out, "lse": lse, "inverse": inverse, "SOFTMAX": inverse is None}
-        _run(
-            "forward", len(blocks.begin), q.shape[1], size, **rows, **blocks._asdict(), **_of_plan(plan),
-            **_options(q, v, position, time, alpha),
-        )  # fmt: skip
-        ctx.save_for_backward(q, k, v, position, time, inverse, out if inverse is None else None, lse)
+        out, lse = forward_pass(q, k, v, position, time, inverse, plan, alpha)
+        ctx.save_for_backward(q, k, v, out if inverse is None else None, lse, position, time, inverse)
         ctx.plan, ctx.alpha = plan, alpha
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, position, time, inverse, out, lse = ctx.saved_tensors
-        plan, grad = ctx.plan, grads[0].contiguous()
-        # Softmax: the row's weighted mean of the gradient is grad . out.
-        delta = None if out is None else (grad.float() * out.float()).sum(2).contiguous()
-        rows = {"q": q, "k": k, "v": v, "grad": grad, "lse": lse, "delta": delta, "inverse": inverse, "SOFTMAX": inverse is None}
-        dq, *sums = _of_queries(rows, position, time, plan, ctx.alpha)
-        dk, dv = _of_keys(rows, position, time, plan, ctx.alpha)
-        d_tables = (
-            None if table is None or each is None else _summed(each, table)
-            for table, each in zip((position, time), sums, strict=True)
-        )
-        return dq, dk, dv, *d_tables, None, None, None
+        q, k, v, out, lse, *rest = ctx.saved_tensors
+        position, time, inverse = rest
+        found = backward_pass(grads[0].contiguous(), q, k, v, out, lse, position, time, inverse, ctx.plan, ctx.alpha)
+        return *found, None, None, None
 
 
 def _of_queries(

@@ -62,11 +62,11 @@ def test_a_model_in_int8_is_nearly_the_same_and_has_int8_in_it(model: str, data:
     with torch.no_grad():  # fresh weights are so small that nothing would show
         for parameter in scorer.model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    found = serve.in_precision(scorer, "int8", requests)
-    assert found.quantised is not None and 0 < found.quantised <= 1
+    found = scorer.in_precision("int8")
+    assert found.int8_share is not None and 0 < found.int8_share <= 1
     ours, theirs = (
         one.score(requests.asked[0].user, list(requests.candidates[0]), requests.asked[0].time).probability
-        for one in (found.scorer, scorer)
+        for one in (found, scorer)
     )
     assert 0 < np.abs(ours - theirs).max() < 0.1
 
@@ -90,11 +90,49 @@ def test_the_command_measures_both_pasts_and_keeps_a_record(
     assert rows["din", "fp32", "computed", 1]["difference"] is None
     assert 0 <= rows["din", "bf16", "computed", 1]["difference"] < 0.1
     out = capsys.readouterr().out
-    assert "| hstu | fp32 | 5 (" in out and "at 50%" in out
+    assert "| hstu | eager | fp32 | 1 | 5 (" in out and "at 50%" in out
+
+
+@pytest.mark.long
+def test_packages_are_made_before_and_measured_beside_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
+    size = ["--history", "5", "--candidates", "1,3", "--seconds", "0.05", "--rounds", "1", "--load", "none"]
+    command = ["speed", "serve", "--models", "lr", "--dataset", str(click_table(tmp_path)), "--device", "cpu", *size]
+    assert cli.main([*command, "--form", "exported", "--prepare"]) == 0
+    (made,) = own_cache(tmp_path).rglob("*.pt2")
+    before = made.stat().st_mtime_ns
+    assert cli.main([*command, "--form", "eager,exported"]) == 0
+    assert made.stat().st_mtime_ns == before, "what was prepared is used"
+    record = json.loads((tmp_path / "results/local/serving-clicks-5-cpu-1.json").read_text())
+    rows = {(row["form"], row["candidates"]): row for row in record["rows"]}
+    assert set(rows) == {(form, size) for form in ("eager", "exported") for size in (1, 3)}
+    assert rows["exported", 1]["difference"] < 1e-5 and rows["exported", 1]["open"] == [[]]
+
+
+def test_the_short_table_has_a_line_for_a_way_and_a_column_for_a_length(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a record that is committed."""
+    record = Path(__file__).resolve().parents[3] / "results/speed/serving-simulated-50-cpu-1.json"
+    assert cli.main(["speed", "serve", "--costs", str(record)]) == 0
+    head, _, *lines = capsys.readouterr().out.splitlines()
+    assert head.endswith("| past | 50 events: 1 / 100 / 1,000 candidates |")
+    assert len(lines) == len({(row["model"], row["past"]) for row in json.loads(record.read_text())["rows"]})
+    assert all(line.count(" / ") == 2 for line in lines)
+
+
+def test_a_file_that_is_no_record_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "record.json"
+    for text in ("{", "[]", '{"rows": []}', '{"rows": [{"model": "din"}]}'):
+        path.write_text(text)
+        assert str(path) in refused(capsys, "speed", "serve", "--costs", str(path))
 
 
 def test_wrong_options_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "above 0 and below 1" in refused(capsys, "speed", "serve", "--load", "1.2")
+    assert "must be of eager, exported, compiled" in refused(capsys, "speed", "serve", "--form", "onnx")
+    assert "say which with --form" in refused(capsys, "speed", "serve", "--prepare")
+    assert "makes no use of --form" in refused(capsys, "speed", "serve", "--costs", "r.json", "--form", "exported")
+    assert "a number of seconds above 0" in refused(capsys, "speed", "serve", "--seconds", "0")
     assert "must be of fp32, bf16, int8" in refused(capsys, "speed", "serve", "--precision", "fp8")
     assert "makes no use of --models" in refused(capsys, "speed", "serve", "--weights", "w", "--models", "din")
     assert "settings of models alone" in refused(capsys, "speed", "serve", "--set", "data.history_length=3")

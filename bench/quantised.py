@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..contract import Ranker
-from ..errors import UserError
+from .contract import Ranker
+from .errors import UserError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Trained models as programs of torch.export: scores without the Python code of the model. Training imports none of it."""

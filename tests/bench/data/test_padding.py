@@ -1,0 +1,104 @@
+"""A padded batch has the scores, losses and gradients of the batch that it fills up, and one of a few shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rankbench.bench import registry
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.contract import Jagged, SequenceBatch
+from rankbench.bench.data.batches import make_batches
+from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.data.padding import padded, rung, shape_of
+from rankbench.bench.training.gradients import Gradients
+from rankbench.bench.training.team import ALONE
+from support.logs import make_data
+
+CPU = torch.device("cpu")
+GENERATIVE = [
+    name if name in ("hstu", "llama") else pytest.param(name, marks=pytest.mark.long)
+    for name in registry.MODELS
+    if registry.info(name).family == "generative"
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    config = DataConfig("tiny", history_length=6, request_window=600)
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", config, users=30, longest=60)
+
+
+def batch_of(data: RankingData, epoch: int = 0, at: int = 0) -> SequenceBatch:
+    batches = make_batches(data, "sequence", "train", 0, 300)
+    batch = batches.assemble(batches.plans(epoch)[at], np.random.default_rng(0))
+    assert isinstance(batch, SequenceBatch)
+    return batch
+
+
+def test_numbers_are_rounded_up_by_a_quarter_at_most() -> None:
+    for count in range(5000):
+        assert count <= rung(count) <= max(count + 15, count * 1.25, 16) and rung(rung(count)) == rung(count)
+    assert len({rung(count) for count in range(1024, 2048)}) <= 5
+
+
+def test_what_fills_up_stands_apart(data: RankingData) -> None:
+    batch = batch_of(data)
+    full = padded(batch)
+    events, shape = len(batch.lo), shape_of(batch, int(batch.observed.sum()))
+    assert (len(full.lo), len(full.example), len(full.offsets) - 1) == (shape.events, shape.examples, shape.segments)
+    assert len(full) == len(batch) == int(full.weight.sum()) and full.seen_at is not None  # type: ignore[union-attr]
+    assert torch.equal(full.seen_at, full.observed.nonzero().squeeze(1)) and len(full.seen_at) == shape.observed
+    assert (full.lo[events:] == full.hi[events:]).all() and (full.hi[:events] <= events).all()
+    assert (full.target[len(batch) :] >= events).all() and int(full.offsets[-1]) == shape.events
+    for name, ids in full.fields.items():
+        own = batch.fields[name]
+        if isinstance(ids, Jagged):
+            assert isinstance(own, Jagged) and int(ids.offsets[-1]) == len(ids.values) == rung(len(own.values))
+            assert len(ids.offsets) == shape.events + 1
+        else:
+            assert torch.equal(ids[:events], own) and not ids[events:].any()  # type: ignore[arg-type]
+
+
+def test_an_epoch_has_few_shapes(data: RankingData) -> None:
+    batches = make_batches(data, "sequence", "train", 0, 300)
+    plans = [plan for epoch in range(4) for plan in batches.plans(epoch)]
+    shapes = {shape_of(batch, int(batch.observed.sum())) for batch in (batches.assemble(plan, None) for plan in plans)}  # type: ignore
+    assert len(shapes) < len(plans)
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_losses_and_gradients_are_those_of_the_batch_itself(name: str, data: RankingData) -> None:
+    info, results = registry.info(name), []
+    torch.manual_seed(0)
+    model = info.build(info.config(dropout=0.0, input_dropout=0.0, stochastic_depth=0.0), data.spec)
+    batch = batch_of(data)
+    for one in (batch, padded(batch)):
+        gradients = Gradients(model, TrainConfig(), CPU, None, model.zero_grad, ALONE)
+        loss = gradients(one, None)
+        results.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
+    for plain, full in zip(*results, strict=True):
+        assert (plain is None) == (full is None)
+        if plain is not None:
+            torch.testing.assert_close(full, plain, rtol=2e-4, atol=1e-6)
+
+
+def test_scores_are_those_of_the_batch_itself(data: RankingData) -> None:
+    info, batch = registry.info("hstu"), batch_of(data)
+    model = info.build(info.config(), data.spec).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(model(padded(batch))[: len(batch)], model(batch), rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_without_room_for_what_is_observed_gets_more_events(tmp_path: Path) -> None:
+    """What fills the observed events up must fit into the events that fill up."""
+    data = make_data(tmp_path / "log", DataConfig("tiny", history_length=3), users=9, longest=30)
+    batches = make_batches(data, "sequence", "train", 0, 20)
+    for plan in batches.plans(0):
+        batch = batches.assemble(plan, None)
+        assert isinstance(batch, SequenceBatch)
+        full, observed = padded(batch), int(batch.observed.sum())
+        assert int(full.observed.sum()) == rung(observed) and len(full.lo) > len(batch.lo)

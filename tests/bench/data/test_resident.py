@@ -1,0 +1,64 @@
+"""What is gathered on a device is, number by number, what the host assembles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rankbench.bench.config import DataConfig
+from rankbench.bench.contract import Jagged
+from rankbench.bench.data.batches import SequenceBatches
+from rankbench.bench.data.dataset import RankingData
+from rankbench.bench.data.resident import ResidentSequences
+from rankbench.bench.errors import UserError
+from rankbench.bench.training.whole_step import _tensors
+from support.logs import make_data, with_config
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> RankingData:
+    config = DataConfig("tiny", history_length=6, request_window=600)
+    return make_data(tmp_path_factory.mktemp("log") / "tiny", config, users=30, longest=80)
+
+
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"time": "none"},
+    {"time": "history"},
+    {"supervision": "impression"},
+    {"negatives": "uniform", "negative_rate": 2.0},
+    {"outcomes": "none"},
+    {"outcomes": "label"},
+    {"train_share": 0.4, "unknown_rate": 0.0, "feedback_delay": 5000.0},
+)
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=lambda changes: " ".join(f"{key}={value}" for key, value in changes.items()))
+def test_batches_are_those_of_the_host(changes: dict[str, Any], data: RankingData) -> None:
+    data = with_config(data, **changes)
+    usual, there = SequenceBatches(data, "train", 200), ResidentSequences(data, "train", 200, CPU)
+    for epoch in (0, 1):
+        for one, two in zip(usual.plans(epoch), there.plans(epoch), strict=True):
+            assert np.array_equal(one, two)
+            expected, found = usual.assemble(one, np.random.default_rng(7)), there.assemble(two, np.random.default_rng(7))
+            wanted, own = dict(_tensors(expected)), dict(_tensors(found))
+            assert list(wanted) == list(own)
+            for name, value in wanted.items():
+                assert own[name].dtype == value.dtype and torch.equal(own[name], value), name
+            assert there.observed(two) == int(expected.observed.sum())
+    if data.config.negatives == "uniform":
+        assert int(there.extra.sum()) > 0, "no sampled item stands behind its segment"
+    assert any(isinstance(ids, Jagged) for ids in found.fields.values())
+
+
+def test_data_that_it_cannot_gather_are_refused(data: RankingData, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"assembly=device does not work with these data: histories do not hold all events .* use"
+    ):
+        ResidentSequences(with_config(data, behaviours=("label",)), "train", 200, CPU)

@@ -1,0 +1,118 @@
+"""What runs everything that a card has to show, step by step (gpu_check, npu_check).
+
+The steps are data: what is run with a card, and the same on small shapes without one, so that nothing fails for the first time on
+the card. A step has a limit of its own and runs whatever became of those before it. Results are kept after every step in
+results.json of the folder that is named, beside what each step printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from rankbench.bench.atomic import write_text
+from support.tables import click_table
+
+ALL_TOGETHER_S = 530.0
+"""Of a part: nine minutes, less what it takes to begin and to end."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to show."""
+
+    name: str
+    on_card: str
+    """What Python is given; {folder} stands for the results folder."""
+    small: str
+    """The same without a card; {table} stands for a small table of one's own."""
+    limit_s: float
+    part: int = 1
+    """Of the parts, of under nine minutes each, that may be run one by one."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step."""
+
+    name: str
+    result: str
+    """ok, failed, too long (what it had kept by then is there) or no time left"""
+    seconds: float
+    command: str
+    said: list[str]
+    """The last lines that it printed."""
+
+
+def run_step(step: Step, card: bool, folder: Path, table: Path, left_s: float) -> Outcome:
+    """One step in a process group of its own, which ends with the limit; what it prints goes to NAME.log of the folder."""
+    command = (step.on_card if card else step.small).format(folder=folder, table=table)
+    limit = min(step.limit_s, left_s)
+    if limit <= 0:
+        return Outcome(step.name, "no time left", 0.0, command, [])
+    log = folder / f"{step.name}.log"
+    begin = time.monotonic()
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, *shlex.split(command)], stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            result = "ok" if process.wait(limit) == 0 else "failed"
+        except subprocess.TimeoutExpired:
+            result = "too long"
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    lines = log.read_text(errors="replace").splitlines()
+    return Outcome(step.name, result, round(time.monotonic() - begin, 1), command, lines[-12:])
+
+
+def run_all(steps: Sequence[Step], card: str | None, folder: Path, all_together_s: float = ALL_TOGETHER_S) -> list[Outcome]:
+    """Every step in turn; results.json of the folder is written after each.
+
+    Args:
+        card: its name; None: there is none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = click_table(folder, rows=120)
+    begin, outcomes = time.monotonic(), []
+    for step in steps:
+        print(f"{step.name} ...", flush=True)
+        left = all_together_s - (time.monotonic() - begin)
+        outcomes.append(run_step(step, card is not None, folder, table, left))
+        print(f"{step.name}: {outcomes[-1].result}, {outcomes[-1].seconds:.0f} s", flush=True)
+        kept = {"card": card, "torch": str(torch.__version__), "steps": [asdict(one) for one in outcomes]}
+        write_text(folder / "results.json", json.dumps(kept, indent=1) + "\n")
+    return outcomes
+
+
+def check(arguments: list[str], steps: Sequence[Step], card: str | None, folder: str, without: str) -> int:
+    """The command: 0 if every step is ok.
+
+    Args:
+        folder: where results go unless another one is named.
+        without: what runs where there is no card, in words.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, default=Path(folder), help=f"where results go (default: {folder})")
+    parser.add_argument("--only", default="", help="names of steps, separated by commas (default: all)")
+    parser.add_argument("--part", type=int, choices=sorted({step.part for step in steps}), help="this part alone (default: all)")
+    asked = parser.parse_args(arguments)
+    names = asked.only.split(",") if asked.only else [step.name for step in steps if asked.part in (None, step.part)]
+    if unknown := set(names) - {step.name for step in steps}:
+        parser.error(f"no step is called {', '.join(sorted(unknown))}; there are {', '.join(step.name for step in steps)}")
+    chosen = [step for step in steps if step.name in names]
+    print(f"with a card: {card}" if card else f"without a card: {without}")
+    outcomes = run_all(chosen, card, asked.out.absolute(), ALL_TOGETHER_S * len({step.part for step in chosen}))
+    print(f"results: {asked.out / 'results.json'}; what each step printed lies beside it. Please send the whole folder back.")
+    return int(any(one.result != "ok" for one in outcomes))
