@@ -7,6 +7,9 @@ TORCH_INDEX ?=
 # What test-processors runs.
 TESTS ?= tests/bench/evaluation tests/bench/reporting
 
+# What test-minimum runs.
+MINIMUM ?= tests
+
 # Which part of gpu-check; both if left out.
 PART ?=
 
@@ -20,21 +23,33 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-faults supply-chain gpu-check npu-check test-all lint results docs reference site format
+.PHONY: help install triton bench test test-long test-results test-processors test-faults test-minimum hashes supply-chain gpu-check npu-check test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-install: $(INSTALLED)  ## virtual environment with the versions of constraints.txt
+install: $(INSTALLED)  ## virtual environment with the versions of constraints.txt, every file but torch's held against its sha256
 
-$(INSTALLED): pyproject.toml constraints.txt
+# torch comes after the rest and without a hash: the CPU build of a version, which TORCH_INDEX names and mirrors make by themselves,
+# is another file than the registry's, and so is what the build for CUDA brings along.
+$(INSTALLED): pyproject.toml constraints.txt hashes.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "rankbench needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt setuptools
+	$(BIN)/pip install --quiet --require-hashes --no-deps -r hashes.txt
 	$(BIN)/pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(BIN)/pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/pip check
 	@touch $@
+
+hashes: build/tools/bin/uv  ## hashes.txt from pyproject.toml and constraints.txt: what `make install` installs, with all files of a version
+	build/tools/bin/uv pip compile --quiet pyproject.toml --extra dev --constraint constraints.txt --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-package torch --upgrade --output-file build/hashes.txt
+	PYTHONPATH=tests $(PYTHON) -m support.hashed build/hashes.txt hashes.txt
+
+build/tools/bin/uv:
+	test -x build/tools/bin/pip || $(PYTHON) -m venv build/tools
+	build/tools/bin/pip install --quiet uv==0.13.9
 
 triton: install  ## Triton, so that tests can run GPU programs on the CPU; 290 MB, and torch for CUDA brings it by itself
 	$(BIN)/python -c 'import triton' 2>/dev/null || $(BIN)/pip install --quiet --no-deps triton==3.7.1
@@ -63,8 +78,14 @@ test-faults: install  ## nearly right input (INPUTS=20000), kills at random mome
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.kills --rounds $(KILLS)
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.machine --rounds $(LACKS) || test $$? -eq 77
 
+test-minimum: build/tools/bin/uv  ## the tests MINIMUM=... with the lowest versions that pyproject.toml allows; torch for CUDA comes along, 7 GB
+	test -x build/minimum/bin/python || $(PYTHON) -m venv build/minimum
+	build/tools/bin/uv pip install --quiet --python build/minimum/bin/python --resolution lowest-direct \
+		-e '.[test,postgres,tensorboard,mlflow,energy,serve]'
+	OMP_NUM_THREADS=1 build/minimum/bin/python -m pytest -n $(WORKERS) --dist worksteal $(MINIMUM)
+
 supply-chain: install  ## licences, a bill of materials (CycloneDX) and known vulnerabilities of what is installed, in build/supply-chain
-	test -x build/tools/bin/pip-audit || { $(PYTHON) -m venv build/tools && \
+	test -x build/tools/bin/pip-audit || { { test -x build/tools/bin/pip || $(PYTHON) -m venv build/tools; } && \
 		build/tools/bin/pip install --quiet pip-audit==2.10.1 cyclonedx-bom==7.5.0 pip-licenses==5.5.5; }
 	rm -rf build/supply-chain && mkdir -p build/supply-chain
 	build/tools/bin/pip-licenses --python $(BIN)/python --format=markdown --with-urls --output-file build/supply-chain/licences.md

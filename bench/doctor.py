@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import packages
+from . import packages, resources
 from .data.sources import DATASETS
+
+LEAST_MEMORY_GB, LEAST_DISK_GB, LEAST_FILES = 2.0, 2.0, 100_000
+"""Below which a long run is likely to fail: ml-1m takes .6 to 1 GiB a process; records, scores, weights and checkpoints of a
+board some hundred MB."""
+LEAST_OPEN_FILES = 512
+"""A process has some dozen files and pipes open, and one for each array of a log; a database or a search adds its own."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,9 @@ class Condition:
 
     name: str
     value: str
-    state: Literal["ok", "none", "FAIL"] = "ok"
-    """none: not here, and not needed by everybody. FAIL: `rankbench run` cannot work before this is mended."""
+    state: Literal["ok", "none", "warn", "FAIL"] = "ok"
+    """none: not here, and not needed by everybody. warn: a long run may fail by this. FAIL: `rankbench run` cannot work before
+    this is mended."""
 
 
 def examine(root: Path | None, cache: Path, results: Path) -> list[Condition]:
@@ -34,6 +41,8 @@ def examine(root: Path | None, cache: Path, results: Path) -> list[Condition]:
         _cann(),
         *_packages(),
         _compiler(),
+        _memory(),
+        _open_files(),
         _data_root(root),
         _folder("cache", cache),
         _folder("results", results),
@@ -68,6 +77,10 @@ def _torch() -> list[Condition]:
     threads = devices.threads()
     findings.append(Condition("threads", f"torch uses {threads['torch']}; OMP_NUM_THREADS is {threads['OMP_NUM_THREADS']}"))
     findings.append(Condition("--device auto", str(devices.resolve("auto"))))
+    from . import energy
+
+    counted, words = energy.said()
+    findings.append(Condition("energy", words, "ok" if counted else "none"))
     return [*findings, *_kernels()]
 
 
@@ -136,13 +149,36 @@ def _data_root(root: Path | None) -> Condition:
         return Condition(
             "data root", "neither RANKBENCH_DATA nor --data-root; data sets are fetched from their publishers", "none"
         )
+    if not os.access(root, os.R_OK | os.X_OK):
+        return Condition("data root", f"{root} cannot be read; let this user read it, or name another one", "FAIL")
     held = [name for name in DATASETS if (root / name).is_dir()]
     return Condition("data root", f"{root} with {', '.join(held) if held else 'no folder named as in `rankbench ls datasets`'}")
 
 
+def _memory() -> Condition:
+    found = resources.memory()
+    said = f"{found.total_gb:.1f} GiB, {found.available_gb:.1f} of them to be had"
+    if found.available_gb < LEAST_MEMORY_GB:
+        return Condition("memory", f"{said}; that is little: end other programs, and use --jobs 1", "warn")
+    return Condition("memory", said)
+
+
+def _open_files() -> Condition:
+    found = resources.open_files()
+    if found.soft >= LEAST_OPEN_FILES:
+        return Condition("open files", f"{found.soft} at most")
+    cure = f"ulimit -n {min(found.hard, 4096)}" if found.hard >= LEAST_OPEN_FILES else "ask for a higher limit (limits.conf)"
+    return Condition("open files", f"{found.soft} at most, which several processes or a search may need; {cure}", "warn")
+
+
 def _folder(name: str, folder: Path) -> Condition:
     """Whether a folder can be written, or made, and how much fits."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        return Condition(name, f"{folder} cannot be written", state="FAIL")
-    return Condition(name, f"{folder}, {shutil.disk_usage(existing).free / 2**30:.1f} GB free")
+    found = resources.disk(folder)
+    if not found.writable:
+        return Condition(name, f"{folder} cannot be written; let this user write to {found.folder}", state="FAIL")
+    said = f"{folder}, {found.free_gb:.1f} GiB free"
+    if found.free_gb < LEAST_DISK_GB:
+        return Condition(name, f"{said}; that is little: free some space or choose another folder", "warn")
+    if found.files is not None and found.files < LEAST_FILES:
+        return Condition(name, f"{said}, but only {found.files:,} more files fit there", "warn")
+    return Condition(name, said)

@@ -128,6 +128,12 @@ def config_hash(config: Config) -> str:
     return short_hash({"inert": VERSION, **active(config)})
 
 
+def dotted(config: Config) -> dict[str, Any]:
+    """Every setting by its dotted key, such as train.lr."""
+    sections = {section: values for section, values in config.items() if isinstance(values, Mapping)}
+    return {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+
+
 def short_hash(value: Any, digits: int = 12) -> str:
     """Of plain values, the first hex digits of the sha256 of their canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:digits]

@@ -50,9 +50,32 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_YOUNGER = "younger"
+
+
+def younger(default: Any) -> Any:
+    """A field of a stored dataclass that came when there were files without it: they read as `default`, and where it is that no
+    file holds it, so that what is read is written back byte for byte."""
+    return dataclasses.field(default=default, metadata={_YOUNGER: True})
+
+
+def plain(value: Any) -> Any:
+    """A dataclass, and all that lies in it, as it is stored: keys with values, without younger fields at their defaults."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found = {one.name: (one, getattr(value, one.name)) for one in dataclasses.fields(value)}
+        return {
+            name: plain(held) for name, (one, held) in found.items() if not (_YOUNGER in one.metadata and held == one.default)
+        }
+    if isinstance(value, dict):
+        return {key: plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(held) for held in value]
+    return value
+
+
 def as_json(value: Any) -> str:
     """A dataclass as it is stored: declared order, one space indent, floats that read back exactly, null for NaN."""
-    return json.dumps(finite(dataclasses.asdict(value)), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(plain(value)), indent=1, allow_nan=False) + "\n"
 
 
 def text_of(path: Path, broken: Broken) -> str:
@@ -82,7 +105,7 @@ def parse(text: str, broken: Broken) -> Any:
 
 
 def read(cls: type[T], text: str, broken: Broken) -> T:
-    """A dataclass from its JSON text, every key there.
+    """A dataclass from its JSON text, every key there but younger ones.
 
     Raises:
         UserError: what `broken` makes of the first thing that is wrong.

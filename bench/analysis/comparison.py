@@ -32,8 +32,8 @@ from ..evaluation.stats import (
 )
 from ..records.schema import RunRecord, Slices
 from ..records.view import View
-from ..typed import OrNaN
-from .costs import flops_per_example, had_room, latency_ms, train_seconds
+from ..typed import OrNaN, younger
+from .costs import flops_per_example, had_room, latency_ms, train_joules, train_seconds
 from .statements import Basis, Headline, Pair
 
 HeadlineMetric = Literal["request_gauc", "auc"]
@@ -88,6 +88,8 @@ class Row:
     best_epochs: tuple[int, ...]
     precisions: tuple[str, ...]
     devices: tuple[str, ...]
+    train_joules: float | None = younger(None)
+    """Of a seed, as train_seconds: what processors took on a CPU, else accelerators; None unless it is known of every run."""
 
     @property
     def on_cpu(self) -> bool:
@@ -269,4 +271,5 @@ def _row(
         best_epochs=tuple(cost.best_epoch for cost in costs),
         precisions=tuple(sorted({record.precision for record in group})),
         devices=tuple(sorted({record.device for record in group})),
+        train_joules=None if (joules := train_joules(group)) is None else joules * len(group) / len(seeds),
     )

@@ -42,6 +42,14 @@ def latency_ms(records: Sequence[RunRecord]) -> float:
     return statistics.fmean(cost.latency_cpu_ms_100_candidates if on_cpu else cost.latency_ms_100_candidates for cost in costs)
 
 
+def train_joules(records: Sequence[RunRecord]) -> float | None:
+    """Mean over runs of what their devices took, processors or accelerators; None unless it is known of every run."""
+    energies = [(record, record.cost.energy) for record in records if record.cost is not None]
+    spent = [energy and (energy.cpu if record.device == "cpu" else energy.accelerator) for record, energy in energies]
+    known = [joules for joules in spent if joules is not None]
+    return statistics.fmean(known) if spent and len(known) == len(spent) else None
+
+
 def flops_per_example(records: Sequence[RunRecord]) -> float:
     """Of models that are trained on examples of their own, over all of these."""
     total = sum(record.data.examples["train"] for record in records)

@@ -51,9 +51,10 @@ class Failure:
     model: str
     config_hash: str
     seed: int
-    why: Literal["failed", "no scores"]
+    why: Literal["failed", "stopped", "no scores"]
+    """stopped: by a limit of the command that ran it."""
     error: str
-    """Of a failed run."""
+    """Of a run without a result."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def build(view: View) -> Board:
             part for metric in found.headlines for part in parts(found, metric, _of_parts(families[metric], declared, metric))
         ),
         failures=(
-            *(_failure(record, "failed") for record in records if record.status == "failed"),
+            *(_failure(record, record.status) for record in records if record.status != "ok"),
             *(_failure(record, "no scores") for record in every if record not in finished),
         ),
         request_groups=int(whole["request_groups"] or 0),
@@ -197,7 +198,7 @@ def _finished(view: View) -> list[RunRecord]:
     return finished
 
 
-def _failure(record: RunRecord, why: Literal["failed", "no scores"]) -> Failure:
+def _failure(record: RunRecord, why: Literal["failed", "stopped", "no scores"]) -> Failure:
     identity = record.identity
     return Failure(identity.model, identity.config_hash, identity.seed, why, record.error or "")
 

@@ -113,8 +113,8 @@ def _read(
         findings += about(where, about_origin(record, history))
         if home != path:
             findings.append(Finding("wrong", where, f"by its content it belongs at {home.relative_to(store.root).as_posix()}"))
-        if record.status == "failed":
-            findings.append(Finding("note", where, f"a failed run ({record.error})"))
+        if record.status != "ok":
+            findings.append(Finding("note", where, f"a {record.status} run ({record.error})"))
             continue
         findings += about(where, about_costs(run))
         findings += about(where, about_tuning(run, searches))

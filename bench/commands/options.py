@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from .following import add_followed
+from .limits import add_limits
 from .parser import Assign, Parser
 
 
@@ -72,6 +73,7 @@ def add_grid(parser: Parser, shown: str) -> None:
         help="go on from checkpoints of interrupted runs (default: yes)",
     )
     parser.add_argument("--quiet", action="store_true", help=f"show no progress, only {shown}")
+    add_limits(parser)
     add_followed(parser)
     add_roots(parser)
     add_results(parser)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from .. import protocols, registry
 from ..errors import UserError
 from .board import publish, show_score
+from .following import FOLLOWED
+from .limits import LIMITS
 from .options import add_grid, add_models, add_storage, add_target, refuse_beside
 from .parser import Parser
 from .roots import data_roots
@@ -65,9 +67,11 @@ def run(args: argparse.Namespace) -> int:
         records = schedule.run_all(plan(models, asked, args.seeds), options)
     if not team.leads or args.hand_out:
         return 0
-    failed = [record for record in records if record.status == "failed"]
+    failed = [record for record in records if record.status != "ok"]
     for record in failed:
-        print(f"failed: {record.identity.model} seed {record.identity.seed}: {record.error}", file=sys.stderr)
+        print(f"{record.status}: {record.identity.model} seed {record.identity.seed}: {record.error}", file=sys.stderr)
+    if any(record.status == "stopped" for record in failed):
+        print("what was stopped enters no board; the same command goes on with it from where it was", file=sys.stderr)
     if records and all(record.simulated for record in records):
         print(f"a simulated device: results enter no board; their records are in {store.root / 'runs'}")
     elif len(failed) < len(records):
@@ -88,8 +92,9 @@ def _shared(args: argparse.Namespace) -> Shared | None:
         if args.hand_out:
             raise UserError("--hand-out needs --storage, a database or a journal file that the workers know too")
         return None
+    refuse_beside(args, "--storage, whose workers come and go by themselves,", LIMITS)
     if args.hand_out:
-        refuse_beside(args, "--hand-out", {"--jobs", "--threads", "--log-json", "--tensorboard"})
+        refuse_beside(args, "--hand-out", {"--jobs", "--threads", *FOLLOWED})
     from ..workers.shared import Shared
 
     return Shared(args.storage, take_part=not args.hand_out)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from .following import followed
+from .limits import limits
 
 if TYPE_CHECKING:
     from ..data.sources.schema import DataRoots
@@ -27,5 +28,5 @@ def run_options(args: argparse.Namespace, store: Store, roots: DataRoots, device
 
     kernels = implementations.parse(args.kernel)
     given = {"resume": args.resume, "quiet": args.quiet, "jobs": args.jobs, "threads": args.threads, "kernels": kernels}
-    given["followed"] = followed(args)
+    given |= {"followed": followed(args), "limits": limits(args)}
     return Options(store, roots, device=device, **given, **more)

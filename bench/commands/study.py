@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = answer(args)
     except grid.RunsFailed as error:
-        print(*(f"failed: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        print(error, file=sys.stderr)
         print(f"study {args.name} is not complete; the same command runs what is missing", file=sys.stderr)
         return 1
     if any(record.simulated for one in report.finding.measurements for record in one.records):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..errors import UserError
-from .following import add_followed, followed
+from .following import FOLLOWED, add_followed, followed
+from .limits import LIMITS, add_limits, limits
 from .options import (
     add_models,
     add_results,
@@ -57,6 +58,7 @@ def add(parser: Parser) -> None:
         metavar="S",
         help="how long all trials of a model together may train (default: no limit)",
     )
+    add_limits(parser)
     parser.add_argument(
         "--seed", type=whole, default=0, metavar="N", help="the seed of the proposals; training has seed 0 (default: 0)"
     )
@@ -94,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         refuse_beside(args, "--redraw", args.given - {"--redraw", "--results"})
         return _redraw(args)
     if args.hand_out:
-        refuse_beside(args, "--hand-out", {"--jobs", "--threads", "--quiet", "--log-json", "--tensorboard"})
+        refuse_beside(args, "--hand-out", {"--jobs", "--threads", "--quiet", *FOLLOWED, *LIMITS})
     if args.config == TUNED:
         raise UserError("--config tuned is what a sweep finds; a sweep starts from a YAML file of your own, or from none")
     models = _searched(registry.select(args.models))
@@ -120,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
         root=args.results,
         kernels=implementations.parse(args.kernel),
         search=args.search,
+        limits=limits(args),
     )
     for target in prepared.targets:
         if not target.place.sweep_path(args.results, target.info.name).exists():
@@ -128,17 +131,22 @@ def run(args: argparse.Namespace) -> int:
     if args.hand_out:
         print(f"handed out: the searches of {', '.join(models)}; rankbench worker --storage {shown(prepared.storage)} does them")
         return 0
-    died = args.jobs
+    died, left = args.jobs, dict[str, int]()
     try:
         with Display(args.quiet, followed(args).start()) as display:
             died = processes.together(sweep.work, prepared, args.jobs, args.threads, display)
+            left = sweep.unfinished(prepared) if prepared.limits.over else {}
     finally:
-        records = tuned.keep(prepared, ended=died < args.jobs)
+        records = tuned.keep(prepared, ended=died < args.jobs and not left)
     if died == args.jobs:
         raise UserError("every worker died; the same command goes on with what they left")
     folder = prepared.targets[0].place.sweep_path(args.results, models[0]).parent
     figures.draw(folder)
     _show(records)
+    if left:
+        done = ", ".join(f"{model} has {trials} of {args.trials} trials" for model, trials in left.items())
+        print(f"stopped by --max-hours {args.max_hours:g}: {done}; no settings are tuned yet, and the same command goes on")
+        return 1
     print(f"trials and figures: {folder}")
     found = [record.model for record in records if record.best is not None]
     if found:

@@ -18,7 +18,7 @@ from ..data.mismatch import ValidationMismatch
 from ..errors import UserError
 from ..evaluation.slices import PARTS
 from ..identity import LATER, data_hash
-from ..typed import Broken, OrNaN, as_json, from_dict, parse, read
+from ..typed import Broken, OrNaN, as_json, from_dict, parse, read, younger
 
 SCHEMA_VERSION = 4
 
@@ -147,6 +147,16 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class Energy:
+    """Joules that the hardware counted while a run trained and validated, whatever else ran on it; null where it does not say."""
+
+    cpu: Annotated[float, Ge(0)] | None
+    """Of all processor packages, with memory that has a counter of its own (RAPL)."""
+    accelerator: Annotated[float, Ge(0)] | None
+    """Of the cards that trained (NVML)."""
+
+
+@dataclass(frozen=True)
 class Cost:
     """What the run took; of a refit, both trainings together."""
 
@@ -180,6 +190,8 @@ class Cost:
     them, see evaluation/flops.py; training takes about three times that. 0 for a model that only counts."""
     load_average: float
     """Processes that wanted to run in the minute before training began; above the cores, times are not comparable."""
+    energy: Energy | None = younger(None)  # noqa: RUF009 (a field)
+    """Null where nothing counts it, where the command trained other runs at the same time, and in records older than this key."""
 
 
 @dataclass(frozen=True)
@@ -233,14 +245,16 @@ class Environment:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One finished or failed run."""
+    """One finished, failed or stopped run."""
 
     schema_version: int
     """Raised when a key or the meaning of a key changes."""
     identity: Identity
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "stopped"]
+    """stopped: a limit of the command (--max-hours, --max-memory) ended training or left no time for it. The run has no result
+    and takes part in nothing; the same command goes on with it."""
     error: str | None
-    """One line; null if ok."""
+    """Why not, in one line; null if ok."""
     config: dict[str, Any]
     """The fully resolved experiment: model, then every key of data, train and params, defaults and inert ones too."""
     changed: dict[str, Any]
@@ -251,7 +265,7 @@ class RunRecord:
     """Null if no sweep found the settings, or if some were changed afterwards."""
     data: DataFacts
     metrics: Metrics | None
-    """Null if failed, as are cost and curve."""
+    """Null unless ok, as are cost and curve."""
     cost: Cost | None
     curve: tuple[CurvePoint, ...] | None
     """One point per epoch; empty for a model that only counts."""
@@ -319,8 +333,8 @@ def _check(record: RunRecord, broken: Broken) -> None:
     results = (record.metrics, record.cost, record.curve)
     if record.status == "ok" and (record.error is not None or any(part is None for part in results)):
         raise broken("has status ok but an error, or lacks metrics, cost or curve")
-    if record.status == "failed" and (not record.error or "\n" in record.error or any(part is not None for part in results)):
-        raise broken("has status failed but not exactly one line of error and nothing else")
+    if record.status != "ok" and (not record.error or "\n" in record.error or any(part is not None for part in results)):
+        raise broken(f"has status {record.status} but not exactly one line of error and nothing else")
     if record.metrics is None:
         return
     parts = {"test": record.metrics.test, "valid": record.metrics.valid}

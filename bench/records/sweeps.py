@@ -70,7 +70,8 @@ class Trial:
     number: int
     """In the study; the order in which trials began."""
     state: Literal["complete", "pruned", "failed", "handed on", "surplus"]
-    """handed on: its worker died, a retry took over; surplus: not trained, another worker was faster. Neither counts."""
+    """handed on: its worker died or had no time left, a retry took over; surplus: not trained, another worker was faster. Neither
+    counts."""
     value: float | None
     """The metric at its best epoch; null unless complete."""
     seconds: float

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from ..atomic import write_text
 from ..errors import UserError
 from ..evaluation.cards import shown
 from ..evaluation.stats import LEAST_USERS, Estimate, Metric, ModelInterval
-from ..typed import as_json, finite, read
+from ..typed import as_json, finite, plain, read
 from .words import difference, level, sentences
 
 
@@ -106,7 +105,20 @@ def cells(row: Row, board: Board) -> dict[str, TableCell]:
     put("examples/s", f"{row.examples_per_second:,.0f}{loaded}", row.examples_per_second)
     put("ms / 100 candidates", f"{row.latency_ms:.1f}{loaded}", row.latency_ms)
     put("MB", f"{row.peak_memory_mb:.0f}", row.peak_memory_mb)
+    if with_energy(board):
+        kilojoules = None if row.train_joules is None else row.train_joules / 1e3
+        put("train kJ", number(kilojoules, 1) + (loaded if kilojoules is not None else ""), kilojoules)
     return made
+
+
+def with_energy(board: Board) -> bool:
+    """Whether the hardware counted energy for any row."""
+    return any(row.train_joules is not None for row in board.rows)
+
+
+def legend(boards: Iterable[Board]) -> str:
+    """What must be known to read the main tables of boards."""
+    return f"{LEGEND} {ENERGY}" if any(map(with_energy, boards)) else LEGEND
 
 
 def marked(row: Row, board: Board) -> bool:
@@ -153,6 +165,11 @@ LEGEND = (
     "cores, which may be compared with nothing. Times and memory are of this run's machine; MB is the process peak on a CPU."
 )
 
+ENERGY = (
+    "`train kJ` is what the hardware counted during training and validation: on a CPU of all processors, elsewhere of the "
+    "accelerators, idle power and whatever else ran on them included."
+)
+
 
 def parts(board: Board, metric: HeadlineMetric) -> list[list[str]]:
     """Header and a row for each slice that holds examples: the best row of each family, and paired differences with a verdict."""
@@ -189,7 +206,7 @@ LABELS = f"{shown('request_gauc')} / {shown('auc')} of further labels, all test 
 def failure(one: Failure) -> str:
     """A run that is no part of the board, in words."""
     name = f"{one.model}/{one.config_hash}/seed-{one.seed}"
-    return f"{name}: {one.error}" if one.why == "failed" else f"{name}: left out, its scores are not here"
+    return f"{name}: left out, its scores are not here" if one.why == "no scores" else f"{name}: {one.error}"
 
 
 def markdown_table(rows: list[list[str]]) -> list[str]:
@@ -233,7 +250,7 @@ def to_markdown(board: Board) -> str:
         f"# {name(board)}",
         "\n".join(f"- {line}" for line in sentences(board.statements)),
         "\n".join(markdown_table(main_table(board))),
-        LEGEND,
+        legend([board]),
         "\n".join(facts(board)),
     ]
     for metric in board.headlines:
@@ -274,7 +291,7 @@ def to_csv(board: Board) -> str:
 
 def _plain(row: Row) -> dict[str, Any]:
     """Settings and labels as one cell each: rows do not share their keys."""
-    values = dataclasses.asdict(row)
+    values = plain(row)
     return values | {name: json.dumps(finite(values[name])) for name in ("changes", "labels")}
 
 
@@ -316,7 +333,7 @@ def show(board: Board, console: Console) -> None:
         console.print(further)
     for line in (*sentences(board.statements), *(f"not on the board: {failure(one)}" for one in board.failures)):
         console.print(f"- {line}", highlight=False, markup=False)
-    console.print(LEGEND.replace("`", ""), style="dim", highlight=False, markup=False)
+    console.print(legend([board]).replace("`", ""), style="dim", highlight=False, markup=False)
 
 
 def write(board: Board, folder: Path) -> list[Path]:

@@ -125,7 +125,10 @@ def to_html(contents: Contents, name: str, folder: Path) -> str:
         ranks=_ranks(contents),
         labels=board_files.LABELS,
         intervals=board_files.INTERVALS.replace("`", ""),
-        legend=board_files.LEGEND.removeprefix(board_files.INTERVALS).replace("`", "").strip(),
+        legend=board_files.legend(files.board for files in contents.boards)
+        .removeprefix(board_files.INTERVALS)
+        .replace("`", "")
+        .strip(),
         style=Markup((TEMPLATES / "report.css").read_text()),
         script=Markup(script),
         policy=f"default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; script-src '{_digest(script)}'",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,13 +23,15 @@ from ..data.sources.schema import DataRoots
 from ..errors import UserError, in_one_line
 from ..evaluation import evaluator, metrics
 from ..evaluation.flops import flops_per_example
+from ..identity import dotted
 from ..records import provenance, weights
 from ..records.facts import facts_of
-from ..records.schema import SCHEMA_VERSION, Cost, CurvePoint, Metrics, RunRecord
+from ..records.schema import SCHEMA_VERSION, Cost, CurvePoint, Energy, Metrics, RunRecord
 from ..records.store import Store
 from ..training.checkpoint import Checkpoint
 from ..training.fitting import Fitted, fit, forget
-from ..training.progress import Quiet, Reporter, Send
+from ..training.limits import UNLIMITED, Limits, Stopped
+from ..training.progress import CellStarted, Quiet, Reporter, Send
 from ..training.team import ProcessFailed, Team
 from ..training.trainer import TrainState
 from .cell import Cell
@@ -47,6 +50,9 @@ class Job:
     resume: bool
     kernels: dict[str, str]
     team: Team
+    limits: Limits = UNLIMITED
+    alone: bool = False
+    """No other cell is trained on this machine at the same time by this command."""
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -74,13 +80,31 @@ def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord
     devices.keep_freed_memory()
     data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
     device = devices.resolve(job.device)
+    if any(job.team.everyones(job.limits.over)):
+        return _not_begun(job, data, device) if job.team.leads else None
     with dispatch.forced(job.kernels):
         if job.team.leads:
-            return _run_cell(job, data, device, progress or Reporter(job.cell.name, send))
-        # What fails in all processes is recorded by the leader.
-        with contextlib.suppress(ProcessFailed, FloatingPointError):
-            fit(job.cell.info, job.cell.experiment, job.cell.seed, data, device, job.checkpoint, Quiet(), job.team)
+            send(job.cell.name, _about(job.cell))
+            return _run_cell(job, data, device, progress or Reporter(job.cell.name, send, job.limits))
+        # What ends training in all processes is recorded by the leader.
+        with contextlib.suppress(ProcessFailed, FloatingPointError, Stopped):
+            quiet = Quiet(job.limits)
+            fit(job.cell.info, job.cell.experiment, job.cell.seed, data, device, job.checkpoint, quiet, job.team)
         return None
+
+
+def _about(cell: Cell) -> CellStarted:
+    """What whoever follows is told when a cell starts."""
+    identity, settings = cell.identity, dotted(cell.experiment.as_dict())
+    return CellStarted(identity.model, identity.dataset, identity.split, identity.config_hash, cell.seed, settings)
+
+
+def _not_begun(job: Job, data: RankingData, device: torch.device) -> RunRecord:
+    """The record of a cell for which no time is left; a checkpoint of an earlier start stays."""
+    why = f"not begun: the time of --max-hours {job.limits.hours:g} was over"
+    record = dataclasses.replace(_started(job.cell, data, device), status="stopped", error=why, finished=_now())
+    job.store.write(record, None)
+    return record
 
 
 def _now() -> str:
@@ -130,28 +154,31 @@ def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Repor
     predictions, trained, ran = None, None, {}
     try:
         with dispatch.watching() as ran:
-            measured, predictions, fitted = _measure(cell, data, device, checkpoint, progress, job.team)
+            measured, predictions, fitted = _measure(job, data, device, progress)
         trained = weights.to_bytes(fitted.model, weights.Header.of(cell.experiment, cell.seed, fitted.data))
         record = dataclasses.replace(record, status="ok", **measured)
     except UserError:
         raise
     except ProcessFailed as error:
         record = dataclasses.replace(record, error=str(error))
+    except Stopped as error:
+        record = dataclasses.replace(record, status="stopped", error=str(error))
     except Exception as error:  # a model may fail in any way; the other cells must go on
         record = dataclasses.replace(record, error=in_one_line(error))
     record = dataclasses.replace(record, kernels=ran, finished=_now())
     job.store.write(record, predictions, trained)
-    forget(checkpoint)
+    if record.status != "stopped":  # the same command goes on from there
+        forget(checkpoint)
     return record
 
 
 def _measure(
-    cell: Cell, data: RankingData, device: torch.device, checkpoint: Checkpoint, progress: Reporter, team: Team
+    job: Job, data: RankingData, device: torch.device, progress: Reporter
 ) -> tuple[dict[str, Any], pd.DataFrame, Fitted]:
     """Metrics, cost and curve of a cell, its test predictions, and the trained model."""
-    experiment, info = cell.experiment, cell.info
+    experiment, info = job.cell.experiment, job.cell.info
     memory, load = devices.PeakMemory(device), provenance.load_average()
-    fitted = fit(info, experiment, cell.seed, data, device, checkpoint, progress, team)
+    fitted = fit(info, experiment, job.cell.seed, data, device, job.checkpoint, progress, job.team)
     # Of a stream, the data that the last window was trained on hold that window alone.
     whole = data if experiment.train.order == "time" else fitted.data
     model, state, data = fitted.model, fitted.state, fitted.data
@@ -162,10 +189,12 @@ def _measure(
     test = evaluator.predictions(model, info, data, "test", device, precision)
     eval_seconds = time.perf_counter() - begin
     latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
+    flops = flops_per_example(experiment, info, whole)
+    cost = _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops, _energy(state) if job.alone else None)
     measured = {
         "logit_correction": data.logit_correction,
         "metrics": Metrics(test=metrics.evaluate(test), valid=fitted.valid, labels=metrics.evaluate_labels(test)),
-        "cost": _cost(model, state, eval_seconds, latency, memory.megabytes(), load, flops_per_example(experiment, info, whole)),
+        "cost": cost,
         "curve": tuple(CurvePoint(**point) for point in state.curve),  # type: ignore[arg-type]
     }
     return measured, test, fitted
@@ -179,6 +208,7 @@ def _cost(
     memory: float,
     load: float,
     flops: float,
+    energy: Energy | None,
 ) -> Cost:
     embedding, dense = evaluator.parameter_counts(model)
     return Cost(
@@ -196,4 +226,11 @@ def _cost(
         steps=state.steps,
         load_average=load,
         flops_per_example=flops,
+        energy=energy,
     )
+
+
+def _energy(state: TrainState) -> Energy | None:
+    """Of all training, where any of it is known."""
+    cpu, accelerator = (None if math.isnan(spent) else spent for spent in (state.cpu_joules, state.accelerator_joules))
+    return None if cpu is None and accelerator is None else Energy(cpu, accelerator)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import device as devices
-from .. import implementations
+from .. import implementations, resources
 from ..config import DataConfig, TrainingLoss
 from ..data.dataset import RankingData, prepare
 from ..data.sources.schema import DataRoots
@@ -25,6 +25,7 @@ from ..records.schema import RunRecord
 from ..records.store import Store
 from ..training.display import Display
 from ..training.follow import Followed
+from ..training.limits import Limits
 from ..training.progress import CellEnded
 from ..training.team import ALONE, Team
 from . import processes
@@ -33,6 +34,9 @@ from .run import Job, lost, run_job
 
 CarryOut: TypeAlias = Callable[[Sequence[Job], int, int, Display], Iterator[tuple[Job, RunRecord | None]]]
 """carry_out(jobs, jobs at a time, threads of each, display) -> every job that it ends with, and its record."""
+
+LEAST_ROOM = 50 * 2**20
+"""Bytes that a checkpoint, weights and the test rows of the smallest board take."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Options:
     """Operation -> the implementation to use, instead of the best one here."""
     team: Team = ALONE
     """The processes that train each cell together, all of which run the same cells."""
+    limits: Limits = field(default_factory=Limits)
+    """Of all cells together."""
     train: bool = True
     """Else a cell that is not finished is an error."""
     carry_out: CarryOut | None = None
@@ -64,6 +70,7 @@ class Options:
 
 def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
     """Run every cell that is not finished; one that fails, or whose process dies, becomes a failed record and the others go on.
+    One that a limit ends or leaves no time for becomes a stopped record.
 
     Args:
         cells: of one data set or several, in any order.
@@ -78,30 +85,47 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
     """
     store, team, threads = options.store, options.team, options.threads
     chosen = make_ready(cells, options.device, options.kernels)
+    at_a_time = _at_a_time(options.jobs, threads, chosen, team)
     team.from_leader(store.check_writable)
     records: list[RunRecord | None] = [None] * len(cells)
     missing: list[Job] = []
     notes: list[str] = []
+    room = LEAST_ROOM
     for places in _by_data(cells).values():
         same, data = with_data([cells[at] for at in places], options.roots)
         if data.vocabulary.codes is not None:
             notes.append(data.vocabulary.codes.facts.line())
         done = team.from_leader(functools.partial(_finished, same, store))
+        room += done.count(None) * len(data.examples("test").event)  # two bytes a score, before they are compressed
         for at, cell, record in zip(places, same, done, strict=True):
             records[at] = record
             if record is None:
-                missing.append(Job(at, cell, str(chosen), options.roots, store, options.resume, dict(options.kernels), team))
+                missing.append(
+                    Job(
+                        at=at,
+                        cell=cell,
+                        device=str(chosen),
+                        roots=options.roots,
+                        store=store,
+                        resume=options.resume,
+                        kernels=dict(options.kernels),
+                        team=team,
+                        limits=options.limits,
+                        alone=at_a_time == 1,
+                    )
+                )
         if team.leads and None in done:
             notes += about_change(store, [cell.identity for cell in same], data.log.meta.content)
     if missing and not options.train:
         first = missing[0].cell
         raise UserError(f"{first.name} of {first.identity.dataset} is not finished, and nothing is trained here")
     with Display(options.quiet or not team.leads, options.followed.start() if team.leads else ()) as display:
+        if missing and team.leads and (warning := resources.lacks_room(store.root, room)):
+            display.warn(warning)
         for note in dict.fromkeys(notes):
             display.line(note)
         if len(missing) < len(cells):
             display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
-        at_a_time = _at_a_time(options.jobs, threads, chosen, team)
         for job, record in (options.carry_out or _here)(missing, at_a_time, threads, display):
             if record is not None:
                 records[job.at] = record
@@ -207,5 +231,5 @@ def _check_stream(data: RankingData) -> None:
 def ended(record: RunRecord) -> CellEnded:
     """A run as it is shown."""
     if record.status != "ok" or record.metrics is None or record.cost is None:
-        return CellEnded("failed", reason=record.error or "")
+        return CellEnded("stopped" if record.status == "stopped" else "failed", reason=record.error or "")
     return CellEnded("ok", record.cost.train_seconds, "test", record.metrics.test["all"], record.cost.best_epoch)

@@ -4,7 +4,8 @@ Workers share nothing but the storage, in which a trial may be added by anybody 
 the trials and their numbers, which the storage gives out in order, so that every worker comes to the same conclusion.
 
 - A trial that is no retry takes the next *place* of the budget; places from the budget's end on are surplus: not trained.
-- A trial whose worker died is failed and *handed on*: a retry with the same parameters takes over its place.
+- A trial whose worker died or had no time left is failed and *handed on*: a retry with the same parameters takes over its
+  place.
 - All others count when they end: complete, pruned, or failed by themselves.
 """
 
@@ -26,7 +27,7 @@ SECONDS, EPOCHS, BEST_EPOCH, CUT = "seconds", "epochs", "best_epoch", "cut"
 LEASE = "lease"
 """Attribute of a trial that somebody trains, or did: who, and how far it is; see lease.py."""
 
-DIED, INTERRUPTED = "its worker died", "interrupted"
+DIED, INTERRUPTED, STOPPED = "its worker died", "interrupted", "the time of its command was over"
 SURPLUS = "one too many, not trained: another worker was faster"
 
 
@@ -55,7 +56,7 @@ def retry_attributes(number: int, attributes: Mapping[str, Any]) -> dict[str, in
 
 
 def handed_on(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.FAIL and trial.user_attrs.get(REASON) in (DIED, INTERRUPTED)
+    return trial.state == TrialState.FAIL and trial.user_attrs.get(REASON) in (DIED, INTERRUPTED, STOPPED)
 
 
 def surplus(trial: FrozenTrial) -> bool:

@@ -26,23 +26,24 @@ from ..data.logs import open_dataset
 from ..data.sources.schema import DataRoots
 from ..errors import UserError, in_one_line
 from ..evaluation.cards import METRICS
-from ..identity import active
+from ..identity import active, dotted
 from ..records import sweeps
 from ..records.store import Store
 from ..records.sweeps import Axis, Trial
 from ..runs.cell import plan
 from ..runs.schedule import make_ready, with_data
 from ..training.checkpoint import Checkpoint
-from ..training.progress import CellEnded, Send
+from ..training.limits import UNLIMITED, Limits, Stopped
+from ..training.progress import CellEnded, CellStarted, Send
 from . import budget
-from .budget import Budget
+from .budget import Budget, Ledger
 from .claims import PAUSE, Claims
 from .extra_space import further_spaces, outside
 from .lease import Lost, Watch
 from .order import ORDER, SearchOrder, own_models, plain, settings_from_anywhere
 from .sampler import Proposals, decoded, distributions
 from .storage import open_storage, shown
-from .trial import Target, Watched, train_trial
+from .trial import SEED, Target, Watched, train_trial
 from .trial_records import axes, lost, recorded, restored
 
 ATTRIBUTES = "rankbench"
@@ -69,6 +70,8 @@ class Sweep:
     root: Path
     """Of results."""
     kernels: Mapping[str, str]
+    limits: Limits = UNLIMITED
+    """Of the command that searches, which another command goes on with."""
 
 
 def prepare_sweep(
@@ -83,6 +86,7 @@ def prepare_sweep(
     root: Path,
     kernels: Mapping[str, str],
     search: Sequence[str] = (),
+    limits: Limits = UNLIMITED,
 ) -> Sweep:
     """Check everything and create the studies that are not there, before any worker starts.
 
@@ -93,7 +97,7 @@ def prepare_sweep(
         UserError: settings, data set, device, storage or kernels are wrong; a study was made with other settings.
     """
     targets, data, chosen = _targets(models, settings, search, device, roots, root, kernels)
-    sweep = Sweep(tuple(targets), budget, seed, prune, storage, str(chosen), roots, root, dict(kernels))
+    sweep = Sweep(tuple(targets), budget, seed, prune, storage, str(chosen), roots, root, dict(kernels), limits)
     opened = open_storage(storage)
     for target in targets:
         study = _create(target, sweep, data, opened)
@@ -251,7 +255,7 @@ def _attributes(target: Target, sweep: Sweep, data: RankingData) -> dict[str, An
 
 
 def work(sweep: Sweep, send: Send) -> None:
-    """Train trials until the budgets of all models are used up and nobody's trial can come back any more."""
+    """Train trials until the budgets of all models are used up and nobody's trial can come back any more, or time is over."""
     devices.keep_freed_memory()
     device = devices.resolve(sweep.device)
     storage = open_storage(sweep.storage)
@@ -259,12 +263,23 @@ def work(sweep: Sweep, send: Send) -> None:
     data = prepare_log(open_dataset(cell.source, sweep.roots), cell.experiment.data)
     workers = [Worker(target, sweep, data, device, storage, send) for target in sweep.targets]
     with dispatch.forced(dict(sweep.kernels)):
-        while True:
+        while not sweep.limits.over:
             states = [worker.step() for worker in workers]
             if all(state == "done" for state in states):
                 return
             if "trained" not in states:
                 time.sleep(PAUSE)
+
+
+def unfinished(sweep: Sweep) -> dict[str, int]:
+    """Model -> trials that count, of those whose search goes on another time."""
+    storage, found = open_storage(sweep.storage), {}
+    for target in sweep.targets:
+        study = optuna.load_study(study_name=target.study, storage=storage)
+        now = Ledger(study.get_trials(deepcopy=False))
+        if not now.finished(sweep.budget):
+            found[target.info.name] = len(now.counted)
+    return found
 
 
 class Worker:
@@ -273,7 +288,7 @@ class Worker:
     def __init__(
         self, target: Target, sweep: Sweep, data: RankingData, device: torch.device, storage: BaseStorage, send: Send
     ) -> None:
-        self.target, self.budget, self.root = target, sweep.budget, sweep.root
+        self.target, self.budget, self.root, self.limits = target, sweep.budget, sweep.root, sweep.limits
         self.data, self.device, self.send = data, device, send
         self.study = optuna.load_study(
             study_name=target.study,
@@ -315,7 +330,9 @@ class Worker:
         path = self.target.place.checkpoint_path(self.root, self.target.info.name, experiment.hash, budget.root(frozen))
         file = Checkpoint(path, f"{experiment.hash}-{self.target.place.data_hash}-{budget.root(frozen)}")
         with self.claims.lease(trial.number, lambda own: self._limit(trial.number, own)) as lease:
-            progress = Watched(name, self.send, trial, self.target.metric, lease)
+            progress = Watched(name, self.send, self.limits, trial, self.target.metric, lease)
+            data, settings = experiment.data, dotted(experiment.as_dict())
+            self.send(name, CellStarted(experiment.model, data.dataset, data.split, experiment.hash, SEED, settings))
             try:
                 outcome = train_trial(self.target, experiment, self.data, self.device, file, progress)
                 state, value, cut = TrialState.COMPLETE, outcome.value, outcome.cut
@@ -324,6 +341,12 @@ class Worker:
                 state = TrialState.PRUNED
             except Lost:
                 return
+            except Stopped as error:
+                if error.stop.limit == "time":  # no fault of the trial's: whoever searches on goes on from the checkpoint
+                    self.claims.hand_on(frozen, budget.STOPPED)
+                    self.send(name, CellEnded("stopped", lease.seconds, "valid", reason=str(error)))
+                    return
+                reason = str(error)  # too large for the memory that there is: a result of the search
             except (KeyboardInterrupt, UserError):
                 # Not the trial's fault: somebody else, or this command the next time, goes on from the checkpoint.
                 self.claims.interrupted(frozen)

@@ -22,6 +22,7 @@ from ..records.store import variant_name
 from ..records.sweeps import Place
 from ..runs.cell import Cell
 from ..training.checkpoint import Checkpoint
+from ..training.limits import Limits
 from ..training.progress import Reporter, Send
 from ..training.trainer import EpochPoint, TrainState, train
 from .lease import Lease
@@ -112,8 +113,8 @@ class Outcome:
 class Watched(Reporter):
     """Shows a trial's progress, reports its validation metric to Optuna after each epoch, and ends it when it is time."""
 
-    def __init__(self, name: str, send: Send, trial: optuna.Trial, metric: str, lease: Lease) -> None:
-        super().__init__(name, send)
+    def __init__(self, name: str, send: Send, limits: Limits, trial: optuna.Trial, metric: str, lease: Lease) -> None:
+        super().__init__(name, send, limits)
         self.trial, self.metric, self.lease = trial, metric, lease
         self.epochs = self.best_epoch = 0
         self._values: list[float] = []
@@ -145,6 +146,7 @@ def train_trial(
     """Train and judge one trial; `resume_file` may be the checkpoint of a worker that died with it.
 
     Raises:
+        Stopped: a limit of the command is reached.
         optuna.TrialPruned: validation is worse than that of most other trials.
         FloatingPointError: a loss, score or metric that is not finite.
     """

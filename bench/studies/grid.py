@@ -39,7 +39,7 @@ EXTENSIONS = 4
 
 
 class RunsFailed(Exception):
-    """A study is not complete; one line for each run that failed."""
+    """A study is not complete; one line for each run that failed or was stopped."""
 
 
 @dataclass(frozen=True)
@@ -206,11 +206,11 @@ def run(
         distinct = {(cell.experiment.hash, cell.seed): cell for cell in asked}
         records = schedule.run_all(list(distinct.values()), options)
         failed = [
-            f"{record.identity.model} {record.identity.config_hash} seed {record.identity.seed}: {record.error}"
+            f"{record.status}: {record.identity.model} {record.identity.config_hash} seed {record.identity.seed}: {record.error}"
             for record in records
-            if record.status != "ok"
+            if record.status == "stopped" or (record.status == "failed" and not failing)
         ]
-        if failed and not failing:
+        if failed:
             raise RunsFailed("\n".join(failed))
         return dict(zip(distinct, records, strict=True))
 
@@ -305,7 +305,8 @@ def read(
 
 
 Finished = Callable[[Sequence[Cell], bool], Mapping[tuple[str, int], RunRecord]]
-"""Runs cells that are not finished; their records by experiment's hash and seed. With True, those that fail are among them."""
+"""Runs cells that are not finished; their records by experiment's hash and seed. With True, those that fail are among them: what
+was stopped has no answer, not a bad one."""
 
 
 def _choose(points: Sequence[Point], settings: Settings, finished: Finished) -> tuple[list[Point], dict[str, tuple[str, ...]]]:

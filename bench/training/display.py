@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..errors import UserError
 from .follow import Follower
 from .progress import CellEnded, EpochFinished, EpochStarted, Event, Stepped
 
@@ -25,7 +26,7 @@ class Display:
     def __init__(self, quiet: bool, followers: Sequence[Follower] = ()) -> None:
         self.console = Console(stderr=True)
         self.quiet = quiet
-        self.followers = followers
+        self.followers = list(followers)
         self.tasks: dict[str, TaskID] = {}
         self.ranking: dict[str, float] = {}
         self.bars: Progress | None = None
@@ -56,10 +57,19 @@ class Display:
         if not self.quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """One line that is shown whatever was asked for."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def handle(self, name: str, event: Event) -> None:
         """An event of the cell `name`."""
-        for one in self.followers:
-            one.hear(name, event)
+        for one in tuple(self.followers):
+            try:
+                one.hear(name, event)
+            except UserError as error:
+                self.followers.remove(one)
+                self.warn(f"{error}; training goes on without it")
+                one.close()
         match event:
             case EpochFinished():
                 self.ranking[name] = event.point.valid_request_gauc
@@ -100,6 +110,8 @@ def _in_words(event: EpochFinished) -> str:
 def _outcome(event: CellEnded) -> str:
     if event.status == "failed":
         return f"FAILED: {event.reason}"
+    if event.status == "stopped":
+        return event.reason
     known = {key: value for key, value in (event.metrics or {}).items() if value is not None}
     metrics = "  ".join(f"{key} {known[key]:.4f}" for key in SHOWN if key in known)
     what = "pruned" if event.status == "pruned" else f"{event.role} {metrics}"

@@ -22,6 +22,9 @@ from .checkpoint import Checkpoint
 from .team import ALONE, Team
 from .trainer import Progress, TrainState, train
 
+_SUMS = ("steps", "trained", "seconds", "cpu_seconds", "cpu_joules", "accelerator_joules")
+"""Of the state of training, what two of them cost together."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -65,7 +68,7 @@ def fit(
     if config.refit:
         data = data.with_validation()
         model, again = trained(data, checkpoint.of_refit, state.best_length)
-        sums = {name: getattr(state, name) + getattr(again, name) for name in ("steps", "trained", "seconds", "cpu_seconds")}
+        sums = {name: getattr(state, name) + getattr(again, name) for name in _SUMS}
         state = dataclasses.replace(state, **sums)
     return Fitted(model, state, data, valid)
 

@@ -1,4 +1,4 @@
-"""Who else is told how training goes: a file of JSON lines, and TensorBoard."""
+"""Who else is told how training goes: a file of JSON lines, TensorBoard, MLflow."""
 
 from __future__ import annotations
 
@@ -12,18 +12,28 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import UserError
 from ..typed import finite
-from .progress import CellEnded, EpochFinished, EpochStarted, Event, Stepped
+from .progress import CellEnded, CellStarted, EpochFinished, EpochStarted, Event, Stepped
+from .steps import StepCount
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-NAMES = {EpochStarted: "epoch started", Stepped: "stepped", EpochFinished: "epoch finished", CellEnded: "cell ended"}
+NAMES = {
+    CellStarted: "cell started",
+    EpochStarted: "epoch started",
+    Stepped: "stepped",
+    EpochFinished: "epoch finished",
+    CellEnded: "cell ended",
+}
 
 
 class Follower(Protocol):
     """Is told the events of all cells, in the process that started them."""
 
-    def hear(self, name: str, event: Event) -> None: ...
+    def hear(self, name: str, event: Event) -> None:
+        """Raises UserError: it cannot; it is then asked no more, and training goes on."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -33,6 +43,8 @@ class Followed:
 
     json: Path | None = None
     tensorboard: Path | None = None
+    mlflow: str | None = None
+    """A database or a server, as MLflow names it."""
 
     def start(self) -> list[Follower]:
         """Raises UserError: a place cannot be written, or a package is missing; before anything is trained."""
@@ -41,6 +53,10 @@ class Followed:
             found.append(JsonLines(self.json))
         if self.tensorboard is not None:
             found.append(TensorBoard(self.tensorboard))
+        if self.mlflow is not None:
+            from .mlflow_runs import MlflowRuns
+
+            found.append(MlflowRuns(self.mlflow))
         return found
 
 
@@ -53,14 +69,17 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab", buffering=0)
+            self._path, self._file = path, path.open("ab", buffering=0)
         except OSError as error:
             raise UserError(f"--log-json: {path} cannot be written ({error.strerror}); name another file") from None
 
     def hear(self, name: str, event: Event) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "cell": name, "event": NAMES[type(event)], **_flat(event)}
-        self._file.write((json.dumps(finite(line), allow_nan=False) + "\n").encode())
+        try:
+            self._file.write((json.dumps(finite(line), allow_nan=False) + "\n").encode())
+        except OSError as error:
+            raise UserError(f"--log-json: {self._path} cannot be written ({error.strerror})") from None
 
     def close(self) -> None:
         self._file.close()
@@ -85,21 +104,18 @@ class TensorBoard:
             raise UserError(f"--tensorboard: {folder} cannot be written ({error.strerror}); name another folder") from None
         self._folder, self._make = folder, SummaryWriter
         self._writers: dict[str, SummaryWriter] = {}
-        self._before: dict[str, int] = {}
-        """Steps of the epochs before this one, by cell."""
-        self._epoch: dict[str, int] = {}
-        """Steps of this epoch, by cell."""
+        self._steps: dict[str, StepCount] = {}
 
     def hear(self, name: str, event: Event) -> None:
         writer = self._writers.get(name)
         if writer is None:
             writer = self._writers[name] = self._make(str(self._folder / re.sub(r"[^\w.=+-]+", "-", name)))
+            self._steps[name] = StepCount()
         match event:
             case EpochStarted():
-                self._before[name] = self._before.get(name, 0) + self._epoch.get(name, (event.epoch - 1) * event.steps)
-                self._epoch[name] = event.steps
+                self._steps[name].epoch_started(event)
             case Stepped():
-                step = self._before.get(name, 0) + event.steps
+                step = self._steps[name].at(event)
                 writer.add_scalar("train/loss", event.loss, step)
                 writer.add_scalar("train/examples per second", event.examples_per_second, step)
             case EpochFinished(point=point):

@@ -5,9 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from .limits import UNLIMITED, Limits
 from .trainer import EpochPoint
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """A run, or a trial of a search, that is trained from here on."""
+
+    model: str
+    dataset: str
+    split: str
+    config_hash: str
+    """Of the experiment, as in the identity of a run."""
+    seed: int
+    settings: Mapping[str, Any]
+    """Every setting of the resolved experiment, by dotted key."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,8 @@ class EpochFinished:
 class CellEnded:
     """A run, or a trial of a search."""
 
-    status: Literal["ok", "failed", "pruned"]
+    status: Literal["ok", "failed", "pruned", "stopped"]
+    """stopped: by a limit of the command, see limits.py."""
     seconds: float = 0.0
     """Of training."""
     role: Literal["test", "valid"] = "test"
@@ -49,16 +65,21 @@ class CellEnded:
     """All that are known, by name; None of one without them."""
     best_epoch: int | None = None
     reason: str = ""
-    """Why it failed, in one line."""
+    """Why it failed or was stopped, in one line."""
 
 
-Event: TypeAlias = EpochStarted | Stepped | EpochFinished | CellEnded
+Event: TypeAlias = CellStarted | EpochStarted | Stepped | EpochFinished | CellEnded
 Send = Callable[[str, Event], None]
 """send(cell name, event)"""
 
 
 class Quiet:
-    """Says nothing, and lets training go on."""
+    """Says nothing, and lets training go on as long as the limits of the command do."""
+
+    limits = UNLIMITED
+
+    def __init__(self, limits: Limits = UNLIMITED) -> None:
+        self.limits = limits
 
     def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
     def step(self, loss: float, examples: int) -> None: ...
@@ -71,7 +92,8 @@ class Quiet:
 class Reporter(Quiet):
     """Sends a cell's events, steps at most four times per second."""
 
-    def __init__(self, name: str, send: Send) -> None:
+    def __init__(self, name: str, send: Send, limits: Limits = UNLIMITED) -> None:
+        super().__init__(limits)
         self.name, self.send = name, send
         self.begin = self.last = 0.0
         self.steps = self.examples = 0

@@ -25,6 +25,7 @@ from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[re
 
 from .. import device as devices
 from ..errors import UserError, in_one_line
+from .limits import Stopped
 
 PATIENCE = timedelta(hours=1)
 """How long a process waits for the others; evaluation by the leader is waited for too."""
@@ -137,7 +138,7 @@ class Team:
         """
         try:
             yield
-        except (UserError, ProcessFailed, FloatingPointError):  # the last: of the common loss, seen by all
+        except (UserError, ProcessFailed, Stopped, FloatingPointError):  # the last: of the common loss, seen by all
             raise
         except Exception as error:
             if self.size == 1:

@@ -19,6 +19,7 @@ from .. import device as devices
 from ..config import TrainConfig
 from ..contract import ModelInfo, Ranker, to_device
 from ..data.dataset import RankingData
+from ..energy import Meter
 from ..errors import UserError
 from ..evaluation import evaluator, metrics
 from ..evaluation.cards import merit
@@ -28,6 +29,7 @@ from .ending import Average, rate_share
 from .gradients import Gradients
 from .lessons import AHEAD, Lesson
 from .lessons import assembled as _assembled
+from .limits import TOGETHER, Limits, Stopped
 from .optimizer import Optimizer
 from .team import ALONE, Team
 
@@ -52,6 +54,9 @@ class EpochPoint:
 
 class Progress(Protocol):
     """Who is told how training goes."""
+
+    limits: Limits
+    """Of the command, held after each step."""
 
     def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
     def step(self, loss: float, examples: int) -> None: ...
@@ -94,6 +99,10 @@ class TrainState:
     curve: list[dict[str, float]] = field(default_factory=list)
     valid: metrics.Slices | None = None
     """Once through time: of validation, when it was the next window."""
+    cpu_joules: float = 0.0
+    """Validation included; NaN where it is unknown, and so it stays. Of a team it always is: its processes share processors."""
+    accelerator_joules: float = 0.0
+    """The same of all accelerators of the team."""
 
 
 def train(
@@ -112,6 +121,9 @@ def train(
 
     A run that finds `resume_file` continues from it and ends with the numbers of an uninterrupted run. A team trains as one
     process would whose steps are the batches of all.
+
+    Raises:
+        Stopped: a limit of the command is reached; the checkpoint is that of the last step.
 
     Args:
         length: epochs to train, of those that are planned; nothing is then validated, no limit of time holds, and the last
@@ -136,6 +148,7 @@ def train(
             with contextlib.closing(_assembled(batches, plans, state, seed, device, ahead, team, asked, fill_up)) as source:
                 for _ in range(state.step, last):
                     loop.step(source, progress, steps)
+                    loop.keep_within(progress.limits)
                     if state.step < last and loop.out_of_time(progress):
                         state.cut = True
                         break
@@ -146,6 +159,7 @@ def train(
             loop.end_epoch(point, state.step / steps)
             progress.epoch_finished(point, epochs, state.trained / max(state.seconds, 1e-9))
         state.cpu_seconds = sum(team.everyones(state.cpu_seconds))
+        state.accelerator_joules = sum(team.everyones(state.accelerator_joules))
     loop.optimizer.release()
     model.load_state_dict(loop.best)
     return state
@@ -153,7 +167,7 @@ def train(
 
 def _count(model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, device: torch.device) -> TrainState:
     """Once through the data: all at once, or once through its windows."""
-    state = TrainState()
+    state, meter = TrainState(), Meter(device)
     for epoch in range(epochs_of(course) if config.order == "time" else 1):
         begin, begin_cpu = time.perf_counter(), time.process_time()
         batches = course.lessons(epoch)
@@ -169,6 +183,8 @@ def _count(model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, 
                 state.curve.append(dataclasses.asdict(point))
         state.epoch = state.best_epoch = epoch + 1
     state.best_length = float(state.epoch)
+    spent = meter.lap()
+    state.cpu_joules, state.accelerator_joules = spent.cpu, spent.accelerator
     return state
 
 
@@ -218,6 +234,7 @@ class _Loop:
         self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
         self._resume()
         self.saved_at = time.perf_counter()
+        self.meter = Meter(device)
 
     def finished(self, progress: Progress) -> bool:
         state, config = self.state, self.config
@@ -246,6 +263,15 @@ class _Loop:
         if self.team.size > 1 and limit == 0:  # nobody asks before the time of a team
             return False
         return self.team.from_leader(lambda: 0 < limit <= seconds or progress.enough(seconds))
+
+    def keep_within(self, limits: Limits) -> None:
+        """Raises Stopped in all processes of the team if one of them is at a limit, once a checkpoint is written."""
+        if not limits or (self.team.size > 1 and self.state.steps % TOGETHER):
+            return
+        for stop in self.team.everyones(limits.reached()):
+            if stop is not None:
+                self.save()
+                raise Stopped(stop)
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:
@@ -309,6 +335,9 @@ class _Loop:
         self.save()
 
     def save(self) -> None:
+        spent = self.meter.lap()
+        self.state.cpu_joules += spent.cpu if self.team.size == 1 else math.nan
+        self.state.accelerator_joules += spent.accelerator
         if self.team.leads:
             self.resume_file.save(
                 {

@@ -220,6 +220,9 @@ def test_doctor_says_what_is_here(capsys: pytest.CaptureFixture[str], tmp_path: 
         "threads",
         "packages",
         "compiler",
+        "energy",
+        "memory",
+        "open files",
         "cache",
         "results",
     } <= found.keys()

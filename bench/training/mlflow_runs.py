@@ -1,0 +1,164 @@
+"""Cells as runs of MLflow, in a database or on a server."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+from .progress import CellEnded, CellStarted, EpochFinished, EpochStarted, Event, Stepped
+from .steps import StepCount
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+USUAL = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+"""What this program asks of MLflow unless the environment says otherwise: to tell nobody of its use, and not to keep training
+waiting for a server that does not answer (for minutes, by its own defaults)."""
+PARAMS_AT_ONCE, METRICS_AT_ONCE, LONGEST_VALUE = 100, 500, 500
+"""What every version of its servers takes."""
+PATIENCE = 5.0
+"""Seconds for which values are collected before they are sent: a request takes longer than a step."""
+STATUS = {"ok": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+
+
+@dataclass
+class _Run:
+    id: str
+    steps: StepCount = field(default_factory=StepCount)
+    values: list[tuple[str, float, int, int]] = field(default_factory=list)
+    """Not sent yet: name, value, milliseconds of Unix time, step."""
+    sent: float = field(default_factory=time.monotonic)
+
+    def add(self, name: str, value: float, step: int) -> None:
+        self.values.append((name.replace("@", "_at_"), value, int(time.time() * 1000), step))
+
+
+class MlflowRuns:
+    """A run for each cell, in an experiment for each data set and split: its settings, the loss by step, validation by epoch, and
+    the test at the end. What a killed command left open stays open there."""
+
+    def __init__(self, uri: str) -> None:
+        for name, value in USUAL.items():
+            os.environ.setdefault(name, value)
+        try:
+            from mlflow import MlflowClient
+        except ImportError:
+            raise UserError("--mlflow needs a package: pip install 'rankbench[mlflow]'") from None
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        self._uri = uri
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[str, _Run] = {}
+        with self._answered():
+            if not uri.startswith(("http://", "https://")):
+                _connect(uri)
+            self._client: MlflowClient = MlflowClient(tracking_uri=uri)
+            self._client.search_experiments(max_results=1)
+
+    def hear(self, name: str, event: Event) -> None:
+        """Raises UserError: it does not answer."""
+        with self._answered():
+            if isinstance(event, CellStarted):
+                self._begin(name, event)
+            elif (run := self._runs.get(name)) is not None:  # else one that ends without having begun
+                self._tell(run, event)
+                if isinstance(event, CellEnded):
+                    self._end(self._runs.pop(name), STATUS[event.status])
+                elif isinstance(event, EpochFinished) or time.monotonic() - run.sent > PATIENCE:
+                    self._send(run)
+
+    def close(self) -> None:
+        """What runs still was interrupted."""
+        with contextlib.suppress(UserError), self._answered():
+            while self._runs:
+                self._end(self._runs.popitem()[1], "KILLED")
+
+    def _begin(self, name: str, event: CellStarted) -> None:
+        from mlflow.entities import Param
+
+        tags = {"model": event.model, "config_hash": event.config_hash, "seed": str(event.seed)}
+        run = self._client.create_run(self._experiment(f"{event.dataset}@{event.split}"), tags=tags, run_name=name)
+        self._runs[name] = _Run(run.info.run_id)
+        params = [Param(key, str(value)[:LONGEST_VALUE]) for key, value in event.settings.items()]
+        for at in range(0, len(params), PARAMS_AT_ONCE):
+            self._client.log_batch(run.info.run_id, params=params[at : at + PARAMS_AT_ONCE])
+
+    def _experiment(self, name: str) -> str:
+        """The id of the experiment of this name, which somebody else may make at the same time."""
+        from mlflow.exceptions import MlflowException
+
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                with contextlib.suppress(MlflowException):
+                    self._client.create_experiment(name)
+                found = self._client.get_experiment_by_name(name)
+            if found is None or found.lifecycle_stage != "active":
+                raise UserError(f"--mlflow: the experiment {name} was deleted in {self._uri}; restore it there")
+            self._experiments[name] = found.experiment_id
+        return self._experiments[name]
+
+    def _tell(self, run: _Run, event: Event) -> None:
+        match event:
+            case EpochStarted():
+                run.steps.epoch_started(event)
+            case Stepped():
+                run.add("train/loss", event.loss, run.steps.at(event))
+                run.add("train/examples per second", event.examples_per_second, run.steps.at(event))
+            case EpochFinished(point=point):
+                run.add("epoch/train loss", point.train_loss, point.epoch)
+                for key in ("request_gauc", "auc", "logloss") if point.judged else ():
+                    run.add(f"epoch/valid {key}", getattr(point, f"valid_{key}"), point.epoch)
+            case CellEnded():
+                for key, value in (event.metrics or {}).items():
+                    if value is not None:
+                        run.add(f"{event.role}/{key}", float(value), event.best_epoch or 0)
+                if event.status == "ok":
+                    run.add("train/seconds", event.seconds, 0)
+                for key, text in (("status", event.status), ("reason", event.reason)):
+                    if text:
+                        self._client.set_tag(run.id, key, text)
+
+    def _send(self, run: _Run) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(*value) for value in run.values]
+        for at in range(0, len(metrics), METRICS_AT_ONCE):
+            self._client.log_batch(run.id, metrics=metrics[at : at + METRICS_AT_ONCE])
+        run.values, run.sent = [], time.monotonic()
+
+    def _end(self, run: _Run, status: str) -> None:
+        self._send(run)
+        self._client.set_terminated(run.id, status)
+
+    @contextlib.contextmanager
+    def _answered(self) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = " ".join(str(error).split())[:160]
+            instead = "a database such as sqlite:///mlflow.db, or the address of a server"
+            raise UserError(f"--mlflow: {self._uri} cannot be used ({reason}); name {instead}") from None
+
+
+def _connect(uri: str) -> None:
+    """Raises SQLAlchemyError if a database is not there: MLflow itself tries again for more than a minute."""
+    from sqlalchemy import create_engine
+
+    engine = create_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
