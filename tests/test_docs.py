@@ -30,7 +30,7 @@ TABLES = [
 COMMAND = re.compile(r"^(?:\.venv/bin/)?(rankbench [^#\n]*)", re.MULTILINE)
 CALLS = sorted(
     {
-        (name, call.strip())
+        (name, call.removesuffix("&").strip())
         for name, page in TEXTS.items()
         for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
         for line in COMMAND.findall(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -42,8 +43,8 @@ def about_costs(run: Run) -> Iterator[Said]:
 
 def _about_numbers(record: RunRecord, cost: Cost) -> Iterator[Said]:
     positive = ("train_seconds", "examples_per_second", "eval_seconds", "latency_ms_100_candidates", "peak_memory_mb")
-    for name, value in vars(cost).items():
-        if value < 0 or (name in positive and value == 0):
+    for name, value in vars(dataclasses.replace(cost, energy=None)).items():
+        if value is not None and (value < 0 or (name in positive and value == 0)):
             yield "wrong", f"cost.{name} is {shown(value)}, which is impossible"
     environment = record.environment
     if cost.train_cpu_seconds > 1.05 * cost.train_seconds * environment.cores * environment.processes + 1:

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from rankbench.bench import cli
-from rankbench.bench.commands import following, measured, peers, running, settings, speed, streams
+from rankbench.bench.commands import following, limits, measured, peers, running, settings, speed, streams
 from rankbench.bench.commands.parser import Parser
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources import DATASETS
@@ -60,9 +60,9 @@ def test_every_command_explains_itself(words: tuple[str, ...], capsys: pytest.Ca
 
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_examples_in_the_help_are_valid(line: str) -> None:
-    program, *arguments = shlex.split(line)
-    args = cli.build_parser().parse_args(arguments)
-    assert program == "rankbench"
+    launcher, called, arguments = line.partition("rankbench ")
+    assert called and launcher in ("", "torchrun --nproc-per-node 8 -m ")
+    args = cli.build_parser().parse_args(shlex.split(arguments))
     for name in ("dataset", "name") if args.command != "study" else ("dataset",):
         assert set((getattr(args, name, None) or "my.yaml").split(",")) <= {"my.yaml", *DATASETS}
     assert getattr(args, "split", None) in (None, *SPLITS)
@@ -112,7 +112,7 @@ def _parser(words: tuple[str, ...]) -> Parser:
 def test_a_command_reads_every_option_that_it_has_and_no_other(words: tuple[str, ...]) -> None:
     """An option that no code reads would be swallowed."""
     source = _source(COMMANDS[words])
-    for helper in (settings, measured, running, streams, following):
+    for helper in (settings, measured, running, streams, following, limits):
         if re.search(rf"^from \.+{helper.__name__.rpartition('.')[2]} import", source, re.M):
             source += _source(helper)
     read = set(re.findall(r"\bargs\.(\w+)", source))

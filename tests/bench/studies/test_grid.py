@@ -140,7 +140,8 @@ def test_failed_runs_are_all_named(calls: list[list[Cell]], tmp_path: Path) -> N
     with pytest.raises(RunsFailed) as caught:
         run(tmp_path, study(point(0.3), point(0.9)))
     lines = str(caught.value).splitlines()
-    assert [line.split(" ")[0::3][:2] for line in lines] == [["din", "0:"], ["din", "1:"]]
+    said = [(status, model, seed) for status, model, _, _, seed, *_ in (line.split(" ") for line in lines)]
+    assert said == [("failed:", "din", "0:"), ("failed:", "din", "1:")]
     assert all(line.endswith("ValueError: it broke") for line in lines)
 
 
