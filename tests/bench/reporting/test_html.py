@@ -269,6 +269,7 @@ def test_the_page_runs_its_own_script_and_no_other(page: str) -> None:
     )
 
 
+@pytest.mark.long
 def test_ranks_over_data_sets_are_shown_from_six_on(page: str, root: Path) -> None:
     assert "No ranking over data sets: ranks over data sets need 6 of them at least, there are 1" in page
     found = results_folder.collect(root)

@@ -74,6 +74,7 @@ def test_a_run_without_time_left_says_what_is_missing_and_goes_on(
     assert {one["status"] for one in records().values()} == {"ok"} and not list(Path("out/checkpoints").rglob("*.pt"))
 
 
+@pytest.mark.long
 def test_memory_stops_a_cell_and_not_the_others(
     asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

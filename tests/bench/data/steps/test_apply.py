@@ -162,15 +162,19 @@ def test_the_source_of_a_variant_is_part_of_what_it_is_found_by(tmp_path: Path) 
     [
         ("source: ml-100\n", "unknown source in .*did you mean 'ml-100k'"),
         ("source: a.yaml\n", "a.yaml: its source leads back to"),
-        ("source: ml-100k\nlabel: x\n", "unknown key beside `source`"),
-        ("source: ml-100k\nsteps: [k-cor]\n", r"unknown step in .*steps\[0\].*did you mean 'k-core'"),
-        ("source: ml-100k\nsteps: [{step: k-core, user: 3}]\n", r"unknown key in .*steps\[0\]: 'user'|unknown key in .*'user'"),
-        ("source: ml-100k\nsteps: [{step: sample-users, share: 2}]\n", r"steps\[0\].share must be below 1, not 2"),
-        ("source: ml-100k\nsteps: repeats\n", "steps must be a list"),
-        ("source: ml-100k\nsteps: [{step: bots, rows: test}]\n", "rows"),
+        ("source: clicks.yaml\nlabel: x\n", "unknown key beside `source`"),
+        ("source: clicks.yaml\nsteps: [k-cor]\n", r"unknown step in .*steps\[0\].*did you mean 'k-core'"),
+        (
+            "source: clicks.yaml\nsteps: [{step: k-core, user: 3}]\n",
+            r"unknown key in .*steps\[0\]: 'user'|unknown key in .*'user'",
+        ),
+        ("source: clicks.yaml\nsteps: [{step: sample-users, share: 2}]\n", r"steps\[0\].share must be below 1, not 2"),
+        ("source: clicks.yaml\nsteps: repeats\n", "steps must be a list"),
+        ("source: clicks.yaml\nsteps: [{step: bots, rows: test}]\n", "rows"),
     ],
 )
 def test_wrong_declarations_are_one_line(text: str, said: str, tmp_path: Path) -> None:
+    click_table(tmp_path)
     path = tmp_path / "a.yaml"
     path.write_text(text)
     from rankbench.bench.data.sources import load

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from rankbench.bench.analysis.statements import of_kind
 from rankbench.bench.analysis.study_statements import Differences
 from rankbench.bench.studies.questions import domains
@@ -11,6 +13,7 @@ from rankbench.bench.studies.questions.domains import APART, HIDDEN, STUDY
 from support.studies import made_up, scope
 
 
+@pytest.mark.long
 def test_levels_of_models_that_were_trained_apart_are_not_compared(tmp_path: Path) -> None:
     finding = made_up(STUDY, scope(("din",)), tmp_path)
     said = of_kind(list(domains.statements(finding)), Differences)
