@@ -36,8 +36,10 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     """An empty folder in `folder` that is gone afterwards with all that is still in it."""
 
     def make(path: Path) -> int:
-        path.mkdir()
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        while True:
+            path.mkdir()
+            with contextlib.suppress(FileNotFoundError):  # somebody tidied up between its birth and this
+                return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
 
     with _claimed(folder, make) as path:
         try:

@@ -93,7 +93,7 @@ class TimeChannel(nn.Module):
         own = queries if plan.own_time is None else self.phase(plan.own_time[plan.past :], values)
         sines = torch.stack([queries[..., 1], -queries[..., 0]], dim=2)
         # g^w = sigmoid(decay)^w = exp(-softplus(-decay) w)
-        period = torch.tensor(self.seconds, dtype=values.dtype, device=values.device)
+        period = torch.tensor(self.seconds, dtype=self.decay.dtype, device=values.device)
         rate = F.softplus(-self.decay) * (2 * math.pi / period)
         keys = self.phase(plan.key_time, values).repeat(1, 2, 1)
         read = decayed_attention(torch.cat([sines, queries], dim=1), keys, heads, own.repeat(1, 2, 1), plan, "time", rate)
@@ -102,9 +102,10 @@ class TimeChannel(nn.Module):
     def phase(self, time: Tensor, like: Tensor) -> Tensor:
         """int64 [n], milliseconds -> cosine and sine of their place in each period [n, periods, 2]."""
         period = torch.tensor(self.seconds, device=time.device) * 1000
-        # The remainder is taken of whole numbers: a float has no milliseconds of a date.
-        angle = (time.unsqueeze(1) % period).to(like.dtype) / period.to(like.dtype) * (2 * math.pi)
-        return torch.stack([angle.cos(), angle.sin()], dim=2)
+        # The remainder is taken of whole numbers: a float has no milliseconds of a date, and half precision no period.
+        kind = self.decay.dtype
+        angle = (time.unsqueeze(1) % period).to(kind) / period.to(kind) * (2 * math.pi)
+        return torch.stack([angle.cos(), angle.sin()], dim=2).to(like.dtype)
 
 
 class PositionChannel(nn.Module):

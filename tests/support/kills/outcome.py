@@ -12,10 +12,14 @@ from typing import Any
 
 import yaml
 
-MEASURED = re.compile(r"second|latency|memory|load|started|finished|environment|measured|cpu")
+MEASURED = re.compile(r"second|latency|memory|load|started|finished|environment|measured|cpu|cost|comparable|against-time|energy")
 """In keys of a JSON file: what differs from one undisturbed run to the next."""
 TOLD = {".md", ".csv", ".svg", ".png", ".html", ".log", ".flock", ".pointer"}
 """Files that repeat such numbers or depend on the folder's place: that they are there is all that is asked."""
+OF_TIMES = re.compile(r"^against-time\.")
+"""Figures that a board has where the load of its runs lets their times be compared."""
+OF_LOAD = {"loaded", "costs"}
+"""Statements that a board makes where it does, or does not."""
 HASH = re.compile(r"(?<=-)[0-9a-f]{16}(?=$|[./])")
 """In names of logs: it depends on the folder's place."""
 
@@ -35,7 +39,7 @@ def outcome(folder: Path, exact: bool) -> dict[str, str]:
     """File -> what of its content must not depend on interruptions, as a hash."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and "kernels" not in path.relative_to(folder).parts:
+        if path.is_file() and "kernels" not in path.relative_to(folder).parts and (exact or not OF_TIMES.match(path.name)):
             name = HASH.sub("#", str(path.relative_to(folder)))
             while name in found:
                 name += " again"
@@ -61,7 +65,7 @@ def _lasting(tree: Any) -> Any:
         return tree
     if any(isinstance(entry, dict) and "retry_of" in entry for entry in tree):
         tree = [{**trial, "number": 0, "retry_of": None} for trial in tree if trial["state"] != "handed on"]
-    return [_lasting(entry) for entry in tree]
+    return [_lasting(entry) for entry in tree if not (isinstance(entry, dict) and entry.get("kind") in OF_LOAD)]
 
 
 def failed(folder: Path) -> list[str]:
