@@ -7,9 +7,10 @@ import secrets
 import sys
 from pathlib import Path
 
-from .options import add_roots, positive, whole
+from .options import add_roots
 from .parser import Parser
 from .roots import data_roots
+from .values import positive, whole
 
 HELP = """\
 Check a results folder that somebody contributes, and name what is wrong in it, one line each; exit code 1 if anything is.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .parser import Parser
+from .values import above_zero
 
 if TYPE_CHECKING:
     from ..training.limits import Limits
@@ -19,13 +19,13 @@ LIMITS = ("--max-hours", "--max-memory")
 def add_limits(parser: Parser) -> None:
     parser.add_argument(
         "--max-hours",
-        type=_above_zero,
+        type=above_zero,
         metavar="H",
         help="stop after so much time, keep checkpoints and say what is missing; the same command goes on (default: no limit)",
     )
     parser.add_argument(
         "--max-memory",
-        type=_above_zero,
+        type=above_zero,
         metavar="GIB",
         help="stop what is trained in a process that holds more than so many GiB, and go on with the rest (default: no limit)",
     )
@@ -44,13 +44,3 @@ def limits(args: argparse.Namespace) -> Limits:
     if args.max_memory is not None and args.max_memory > total:
         raise UserError(f"--max-memory {args.max_memory:g} is more than the {total:.1f} GiB of this machine; leave it out")
     return Limits.from_now(args.max_hours, args.max_memory)
-
-
-def _above_zero(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
-    return value

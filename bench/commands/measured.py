@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import positive
 from .parser import Parser
+from .values import positive
 
 if TYPE_CHECKING:
     import torch

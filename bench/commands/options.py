@@ -1,9 +1,8 @@
-"""Options that several commands share, and what their values may be."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from ..errors import UserError
 from .following import add_followed
 from .limits import add_limits
 from .parser import Assign, Parser
+from .values import between_half_and_one, for_cores, positive
 
 
 def add_models(parser: Parser, default: str) -> None:
@@ -166,47 +166,3 @@ def refuse_beside(args: argparse.Namespace, what: str, useless: Collection[str])
     """
     if extra := sorted(args.given & set(useless)):
         raise UserError(f"{what} makes no use of {', '.join(extra)}; leave it out")
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
-    return int(text)
-
-
-def for_cores(text: str) -> int:
-    """A number of threads or processes that this machine can bear."""
-    most = 8 * (os.cpu_count() or 1)
-    if positive(text) > most:
-        raise argparse.ArgumentTypeError(f"must be at most {most}, eight for each core of this machine, not {text}")
-    return int(text)
-
-
-def whole(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
-    return int(text)
-
-
-def between_half_and_one(text: str) -> float:
-    """An AUC that is better than chance."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.5 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a number above 0.5 and below 1, not {text!r}")
-    return value
-
-
-def share(text: str) -> float:
-    """A number from 0 to below 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to below 1, not {text!r}")
-    return value

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError, unknown_name
-from .options import add_device, add_precision, add_results, add_roots, positive, refuse_beside
+from .options import add_device, add_precision, add_results, add_roots, refuse_beside
 from .parser import Assign, Parser
 from .roots import data_roots
+from .values import positive
 
 if TYPE_CHECKING:
     from ..serving import Scorer, Scores

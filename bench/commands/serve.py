@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from .options import add_device, add_precision, add_roots, add_threads, positive, whole
+from .options import add_device, add_precision, add_roots, add_threads
 from .parser import Parser
 from .roots import data_roots
+from .values import positive, whole
 
 HELP = """\
 Answer requests for scores over HTTP with the weights of a finished run, or with a package of `rankbench export`: POST /score, GET

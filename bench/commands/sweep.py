@@ -17,14 +17,12 @@ from .options import (
     add_roots,
     add_storage,
     add_training,
-    for_cores,
-    positive,
     refuse_beside,
-    whole,
 )
 from .parser import Assign, Parser
 from .roots import data_roots
 from .settings import TUNED, settings
+from .values import for_cores, positive, whole
 
 if TYPE_CHECKING:
     from ..records.sweeps import SweepRecord

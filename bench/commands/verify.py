@@ -7,10 +7,10 @@ import secrets
 import sys
 from pathlib import Path
 
-from .options import whole
 from .parser import Parser
 from .roots import data_roots
 from .submit import add_who, models_of
+from .values import whole
 
 HELP = """\
 Verify what somebody submitted: check the results folder as rankbench check does, hold its scores against those that the

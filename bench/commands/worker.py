@@ -6,9 +6,10 @@ import argparse
 
 from ..errors import UserError
 from .following import add_followed, followed
-from .options import add_device, add_roots, add_threads, for_cores, refuse_beside, whole
+from .options import add_device, add_roots, add_threads, refuse_beside
 from .parser import Parser
 from .roots import data_roots
+from .values import for_cores, whole
 
 HELP = """\
 Train what others asked for with --storage and is not done yet: trials of searches (rankbench sweep) and cells of runs

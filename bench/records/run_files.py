@@ -141,7 +141,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile | None]:
             yield file
     except FileNotFoundError:
         yield None
-    except (*DAMAGED, NotImplementedError, RuntimeError, OverflowError) as error:
+    except (*DAMAGED, RuntimeError, OverflowError) as error:
         raise _unusable(path, f"cannot be read ({' '.join(str(error).split())})") from None
 
 

@@ -7,9 +7,8 @@ retry with the same parameters is enqueued, which any worker may take.
 
 from __future__ import annotations
 
-import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -17,6 +16,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from ..signals import handled
 from . import budget
 from .budget import Ledger
 from .lease import Lease, Watch
@@ -80,7 +80,8 @@ class Claims:
 
     def interrupted(self, trial: FrozenTrial) -> None:
         """Hand on a trial that this process began and does not go on with."""
-        with _undisturbed():
+        # A second Ctrl-C or SIGTERM does not keep what the first one ended from being handed on.
+        with handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM):
             self.hand_on(trial, budget.INTERRUPTED)
 
     def end(self, number: int, state: TrialState, value: float | None = None, **attributes: Any) -> bool:
@@ -100,14 +101,3 @@ class Claims:
 
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C or SIGTERM does not keep what the first one ended from being handed on."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

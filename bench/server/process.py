@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from ..errors import UserError
+from ..signals import handled
 from .app import Server, make_app
 
 _SPARE = 1.0
@@ -37,12 +38,8 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
+        with handled(self.handle_exit, signal.SIGTERM, signal.SIGINT):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -15,13 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import registry
-from ..config import Settings, resolve
 from ..contract import to_device
 from ..data.dataset import RankingData
-from ..errors import UserError
 from ..training.course import course_of
 from ..training.team import exchanged
+from .train import at_defaults
 
 NUMBER = 4
 """Bytes of a number in the sum, which has one dtype, that of the weights: fp32."""
@@ -81,10 +79,7 @@ def count(name: str, data: RankingData, device: torch.device) -> Exchange:
     Raises:
         UserError: the model is not trained by gradients.
     """
-    info = registry.info(name)
-    if info.fit != "gradient":
-        raise UserError(f"speed exchange measures models that are trained by gradients, not {name}")
-    experiment = resolve(info, Settings(data={"dataset": data.config.dataset}))
+    info, experiment = at_defaults(name, data, "exchange")
     torch.manual_seed(0)
     model = info.build(experiment.params, data.spec).to(device)
     lessons = course_of(data, info, experiment.train, 0).lessons(0)

@@ -17,7 +17,8 @@ import torch
 
 from ...kernels import dispatch
 from .. import registry
-from ..config import Settings, resolve
+from ..config import Experiment, Settings, resolve
+from ..contract import ModelInfo
 from ..data.dataset import RankingData
 from ..errors import UserError
 from ..training.checkpoint import Checkpoint
@@ -43,16 +44,25 @@ class ModelSpeed:
     """The same of CPU time, all threads."""
 
 
+def at_defaults(model: str, data: RankingData, verb: str) -> tuple[ModelInfo, Experiment]:
+    """A model as it is trained if nothing else is asked for.
+
+    Raises:
+        UserError: it is not trained by gradients, of which alone the verb can say something.
+    """
+    info = registry.info(model)
+    if info.fit != "gradient":
+        raise UserError(f"speed {verb} measures models that are trained by gradients, not {model}")
+    return info, resolve(info, Settings(data={"dataset": data.config.dataset}))
+
+
 def measure(model: str, data: RankingData, device: torch.device, seconds: float, rounds: int) -> list[ModelSpeed]:
     """Both choices of kernels for one model.
 
     Raises:
         UserError: the model is not trained by gradients.
     """
-    info = registry.info(model)
-    if info.fit != "gradient":
-        raise UserError(f"speed train measures models that are trained by gradients, not {model}")
-    experiment = resolve(info, Settings(data={"dataset": data.config.dataset}))
+    info, experiment = at_defaults(model, data, "train")
     plain = {operation: "torch" for operation in dispatch.OPERATIONS}
     choices = {"chosen": {}, "torch": plain}
     wall: dict[str, list[float]] = {name: [] for name in choices}

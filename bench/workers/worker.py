@@ -22,6 +22,7 @@ from ..search import sweep, tuned
 from ..search.claims import PAUSE
 from ..search.order import ORDER, SearchOrder, order_of
 from ..search.storage import open_storage
+from ..signals import handled
 from ..training.progress import Send
 from .cells import RESULTS, CellWorker
 
@@ -138,8 +139,5 @@ def ending_politely() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with handled(interrupt, signal.SIGTERM):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -6,11 +6,11 @@ weights and `rank-N.json`; `run ARGUMENTS` is the command line. Exits with the f
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rankbench.bench.registry import info
 from rankbench.bench.runs import schedule
 from rankbench.bench.speed import exchange
 from rankbench.bench.training.team import assembled
+from support.forked import exit_code, forked
 from support.in_team import PLAIN, fit, tiny
 
 
@@ -60,22 +61,14 @@ def main(size: int, task: str, arguments: list[str]) -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    crew = []
-    for rank in range(size):
-        if (child := os.fork()) == 0:
-            place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-            os.environ.update({key: str(value) for key, value in place.items()})
-            code = 1
-            try:
-                code = member(task, arguments)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        crew.append(child)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in crew]
+
+    def work(rank: int) -> int:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        os.environ.update({key: str(value) for key, value in place.items()})
+        return member(task, arguments)
+
+    crew = [forked(functools.partial(work, rank)) for rank in range(size)]
+    codes = list(map(exit_code, crew))
     return next((code for code in codes if code != 0), 0)
 
 

@@ -7,10 +7,12 @@ each, and at the end a line with the JSON of their exit codes, in the same order
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import sys
-import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
@@ -18,6 +20,7 @@ from rankbench.bench import cli
 from rankbench.bench.registry import info
 from rankbench.bench.search import lease, sweep
 from rankbench.bench.workers import cells, worker
+from support.forked import exit_code, forked
 
 BEAT, STALE = 0.5, 8.0
 """Shorter than in earnest; a busy machine must not be taken for a dead one."""
@@ -27,23 +30,16 @@ def main(storage: str, count: int) -> None:
     assert sweep and cells and worker and info("hstu") and info("din")
     torch.set_num_threads(1)
     lease.BEAT, lease.STALE = BEAT, STALE
+
+    def work(number: int) -> int:
+        lease.MACHINE = f"machine-{number}"
+        return cli.main(("worker", "--storage", storage, "--device", "cpu", "--quiet"))
+
     crew: list[int] = []
     for number in range(count):
-        if (child := os.fork()) == 0:
-            lease.MACHINE = f"machine-{number}"
-            code = 1
-            try:
-                code = cli.main(("worker", "--storage", storage, "--device", "cpu", "--quiet"))
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        crew.append(child)
-        print(child, flush=True)
-    ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in crew]
-    print(json.dumps(ended), flush=True)
+        crew.append(forked(functools.partial(work, number)))
+        print(crew[-1], flush=True)
+    print(json.dumps(list(map(exit_code, crew))), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import uvicorn
 
 from rankbench.bench import registry
+from rankbench.bench.cli import main
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.server.answers import AnswerLog
 from rankbench.bench.server.app import Server, make_app
@@ -26,6 +28,33 @@ from rankbench.bench.server.limits import Limits
 from rankbench.bench.server.process import listening
 from rankbench.bench.server.served import Served
 from rankbench.bench.serving import Scorer
+from support.cache import own_cache
+from support.tables import click_table
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run of HSTU on a small table of one's own."""
+
+    table: Path
+    results: Path
+    cache: Path
+    """That has the table's log."""
+
+    @property
+    def weights(self) -> Path:
+        (found,) = self.results.rglob("seed-0.safetensors")
+        return found
+
+
+def trained_hstu(folder: Path) -> Trained:
+    """Made in `folder`."""
+    made = Trained(click_table(folder), folder / "results", own_cache(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RANKBENCH_CACHE", str(made.cache))
+        run = ["run", "--models", "hstu", "--seeds", "1", "--set", "train.epochs=1", "--quiet", "--jobs", "1", "--device", "cpu"]
+        assert main([*run, "--dataset", str(made.table), "--results", str(made.results)]) == 0
+    return made
 
 
 def scorer(name: str, data: RankingData, seed: int = 3) -> Scorer:

@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 
-from ..options import add_results, add_roots, add_seeds, add_threads, positive, share
+from ..options import add_results, add_roots, add_seeds, add_threads
 from ..parser import Parser
 from ..roots import data_roots
+from ..values import positive, share
 from .fuxictr import add_fuxictr
 
 HELP = """\

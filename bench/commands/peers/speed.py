@@ -7,9 +7,10 @@ import sys
 
 from ...errors import UserError
 from ..measured import SpeedReport, add_rounds, writable
-from ..options import add_results, add_roots, add_threads, positive
+from ..options import add_results, add_roots, add_threads
 from ..parser import Parser
 from ..roots import data_roots
+from ..values import positive
 from .fuxictr import ZOO, add_fuxictr
 
 HELP = """\

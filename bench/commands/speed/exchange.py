@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from ... import registry
-from ..measured import SpeedReport, as_in_runs, writable
-from ..options import add_device, add_models, add_results, add_roots, add_threads, positive
+from ..measured import SpeedReport
+from ..on_data import on_data
+from ..options import add_device, add_models, add_results, add_roots, add_threads
 from ..parser import Parser
-from ..roots import data_roots
+from ..values import positive
 
 HELP = """\
 Count the bytes that processes of torchrun put into the sum of a step, by kind: gradients of tables, of all other weights, moving
@@ -45,16 +46,9 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
-    roots = data_roots(args.data_root)
-    from ... import device as devices
-    from ...config import DataConfig
-    from ...data.dataset import prepare
+    device, store, data = on_data(args)
     from ...speed import exchange
 
-    as_in_runs(args.threads)
-    device = devices.resolve(args.device)
-    store = writable(args)
-    data = prepare(DataConfig(args.dataset), roots)
     found = [exchange.count(model, data, device) for model in models]
     dataset = data.log.meta.name
     said = f"{dataset}, bytes of one process's part of a step at each model's default batch"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ... import registry
 from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
-from ..options import add_device, add_models, add_results, add_threads, positive
+from ..options import add_device, add_models, add_results, add_threads
 from ..parser import Assign, Parser
+from ..values import positive
 
 HELP = """\
 Measure training steps of large generative rankers on a simulated log: milliseconds, peak memory, and model FLOPs beside those

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from ... import registry
 from ...errors import UserError
 from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
-from ..options import add_device, add_models, add_results, add_roots, for_cores, positive, refuse_beside
+from ..options import add_device, add_models, add_results, add_roots, refuse_beside
 from ..parser import Assign, Parser
 from ..roots import cache, data_roots
+from ..values import for_cores, number, positive
 
 if TYPE_CHECKING:
     import torch
@@ -239,13 +240,7 @@ def _threads(text: str) -> tuple[int, ...]:
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 3600:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
-    return value
+    return number(text, lambda value: 0 < value < 3600, "a number of seconds above 0 and below 3600")
 
 
 def _shares(text: str) -> tuple[float, ...]:

@@ -6,10 +6,11 @@ import argparse
 import sys
 
 from ... import registry
-from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
-from ..options import add_device, add_models, add_results, add_roots, add_threads, positive
+from ..measured import SpeedReport, add_rounds, by_case
+from ..on_data import on_data
+from ..options import add_device, add_models, add_results, add_roots, add_threads
 from ..parser import Parser
-from ..roots import data_roots
+from ..values import positive
 
 HELP = "Measure the training speed of our models with the kernels of this machine and with torch's operations alone, in turn."
 
@@ -31,16 +32,9 @@ def add(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
-    roots = data_roots(args.data_root)
-    from ... import device as devices
-    from ...config import DataConfig
-    from ...data.dataset import prepare
+    device, store, data = on_data(args)
     from ...speed import train
 
-    as_in_runs(args.threads)
-    device = devices.resolve(args.device)
-    store = writable(args)
-    data = prepare(DataConfig(args.dataset), roots)
     speeds = []
     for model in models:
         print(f"{model} ...", file=sys.stderr, flush=True)

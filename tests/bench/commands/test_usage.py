@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from rankbench.bench import cli
-from rankbench.bench.commands import following, limits, measured, peers, running, settings, speed, streams
+from rankbench.bench.commands import following, limits, measured, on_data, peers, running, settings, speed, streams
 from rankbench.bench.commands.parser import Parser
 from rankbench.bench.config import Settings
 from rankbench.bench.data.sources import DATASETS
@@ -112,7 +112,7 @@ def _parser(words: tuple[str, ...]) -> Parser:
 def test_a_command_reads_every_option_that_it_has_and_no_other(words: tuple[str, ...]) -> None:
     """An option that no code reads would be swallowed."""
     source = _source(COMMANDS[words])
-    for helper in (settings, measured, running, streams, following, limits):
+    for helper in (settings, measured, running, streams, following, limits, on_data):
         if re.search(rf"^from \.+{helper.__name__.rpartition('.')[2]} import", source, re.M):
             source += _source(helper)
     read = set(re.findall(r"\bargs\.(\w+)", source))

@@ -15,9 +15,7 @@ from rankbench.bench.data.told import PastEvent
 from rankbench.bench.export.package import KINDS
 from rankbench.bench.serving import Scorer
 from rankbench.kernels.linear import LIBRARY
-from support.cache import own_cache
-from support.serving import Process
-from support.tables import click_table
+from support.serving import Process, trained_hstu
 
 pytestmark = pytest.mark.long
 
@@ -27,14 +25,8 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The YAML of a small table, weights of HSTU on it, and the cache that has its log."""
-    folder = tmp_path_factory.mktemp("packages")
-    table, cache = click_table(folder), own_cache(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RANKBENCH_CACHE", str(cache))
-        run = ["run", "--models", "hstu", "--seeds", "1", "--set", "train.epochs=1", "--quiet", "--jobs", "1", "--device", "cpu"]
-        assert main([*run, "--dataset", str(table), "--results", str(folder / "results")]) == 0
-    (weights,) = (folder / "results").rglob("seed-0.safetensors")
-    return table, weights, cache
+    made = trained_hstu(tmp_path_factory.mktemp("packages"))
+    return made.table, made.weights, made.cache
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,11 +17,8 @@ import numpy as np
 import psutil
 import pytest
 
-from rankbench.bench.cli import main
 from rankbench.bench.speed.load import Latency
-from support.cache import own_cache
-from support.serving import Client, Process
-from support.tables import click_table
+from support.serving import Client, Process, trained_hstu
 
 SECONDS = float(os.environ.get("RANKBENCH_LOAD_SECONDS", "10"))
 SHARE = 0.8
@@ -51,14 +48,10 @@ def capacity(client: Client, seconds: float) -> float:
 
 
 @pytest.mark.long
-def test_no_error_and_flat_memory_at_four_fifths_of_the_capacity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, cache = click_table(tmp_path), own_cache(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(cache))
-    run = ["run", "--models", "hstu", "--seeds", "1", "--set", "train.epochs=1", "--quiet", "--jobs", "1", "--device", "cpu"]
-    assert main([*run, "--dataset", str(table), "--results", str(tmp_path / "results")]) == 0
-    (weights,) = (tmp_path / "results").rglob("seed-0.safetensors")
+def test_no_error_and_flat_memory_at_four_fifths_of_the_capacity(tmp_path: Path) -> None:
+    trained = trained_hstu(tmp_path)
     limits = ("--queue", "2000", "--timeout-ms", "120000", "--remembered", "64")
-    process = Process("--weights", weights, "--dataset", table, *limits, cache=cache)
+    process = Process("--weights", trained.weights, "--dataset", trained.table, *limits, cache=trained.cache)
     client, statuses, waited, memory = process.client, [], [], []
     try:
         able = capacity(client, min(5.0, SECONDS))

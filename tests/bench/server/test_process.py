@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rankbench.bench.cli import main
 from rankbench.bench.data.asked import AskedOf
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.evaluation import scores
@@ -22,10 +21,8 @@ from rankbench.bench.records import weights
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.rows import data_of
-from support.cache import own_cache
-from support.serving import Process
+from support.serving import Process, trained_hstu
 from support.shell import refused
-from support.tables import click_table
 
 pytestmark = pytest.mark.long
 
@@ -33,13 +30,8 @@ pytestmark = pytest.mark.long
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The YAML of a small table, results of a model on it, and the cache that has both."""
-    folder = tmp_path_factory.mktemp("serve")
-    table, cache = click_table(folder), own_cache(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RANKBENCH_CACHE", str(cache))
-        run = ["run", "--models", "hstu", "--seeds", "1", "--set", "train.epochs=1", "--quiet", "--jobs", "1", "--device", "cpu"]
-        assert main([*run, "--dataset", str(table), "--results", str(folder / "results")]) == 0
-    return table, folder / "results", cache
+    made = trained_hstu(tmp_path_factory.mktemp("serve"))
+    return made.table, made.results, made.cache
 
 
 def weights_of(results: Path) -> Path:

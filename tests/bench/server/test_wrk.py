@@ -10,23 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from rankbench.bench.cli import main
-from support.cache import own_cache
-from support.serving import Process
-from support.tables import click_table
+from support.serving import Process, trained_hstu
 
 SCRIPT = Path(__file__).resolve().parents[3] / "examples" / "score.lua"
 
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed (apt install wrk)")
-def test_wrk_gets_an_answer_to_every_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, cache = click_table(tmp_path), own_cache(tmp_path)
-    monkeypatch.setenv("RANKBENCH_CACHE", str(cache))
-    run = ["run", "--models", "hstu", "--seeds", "1", "--set", "train.epochs=1", "--quiet", "--jobs", "1", "--device", "cpu"]
-    assert main([*run, "--dataset", str(table), "--results", str(tmp_path / "results")]) == 0
-    (weights,) = (tmp_path / "results").rglob("seed-0.safetensors")
-    process = Process("--weights", weights, "--dataset", table, "--timeout-ms", "60000", cache=cache)
+def test_wrk_gets_an_answer_to_every_request(tmp_path: Path) -> None:
+    trained = trained_hstu(tmp_path)
+    process = Process("--weights", trained.weights, "--dataset", trained.table, "--timeout-ms", "60000", cache=trained.cache)
     try:
         load = ["wrk", "--threads", "1", "--connections", "4", "--duration", "5s", "--timeout", "60s", "--latency"]
         address = f"http://127.0.0.1:{process.client.port}/score"
