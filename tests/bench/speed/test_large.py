@@ -95,7 +95,7 @@ def test_steps_are_shown_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[
     sets = [word for way in ways for word in ("--set", way)]
     assert cli.main(["speed", "large", "--models", "hstu,llama", "--steps", "2", "--rounds", "2", "--device", "cpu", *sets]) == 0
     record = json.loads((tmp_path / "results/local/large-tiny-cpu-1-copies-1.json").read_text())
-    assert [row["model"] for row in record["rows"]] == ["hstu", "llama"]
+    assert [row["model"] for row in record["rows"]] == list(registry.select("hstu,llama"))
     for row in record["rows"]:
         assert row["ways"] == "recompute, padded, assembly on the device" and len(row["step_ms"]) == 2
         assert row["losses"][1] < row["losses"][0] and row["flops"] > 0 and row["nominal_flops"] is None
