@@ -86,7 +86,7 @@ class LargeRun:
     """In a second, as the vendor states it; None: not known for the device and precision."""
     peak_mb: float
     losses: list[float]
-    """Of the first and the last step."""
+    """Of the first batch, before any step and at the beginning of the last round."""
 
     @property
     def flops_per_second(self) -> float:
@@ -137,11 +137,11 @@ def measure(
     trainer = _Steps(model, experiment, device, team, sharding)
     memory, found = devices.PeakMemory(device), []
     with dispatch.watching() as kernels:
-        losses = trainer.run(_source(batches, plans, experiment, device, team))
+        losses = [trainer.run(_source(batches, plans, experiment, device, team))]
     for _ in range(rounds):
         devices.synchronize(device)
         begin = time.perf_counter()
-        losses = [losses[0], *trainer.run(_source(batches, plans, experiment, device, team))]
+        losses.append(trainer.run(_source(batches, plans, experiment, device, team)))
         devices.synchronize(device)
         found.append((time.perf_counter() - begin) * 1e3 / steps)
         memory.sample()
@@ -210,9 +210,9 @@ class _Steps:
             zero_grad = self.optimizer.zero_grad
         self.gradients = Gradients(model, self.config, device, self.scaler, zero_grad, ALONE if self.parted else team)
 
-    def run(self, source: Iterator[Lesson]) -> list[float]:
-        """Losses, of the first and the last step of the process's own batches, means over the processes."""
-        losses = []
+    def run(self, source: Iterator[Lesson]) -> float:
+        """The loss of the first step, which sees the same examples in every round; a mean over the processes."""
+        first: torch.Tensor | None = None
         for batch, lists in source:
             if self.parted or self.team.size == 1:
                 loss = self.gradients(batch, lists)
@@ -225,8 +225,9 @@ class _Steps:
             else:
                 self.optimizer.step(self.scaler)
             # The next step may overwrite it, and reading it here would make the host wait.
-            losses = [*losses[:1], loss.detach().clone()]
-        return [mean_over(self.team, loss) if self.parted else loss.item() for loss in losses]
+            first = loss.detach().clone() if first is None else first
+        assert first is not None, "a round has steps"
+        return mean_over(self.team, first) if self.parted else first.item()
 
 
 def product_flops(device: torch.device, precision: str) -> float:

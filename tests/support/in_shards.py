@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
                     torch.manual_seed(0)
                     model = info.build(experiment.params, data.spec)
                     steps = _Steps(model, experiment, device, one, sharding)  # type: ignore[arg-type]
-                    losses.append([steps.run(iter([lesson]))[0] for lesson in lessons])
+                    losses.append([steps.run(iter([lesson])) for lesson in lessons])
                     held = [getattr(parameter, "_local_tensor", parameter) for parameter in model.parameters()]
                     parts.append(sum(tensor.numel() for tensor in held))
                 found[f"{name} {recompute}"] = {"losses": losses, "held": parts}
