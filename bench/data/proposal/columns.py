@@ -17,7 +17,8 @@ from ..times import EARLIEST_MS, LATEST_MS, MS
 NAMES: dict[str, tuple[str, ...]] = {
     "user": (
         *("user", "userid", "uid", "customer", "customerid", "visitor", "visitorid", "member", "memberid", "account"),
-        *("accountid", "reviewerid", "client", "clientid", "profileid"),
+        *("accountid", "reviewerid", "client", "clientid", "profileid", "player", "playerid", "reader", "readerid", "listener"),
+        *("listenerid", "viewer", "viewerid", "subscriber", "subscriberid", "buyer", "buyerid"),
     ),
     "item": (
         *("item", "itemid", "iid", "product", "productid", "sku", "movie", "movieid", "film", "filmid", "video", "videoid"),
@@ -28,6 +29,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "time": (
         *("time", "timestamp", "ts", "timems", "datetime", "date", "eventtime", "createdat", "reviewtime", "unixreviewtime"),
         *("visitdatetime", "requesttimestamp", "impressiontime", "shownat", "viewedat", "eventtimestamp", "when"),
+        *("clickedat", "playedat", "seenat", "readat", "boughtat", "purchasedat", "orderedat", "occurredat"),
     ),
     "request": ("request", "requestid", "impression", "impressionid", "impid", "pageview", "pageviewid", "queryid", "searchid"),
     "label": (
