@@ -54,7 +54,7 @@ build/tools/bin/uv:
 triton: install  ## Triton, so that tests can run GPU programs on the CPU; 290 MB, and torch for CUDA brings it by itself
 	$(BIN)/python -c 'import triton' 2>/dev/null || $(BIN)/pip install --quiet --no-deps triton==3.7.1
 
-bench: install  ## every model on ml-100k, three seeds, then the leaderboard
+bench: install  ## the core models on ml-100k, three seeds, then the leaderboard
 	$(BIN)/rankbench run
 
 test: install  ## tests without network, in minutes

@@ -1,4 +1,4 @@
-"""What training descends for the main label (`train.loss`): example by example, or within each request.
+"""The loss that training minimises for the main label (`train.loss`): example by example, or within each request.
 
 A batch has n rows with logits s and labels y. A request r is what ranking is judged by (data/visibility.py); n_r of its rows are
 in the batch, and batches of training hold whole requests. In nats a row:

@@ -17,7 +17,7 @@ Generated from the code by `rankbench ls protocols --markdown`; a test holds it 
 stand beside theirs: it names the data set, sets what is listed here, and `run` prints their score below the board: a metric
 with the intervals of [all metrics](../ideas/intervals.md), or what it took to reach a quality ([once through
 time](../howto/stream.md)). It is no setting of its own: records hold what it sets, and `rankbench board --protocol NAME` finds
-the runs that followed it. What it sets cannot be set besides.
+the runs that followed it. What it sets cannot be changed, except where its table says so.
 
 {"".join(_section(protocol) for protocol in PROTOCOLS.values())}"""
 
