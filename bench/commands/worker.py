@@ -81,4 +81,4 @@ def _show(storage: str) -> int:
     for one in found:
         for who in one.running:
             print(f"{one.study}: {who}")
-    return 1 if any(one.waiting or one.running for one in found) else 0
+    return 1 if any(one.open for one in found) else 0

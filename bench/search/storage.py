@@ -54,9 +54,14 @@ class _Lock(JournalFileOpenLock):
 
     def acquire(self) -> bool:
         # Not the name that Optuna's own lock has, for which other programs that write here would wait.
-        self._handle = os.open(f"{self._journal}.flock", os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
-        self._drop_half_line()
+        handle = os.open(f"{self._journal}.flock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._drop_half_line()
+        except BaseException:  # Optuna releases nothing then: all workers would wait, this process for itself
+            os.close(handle)
+            raise
+        self._handle = handle
         return True
 
     def release(self) -> None:

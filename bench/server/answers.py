@@ -19,12 +19,13 @@ class AnswerLog:
         Raises:
             UserError: the file cannot be written.
         """
-        self._path, self._file = path, -1
+        self._path, self._file, self._torn = path, -1, False
         if path is None:
             return
         try:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            self._end_torn_line()
+            size = os.fstat(self._file).st_size
+            self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
         except OSError as error:
             raise UserError(f"--log {path} cannot be written ({error.strerror or error}); choose another place") from None
 
@@ -36,10 +37,12 @@ class AnswerLog:
         """
         if self._file < 0:
             return
-        line = (json.dumps(facts) + "\n").encode()
-        if os.write(self._file, line) != len(line):
-            self._end_torn_line()
+        # Behind a line that had no space to its end, a line begins on its own; the end of the torn one may find no space either.
+        line = b"\n" * self._torn + (json.dumps(facts) + "\n").encode()
+        if (written := os.write(self._file, line)) != len(line):
+            self._torn = line[written - 1 : written] != b"\n" if written else self._torn
             raise OSError(f"{self._path}: no space for a whole line")
+        self._torn = False
 
     def close(self) -> None:
         """Force what was written to the disk."""
@@ -47,9 +50,3 @@ class AnswerLog:
             os.fsync(self._file)
             os.close(self._file)
             self._file = -1
-
-    def _end_torn_line(self) -> None:
-        """Of a process that ran out of space: the next line begins on its own."""
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")

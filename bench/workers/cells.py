@@ -189,16 +189,23 @@ class CellWorker:
         """`wanted`: the cells that it takes; None: all that are asked for."""
         self.store, self.device, self.roots, self.send, self.wanted = Store(root), str(device), roots, send, wanted
         self.claims = Claims(study_of(root, storage), storage, (CELL, ORDER))
+        self.refused: set[str] = set()
+        """Cells that cannot be done here: left to others."""
 
     def step(self) -> Literal["trained", "waiting", "done"]:
         """Train one cell, if there is one to train.
 
         Returns:
-            done: nothing that is asked for is under way. waiting: others are at work, whose cells may yet come back.
+            done: nothing that is asked for and can be done here is under way. waiting: others are at work, whose cells may yet come
+            back.
+
+        Raises:
+            UserError: a cell cannot be done here; the next call goes on with the others.
         """
         self.claims.bury()
         standing = Standing.of(self.claims)
-        under_way = [trial for key, trial in standing.under_way.items() if self.wanted is None or key in self.wanted]
+        wanted = standing.under_way.keys() if self.wanted is None else self.wanted
+        under_way = [trial for key, trial in standing.under_way.items() if key in wanted and key not in self.refused]
         for trial in under_way:
             if trial.state == TrialState.WAITING and self.claims.take(trial):
                 self._train(self.claims.frozen(trial.number))
@@ -220,7 +227,8 @@ class CellWorker:
         except Lost:
             return
         except (KeyboardInterrupt, UserError):
-            # Not the cell's fault: somebody else goes on from the checkpoint.
+            # Not the cell's fault: somebody else goes on from the checkpoint, and this process with other cells, if at all.
+            self.refused.add(key)
             self.claims.interrupted(trial)
             raise
         if record.status == "ok" and record.cost is not None:

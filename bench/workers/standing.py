@@ -32,6 +32,8 @@ class StudyStanding:
     waiting: int
     running: tuple[str, ...]
     """Who is at it: machine and process."""
+    open: bool
+    """Whether there is more to do, of a search also trials that nobody began."""
     dead: int
     """Of those that run: by the look of it nobody is. Of other machines, only a worker that looks again can tell."""
 
@@ -46,9 +48,11 @@ def standings(storage: BaseStorage) -> Iterator[StudyStanding]:
     for name, attributes in asked(storage).items():
         now = Ledger(storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False))
         if RESULTS in attributes:
-            wanted = len({trial.user_attrs[CELL] for trial in now.trials})
+            wanted, further = len({trial.user_attrs[CELL] for trial in now.trials}), False
         else:
-            wanted = order_of(SearchOrder, attributes[ORDER], f"study {name}").trials
+            budget_of = order_of(SearchOrder, attributes[ORDER], f"study {name}").budget
+            wanted, further = budget_of.trials, now.open(budget_of)
+        waiting = sum(trial.state == TrialState.WAITING for trial in now.trials) + len(now.orphans)
         running = [trial for trial in now.trials if trial.state == TrialState.RUNNING]
         yield StudyStanding(
             study=name,
@@ -57,8 +61,9 @@ def standings(storage: BaseStorage) -> Iterator[StudyStanding]:
             pruned=sum(trial.state == TrialState.PRUNED for trial in now.counted),
             failed=sum(trial.state == TrialState.FAIL for trial in now.counted),
             handed_on=sum(map(budget.handed_on, now.trials)),
-            waiting=sum(trial.state == TrialState.WAITING for trial in now.trials) + len(now.orphans),
+            waiting=waiting,
             running=tuple(map(_who, running)),
+            open=further or bool(waiting or running),
             dead=sum(map(watch.dead, running)),
         )
 

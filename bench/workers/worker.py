@@ -18,10 +18,12 @@ from .. import device as devices
 from .. import registry
 from ..data.sources.schema import DataRoots
 from ..errors import UserError
+from ..records import sweeps
 from ..search import sweep, tuned
 from ..search.claims import PAUSE
 from ..search.order import ORDER, SearchOrder, order_of
 from ..search.storage import open_storage
+from ..search.trial_records import lost, recorded
 from ..signals import handled
 from ..training.progress import Send
 from .cells import RESULTS, CellWorker
@@ -60,43 +62,59 @@ class SearchDesk:
         self.sweep, data = sweep.rejoin(order, name, station.storage, station.device, station.roots)
         (target,) = self.sweep.targets
         self.worker = sweep.Worker(target, self.sweep, data, torch.device(self.sweep.device), storage, send)
-        self.path = target.place.sweep_path(self.sweep.root, target.info.name)
+        self.study, self.space = self.worker.study, target.space
+        self.record, self.tuned = (
+            path(self.sweep.root, target.info.name) for path in (target.place.sweep_path, target.place.tuned_path)
+        )
         self.took_part = False
 
     def step(self) -> State:
         with dispatch.forced(dict(self.sweep.kernels)):
             state = self.worker.step()
         self.took_part |= state == "trained"
-        # A record that is there may hold trials of a later search elsewhere: who changed nothing leaves it alone.
-        if state == "done" and (self.took_part or not self.path.exists()):
+        if state == "done" and (self.took_part or self._stale()):
             tuned.keep(self.sweep)
         return state
+
+    def _stale(self) -> bool:
+        """Whether the files lack what the storage holds, because whoever trained it was ended before it wrote them. A record with
+        trials that the storage does not know is of another search, and left alone."""
+        if not self.record.exists():
+            return True
+        kept, now = sweeps.load(self.record), recorded(self.study.get_trials(deepcopy=False), self.space)
+        behind = len(kept.trials) < len(now) or (kept.best is not None and not self.tuned.exists())
+        return behind and lost(kept.trials, now) == 0
 
 
 def work(station: Station, send: Send) -> None:
     """Do what is asked for in the storage until all of it is done, or this machine can do no more of it.
 
     Raises:
-        UserError: something that is asked for cannot be done here; raised after everything else is done.
+        UserError: a search or cells that are asked for cannot be done here; raised after everything else is done.
     """
     devices.keep_freed_memory()
     device, storage = devices.resolve(station.device), open_storage(station.storage)
     desks: dict[str, tuple[dict[str, Any], Desk]] = {}
     finished: dict[str, dict[str, Any]] = {}
-    refused: dict[str, UserError] = {}
+    refused: list[str] = []
+    given_up: set[str] = set()
     busy = time.monotonic()
     with ending_politely():
         while True:
             states: list[State] = []
             for name, attributes in asked(storage).items():
-                if name in refused or finished.get(name) == attributes:
+                if name in given_up or finished.get(name) == attributes:
                     continue
                 try:
                     if name not in desks or desks[name][0] != attributes:
                         desks[name] = attributes, _desk(name, attributes, station, device, storage, send)
                     states.append(desks[name][1].step())
                 except UserError as error:
-                    refused[name] = error
+                    refused.append(f"{name}: {error}")
+                    if name in desks and RESULTS in attributes:
+                        states.append("trained")  # the desk leaves out that cell from now on, and has others
+                    else:
+                        given_up.add(name)
                     continue
                 if states[-1] == "done" and RESULTS not in attributes:  # cells may be asked for at any time
                     finished[name] = attributes
@@ -107,8 +125,9 @@ def work(station: Station, send: Send) -> None:
                 break
             if "trained" not in states:
                 time.sleep(PAUSE)
-    for name, error in refused.items():
-        raise UserError(f"{name}: {error}")
+    if refused:
+        more = f" (and {len(refused) - 1} more that cannot be done here)" if len(refused) > 1 else ""
+        raise UserError(refused[0] + more)
 
 
 def asked(storage: BaseStorage) -> dict[str, dict[str, Any]]:

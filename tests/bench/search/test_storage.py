@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import optuna
 import pytest
 
 from rankbench.bench.errors import UserError
-from rankbench.bench.search.storage import open_storage, shown
+from rankbench.bench.search.storage import _Lock, open_storage, shown
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,17 @@ def test_a_writer_killed_in_mid_line_spoils_nothing(tmp_path: Path, monkeypatch:
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     whole = optuna.load_study(study_name="one", storage=open_storage(str(journal)))
     assert [trial.number for trial in whole.trials] == [0, 1, 2, 3]
+
+
+def test_a_lock_that_was_not_got_is_not_held(tmp_path: Path) -> None:
+    """Optuna releases only what it got: a lock kept by mistake would stop every worker, this process first."""
+    journal = tmp_path / "journal.log"
+    lock = _Lock(journal)
+    with pytest.raises(FileNotFoundError):
+        lock.acquire()
+    journal.touch()
+    other = os.open(f"{journal}.flock", os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    assert lock.acquire()
+    lock.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +130,23 @@ def test_a_machine_with_other_data_hands_the_cell_on(jobs: list[Job], storage: B
     assert trial.state == TrialState.WAITING and trial.user_attrs[budget.ATTEMPT] == 1, "nobody died of it"
 
 
+def test_a_cell_that_cannot_be_done_here_keeps_no_other_from_it(
+    jobs: list[Job], storage: BaseStorage, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "gone.yaml").write_text((folder / "clicks.yaml").read_text())
+    (gone,), _ = schedule.with_data(plan(FLOORS[:1], Settings({"dataset": "gone.yaml"}), 1), jobs[0].roots)
+    (folder / "gone.yaml").unlink()
+    root = jobs[0].store.root
+    root.mkdir()
+    hand_out([dataclasses.replace(jobs[0], cell=gone), *jobs], root, storage)
+    assert cli.main(WORKER) == 2
+    line = capsys.readouterr().err
+    assert "gone.yaml" in line and line.count("\n") == 1
+    assert all(job.store.finished(job.cell.identity) for job in jobs)
+    (standing,) = standings(storage)
+    assert (standing.complete, standing.waiting, standing.open) == (2, 1, True), "it waits for somebody who can"
+
+
 def test_a_record_that_is_not_where_it_must_be_is_told(jobs: list[Job], storage: BaseStorage) -> None:
     root = jobs[0].store.root
     hand_out(jobs[:1], root, storage)
@@ -157,6 +176,7 @@ def test_a_worker_needs_the_storage_alone(folder: Path, capsys: pytest.CaptureFi
     assert cli.main(("worker", "--storage", "journal.log", "--show")) == 1, "cells are waiting"
     assert not list(folder.glob("out/runs/**/*.json"))
     assert cli.main(WORKER) == 0
+    assert cli.main(("worker", "--storage", "journal.log", "--show")) == 0
     assert len(list(folder.glob("out/runs/**/seed-0.json"))) == len(FLOORS)
     assert len(list(folder.glob("out/sweeps/*/lr.json"))) == len(list(folder.glob("out/tuned/*/lr.yaml"))) == 1
     capsys.readouterr()
@@ -194,6 +214,30 @@ def test_what_a_worker_cannot_do_is_one_line(
     capsys.readouterr()
     assert cli.main(command) == 2
     assert message in (line := capsys.readouterr().err) and line.count("\n") == 1
+
+
+def test_a_search_that_nobody_began_is_not_done(folder: Path) -> None:
+    assert cli.main((*_search("--hand-out"), "--storage", "journal.log")) == 0
+    assert cli.main(("worker", "--storage", "journal.log", "--show")) == 1
+
+
+@pytest.mark.long
+def test_files_that_an_ended_worker_did_not_write_are_written(folder: Path) -> None:
+    """The last trial of a search is in the storage, but not in its record, nor in its tuned settings."""
+    first = (*_search("--set", "train.epochs=1"), "--storage", "journal.log")
+    assert cli.main((*first, "--quiet")) == 0
+    (record,), (best,) = folder.glob("out/sweeps/*/lr.json"), folder.glob("out/tuned/*/lr.yaml")
+    earlier = record.read_bytes()
+    assert cli.main((*(("2" if word == "1" else word) for word in first), "--quiet")) == 0
+    later = json.loads(record.read_bytes())
+    record.write_bytes(earlier)
+    best.unlink()
+    assert cli.main(WORKER) == 0
+    assert json.loads(record.read_bytes()) == later and "trials: 2" in best.read_text()
+    later_still = record.read_text().replace("complete", "pruned")  # of another search under the same name
+    record.write_text(later_still)
+    assert cli.main(WORKER) == 0
+    assert record.read_text() == later_still
 
 
 def test_an_empty_storage_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
