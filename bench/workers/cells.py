@@ -196,7 +196,7 @@ class CellWorker:
         """Train one cell, if there is one to train.
 
         Returns:
-            done: nothing is under way that is asked for and can be done here. waiting: others are at work, whose cells may come back.
+            done: nothing is under way that can be done here. waiting: others are at work, whose cells may come back.
 
         Raises:
             UserError: a cell cannot be done here; the next call goes on with the others.
