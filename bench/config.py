@@ -167,9 +167,9 @@ class TrainConfig:
     lr: Annotated[float, Gt(0)] = 1e-3
     loss: TrainingLoss = "bce"
     """The loss that training minimises for the main label; further labels have bce. bce: cross-entropy, example by example.
-    Within the requests that ranking is judged by: pairwise, RankNet's loss of every pair of a positive and a negative; listwise, softmax
-    cross-entropy; joint, bce and a listwise loss of its probabilities; jrc, bce and listwise losses of positives and negatives.
-    Scores of pairwise and listwise are no probabilities (docs/ideas/losses.md)."""
+    Within the requests that ranking is judged by: pairwise, RankNet's loss of every pair of a positive and a negative;
+    listwise, softmax cross-entropy; joint, bce and a listwise loss of its probabilities; jrc, bce and listwise losses of
+    positives and negatives. Scores of pairwise and listwise are no probabilities (docs/ideas/losses.md)."""
     loss_weight: Annotated[float, Gt(0)] = 1.0
     """Of the listwise part of joint and jrc, beside bce."""
     order: Literal["shuffled", "time"] = "shuffled"
