@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 VERSION = 2
@@ -137,6 +138,16 @@ def dotted(config: Config) -> dict[str, Any]:
 def short_hash(value: Any, digits: int = 12) -> str:
     """Of plain values, the first hex digits of the sha256 of their canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:digits]
+
+
+def file_hash(path: Path) -> str:
+    """64 hex digits: sha256 of a file's content.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_hash(content_hash: str, split_hash: str) -> str:

@@ -57,6 +57,27 @@ def by_case(values: Iterable[tuple[str, str, list[float]]]) -> dict[str, dict[st
     return cases
 
 
+def record_name(words: Iterable[object], choices: Mapping[str, tuple[object, object]], settings: Iterable[str] = ()) -> str:
+    """The name of a record: what every call says, then what this one chose other than usual.
+
+    Measurements of different things stand beside each other; one that is made again takes the place of the former. How long and
+    how often something is measured is no part of the name.
+
+    Args:
+        choices: option -> what it has, and what it has where nobody chooses. Several values are a tuple.
+        settings: of `--set`.
+    """
+    from ..records.store import variant_name
+
+    changed = {option: _in_name(chosen) for option, (chosen, usual) in choices.items() if chosen != usual}
+    changed |= {key: value for key, _, value in (one.partition("=") for one in settings)}
+    return "-".join([*map(str, words), *([variant_name(changed)] if changed else [])])
+
+
+def _in_name(value: object) -> str:
+    return ",".join(map(str, value or ("none",))) if isinstance(value, tuple) else str(value)
+
+
 @dataclass(frozen=True)
 class SpeedReport:
     """Where a verb's numbers go, and how they are named."""

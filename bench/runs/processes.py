@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 
 from .. import registry
-from ..errors import UserError, of_machine
+from ..errors import UserError, of_machine, why
 from ..training.display import Display
 from ..training.progress import Event, Send
 
@@ -126,13 +126,26 @@ def _hire(function: Callable[[Job, Send], Result], threads: int) -> tuple[BasePr
     here, there = context.Pipe()
     hand = context.Process(target=_serve, args=(function, threads, there))
     try:
-        with _deaf():
-            hand.start()
+        _start(hand)
     except KeyboardInterrupt:
-        hand.terminate()
+        if hand.pid is not None:
+            hand.terminate()
         raise
     there.close()
     return hand, here
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a process that does not hear Ctrl-C, unless it asks to.
+
+    Raises:
+        UserError: the system gives no further one.
+    """
+    try:
+        with _deaf():
+            process.start()
+    except OSError as error:
+        raise UserError(f"no further process can be started ({why(error)}); end other programs, or use fewer --jobs") from None
 
 
 @contextlib.contextmanager
@@ -209,8 +222,7 @@ def together(function: Callable[[Job, Send], None], job: Job, processes: int, th
             crew[here] = context.Process(
                 target=_member, args=(function, job, threads, there), name=f"worker {number}", daemon=True
             )
-            with _deaf():  # until it can end in one line
-                crew[here].start()
+            _start(crew[here])  # it hears Ctrl-C once it can end in one line
             there.close()
         talking = dict(crew)
         while talking:
@@ -256,12 +268,13 @@ def _member(function: Callable[[Job, Send], None], job: Job, threads: int, there
 
 
 def _dismiss(members: list[BaseProcess]) -> None:
-    """Let them end as after Ctrl-C, and then by force."""
-    for member in members:
+    """Let them end as after Ctrl-C, and then by force; the last one may never have been started."""
+    started = [member for member in members if member.pid is not None]
+    for member in started:
         if member.is_alive() and member.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member.pid, signal.SIGINT)
-    for member in members:
+    for member in started:
         member.join(timeout=10)
         if member.is_alive():
             member.terminate()

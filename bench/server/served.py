@@ -6,7 +6,6 @@ request has either the one or the other from its beginning to its end. A file th
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,13 @@ import numpy as np
 
 from ..data.asked import AskedOf
 from ..errors import DAMAGED, UserError
+from ..identity import file_hash
 from ..serving import Scorer
 
 Load = Callable[[Path], Scorer]
+
+READINGS = 3
+"""Of a file that another takes the place of while it is read, before that is an error."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,33 @@ class Served:
         return self.current
 
     def _read(self, path: Path, generation: int) -> Model:
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UserError(f"weights {path} cannot be read ({error.strerror or error})") from None
-        try:
-            scorer = self._load(path)
-        except DAMAGED as error:
-            raise UserError(f"weights {path} cannot be used ({error})") from None
+        scorer, digest = self._loaded(path)
         _warm_up(scorer, path)
         return Model(scorer, path, digest, generation)
+
+    def _loaded(self, path: Path) -> tuple[Scorer, str]:
+        """A scorer and the sha256 of the very file that it was read from: what answers is what is named."""
+        for _ in range(READINGS):
+            before, failed = _sha256(path), None
+            try:
+                scorer = self._load(path)
+            except DAMAGED as error:
+                failed = UserError(f"weights {path} cannot be used ({error})")
+            except UserError as error:
+                failed = error
+            if _sha256(path) != before:
+                continue
+            if failed is not None:
+                raise failed
+            return scorer, before
+        raise UserError(f"weights {path} change while they are read; ask again when they are written")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise UserError(f"weights {path} cannot be read ({error.strerror or error})") from None
 
 
 def _warm_up(scorer: Scorer, path: Path) -> None:

@@ -53,10 +53,13 @@ SIZES = {
 """Histories hold twice as many tokens in the interleaved layout."""
 
 NOMINAL = {
-    "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "A10": 125e12, "910B": 376e12,
+    "H200": 989e12, "H200 NVL": 835e12, "H100 80GB HBM3": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12,
+    "A100-SXM4-40GB": 312e12, "A100-SXM4-80GB": 312e12, "A100-PCIE-40GB": 312e12, "A100 80GB PCIe": 312e12,
+    "L40S": 362e12, "A10": 125e12,
 }  # fmt: skip
-"""Multiply-adds of bf16 and fp16 with dense matrices, two operations each, in a second, as the vendors state them; by a part of
-the device's name."""
+"""Multiply-adds of bf16 and fp16 with dense matrices, two operations each, in a second, as the vendor's data sheets state them;
+by the card's whole name behind the vendor's. Part of a name is not enough: of one family, cards for other slots, shares of a card
+and cards made for one customer compute other numbers. Of the Ascend 910B's variants no data sheet is public."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +250,7 @@ def product_flops(device: torch.device, precision: str) -> float:
 def nominal_flops(device: torch.device, precision: str) -> float | None:
     """What the vendor states, where it is known."""
     name = devices.accelerator_name(device) or ""
-    return next((speed for part, speed in NOMINAL.items() if part in name), None) if precision != "fp32" else None
+    return NOMINAL.get(name.removeprefix("NVIDIA ")) if precision != "fp32" else None
 
 
 def lines(runs: list[LargeRun]) -> list[str]:

@@ -149,6 +149,8 @@ def contenders(
         exact: the model in fp32.
     """
     history = requests.data.config.history_length
+    for scorer in variants.values():  # requests come in a cycle: with less room, each past would be gone when its turn comes
+        scorer.remembered = max(scorer.remembered, len(requests.asked))
     for (form, precision), scorer in variants.items():
         pasts: tuple[Past, ...] = ("computed", "kept") if scorer.remembers else ("computed",)
         same = (form, precision) == ("eager", "fp32")

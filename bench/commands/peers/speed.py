@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ...errors import UserError
-from ..measured import SpeedReport, add_rounds, writable
+from ..measured import SpeedReport, add_rounds, record_name, writable
 from ..options import add_results, add_roots, add_threads
 from ..parser import Parser
 from ..roots import data_roots
@@ -24,10 +24,13 @@ EXAMPLES = (
 )
 
 
+HISTORY = 50
+
+
 def add(parser: Parser) -> None:
     parser.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a name or a YAML file (default: ml-100k)")
     parser.add_argument(
-        "--history-length", type=positive, default=50, metavar="L", help="how many past events everybody reads (default: 50)"
+        "--history-length", type=positive, default=HISTORY, metavar="L", help="how many past events everybody reads (default: 50)"
     )
     add_rounds(parser)
     add_fuxictr(parser, required=False)
@@ -60,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     said = f"{name}, history {args.history_length}, {args.rounds} round(s)"
     cases = {row.contender: {"of the wall clock": row.wall, "of CPU time": row.cpu} for row in rows}
     more = {"load_average": load, "peer": peer and {"versions": peer.versions, "files": peer.files}}
-    SpeedReport(store, f"peers-{name}-{args.threads}", torch.device("cpu"), said).publish(
+    choices = {"beside": (peer and "fuxictr", None), "history": (args.history_length, HISTORY)}
+    SpeedReport(store, record_name(("peers", name, args.threads), choices), torch.device("cpu"), said).publish(
         rows, speed.lines(rows, load), "Training beside others", "examples per second", cases, more
     )
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ... import registry
-from ..measured import SpeedReport
+from ..measured import SpeedReport, record_name
 from ..on_data import on_data
 from ..options import add_device, add_models, add_results, add_roots, add_threads
 from ..parser import Parser
@@ -21,8 +21,11 @@ EXAMPLES = (
 )
 
 
+MODELS = "din,hstu"
+
+
 def add(parser: Parser) -> None:
-    add_models(parser, "din,hstu")
+    add_models(parser, MODELS)
     parser.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a name or a YAML file (default: ml-100k)")
     parser.add_argument(
         "--cards",
@@ -52,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     found = [exchange.count(model, data, device) for model in models]
     dataset = data.log.meta.name
     said = f"{dataset}, bytes of one process's part of a step at each model's default batch"
-    report = SpeedReport(store, f"exchange-{dataset}", device, said)
+    name = record_name(("exchange", dataset), {"models": (models, registry.select(MODELS))})
+    report = SpeedReport(store, name, device, said)
     print(said, *exchange.lines(found, args.cards, args.link), f"\nrecord: {report.write(found)}", sep="\n")
     return 0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import sys
+from pathlib import Path
 
-from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
+from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, record_name, writable
 from ..options import add_device, add_results, add_roots, add_threads
 from ..parser import Parser
 from ..roots import data_roots
@@ -20,9 +20,12 @@ backward apart, with and without biases, full and ragged, beside dense tensors, 
 EXAMPLES = ("rankbench speed kernels --rounds 5", "rankbench speed kernels --device cuda --dtype bf16 --grid published")
 
 
+DATASET = "ml-100k"
+
+
 def add(parser: Parser) -> None:
     parser.add_argument(
-        "--dataset", default="ml-100k", metavar="NAMES", help="names or YAML files, separated by commas (default: ml-100k)"
+        "--dataset", default=DATASET, metavar="NAMES", help="names or YAML files, separated by commas (default: ml-100k)"
     )
     add_device(parser)
     parser.add_argument(
@@ -44,11 +47,12 @@ def run(args: argparse.Namespace) -> int:
 
     as_in_runs(args.threads)
     device = devices.resolve(args.device)
-    name = f"kernels-{device.type}-{args.dtype}-{args.threads}"
+    words, datasets = ("kernels", device.type, args.dtype, args.threads), tuple(args.dataset.split(","))
+    named = tuple(Path(one).stem if one.endswith((".yaml", ".yml")) else one for one in datasets)
+    name = record_name(words, {"grid": (args.grid, None)} if args.grid else {"dataset": (named, (DATASET,))})
     report = SpeedReport(writable(args), name, device, f"{args.dtype}, {args.rounds} round(s)")
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[args.dtype]
     if args.grid:
-        report = dataclasses.replace(report, name=f"{name}-grid")
         found: list[grid.GridRow] = []
         for case in grid.cases(args.grid == "tiny"):
             print(f"{case.name} ...", file=sys.stderr, flush=True)
@@ -59,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         report.publish(found, grid.lines(found), "Attention, forward and backward", "ms", cases)
         return 0
     rows = []
-    of_data = (kernels.shape_of(dataset, roots) for dataset in args.dataset.split(","))
+    of_data = (kernels.shape_of(dataset, roots) for dataset in datasets)
     for shape in itertools.chain(kernels.shapes(device), of_data):
         print(f"{shape.name} ...", file=sys.stderr, flush=True)
         rows += kernels.measure(shape, device, dtype, args.rounds)

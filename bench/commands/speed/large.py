@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ... import registry
-from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
+from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, record_name, writable
 from ..options import add_device, add_models, add_results, add_threads
 from ..parser import Assign, Parser
 from ..values import positive
@@ -26,8 +26,11 @@ EXAMPLES = (
 )
 
 
+MODELS = "hstu"
+
+
 def add(parser: Parser) -> None:
-    add_models(parser, "hstu")
+    add_models(parser, MODELS)
     parser.add_argument("--sizes", default="tiny", metavar="NAMES", help="of tiny, base, long, large and huge (default: tiny)")
     parser.add_argument(
         "--sharding", choices=("copies", "fsdp"), default="copies",
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     with assembled(args.device) as (team, device):
         store = team.from_leader(lambda: writable(args)) if team.size == 1 else writable(args)
         said = f"simulated log, {args.rounds} round(s) of {args.steps} steps"
-        name = "-".join(["large", *sizes, device.type, str(team.size), args.sharding, str(args.threads)])
+        words = ("large", *sizes, device.type, team.size, args.sharding, args.threads)
+        name = record_name(words, {"models": (models, registry.select(MODELS))}, args.set)
         report = SpeedReport(store, name, device, said)
         runs: list[large.LargeRun] = []
         for size in sizes:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ... import registry
 from ...errors import UserError
-from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, writable
+from ...identity import file_hash
+from ..measured import SpeedReport, add_rounds, as_in_runs, by_case, record_name, writable
 from ..options import add_device, add_models, add_results, add_roots, refuse_beside
 from ..parser import Assign, Parser
 from ..roots import cache, data_roots
@@ -38,6 +39,7 @@ EXAMPLES = (
 )
 
 SERVED = "din,din-rankmixer,hstu,sasrec,llama,onetrans"
+CANDIDATES, PRECISION, FORM, LOAD = (1, 100, 1000), ("fp32",), ("eager",), (0.5, 0.8)
 
 
 def add(parser: Parser) -> None:
@@ -50,18 +52,18 @@ def add(parser: Parser) -> None:
         "--history", type=_sizes, default=(50, 1000), metavar="NUMBERS", help="past events of a request (default: 50,1000)"
     )
     parser.add_argument(
-        "--candidates", type=_sizes, default=(1, 100, 1000), metavar="NUMBERS", help="of a request (default: 1,100,1000)"
+        "--candidates", type=_sizes, default=CANDIDATES, metavar="NUMBERS", help="of a request (default: 1,100,1000)"
     )
     parser.add_argument(
-        "--precision", type=_precisions, default=("fp32",), metavar="NAMES", help="of fp32, bf16 and int8 (default: fp32)"
+        "--precision", type=_precisions, default=PRECISION, metavar="NAMES", help="of fp32, bf16 and int8 (default: fp32)"
     )
     parser.add_argument(
-        "--form", type=_forms, default=("eager",), metavar="NAMES", help="of eager, exported and compiled (default: eager)"
+        "--form", type=_forms, default=FORM, metavar="NAMES", help="of eager, exported and compiled (default: eager)"
     )
     parser.add_argument(
         "--load",
         type=_shares,
-        default=(0.5, 0.8),
+        default=LOAD,
         metavar="SHARES",
         help="of the capacity, under open load; none: closed load alone (default: 0.5,0.8)",
     )
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.weights is not None:
         refuse_beside(args, "--weights", {"--models", "--history", "--set"})
-    if args.prepare and args.form == ("eager",):
+    if args.prepare and args.form == FORM:
         raise UserError("--prepare makes packages: say which with --form exported, or compiled")
     from ... import device as devices
     from ...speed.packages import Packages
@@ -179,9 +181,19 @@ def _variants(
 
 
 def _record(args: argparse.Namespace, scorer: Scorer, device: torch.device) -> str:
-    """Its name: measurements of other lengths or of a trained model stand beside each other."""
-    of = [scorer.info.name] if args.weights is not None else [str(length) for length in args.history]
-    return "-".join(["serving", scorer.data.log.meta.name, *of, device.type, *map(str, args.threads)])
+    """Its name."""
+    of = args.history if args.weights is None else (scorer.info.name,)
+    choices: dict[str, tuple[object, object]] = {
+        "precision": (args.precision, PRECISION),
+        "form": (args.form, FORM),
+        "candidates": (args.candidates, CANDIDATES),
+        "load": (args.load, LOAD),
+    }
+    if args.weights is None:
+        choices["models"] = (registry.select(args.models), registry.select(SERVED))
+    else:  # trained models of one kind are told apart by their bytes: files of all of them have the same names
+        choices["weights"] = (file_hash(args.weights)[:8], None)
+    return record_name(("serving", scorer.data.log.meta.name, *of, device.type, *args.threads), choices, args.set)
 
 
 def _case(row: ServeTime) -> str:

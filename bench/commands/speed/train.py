@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ... import registry
-from ..measured import SpeedReport, add_rounds, by_case
+from ..measured import SpeedReport, add_rounds, by_case, record_name
 from ..on_data import on_data
 from ..options import add_device, add_models, add_results, add_roots, add_threads
 from ..parser import Parser
@@ -17,8 +17,11 @@ HELP = "Measure the training speed of our models with the kernels of this machin
 EXAMPLES = ("rankbench speed train --models din,hstu,llama --dataset ml-1m", "rankbench speed train --seconds 20 --device cuda")
 
 
+MODELS = "din,hstu"
+
+
 def add(parser: Parser) -> None:
-    add_models(parser, "din,hstu")
+    add_models(parser, MODELS)
     parser.add_argument("--dataset", default="ml-100k", metavar="NAME", help="a name or a YAML file (default: ml-100k)")
     add_device(parser)
     parser.add_argument(
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     cases = by_case((speed.model, speed.kernels, speed.cpu if on_cpu else speed.wall) for speed in speeds)
     unit = "examples per second of CPU time" if on_cpu else "examples per second"
     said = f"{dataset}, {args.rounds} round(s) of {args.seconds} s"
-    report = SpeedReport(store, f"training-{dataset}-{device.type}-{args.threads}", device, said)
+    name = record_name(("training", dataset, device.type, args.threads), {"models": (models, registry.select(MODELS))})
+    report = SpeedReport(store, name, device, said)
     report.publish(speeds, train.lines(speeds), f"Training on {dataset}", unit, cases)
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ...errors import DAMAGED, UserError
+from ...identity import file_hash
 from .columnar import COLUMNAR, batches_of, is_whole_decimal, schema_of
 from .schema import SourceFile
 
@@ -30,8 +30,8 @@ _BLOCK_BYTES, _BLOCK_ROWS = 1 << 24, 200_000
 
 def source_file(path: Path, origin: str) -> SourceFile:
     """The identity of a file that was read."""
-    with readable(path), path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    with readable(path):
+        digest = file_hash(path)
     return SourceFile(path.name, origin, digest, path.stat().st_size)
 
 

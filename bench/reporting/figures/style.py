@@ -202,7 +202,7 @@ def as_svg(figure: Figure) -> str:
 
 def save(figure: Figure, path: Path) -> list[Path]:
     """SVG and PNG at `path` (without suffix); the same figure gives the same bytes."""
-    svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
+    svg, png = (path.with_name(path.name + suffix) for suffix in (".svg", ".png"))  # a name may have dots of its own
     write_text(svg, as_svg(figure))
     pixels = io.BytesIO()
     with matplotlib.rc_context(STYLE):

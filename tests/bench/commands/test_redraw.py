@@ -54,10 +54,12 @@ def test_the_figure_of_a_measurement_is_drawn_from_its_record_alone(tmp_path: Pa
     speed = tmp_path / "speed"
     speed.mkdir()
     timing = {"title": "Layers", "about": "a processor", "unit": "ms", "cases": {"B32": {"packed": [1.0, 2.0], "padded": [3.0]}}}
-    (speed / "layers.json").write_text(json.dumps({"rows": [], "figure": timing}))
+    for name in ("layers", "large-hstu.dropout=0.1"):
+        (speed / f"{name}.json").write_text(json.dumps({"rows": [], "figure": timing}))
     (speed / "stopped.json").write_text(json.dumps({"rows": []}))
     assert cli.main(["redraw", "--results", str(tmp_path)]) == 0
     assert "packed" in (speed / "layers.svg").read_text() and not (speed / "stopped.svg").exists()
+    assert (speed / "large-hstu.dropout=0.1.svg").exists(), "a name may have dots"
     for broken, said in (
         ("[", "is not JSON"),
         ("[]", "is no record"),

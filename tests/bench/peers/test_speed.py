@@ -75,8 +75,8 @@ def test_the_command_prints_and_records(tmp_path: Path, capsys: pytest.CaptureFi
     assert command(table) == 0
     shown = capsys.readouterr().out
     assert NOT_MEASURED in shown and "FuxiCTR DIN, " not in shown
-    kept = tmp_path / "results/local/peers-clicks-1.json"
-    assert json.loads(kept.read_text())["peer"] is None
+    alone, kept = (tmp_path / f"results/local/peers-clicks-1-{more}history=6.json" for more in ("", "beside=fuxictr+"))
+    assert json.loads(alone.read_text())["peer"] is None
     assert command(table, "--models-from", str(model_zoo(tmp_path)), "--python", stand_in(tmp_path)) == 0
     shown, record = capsys.readouterr().out, json.loads(kept.read_text())
     assert "| FuxiCTR DIN, 1 worker |" in shown and NOT_MEASURED not in shown
@@ -94,8 +94,8 @@ def test_a_fuxictr_that_fails_is_one_line(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_the_page_shows_the_committed_record() -> None:
-    shown = (ROOT / "docs" / "results" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1 -->\n")[2]
-    record = json.loads((ROOT / "results" / "peers" / "peers-ml-100k-1.json").read_text())
+    shown = (ROOT / "docs" / "results" / "peers.md").read_text().partition("<!-- speed: peers-ml-100k-1-beside=fuxictr -->\n")[2]
+    record = json.loads((ROOT / "results" / "peers" / "peers-ml-100k-1-beside=fuxictr.json").read_text())
     rows = [TrainerSpeed(**row) for row in record["rows"]]
     assert shown.partition("\n<!-- speed: end -->")[0] == "\n".join(lines(rows, record["load_average"]))
     assert [row.contender for row in rows] == [DEEPCTR, *FUXICTR, *OURS]

@@ -54,7 +54,7 @@ def test_the_command_shows_and_keeps_it(own_folders: None, tmp_path: Path, capsy
     assert cli.main((*words, "--cards", "8,64")) == 0
     shown = capsys.readouterr().out
     assert "| deepfm | 8 |" in shown and "| deepfm | 64 |" in shown
-    (row,) = json.loads((tmp_path / "out/exchange-clicks.json").read_text())["rows"]
+    (row,) = json.loads((tmp_path / "out/exchange-clicks-models=deepfm.json").read_text())["rows"]
     assert f"| {row['tables']:,} |" in shown
     assert cli.main((*words, "--cards", "8,1")) == 2
     assert "must be whole numbers above 1, separated by commas, not '8,1'" in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_the_command_keeps_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(grid, "cases", lambda tiny: [TINY])
     monkeypatch.setattr(grid, "measure", ends_early)
     assert cli.main(["speed", "kernels", "--grid", "tiny", "--device", "cpu"]) != 0
-    record = json.loads((tmp_path / "results/local/kernels-cpu-fp32-1-grid.json").read_text())
+    record = json.loads((tmp_path / "results/local/kernels-cpu-fp32-1-grid=tiny.json").read_text())
     assert [row["contender"] for row in record["rows"]][1:] == ["dense"]
 
 

@@ -80,10 +80,11 @@ def test_the_command_keeps_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(kernels, "shape_of", lambda dataset, roots: AttentionShape(f"{dataset} batch", (3, 2), 1, 4))
     assert cli.main(["speed", "kernels", "--rounds", "1", "--device", "cpu", "--dataset", "ml-100k,a.yaml"]) == 0
     shown = capsys.readouterr().out
-    record = json.loads((tmp_path / "results/local/kernels-cpu-fp32-1.json").read_text())
+    name = "results/local/kernels-cpu-fp32-1-dataset=ml-100k,a.json"
+    record = json.loads((tmp_path / name).read_text())
     assert {row["shape"] for row in record["rows"]} == {"small", "ml-100k batch", "a.yaml batch"}
     assert record["simulated"] is False and record["environment"]["threads"] == 1
-    assert "| small | 15 |" in shown and "record: results/local/kernels-cpu-fp32-1.json" in shown
+    assert "| small | 15 |" in shown and f"record: {name}" in shown
 
 
 def test_what_is_ended_early_keeps_the_shapes_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

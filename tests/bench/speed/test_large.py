@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from rankbench.bench import cli, registry
+from rankbench.bench import cli, device, registry
 from rankbench.bench.config import DataConfig, Experiment, Settings, TrainConfig
 from rankbench.bench.contract import SequenceBatch
 from rankbench.bench.data.batches import make_batches
@@ -18,7 +18,7 @@ from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation.flops import flops_per_example
 from rankbench.bench.evaluation.step_flops import step_flops
-from rankbench.bench.speed.large import SIZES, LargeRun, experiment_of, lines
+from rankbench.bench.speed.large import SIZES, LargeRun, experiment_of, lines, nominal_flops
 from support import in_shards
 from support.logs import make_data
 from support.processes import pair
@@ -88,13 +88,42 @@ def test_shares_are_of_the_median_step() -> None:
     assert "| not known |" in lines([run_of(nominal_flops=None)])[2]
 
 
+@pytest.mark.parametrize(
+    ("name", "tera"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989),
+        ("NVIDIA H100 PCIe", 756),
+        ("NVIDIA H100 NVL", 835),
+        ("NVIDIA H200", 989),
+        ("NVIDIA H200 NVL", 835),
+        ("NVIDIA A100-SXM4-80GB", 312),
+        ("A100-SXM4-40GB", 312),
+        ("NVIDIA A10", 125),
+        ("NVIDIA L40S", 362),
+        ("NVIDIA A10G", None),
+        ("NVIDIA A100-SXM-64GB", None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", None),
+        ("NVIDIA RTX A1000", None),
+        ("NVIDIA L40", None),
+        ("NVIDIA GH200 480GB", None),
+        ("Ascend910B1", None),
+        ("Ascend910B4", None),
+    ],
+)
+def test_the_vendors_number_is_that_of_this_very_card(name: str, tera: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "accelerator_name", lambda _: name)
+    assert nominal_flops(torch.device("cuda"), "bf16") == (None if tera is None else tera * 1e12)
+    assert nominal_flops(torch.device("cuda"), "fp32") is None
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("own_folders")
 def test_steps_are_shown_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ways = ("train.recompute=true", "train.whole_step=padded", "train.assembly=device")
     sets = [word for way in ways for word in ("--set", way)]
     assert cli.main(["speed", "large", "--models", "hstu,llama", "--steps", "2", "--rounds", "2", "--device", "cpu", *sets]) == 0
-    record = json.loads((tmp_path / "results/local/large-tiny-cpu-1-copies-1.json").read_text())
+    (path,) = (tmp_path / "results/local").glob("large-tiny-cpu-1-copies-1-models=llama,hstu+train.assembly=device+*.json")
+    record = json.loads(path.read_text())
     assert [row["model"] for row in record["rows"]] == list(registry.select("hstu,llama"))
     for row in record["rows"]:
         assert row["ways"] == "recompute, padded, assembly on the device" and len(row["step_ms"]) == 2

@@ -71,6 +71,19 @@ def test_a_model_in_int8_is_nearly_the_same_and_has_int8_in_it(model: str, data:
     assert 0 < np.abs(ours - theirs).max() < 0.1
 
 
+def test_a_kept_past_is_never_computed_again_however_many_requests_there_are(
+    data: RankingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings().changed(["hstu.width=8", "hstu.layers=1", "hstu.heads=1"], ("hstu",))
+    requests, scorer = serve.traffic(data, 5, 4), serve.scorer_of("hstu", data, settings, CPU)
+    scorer.remembered = 2
+    (kept,) = (one for one in serve.contenders(scorer, {("eager", "fp32"): scorer}, requests, (5,)) if one.row.past == "kept")
+    assert len(requests.asked) > 2
+    monkeypatch.setattr(scorer.model, "remember", lambda past: pytest.fail("its past was there"))
+    for at in range(len(requests.asked) + 1):
+        kept.ask(at)
+
+
 @pytest.mark.long
 def test_the_command_measures_both_pasts_and_keeps_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -80,7 +93,8 @@ def test_the_command_measures_both_pasts_and_keeps_a_record(
     size = ["--history", "5", "--candidates", "1,3", "--seconds", "1", "--rounds", "1", "--load", "0.5"]
     command = ["speed", "serve", "--models", "din,hstu", "--dataset", str(click_table(tmp_path)), "--precision", "fp32,bf16"]
     assert cli.main([*command, *size, "--device", "cpu"]) == 0
-    record = json.loads((tmp_path / "results/local/serving-clicks-5-cpu-1.json").read_text())
+    (path,) = (tmp_path / "results/local").glob("serving-clicks-5-cpu-1-candidates=1,3+load=0.5+models=din,hstu+*.json")
+    record = json.loads(path.read_text())
     rows = {(row["model"], row["precision"], row["past"], row["candidates"]): row for row in record["rows"]}
     pasts = {("din", "computed"), ("hstu", "computed"), ("hstu", "kept")}
     assert set(rows) == {
@@ -104,7 +118,8 @@ def test_packages_are_made_before_and_measured_beside_the_model(tmp_path: Path, 
     before = made.stat().st_mtime_ns
     assert cli.main([*command, "--form", "eager,exported"]) == 0
     assert made.stat().st_mtime_ns == before, "what was prepared is used"
-    record = json.loads((tmp_path / "results/local/serving-clicks-5-cpu-1.json").read_text())
+    (path,) = (tmp_path / "results/local").glob("serving-clicks-5-cpu-1-*form=eager,exported*.json")
+    record = json.loads(path.read_text())
     rows = {(row["form"], row["candidates"]): row for row in record["rows"]}
     assert set(rows) == {(form, size) for form in ("eager", "exported") for size in (1, 3)}
     assert rows["exported", 1]["difference"] < 1e-5 and rows["exported", 1]["open"] == [[]]
@@ -112,7 +127,7 @@ def test_packages_are_made_before_and_measured_beside_the_model(tmp_path: Path, 
 
 def test_the_short_table_has_a_line_for_a_way_and_a_column_for_a_length(capsys: pytest.CaptureFixture[str]) -> None:
     """Of a record that is committed."""
-    record = Path(__file__).resolve().parents[3] / "results/speed/serving-simulated-50-cpu-1.json"
+    record = Path(__file__).resolve().parents[3] / "results/speed/serving-simulated-50-cpu-1-load=0.8.json"
     assert cli.main(["speed", "serve", "--costs", str(record)]) == 0
     head, _, *lines = capsys.readouterr().out.splitlines()
     assert head.endswith("| past | 50 events: 1 / 100 / 1,000 candidates |")
