@@ -105,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
     from ..runs import processes
     from ..search import sweep, tuned
     from ..search.budget import Budget
-    from ..search.storage import shown
     from ..training.display import Display
+    from ..urls import shown
 
     prepared = sweep.prepare_sweep(
         models=models,

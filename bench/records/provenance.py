@@ -16,6 +16,7 @@ import torch
 
 from .. import device as devices
 from .. import packages
+from ..urls import shown
 from .schema import Environment
 
 PACKAGES = ("rankbench", "torch", "torch-npu", "deepctr-torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "optuna")
@@ -46,8 +47,8 @@ def environment(device: torch.device) -> Environment:
 
 
 def command(arguments: list[str]) -> tuple[str, ...]:
-    """The argument list with every path cut to its last part, also behind `=`."""
-    parts = (argument.rpartition("=") for argument in arguments)
+    """The argument list without passwords, with every path cut to its last part, also behind `=`."""
+    parts = (shown(argument).rpartition("=") for argument in arguments)
     return tuple(key + separator + os.path.basename(value.rstrip(os.sep)) for key, separator, value in parts)
 
 

@@ -21,7 +21,7 @@ import torch
 from .. import registry
 from ..errors import UserError, of_machine, why
 from ..training.display import Display
-from ..training.progress import Event, Send
+from ..training.progress import CellId, Event, Send
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -114,7 +114,7 @@ def run(
 class _Said:
     """What a process tells the one that started it: one of three."""
 
-    event: tuple[str, Event] | None = None
+    event: tuple[CellId, Event] | None = None
     error: BaseException | None = None
     result: Any = None
 
@@ -177,7 +177,7 @@ def _serve(function: Callable[[Job, Send], Result], threads: int, there: Connect
     registry.load_own()
     while (job := there.recv()) is not None:
         try:
-            said = _Said(result=function(job, lambda name, event: there.send(_Said(event=(name, event)))))
+            said = _Said(result=function(job, lambda cell, event: there.send(_Said(event=(cell, event)))))
         except UserError as error:
             said = _Said(error=error)
         except BaseException as error:
@@ -253,7 +253,7 @@ def _member(function: Callable[[Job, Send], None], job: Job, threads: int, there
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         registry.load_own()
-        function(job, lambda name, event: there.send((name, event)))
+        function(job, lambda cell, event: there.send((cell, event)))
     except UserError as error:
         there.send(error)
         os._exit(2)

@@ -31,7 +31,7 @@ from ..records.store import Store
 from ..training.checkpoint import Checkpoint
 from ..training.fitting import Fitted, fit, forget
 from ..training.limits import UNLIMITED, Limits, Stopped
-from ..training.progress import CellStarted, Quiet, Reporter, Send
+from ..training.progress import CellId, CellStarted, Quiet, Reporter, Send
 from ..training.team import ProcessFailed, Team
 from ..training.trainer import TrainState
 from .cell import Cell
@@ -59,6 +59,20 @@ class Job:
         identity = self.cell.identity
         return Checkpoint(self.store.checkpoint_path(identity), f"{identity.cell}-{identity.seed}")
 
+    @property
+    def cell_id(self) -> CellId:
+        """Whom events are of."""
+        identity = self.cell.identity
+        return CellId(
+            model=identity.model,
+            dataset=identity.dataset,
+            split=identity.split,
+            config_hash=identity.config_hash,
+            data_hash=identity.data_hash,
+            seed=identity.seed,
+            results=str(self.store.root.absolute()),
+        )
+
 
 @functools.lru_cache(maxsize=1)
 def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoots) -> RankingData:
@@ -84,19 +98,13 @@ def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord
         return _not_begun(job, data, device) if job.team.leads else None
     with dispatch.forced(job.kernels):
         if job.team.leads:
-            send(job.cell.name, _about(job.cell))
-            return _run_cell(job, data, device, progress or Reporter(job.cell.name, send, job.limits))
+            send(job.cell_id, CellStarted(dotted(job.cell.experiment.as_dict())))
+            return _run_cell(job, data, device, progress or Reporter(job.cell_id, send, job.limits))
         # What ends training in all processes is recorded by the leader.
         with contextlib.suppress(ProcessFailed, FloatingPointError, Stopped):
             quiet = Quiet(job.limits)
             fit(job.cell.info, job.cell.experiment, job.cell.seed, data, device, job.checkpoint, quiet, job.team)
         return None
-
-
-def _about(cell: Cell) -> CellStarted:
-    """What whoever follows is told when a cell starts."""
-    identity, settings = cell.identity, dotted(cell.experiment.as_dict())
-    return CellStarted(identity.model, identity.dataset, identity.split, identity.config_hash, cell.seed, settings)
 
 
 def _not_begun(job: Job, data: RankingData, device: torch.device) -> RunRecord:

@@ -129,7 +129,7 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
         for job, record in (options.carry_out or _here)(missing, at_a_time, threads, display):
             if record is not None:
                 records[job.at] = record
-                display.handle(job.cell.name, ended(record))
+                display.handle(job.cell_id, ended(record))
     return [record for record in records if record is not None] if team.leads else []
 
 

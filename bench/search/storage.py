@@ -12,9 +12,9 @@ import optuna
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy.engine import make_url
 
 from ..errors import UserError, why
+from ..urls import lacks_driver, shown
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -83,9 +83,7 @@ def _database(url: str) -> BaseStorage:
         try:
             return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
         except ImportError as error:
-            name = getattr(error.__cause__ or error, "name", None)
-            package = "'rankbench[postgres]'" if url.startswith("postgresql") else name
-            raise UserError(f"--storage {shown(url)} needs the package {name}: pip install {package}") from None
+            raise lacks_driver("--storage", url, error) from None
         except (sqlalchemy.exc.ArgumentError, ValueError):
             raise UserError(
                 f"--storage {shown(url)} is not the URL of a database; for PostgreSQL write postgresql+psycopg://user@host/database"
@@ -93,16 +91,6 @@ def _database(url: str) -> BaseStorage:
         except (sqlalchemy.exc.SQLAlchemyError, RuntimeError) as error:
             if attempt == TRIES:
                 reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-                raise UserError(f"--storage {shown(url)} cannot be opened ({reason})") from None
+                raise UserError(f"--storage {shown(url)} cannot be opened ({shown(reason)})") from None
             time.sleep(0.5)
     raise AssertionError("the last attempt returns or raises")
-
-
-def shown(storage: str) -> str:
-    """The storage without its password."""
-    if not is_url(storage):
-        return storage
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        return storage.partition("://")[0] + "://..."

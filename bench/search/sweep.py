@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...kernels import dispatch
 from .. import device as devices
-from ..config import Settings
+from ..config import Experiment, Settings
 from ..data.dataset import RankingData, prepare_log
 from ..data.logs import open_dataset
 from ..data.sources.schema import DataRoots
@@ -34,7 +34,8 @@ from ..runs.cell import plan
 from ..runs.schedule import make_ready, with_data
 from ..training.checkpoint import Checkpoint
 from ..training.limits import UNLIMITED, Limits, Stopped
-from ..training.progress import CellEnded, CellStarted, Send
+from ..training.progress import CellEnded, CellId, CellStarted, Send
+from ..urls import shown
 from . import budget
 from .budget import Budget, Ledger
 from .claims import PAUSE, Claims
@@ -42,7 +43,7 @@ from .extra_space import further_spaces, outside
 from .lease import Lost, Watch
 from .order import ORDER, SearchOrder, own_models, plain, settings_from_anywhere
 from .sampler import Proposals, decoded, distributions
-from .storage import open_storage, shown
+from .storage import open_storage
 from .trial import SEED, Target, Watched, train_trial
 from .trial_records import axes, lost, recorded, restored
 
@@ -319,7 +320,6 @@ class Worker:
         return "trained"
 
     def _train(self, trial: optuna.Trial, frozen: FrozenTrial) -> None:
-        name = f"{self.target.info.name} trial {budget.root(frozen)}"
         state, value, reason, cut = TrialState.FAIL, None, None, False
         try:
             drawn = decoded(self.target.space, trial.params)
@@ -328,11 +328,11 @@ class Worker:
             self.claims.end(trial.number, state, reason=str(error))
             return
         path = self.target.place.checkpoint_path(self.root, self.target.info.name, experiment.hash, budget.root(frozen))
+        cell = self._cell(experiment, budget.root(frozen))
         file = Checkpoint(path, f"{experiment.hash}-{self.target.place.data_hash}-{budget.root(frozen)}")
         with self.claims.lease(trial.number, lambda own: self._limit(trial.number, own)) as lease:
-            progress = Watched(name, self.send, self.limits, trial, self.target.metric, lease)
-            data, settings = experiment.data, dotted(experiment.as_dict())
-            self.send(name, CellStarted(experiment.model, data.dataset, data.split, experiment.hash, SEED, settings))
+            progress = Watched(cell, self.send, self.limits, trial, self.target.metric, lease)
+            self.send(cell, CellStarted(dotted(experiment.as_dict())))
             try:
                 outcome = train_trial(self.target, experiment, self.data, self.device, file, progress)
                 state, value, cut = TrialState.COMPLETE, outcome.value, outcome.cut
@@ -344,7 +344,7 @@ class Worker:
             except Stopped as error:
                 if error.stop.limit == "time":  # no fault of the trial's: whoever searches on goes on from the checkpoint
                     self.claims.hand_on(frozen, budget.STOPPED)
-                    self.send(name, CellEnded("stopped", lease.seconds, "valid", reason=str(error)))
+                    self.send(cell, CellEnded("stopped", lease.seconds, "valid", reason=str(error)))
                     return
                 reason = str(error)  # too large for the memory that there is: a result of the search
             except (KeyboardInterrupt, UserError):
@@ -359,7 +359,20 @@ class Worker:
             file.remove()
             status = "failed" if reason is not None else "pruned" if value is None else "ok"
             metrics = {self.target.metric: value}
-            self.send(name, CellEnded(status, lease.seconds, "valid", metrics, progress.best_epoch or None, reason or ""))
+            self.send(cell, CellEnded(status, lease.seconds, "valid", metrics, progress.best_epoch or None, reason or ""))
+
+    def _cell(self, experiment: Experiment, number: int) -> CellId:
+        """Of the first trial in a chain of retries, all of which are one training."""
+        return CellId(
+            model=experiment.model,
+            dataset=experiment.data.dataset,
+            split=experiment.data.split,
+            config_hash=experiment.hash,
+            data_hash=self.target.place.data_hash,
+            seed=SEED,
+            results=str(self.root.absolute()),
+            trial=number,
+        )
 
     def _limit(self, number: int, own: float) -> float:
         return self.claims.ledger().limit(number, own, self.budget)

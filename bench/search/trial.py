@@ -23,7 +23,7 @@ from ..records.sweeps import Place
 from ..runs.cell import Cell
 from ..training.checkpoint import Checkpoint
 from ..training.limits import Limits
-from ..training.progress import Reporter, Send
+from ..training.progress import CellId, Reporter, Send
 from ..training.trainer import EpochPoint, TrainState, train
 from .lease import Lease
 
@@ -113,8 +113,8 @@ class Outcome:
 class Watched(Reporter):
     """Shows a trial's progress, reports its validation metric to Optuna after each epoch, and ends it when it is time."""
 
-    def __init__(self, name: str, send: Send, limits: Limits, trial: optuna.Trial, metric: str, lease: Lease) -> None:
-        super().__init__(name, send, limits)
+    def __init__(self, cell: CellId, send: Send, limits: Limits, trial: optuna.Trial, metric: str, lease: Lease) -> None:
+        super().__init__(cell, send, limits)
         self.trial, self.metric, self.lease = trial, metric, lease
         self.epochs = self.best_epoch = 0
         self._values: list[float] = []

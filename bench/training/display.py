@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from ..errors import UserError
 from .follow import Follower
-from .progress import CellEnded, EpochFinished, EpochStarted, Event, Stepped
+from .progress import CellEnded, CellId, CellStarted, EpochFinished, EpochStarted, Event, Stepped
 
 SHOWN = ("request_gauc", "auc", "logloss")
 """Metrics of a finished cell that are shown, if it has them."""
@@ -27,8 +27,9 @@ class Display:
         self.console = Console(stderr=True)
         self.quiet = quiet
         self.followers = list(followers)
-        self.tasks: dict[str, TaskID] = {}
-        self.ranking: dict[str, float] = {}
+        self.tasks: dict[CellId, TaskID] = {}
+        self.ranking: dict[CellId, float] = {}
+        self.ended: set[CellId] = set()
         self.bars: Progress | None = None
 
     def __enter__(self) -> Display:
@@ -61,40 +62,49 @@ class Display:
         """One line that is shown whatever was asked for."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def handle(self, name: str, event: Event) -> None:
-        """An event of the cell `name`."""
+    def handle(self, cell: CellId, event: Event) -> None:
+        """An event of a cell. How a cell ended counts once: a worker says so at once, and the command again when it has all."""
+        if isinstance(event, CellStarted):
+            self.ended.discard(cell)
+        elif isinstance(event, CellEnded):
+            if cell in self.ended:
+                return
+            self.ended.add(cell)
         for one in tuple(self.followers):
             try:
-                one.hear(name, event)
+                one.hear(cell, event)
             except UserError as error:
                 self.followers.remove(one)
                 self.warn(f"{error}; training goes on without it")
                 one.close()
         match event:
+            case CellStarted():
+                self._end(cell)
+                self.ranking.pop(cell, None)
             case EpochFinished():
-                self.ranking[name] = event.point.valid_request_gauc
-                self._end(name)
-                self.line(f"{name} {_in_words(event)}")
+                self.ranking[cell] = event.point.valid_request_gauc
+                self._end(cell)
+                self.line(f"{cell.name} {_in_words(event)}")
             case CellEnded():
-                self._end(name)
-                self.line(f"{name}: {_outcome(event)}")
+                self._end(cell)
+                self.line(f"{cell.name}: {_outcome(event)}")
             case EpochStarted() if self.bars is not None:
-                self._end(name)
-                ranking = f"{self.ranking[name]:.4f}" if name in self.ranking else "-"
-                self.tasks[name] = self.bars.add_task(
-                    f"{name} epoch {event.epoch}/{event.epochs}",
+                self._end(cell)
+                ranking = f"{self.ranking[cell]:.4f}" if cell in self.ranking else "-"
+                self.tasks[cell] = self.bars.add_task(
+                    f"{cell.name} epoch {event.epoch}/{event.epochs}",
                     total=event.steps,
                     completed=event.done,
                     loss=float("nan"),
                     ranking=ranking,
                     rate=0.0,
                 )
-            case Stepped() if self.bars is not None and name in self.tasks:
-                self.bars.update(self.tasks[name], completed=event.steps, loss=event.loss, rate=event.examples_per_second)
+            case Stepped() if self.bars is not None and cell in self.tasks:
+                self.bars.update(self.tasks[cell], completed=event.steps, loss=event.loss, rate=event.examples_per_second)
 
-    def _end(self, name: str) -> None:
-        if self.bars is not None and name in self.tasks:
-            self.bars.remove_task(self.tasks.pop(name))
+    def _end(self, cell: CellId) -> None:
+        if self.bars is not None and cell in self.tasks:
+            self.bars.remove_task(self.tasks.pop(cell))
 
 
 def _in_words(event: EpochFinished) -> str:

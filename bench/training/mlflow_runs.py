@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .progress import CellEnded, CellStarted, EpochFinished, EpochStarted, Event, Stepped
+from ..urls import lacks_driver, shown
+from .progress import CellEnded, CellId, CellStarted, EpochFinished, EpochStarted, Event, Stepped
 from .steps import StepCount
 
 if TYPE_CHECKING:
@@ -57,22 +58,22 @@ class MlflowRuns:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self._uri = uri
         self._experiments: dict[str, str] = {}
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[CellId, _Run] = {}
         with self._answered():
             if not uri.startswith(("http://", "https://")):
                 _connect(uri)
             self._client: MlflowClient = MlflowClient(tracking_uri=uri)
             self._client.search_experiments(max_results=1)
 
-    def hear(self, name: str, event: Event) -> None:
+    def hear(self, cell: CellId, event: Event) -> None:
         """Raises UserError: it does not answer."""
         with self._answered():
             if isinstance(event, CellStarted):
-                self._begin(name, event)
-            elif (run := self._runs.get(name)) is not None:  # else one that ends without having begun
+                self._begin(cell, event)
+            elif (run := self._runs.get(cell)) is not None:  # else one that ends without having begun
                 self._tell(run, event)
                 if isinstance(event, CellEnded):
-                    self._end(self._runs.pop(name), STATUS[event.status])
+                    self._end(self._runs.pop(cell), STATUS[event.status])
                 elif isinstance(event, EpochFinished) or time.monotonic() - run.sent > PATIENCE:
                     self._send(run)
 
@@ -82,12 +83,15 @@ class MlflowRuns:
             while self._runs:
                 self._end(self._runs.popitem()[1], "KILLED")
 
-    def _begin(self, name: str, event: CellStarted) -> None:
+    def _begin(self, cell: CellId, event: CellStarted) -> None:
         from mlflow.entities import Param
 
-        tags = {"model": event.model, "config_hash": event.config_hash, "seed": str(event.seed)}
-        run = self._client.create_run(self._experiment(f"{event.dataset}@{event.split}"), tags=tags, run_name=name)
-        self._runs[name] = _Run(run.info.run_id)
+        if cell in self._runs:  # the process that trained it is dead
+            self._end(self._runs.pop(cell), "KILLED")
+        facts = {"model": cell.model, "config_hash": cell.config_hash, "data_hash": cell.data_hash, "seed": cell.seed}
+        tags = {key: str(value) for key, value in facts.items()}
+        run = self._client.create_run(self._experiment(f"{cell.dataset}@{cell.split}"), tags=tags, run_name=cell.name)
+        self._runs[cell] = _Run(run.info.run_id)
         params = [Param(key, str(value)[:LONGEST_VALUE]) for key, value in event.settings.items()]
         for at in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(run.info.run_id, params=params[at : at + PARAMS_AT_ONCE])
@@ -103,7 +107,7 @@ class MlflowRuns:
                     self._client.create_experiment(name)
                 found = self._client.get_experiment_by_name(name)
             if found is None or found.lifecycle_stage != "active":
-                raise UserError(f"--mlflow: the experiment {name} was deleted in {self._uri}; restore it there")
+                raise UserError(f"--mlflow: the experiment {name} was deleted in {shown(self._uri)}; restore it there")
             self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
@@ -147,14 +151,20 @@ class MlflowRuns:
 
         try:
             yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = " ".join(str(error).split())[:160]
+        except ImportError as error:
+            raise lacks_driver("--mlflow", self._uri, error) from None
+        except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
+            reason = shown(" ".join(str(error).split()))[:160]
             instead = "a database such as sqlite:///mlflow.db, or the address of a server"
-            raise UserError(f"--mlflow: {self._uri} cannot be used ({reason}); name {instead}") from None
+            raise UserError(f"--mlflow: {shown(self._uri)} cannot be used ({reason}); name {instead}") from None
 
 
 def _connect(uri: str) -> None:
-    """Raises SQLAlchemyError if a database is not there: MLflow itself tries again for more than a minute."""
+    """Ask a database before MLflow does, which tries again for more than a minute.
+
+    Raises:
+        SQLAlchemyError, ImportError, ValueError: it is not there, its driver is not, or its address is none.
+    """
     from sqlalchemy import create_engine
 
     engine = create_engine(uri)

@@ -12,15 +12,32 @@ from .trainer import EpochPoint
 
 
 @dataclass(frozen=True)
-class CellStarted:
-    """A run, or a trial of a search, that is trained from here on."""
+class CellId:
+    """Which run, or which trial of a search: no two that are trained at once are equal."""
 
     model: str
     dataset: str
     split: str
     config_hash: str
     """Of the experiment, as in the identity of a run."""
+    data_hash: str
+    """Of content and split together, as in the identity of a run."""
     seed: int
+    results: str
+    """The absolute path of the results folder."""
+    trial: int | None = None
+    """Its number in its search; None of a run."""
+
+    @property
+    def name(self) -> str:
+        """For people; cells with other settings or other data have the same."""
+        return f"{self.model} seed {self.seed}" if self.trial is None else f"{self.model} trial {self.trial}"
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """It is trained from here on; again if whoever trained it before is dead."""
+
     settings: Mapping[str, Any]
     """Every setting of the resolved experiment, by dotted key."""
 
@@ -69,8 +86,8 @@ class CellEnded:
 
 
 Event: TypeAlias = CellStarted | EpochStarted | Stepped | EpochFinished | CellEnded
-Send = Callable[[str, Event], None]
-"""send(cell name, event)"""
+Send = Callable[[CellId, Event], None]
+"""send(cell, event)"""
 
 
 class Quiet:
@@ -92,23 +109,23 @@ class Quiet:
 class Reporter(Quiet):
     """Sends a cell's events, steps at most four times per second."""
 
-    def __init__(self, name: str, send: Send, limits: Limits = UNLIMITED) -> None:
+    def __init__(self, cell: CellId, send: Send, limits: Limits = UNLIMITED) -> None:
         super().__init__(limits)
-        self.name, self.send = name, send
+        self.cell, self.send = cell, send
         self.begin = self.last = 0.0
         self.steps = self.examples = 0
 
     def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         self.begin = self.last = time.perf_counter()
         self.steps, self.examples = done, 0
-        self.send(self.name, EpochStarted(epoch, epochs, steps, done))
+        self.send(self.cell, EpochStarted(epoch, epochs, steps, done))
 
     def step(self, loss: float, examples: int) -> None:
         self.steps, self.examples = self.steps + 1, self.examples + examples
         now = time.perf_counter()
         if now - self.last > 0.25:
             self.last = now
-            self.send(self.name, Stepped(self.steps, loss, self.examples / (now - self.begin)))
+            self.send(self.cell, Stepped(self.steps, loss, self.examples / (now - self.begin)))
 
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None:
-        self.send(self.name, EpochFinished(point, epochs, examples_per_second))
+        self.send(self.cell, EpochFinished(point, epochs, examples_per_second))

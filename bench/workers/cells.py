@@ -33,7 +33,7 @@ from ..search import budget
 from ..search.claims import Claims
 from ..search.lease import Lease, Lost
 from ..search.order import ORDER, from_anywhere, order_of, own_models, plain
-from ..training.progress import Reporter, Send
+from ..training.progress import CellId, Reporter, Send
 from ..training.team import ALONE
 from ..typed import from_dict
 
@@ -218,11 +218,10 @@ class CellWorker:
                 job = order_of(CellOrder, trial.user_attrs[ORDER], key).job(self.device, self.roots, self.store)
                 if key_of(job) != key:
                     raise UserError(f"{key} is {key_of(job)} here: this machine has another version of the program or the model")
-                record = self.store.finished(job.cell.identity)
+                record, here = self.store.finished(job.cell.identity), False
                 if record is None:
-                    record = run_job(job, self.send, Held(job.cell.name, self.send, lease))
+                    record, here = run_job(job, self.send, Held(job.cell_id, self.send, lease)), True
                     assert record is not None, "a process that is alone leads"
-                    self.send(job.cell.name, ended(record))
         except Lost:
             return
         except (KeyboardInterrupt, UserError):
@@ -231,16 +230,18 @@ class CellWorker:
             self.claims.interrupted(trial)
             raise
         if record.status == "ok" and record.cost is not None:
-            self.claims.end(trial.number, TrialState.COMPLETE, record.cost.train_seconds)
+            own = self.claims.end(trial.number, TrialState.COMPLETE, record.cost.train_seconds)
         else:
-            self.claims.end(trial.number, TrialState.FAIL, reason=record.error or "")
+            own = self.claims.end(trial.number, TrialState.FAIL, reason=record.error or "")
+        if here and own:  # else whoever has the cell by now says how it ends
+            self.send(job.cell_id, ended(record))
 
 
 class Held(Reporter):
     """Shows the progress of a cell that this process has a lease of."""
 
-    def __init__(self, name: str, send: Send, lease: Lease) -> None:
-        super().__init__(name, send)
+    def __init__(self, cell: CellId, send: Send, lease: Lease) -> None:
+        super().__init__(cell, send)
         self.lease = lease
 
     def enough(self, seconds: float) -> bool:

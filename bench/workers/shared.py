@@ -17,7 +17,7 @@ from ..search.claims import PAUSE
 from ..search.storage import open_storage
 from ..training.display import Display
 from ..training.fitting import forget
-from ..training.progress import CellEnded, Send
+from ..training.progress import Send
 from .cells import CellWorker, hand_out, key_of, outcome
 
 
@@ -71,12 +71,7 @@ class _Task:
 def _work(task: _Task, send: Send) -> None:
     """Until all of these cells are done, here or elsewhere."""
     devices.keep_freed_memory()
-
-    def told(name: str, event: object) -> None:
-        if not isinstance(event, CellEnded):  # the command shows how cells end, those of other machines too
-            send(name, event)  # type: ignore[arg-type]
-
-    worker = CellWorker(task.root, open_storage(task.storage), devices.resolve(task.device), task.roots, told, task.wanted)
+    worker = CellWorker(task.root, open_storage(task.storage), devices.resolve(task.device), task.roots, send, task.wanted)
     while (state := worker.step()) != "done":
         if state == "waiting":
             time.sleep(PAUSE)

@@ -26,6 +26,14 @@ def test_paths_of_the_command_are_cut_to_their_last_part() -> None:
     assert provenance.command(given) == expected
 
 
+@pytest.mark.parametrize(
+    "storage", ["postgresql://me:secret@host/db", "http://me:secret@host:5000", "mysql://host?password=secret"]
+)
+def test_passwords_of_the_command_are_left_out(storage: str) -> None:
+    for given in (["--storage", storage], [f"--mlflow={storage}"]):
+        assert "secret" not in " ".join(provenance.command(given))
+
+
 def test_the_environment_holds_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/a/rankbench", "run"])
     assert provenance.environment(torch.device("cpu")).command == ("rankbench", "run")

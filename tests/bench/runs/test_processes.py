@@ -15,7 +15,7 @@ import pytest
 from rankbench.bench.errors import UserError
 from rankbench.bench.runs import processes
 from rankbench.bench.training.display import Display
-from rankbench.bench.training.progress import Event
+from rankbench.bench.training.progress import CellId, Event
 from support.jobs import work
 
 
@@ -26,8 +26,8 @@ class Heard(Display):
         super().__init__(quiet=True)
         self.names: list[str] = []
 
-    def handle(self, name: str, event: Event) -> None:
-        self.names.append(name)
+    def handle(self, cell: CellId, event: Event) -> None:
+        self.names.append(cell.model)
 
 
 def done(jobs: list[str], at_a_time: int = 2, display: Display | None = None) -> dict[str, Any]:

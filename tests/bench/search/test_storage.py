@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from rankbench.bench.errors import UserError
-from rankbench.bench.search.storage import _Lock, open_storage, shown
+from rankbench.bench.search.storage import _Lock, open_storage
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,6 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.log").write_text("milk\neggs\n")
     with pytest.raises(UserError, match="is not a whole journal of Optuna"):
         open_storage(str(tmp_path / "notes.log"))
-
-
-def test_passwords_are_not_shown() -> None:
-    assert shown("postgresql+psycopg://me:secret@host/db") == "postgresql+psycopg://me:***@host/db"
-    assert shown("my/journal.log") == "my/journal.log"
 
 
 def test_a_writer_killed_in_mid_line_spoils_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ from rankbench.bench.registry import MODELS
 from rankbench.bench.search import budget, sampler, sweep
 from rankbench.bench.search.budget import Budget
 from rankbench.bench.search.storage import open_storage
+from rankbench.bench.search.trial import Outcome
+from rankbench.bench.training.progress import CellEnded, CellId, Event
 from support import postgres
 from support.cache import own_cache
 from support.logs import changed
@@ -254,6 +256,22 @@ def test_no_trial_reads_a_test_example(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sweep, "prepare_log", poisoned)
     assert searched("poisoned") == clean
     assert asked == {"train", "valid"}
+
+
+def test_trials_are_told_by_their_settings_too(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials 0 of two searches have the same name."""
+    monkeypatch.setattr(sweep, "train_trial", lambda *_: Outcome(0.5, 1, 1, False))
+    heard: list[tuple[CellId, Event]] = []
+    for epochs in (1, 2):
+        target = sweep.prepare_sweep(
+            ("lr",), Settings({"dataset": "clicks.yaml"}, train={"epochs": epochs}), Budget(1), 0, True, f"{epochs}.log", "cpu",
+            DataRoots(None, cache), folder / "out", {},
+        )  # fmt: skip
+        sweep.work(target, lambda *said: heard.append(said))
+    cells = list(dict.fromkeys(cell for cell, _ in heard))
+    assert [(one.name, one.dataset, one.trial, one.seed) for one in cells] == [("lr trial 0", "clicks", 0, 0)] * 2
+    assert len({one.config_hash for one in cells}) == 2 and len({one.data_hash for one in cells}) == 1
+    assert [one for one, event in heard if isinstance(event, CellEnded)] == cells
 
 
 def test_pruning_ends_trials_that_are_worse_than_most(folder: Path, cache: Path) -> None:

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
+import resource
 import sys
+import types
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 
 from rankbench.bench import cli
 from rankbench.bench.errors import UserError
 from rankbench.bench.training.display import Display
 from rankbench.bench.training.follow import Followed, TensorBoard
-from rankbench.bench.training.progress import CellEnded, CellStarted, EpochFinished, EpochStarted, Event, Stepped
-from rankbench.bench.training.trainer import EpochPoint
+from rankbench.bench.training.progress import CellEnded, CellId, CellStarted, EpochStarted, Event, Stepped
 from support.cache import own_cache
+from support.events import ALIKE, EVENTS, cell
 from support.tables import click_table
-
-EVENTS: list[Event] = [
-    EpochStarted(1, 2, 3, 0),
-    Stepped(3, 0.7, 1e4),
-    EpochFinished(EpochPoint(1, 0.69, 0.6, 0.55, 0.68, 1.5), 2, 1e4),
-    EpochStarted(2, 2, 3, 0),
-    Stepped(3, 0.6, 1e4),
-    EpochFinished(EpochPoint(2, 0.61, math.nan, math.nan, math.nan, 3.0), 2, 1e4),
-    CellEnded("ok", 3.0, "test", {"auc": 0.7, "request_gauc": 0.6, "user_gauc": None}, 1),
-]
 
 
 def told(display: Display) -> None:
     with display:
         for event in EVENTS:
-            display.handle("din seed 0", event)
-        display.handle("hstu <seed 1>", CellEnded("failed", reason="it has no such file"))
+            display.handle(cell(), event)
+        display.handle(cell("<hstu>", 1), CellEnded("failed", reason="it has no such file"))
 
 
 def test_every_event_is_a_line_that_stands_alone(tmp_path: Path) -> None:
@@ -44,6 +36,11 @@ def test_every_event_is_a_line_that_stands_alone(tmp_path: Path) -> None:
     assert len(lines) == 2 * (len(EVENTS) + 1) and {line["time"][-6:] for line in lines} == {"+00:00"}
     assert [line["event"] for line in lines[:3]] == ["epoch started", "stepped", "epoch finished"]
     first, refit, ended, failed = lines[2], lines[5], lines[6], lines[7]
+    facts = ("model", "dataset", "split", "config_hash", "data_hash", "seed", "results", "trial")
+    assert [[line[fact] for fact in facts] for line in lines[:8]] == [
+        *[["din", "clicks", "global-time", "ab12", "cd34", 0, "/out", None]] * len(EVENTS),
+        ["<hstu>", "clicks", "global-time", "ab12", "cd34", 1, "/out", None],
+    ]
     assert (first["cell"], first["epoch"], first["valid_auc"], first["examples_per_second"]) == ("din seed 0", 1, 0.6, 1e4)
     assert refit["valid_auc"] is None and ended["metrics"] == {"auc": 0.7, "request_gauc": 0.6, "user_gauc": None}
     assert (failed["status"], failed["reason"], failed["metrics"]) == ("failed", "it has no such file", None)
@@ -57,7 +54,7 @@ def test_a_quiet_display_shows_nothing_and_another_one_every_end(tmp_path: Path,
     assert lines[0].startswith("din seed 0 epoch 1/2  loss 0.6900  valid request_gauc 0.5500  auc 0.6000")
     assert "not validated" in lines[1]
     assert lines[2] == "din seed 0: test request_gauc 0.6000  auc 0.7000  trained in 3.0 s, best epoch 1"
-    assert lines[3] == "hstu <seed 1>: FAILED: it has no such file"
+    assert lines[3] == "<hstu> seed 1: FAILED: it has no such file"
 
 
 @pytest.mark.parametrize("where", [Followed(json=Path("file/log")), Followed(tensorboard=Path("file/curves"))])
@@ -76,8 +73,9 @@ def test_tensorboard_reads_the_curves_of_each_cell(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     told(Display(quiet=True, followers=[TensorBoard(tmp_path)]))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["din-seed-0", "hstu-seed-1-"]
-    kept = EventAccumulator(str(tmp_path / "din-seed-0"))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["-hstu-seed-1-clicks@global-time-ab12-cd34", "din-seed-0-clicks@global-time-ab12-cd34"]
+    kept = EventAccumulator(str(tmp_path / names[1]))
     kept.Reload()
     assert [(one.step, round(one.value, 3)) for one in kept.Scalars("train/loss")] == [(3, 0.7), (6, 0.6)]
     assert [one.step for one in kept.Scalars("epoch/valid request_gauc")] == [1], "a refit is not validated"
@@ -89,8 +87,8 @@ def test_whoever_can_no_longer_follow_is_left_behind(tmp_path: Path, capsys: pyt
     heard: list[str] = []
 
     class Full:
-        def hear(self, name: str, event: Event) -> None:
-            heard.append(name)
+        def hear(self, cell: CellId, event: Event) -> None:
+            heard.append(cell.name)
             raise UserError("--log-json: log cannot be written (No space left on device)")
 
         def close(self) -> None:
@@ -111,56 +109,98 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-SETTINGS = {"train.lr": 1e-3, "data.pools": (), **{f"params.{number}": number for number in range(120)}}
-STARTED = CellStarted("din", "clicks", "global-time", "ab12", 0, SETTINGS)
+def test_the_line_that_a_full_disk_cuts_is_told_and_the_next_one_begins_on_its_own(tmp_path: Path) -> None:
+    path, usual = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
+    (first,) = Followed(json=path).start()
+    first.hear(cell(), EVENTS[0])
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, usual[1]))
+        with pytest.raises(UserError, match=r"--log-json: .*log cannot be written \(File too large\)"):
+            first.hear(cell(), EVENTS[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        first.close()
+    for _ in range(2):
+        (again,) = Followed(json=path).start()
+        again.hear(cell(), EVENTS[1])
+        again.close()
+    whole, torn, *later = path.read_text().splitlines()
+    assert len(torn) == 10 and [json.loads(line)["event"] for line in (whole, *later)] == ["epoch started", "stepped", "stepped"]
 
 
-@pytest.mark.long
-def test_mlflow_keeps_a_run_for_each_cell(tmp_path: Path) -> None:
-    pytest.importorskip("mlflow", reason="MLflow is not installed")
-    from mlflow import MlflowClient
+class Kept:
+    """What a TensorBoard folder is given."""
 
-    uri = f"sqlite:///{tmp_path}/runs.db"
-    with Display(quiet=True, followers=Followed(mlflow=uri).start()) as display:
-        display.handle("din seed 0", STARTED)
-        for event in EVENTS[:-1]:
-            display.handle("din seed 0", event)
-        display.handle("din seed 0", CellEnded("ok", 3.0, "test", {"request_ndcg@10": 0.7, "user_gauc": None}, 1))
-        for seed, status in enumerate(("failed", "stopped", "pruned"), start=1):
-            display.handle(f"din seed {seed}", STARTED)
-            display.handle(f"din seed {seed}", CellEnded(status, reason="why"))  # type: ignore[arg-type]
-        display.handle("din seed 4", STARTED)  # and then comes Ctrl-C
-        display.handle("din seed 5", CellEnded("stopped", reason="not begun"))
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name("clicks@global-time")
-    assert experiment is not None
-    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    statuses = ("FINISHED", "FAILED", "KILLED", "FINISHED", "KILLED")
-    assert {name: run.info.status for name, run in runs.items()} == {
-        f"din seed {seed}": status for seed, status in enumerate(statuses)
-    }
-    first = runs["din seed 0"]
-    assert len(first.data.params) == len(STARTED.settings) and first.data.params["train.lr"] == "0.001"
-    assert first.data.metrics["test/request_ndcg_at_10"] == 0.7 and "test/user_gauc" not in first.data.metrics
-    losses = client.get_metric_history(first.info.run_id, "train/loss")
-    assert [(one.step, one.value) for one in losses] == [(3, 0.7), (6, 0.6)]
-    judged = client.get_metric_history(first.info.run_id, "epoch/valid auc")
-    assert [one.step for one in judged] == [1], "a refit is not validated"
-    assert runs["din seed 1"].data.tags["reason"] == "why"
+    def __init__(self, folder: str) -> None:
+        self.folder, self.scalars, self.closed = Path(folder).name, list[tuple[str, float, int]](), False
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        if value > 1e9:
+            raise OSError(28, "No space left on device")
+        self.scalars.append((name, value, step))
+
+    def close(self) -> None:
+        self.closed = True
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("uri", ["sqlite:////proc/none.db", "folder", "other://place", "http://127.0.0.1:9"])
-def test_a_store_that_does_not_answer_is_one_line_before_anything_is_trained(uri: str) -> None:
-    pytest.importorskip("mlflow", reason="MLflow is not installed")
-    with pytest.raises(UserError, match=r"^--mlflow: .* cannot be used \(.*\); name a database such as sqlite:///mlflow.db, or "):
-        Followed(mlflow=uri).start()
+def curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TensorBoard, list[Kept]]:
+    """A follower that writes nothing, and what it would write."""
+    made: list[Kept] = []
+    module = types.SimpleNamespace(SummaryWriter=lambda folder: made.append(Kept(folder)) or made[-1])
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    return TensorBoard(tmp_path), made
 
 
-def test_mlflow_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(UserError, match=r"pip install 'rankbench\[mlflow\]'"):
-        Followed(mlflow="sqlite:///runs.db").start()
+def test_cells_of_the_same_name_have_their_own_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower, made = curves(tmp_path, monkeypatch)
+    for event in (EpochStarted(1, 2, 9, 0), Stepped(9, 0.7, 1e4)):
+        for one in ALIKE:
+            follower.hear(one, event)
+    assert len({kept.folder for kept in made}) == len(ALIKE) == len(made)
+    assert all(kept.scalars[0] == ("train/loss", 0.7, 9) and len(kept.scalars) == 2 for kept in made)
+
+
+def test_curves_of_a_cell_that_begins_again_begin_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower, made = curves(tmp_path, monkeypatch)
+    for _ in range(2):
+        for event in (CellStarted({}), EpochStarted(1, 2, 9, 0), Stepped(9, 0.7, 1e4)):
+            follower.hear(cell(), event)
+    assert [kept.closed for kept in made] == [True, False] and made[0].scalars == made[1].scalars
+
+
+def test_curves_that_cannot_be_written_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower, _ = curves(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=r"--tensorboard: .* cannot be written \(No space left on device\)"):
+        follower.hear(cell(), Stepped(1, 1e10, 1e4))
+
+
+def test_how_a_cell_ends_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The process that trained it says so at once, and the command again for all cells; one that begins again ends again."""
+    heard: list[tuple[CellId, Event]] = []
+
+    class Listener:
+        def hear(self, cell: CellId, event: Event) -> None:
+            heard.append((cell, event))
+
+        def close(self) -> None: ...
+
+    other = cell(config_hash="ef56")
+    with Display(quiet=False, followers=[Listener()]) as display:
+        for one in (cell(), cell(), other, cell()):
+            display.handle(one, EVENTS[-1])
+        display.handle(cell(), CellStarted({}))
+        display.handle(cell(), EVENTS[-1])
+    assert [one for one, event in heard if isinstance(event, CellEnded)] == [cell(), other, cell()]
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_cells_of_the_same_name_have_their_own_bars() -> None:
+    with Display(quiet=True) as display:
+        display.bars = Progress(disable=True)
+        for one in ALIKE:
+            display.handle(one, EpochStarted(1, 2, 9, 0))
+        display.handle(ALIKE[1], Stepped(5, 0.7, 1e4))
+        assert [task.completed for task in display.bars.tasks] == [0, 5, 0, 0, 0]
 
 
 @pytest.mark.long
@@ -176,4 +216,6 @@ def test_a_run_in_two_processes_and_a_sweep_are_followed(tmp_path: Path, monkeyp
         assert sum(line["event"] == "epoch finished" for line in lines) == 4
         begun = [line for line in lines if line["event"] == "cell started"]
         assert [line["settings"]["train.epochs"] for line in begun] == [2, 2] and {line["model"] for line in begun} == {"din"}
+        seed, trial = ([0, 1], [None, None]) if command[0] == "run" else ([0, 0], [0, 1])
+        assert sorted((line["seed"], line["trial"]) for line in begun) == list(zip(seed, trial, strict=True))
         assert {line["role"] for line in ends} == {"test" if command[0] == "run" else "valid"}

@@ -26,9 +26,12 @@ from rankbench.bench.search import budget
 from rankbench.bench.search.claims import Claims
 from rankbench.bench.search.order import ORDER, SearchOrder, order_of, plain
 from rankbench.bench.search.storage import open_storage
+from rankbench.bench.training.display import Display
+from rankbench.bench.training.progress import CellEnded, CellId, Event
 from rankbench.bench.training.team import ALONE
 from rankbench.bench.workers import cells
 from rankbench.bench.workers.cells import CELL, CellOrder, CellWorker, Standing, hand_out, key_of, outcome, study_of
+from rankbench.bench.workers.shared import Shared
 from rankbench.bench.workers.standing import standings
 from support.cache import own_cache
 from support.tables import click_table
@@ -95,6 +98,37 @@ def test_a_cell_that_is_asked_for_twice_is_trained_once(
     assert [outcome(job, root, storage) for job in jobs] == [job.store.finished(job.cell.identity) for job in jobs]
     (standing,) = standings(storage)
     assert (standing.asked, standing.complete, standing.waiting, standing.running) == (2, 3, 0, ())
+
+
+def test_how_a_cell_of_a_shared_run_ends_is_told_then_and_once(jobs: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever follows closes it then; the command, which says how all cells ended, adds those of other machines alone."""
+    heard: list[tuple[CellId, str]] = []
+
+    class Listener:
+        def hear(self, cell: CellId, event: Event) -> None:
+            heard.append((cell, type(event).__name__))
+
+        def close(self) -> None: ...
+
+    elsewhere = dataclasses.replace(jobs[0], cell=dataclasses.replace(jobs[0].cell, seed=1))
+    hand_out([elsewhere], elsewhere.store.root, open_storage("journal.log"))
+    assert worker([elsewhere], open_storage("journal.log")).step() == "trained"
+    with Display(quiet=False, followers=[Listener()]) as display:
+        for job, record in Shared("journal.log")([*jobs, elsewhere], 1, 1, display):
+            assert record is not None
+            display.handle(job.cell_id, schedule.ended(record))
+    told = [(cell, what) for cell, what in heard if what in ("CellStarted", "CellEnded")]
+    here = [(job.cell_id, what) for job in jobs for what in ("CellStarted", "CellEnded")]
+    assert told == [*here, (elsewhere.cell_id, "CellEnded")]
+    assert sum("trained in" in line for line in capsys.readouterr().err.splitlines()) == 3
+
+
+def test_the_end_of_a_cell_that_somebody_else_has_by_now_is_not_told(jobs: list[Job], storage: BaseStorage) -> None:
+    hand_out(jobs[:1], jobs[0].store.root, storage)
+    heard: list[Event] = []
+    late = CellWorker(jobs[0].store.root, storage, resolve("cpu"), jobs[0].roots, lambda cell, event: heard.append(event))
+    late.claims.end = lambda *_, **__: False  # type: ignore[method-assign]
+    assert late.step() == "trained" and heard and not any(isinstance(event, CellEnded) for event in heard)
 
 
 def test_the_cell_of_a_dead_worker_has_one_successor(jobs: list[Job], storage: BaseStorage) -> None:
