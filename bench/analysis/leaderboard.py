@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from .. import registry
 from ..errors import UserError
 from ..evaluation.stats import Metric
 from ..records.rounded import rounded
 from ..records.schema import DataFacts, RunRecord
-from ..records.view import SHARED, View, shared_settings
+from ..records.view import View, shared_settings
 from .comparison import HeadlineMetric, Measured, Row, measure, test_slices
 from .costs import compare_costs
 from .declared import Declarations
 from .parts import SliceOfTest, parts
+from .row_labels import common_changes, rows_of
 from .run_facts import Groups, about_runs, about_sampling
 from .statements import (
     AgainstFloor,
@@ -33,8 +33,6 @@ from .statements import (
     Statement,
     Untuned,
 )
-
-_SHARED_KEYS = {f"data.{key}" for key in ("dataset", "split", *SHARED)}
 
 QUESTION = ("hstu", "din")
 """Models that every board compares where it has them: the names of the two families."""
@@ -109,7 +107,7 @@ def build(view: View) -> Board:
     records = [record for record in view.records if not record.simulated]
     every = [record for record in records if record.status == "ok"]
     finished = _finished(view)
-    groups, changes = _groups(finished)
+    groups, changes = rows_of(finished)
     found = measure(view, groups, changes)
     rows = _ordered(found.rows, found.headline)
     identity, whole = finished[0].identity, test_slices(finished[0])["all"]
@@ -122,7 +120,7 @@ def build(view: View) -> Board:
         split=identity.split,
         variant=view.variant,
         facts=finished[0].data,
-        settings=shared_settings(finished[0]) | _common(finished),
+        settings=shared_settings(finished[0]) | common_changes(finished),
         headline=found.headline,
         headlines=found.headlines,
         margin=found.margin,
@@ -185,7 +183,7 @@ def groups_of(view: View) -> dict[str, list[RunRecord]]:
     Raises:
         UserError: there are none, or their data or settings differ.
     """
-    return _groups(_finished(view))[0]
+    return rows_of(_finished(view))[0]
 
 
 def _finished(view: View) -> list[RunRecord]:
@@ -201,53 +199,6 @@ def _finished(view: View) -> list[RunRecord]:
 def _failure(record: RunRecord, why: Literal["failed", "stopped", "no scores"]) -> Failure:
     identity = record.identity
     return Failure(identity.model, identity.config_hash, identity.seed, why, record.error or "")
-
-
-def _groups(records: list[RunRecord]) -> tuple[dict[str, list[RunRecord]], dict[str, dict[str, Any]]]:
-    """Label -> the seeds of one model under one configuration, and label -> what sets it apart; a label of several
-    configurations gets their hashes."""
-    cells: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in records:
-        cells.setdefault((record.identity.model, record.identity.config_hash), []).append(record)
-    common = _common(records)
-    apart = [_apart(group[0], common) for group in cells.values()]
-    labels = [_label(group[0], changes) for group, changes in zip(cells.values(), apart, strict=True)]
-    groups, changes = {}, {}
-    for label, ((_, config_hash), group), own in zip(labels, cells.items(), apart, strict=True):
-        name = label if labels.count(label) == 1 else f"{label} #{config_hash}"
-        groups[name], changes[name] = group, own
-    return groups, changes
-
-
-def _common(records: list[RunRecord]) -> dict[str, Any]:
-    """Changed training and data settings that all runs which read them have in common, beyond those that a board always names."""
-    changed = {key: value for record in reversed(records) for key, value in record.changed.items()}
-    return {
-        key: value
-        for key, value in changed.items()
-        if key not in _SHARED_KEYS
-        and not key.startswith("params.")
-        and all(record.changed.get(key) == value for record in records if _reads(record.identity.model, key))
-    }
-
-
-def _reads(model: str, key: str) -> bool:
-    """Whether a changed setting could be among those of a model at all."""
-    section, _, name = key.partition(".")
-    return section != "train" or model not in registry.MODELS or not registry.info(model).ignores(name)
-
-
-def _apart(record: RunRecord, common: Mapping[str, Any]) -> dict[str, Any]:
-    """What sets a row apart: not the settings that all rows share, nor those that a sweep found."""
-    shared = _SHARED_KEYS | common.keys()
-    shown = [key for key in record.changed if key not in shared and (record.tuning is None or key.startswith("data."))]
-    return {key: record.changed[key] for key in shown}
-
-
-def _label(record: RunRecord, changes: Mapping[str, Any]) -> str:
-    changed = [f"{key.removeprefix('params.')}={value}" for key, value in changes.items()]
-    tuned = " (tuned)" if record.tuning is not None else ""
-    return record.identity.model + tuned + (f" [{', '.join(changed)}]" if changed else "")
 
 
 def _refuse_mixture(records: list[RunRecord]) -> None:

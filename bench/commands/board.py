@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,12 +75,11 @@ def publish(group: View, roots: DataRoots, source: str | None = None) -> Path:
     Returns:
         The folder that was written.
     """
-    from rich.console import Console
-
     from ..reporting import board_files
+    from .console import table_console
 
     board, folder = write(group, roots, source)
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
+    console = table_console()
     board_files.show(board, console)
     console.print(f"leaderboard, tables and figures: {folder}", highlight=False, soft_wrap=True)
     return folder
@@ -93,11 +91,10 @@ def show_score(args: argparse.Namespace, group: View, roots: DataRoots, source: 
     Args:
         source: a name, or the YAML file of one's own table.
     """
-    from rich.console import Console
-
     from ..reporting import protocol_scores, stream_files
+    from .console import table_console
 
-    protocol, console = protocols.find(args.protocol), Console(width=None if sys.stdout.isatty() else 160)
+    protocol, console = protocols.find(args.protocol), table_console()
     if protocol.score != "to-target":
         protocol_scores.show(protocol, group, console)
         return

@@ -58,9 +58,8 @@ def add(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from ..studies import grid, output
+    from .console import table_console
 
     try:
         report = answer(args)
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if any(record.simulated for one in report.finding.measurements for record in one.records):
         print(f"a simulated device: there is no finding; its records are in {report.finding.view.store.root / 'runs'}")
         return 0
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe or a file has room for every column
+    console = table_console()
     output.show(report, console)
     console.print(f"table and figures: {output.write(report)}", highlight=False, soft_wrap=True)
     return 0

@@ -177,10 +177,10 @@ def _searched(models: tuple[str, ...]) -> tuple[str, ...]:
 
 def _show(records: list[SweepRecord]) -> None:
     """A line a model: what its search took, and what the best trial has."""
-    from rich.console import Console
     from rich.table import Table
 
     from ..records.sweeps import effort
+    from .console import table_console
 
     metric = records[0].metric
     table = Table(title=f"{records[0].study.rpartition('/')[0]}: validation {metric}", title_justify="left")
@@ -202,7 +202,7 @@ def _show(records: list[SweepRecord]) -> None:
             "-" if took.best_at is None else str(took.best_at),
             ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in changed.items()) or "nothing",
         )
-    console = Console(width=None if Console().is_terminal else 160)
+    console = table_console()
     console.print(table)
     for record in records:
         if record.best is not None and record.best.cut:

@@ -59,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(storage: str) -> int:
     """A line a study. Exit code 1 if something is not done."""
-    from rich.console import Console
     from rich.table import Table
 
     from ..search.storage import open_storage
     from ..workers.standing import standings
+    from .console import table_console
 
     found = list(standings(open_storage(storage)))
     if not found:
@@ -76,7 +76,7 @@ def _show(storage: str) -> int:
     for one in found:
         counts = (one.asked, one.complete, one.pruned, one.failed, one.handed_on, one.waiting, len(one.running), one.dead)
         table.add_row(one.study, *map(str, counts))
-    console = Console(width=None if Console().is_terminal else 160)
+    console = table_console()
     console.print(table)
     for one in found:
         for who in one.running:

@@ -24,7 +24,7 @@ class Display:
     """
 
     def __init__(self, quiet: bool, followers: Sequence[Follower] = ()) -> None:
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, markup=False)
         self.quiet = quiet
         self.followers = list(followers)
         self.tasks: dict[CellId, TaskID] = {}
@@ -35,7 +35,7 @@ class Display:
     def __enter__(self) -> Display:
         if self.console.is_terminal and not self.quiet:
             self.bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.4f}  valid {task.fields[ranking]}"),
                 TextColumn("{task.fields[rate]:,.0f} examples/s"),
