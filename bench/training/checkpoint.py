@@ -6,7 +6,6 @@ Which kernels ran is kept too: the process that goes on may need some of them no
 from __future__ import annotations
 
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 
 from ...kernels import dispatch
 from ..atomic import sync, temporary_folder
-from ..errors import DAMAGED, UserError, why
+from ..errors import UserError, why
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,9 @@ class Checkpoint:
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
             cell, state = saved["cell"], saved["state"]
             ran = dict(saved.get("kernels", {}))  # checkpoints of earlier versions have none
-        except (*DAMAGED, RuntimeError, KeyError, TypeError, AttributeError, pickle.UnpicklingError):
+        except MemoryError:
+            raise
+        except Exception:  # torch's reader goes through damaged bytes with the errors of whatever Python code it is in
             raise UserError(f"checkpoint {self} is corrupted; delete it, or start over with --no-resume") from None
         if cell != self.cell:
             raise UserError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +159,16 @@ def test_a_loss_that_is_not_finite_is_an_error_with_advice(data: RankingData, tm
         fit("dnn", data, tmp_path / "x.pt", dataclasses.replace(CONFIG, lr=1e30, clip_norm=0.0))
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no checkpoint at all"])
+def _without_content() -> bytes:
+    """An archive as torch's, whose pickle ends before anything was said."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in (("data.pkl", b"\x80\x02."), ("version", b"3\n"), ("byteorder", b"little")):
+            archive.writestr(f"seed-0/{name}", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no checkpoint at all", _without_content()])
 def test_a_corrupted_checkpoint_is_one_clear_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "seed-0.pt"
     path.write_bytes(content)
