@@ -74,7 +74,7 @@ def _since(record: RunRecord, tuned: RunRecord) -> dict[str, Any]:
 
     def value(of: RunRecord, key: str) -> Any:
         section, _, name = key.partition(".")
-        return of.config[section][name]
+        return of.config[section].get(name, "usual")  # a setting that is younger than the run has what it had before
 
     keys = dict.fromkeys([*tuned.changed, *record.changed])
     return {key: value(record, key) for key in keys if value(record, key) != value(tuned, key)}

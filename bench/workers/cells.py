@@ -174,6 +174,10 @@ class Standing:
         return cls(under_way, last)
 
 
+class NotHere(UserError):
+    """One cell cannot be done on this machine; others can."""
+
+
 class CellWorker:
     """One process at work on the cells of a results folder."""
 
@@ -199,7 +203,7 @@ class CellWorker:
             done: nothing is under way that can be done here. waiting: others are at work, whose cells may come back.
 
         Raises:
-            UserError: a cell cannot be done here; the next call goes on with the others.
+            NotHere: a cell cannot be done here; the next call goes on with the others.
         """
         self.claims.bury()
         standing = Standing.of(self.claims)
@@ -224,11 +228,14 @@ class CellWorker:
                     assert record is not None, "a process that is alone leads"
         except Lost:
             return
-        except (KeyboardInterrupt, UserError):
-            # Not the cell's fault: somebody else goes on from the checkpoint, and this process with other cells, if at all.
-            self.refused.add(key)
+        # Neither is the cell's fault: somebody else goes on from the checkpoint.
+        except KeyboardInterrupt:
             self.claims.interrupted(trial)
             raise
+        except UserError as error:
+            self.refused.add(key)
+            self.claims.interrupted(trial)
+            raise NotHere(str(error)) from None
         if record.status == "ok" and record.cost is not None:
             own = self.claims.end(trial.number, TrialState.COMPLETE, record.cost.train_seconds)
         else:

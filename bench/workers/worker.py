@@ -26,7 +26,7 @@ from ..search.storage import open_storage
 from ..search.trial_records import lost, recorded
 from ..signals import handled
 from ..training.progress import Send
-from .cells import RESULTS, CellWorker
+from .cells import RESULTS, CellWorker, NotHere
 
 State = Literal["trained", "waiting", "done"]
 
@@ -109,12 +109,12 @@ def work(station: Station, send: Send) -> None:
                     if name not in desks or desks[name][0] != attributes:
                         desks[name] = attributes, _desk(name, attributes, station, device, storage, send)
                     states.append(desks[name][1].step())
+                except NotHere as error:
+                    refused.append(f"{name}: {error}")
+                    states.append("trained")  # the desk leaves out that cell from now on, and has others
                 except UserError as error:
                     refused.append(f"{name}: {error}")
-                    if name in desks and RESULTS in attributes:
-                        states.append("trained")  # the desk leaves out that cell from now on, and has others
-                    else:
-                        given_up.add(name)
+                    given_up.add(name)
                     continue
                 if states[-1] == "done" and RESULTS not in attributes:  # cells may be asked for at any time
                     finished[name] = attributes

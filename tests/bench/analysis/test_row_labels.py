@@ -37,3 +37,12 @@ def test_what_lies_nearer_to_the_defaults_is_said_by_itself() -> None:
     tuned = run("a" * 12, TUNING, user_id="embedding", width=128, heads=4, dropout=0.48)
     labels, _ = rows_of([tuned, run("b" * 12), run("c" * 12, width=128)])
     assert list(labels) == ["hstu (tuned)", "hstu", "hstu [width=128]"]
+
+
+def test_a_setting_younger_than_a_run_is_no_hindrance() -> None:
+    """The configuration of an older run has no such key."""
+    tuned = run("a" * 12, TUNING, user_id="embedding", width=128, heads=4)
+    old = run("b" * 12, width=128, heads=4)
+    del old.config["params"]["user_id"]
+    labels, _ = rows_of([tuned, old])
+    assert list(labels) == ["hstu (tuned)", "hstu (tuned, then changed) [user_id=usual]"]
