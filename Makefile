@@ -68,9 +68,7 @@ test-results: install  ## audit of what is committed under results/; fetches ml-
 	$(TEST) -m 'results and not slow'
 
 test-processors: install  ## the tests TESTS=... with the arithmetic of each processor that this one can stand for
-	for core in $$($(BIN)/python tests/support/blas.py); do \
-		echo "OPENBLAS_CORETYPE=$$core" && OPENBLAS_CORETYPE=$$core $(TEST) $(TESTS) || exit 1; \
-	done
+	PYTHONPATH=tests $(BIN)/python -m support.processors env $(TEST) $(TESTS)
 
 test-faults: install  ## nearly right input (INPUTS=20000), kills at random moments (KILLS=72), full disks and more (LACKS=63): faults are counted
 	$(TEST) tests/faults -m 'long or not long'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench import cli
-from support.blas import kernels, under_each_kernel
+from support.processors import as_each_processor, at_hand
 from support.cache import own_cache
 from support.tables import click_table
 
@@ -23,7 +23,7 @@ assert cli.main({study!r}) == 0
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not kernels(), reason="no kernel of OpenBLAS can be chosen on this processor")
+@pytest.mark.skipif(not at_hand(), reason="this processor can stand for no other")
 def test_boards_and_studies_are_the_same_files_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = own_cache(tmp_path)
     monkeypatch.setenv("RANKBENCH_CACHE", str(cache))
@@ -41,12 +41,12 @@ def test_boards_and_studies_are_the_same_files_everywhere(tmp_path: Path, monkey
     own.mkdir()
     for part in ("results", "clicks.csv", "clicks.yaml"):
         shutil.move(tmp_path / part, own / part)
-    done = under_each_kernel(["-c", code], own, threads=(1, 2), RANKBENCH_CACHE=str(cache))
-    for (kernel, threads), process in done.items():
+    done = as_each_processor(["-c", code], own, threads=(1, 2), RANKBENCH_CACHE=str(cache))
+    for (processor, threads), process in done.items():
         assert process.returncode == 0, process.stderr
-        again = files(tmp_path / f"{kernel}-{threads}" / "results")
+        again = files(tmp_path / f"{processor}-{threads}" / "results")
         assert again.keys() == made.keys()
-        assert [name for name in made if again[name] != made[name]] == [], f"under {kernel} with {threads} thread(s)"
+        assert [name for name in made if again[name] != made[name]] == [], f"as {processor} with {threads} thread(s)"
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.blas import kernels, under_each_kernel
+from support.processors import as_each_processor, at_hand
 
 CODE = """
 import json
@@ -31,9 +31,9 @@ print("\\n".join(said))
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not kernels(), reason="no kernel of OpenBLAS can be chosen on this processor")
-def test_the_same_text_under_every_kernel_and_number_of_threads(tmp_path: Path) -> None:
-    done = under_each_kernel(["-c", CODE], tmp_path, threads=(1, 2))
+@pytest.mark.skipif(not at_hand(), reason="this processor can stand for no other")
+def test_the_same_text_as_every_processor_and_with_any_number_of_threads(tmp_path: Path) -> None:
+    done = as_each_processor(["-c", CODE], tmp_path, threads=(1, 2))
     texts = set()
     for process in done.values():
         assert process.returncode == 0, process.stderr
