@@ -154,9 +154,19 @@ class MlflowRuns:
         except ImportError as error:
             raise lacks_driver("--mlflow", self._uri, error) from None
         except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
-            reason = shown(" ".join(str(error).split()))[:160]
+            reason = shown(_reason(error))[:160]
             instead = "a database such as sqlite:///mlflow.db, or the address of a server"
             raise UserError(f"--mlflow: {shown(self._uri)} cannot be used ({reason}); name {instead}") from None
+
+
+def _reason(error: BaseException) -> str:
+    """What the system says, where a lost connection lies below the layers that tell of it; else the error's own words."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.strerror:
+            return below.strerror
+        below = below.__cause__ or below.__context__
+    return " ".join(str(error).split())
 
 
 def _connect(uri: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rankbench.bench import cli
-from support.processors import as_each_processor, at_hand
 from support.cache import own_cache
+from support.processors import as_each_processor, at_hand
 from support.tables import click_table
 
 ON_CLICKS = ("--dataset", "clicks.yaml", "--results", "results", "--device", "cpu", "--jobs", "1")

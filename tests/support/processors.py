@@ -45,8 +45,8 @@ PROCESSORS = {
     "Haswell": Processor(frozenset({"avx2", "fma"}), AVX512, "avx2", "AVX2"),
     "SkylakeX": Processor(frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"}), "", "avx512", "AVX512_CORE"),
 }
-"""By the names of OpenBLAS: vectors of 128 and 256 bits, 256 with fused products, 512. Builds of OpenBLAS name others too, such as
-Zen, whose arithmetic is Haswell's."""
+"""By the names of OpenBLAS: vectors of 128 and 256 bits, 256 with fused products, 512. Of the other names that it knows, some
+have the same arithmetic: that of Zen is Haswell's."""
 
 
 def at_hand() -> tuple[str, ...]:

@@ -81,8 +81,11 @@ def test_the_run_of_a_cell_whose_process_died_is_killed_when_another_one_begins_
 @pytest.mark.parametrize("uri", ["sqlite:////proc/none.db", "folder", "other://place", "http://127.0.0.1:9"])
 def test_a_store_that_does_not_answer_is_one_line_before_anything_is_trained(uri: str) -> None:
     pytest.importorskip("mlflow", reason="MLflow is not installed")
-    with pytest.raises(UserError, match=r"^--mlflow: .* cannot be used \(.*\); name a database such as sqlite:///mlflow.db, or "):
+    with pytest.raises(
+        UserError, match=r"^--mlflow: .* cannot be used \(.*\); name a database such as sqlite:///mlflow.db, or "
+    ) as told:
         Followed(mlflow=uri).start()
+    assert not uri.startswith("http") or "(Connection refused)" in str(told.value)
 
 
 @pytest.mark.parametrize(
