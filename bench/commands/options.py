@@ -143,16 +143,20 @@ def add_results(parser: Parser) -> None:
     )
 
 
-def add_storage(parser: Parser, default: str) -> None:
+def add_storage(parser: Parser, default: str, hand_out: bool = True) -> None:
     """Of work that several machines share.
 
     Args:
         default: what holds without it.
+        hand_out: the command knows from the start what it will ask for, so that it need not stay.
     """
     parser.add_argument("--storage", metavar="URL", help=f"a database or journal file (default: {default})")
-    parser.add_argument(
-        "--hand-out", action="store_true", help="only ask for the work in the storage: rankbench worker does it, on any machine"
-    )
+    if hand_out:
+        parser.add_argument(
+            "--hand-out",
+            action="store_true",
+            help="only ask for the work in the storage: rankbench worker does it, on any machine",
+        )
 
 
 def refuse_beside(args: argparse.Namespace, what: str, useless: Collection[str]) -> None:

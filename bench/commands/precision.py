@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .measured import writable
+from .measured import record_name, writable
 from .options import add_device, add_results, add_roots, add_threads
 from .parser import Parser
 from .roots import data_roots
@@ -28,13 +28,14 @@ EXAMPLES = (
 )
 
 
+LOWER: tuple[Precision, ...] = ("bf16", "int8")
+
+
 def add(parser: Parser) -> None:
     parser.add_argument(
         "weights", type=Path, nargs="+", metavar="WEIGHTS", help="files of weights (.safetensors), seeds of one configuration"
     )
-    parser.add_argument(
-        "--precision", type=lower, default=("bf16", "int8"), metavar="NAMES", help="of bf16 and int8 (default: bf16,int8)"
-    )
+    parser.add_argument("--precision", type=lower, default=LOWER, metavar="NAMES", help="of bf16 and int8 (default: bf16,int8)")
     parser.add_argument(
         "--dataset", metavar="NAME", help="the data set that the model was trained on; for your own table its YAML file"
     )
@@ -52,19 +53,20 @@ def run(args: argparse.Namespace) -> int:
     from ..typed import finite
 
     torch.set_num_threads(args.threads)
-    store, scorers = writable(args), _seeds(args)
+    store, (cell, scorers) = writable(args), _seeds(args)
     info, meta = scorers[0].info, scorers[0].data.log.meta
     found = changes(scorers, args.precision)
     said = f"{info.name} on {meta.name}, {len(scorers)} seed(s), margin {meta.margin:g}"
-    path = store.root / f"precision-{meta.name}-{info.name}.json"
+    name = record_name(("precision", meta.name, info.name, cell), {"precision": (args.precision, LOWER)})
+    path = store.root / f"{name}.json"
     record = {"said": said, "weights": [str(one) for one in args.weights], "changes": [dataclasses.asdict(one) for one in found]}
     write_text(path, json.dumps(finite(record), indent=1, allow_nan=False) + "\n")
     print(said, "", *lines(found, len(scorers)), "", f"record: {path}", sep="\n")
     return 0
 
 
-def _seeds(args: argparse.Namespace) -> list[Scorer]:
-    """One scorer for each file, in fp32; the data set is read once.
+def _seeds(args: argparse.Namespace) -> tuple[str, list[Scorer]]:
+    """The cell, and one scorer for each file, in fp32; the data set is read once.
 
     Raises:
         UserError: the files are not different seeds of one configuration.
@@ -82,12 +84,12 @@ def _seeds(args: argparse.Namespace) -> list[Scorer]:
         raise UserError("two of the files are of the same seed; give each seed once")
     device = devices.resolve(args.device)
     start = Scorer.load(args.weights[0], data_roots(args.data_root), device, args.dataset, "fp32")
-    return [start, *(start.with_weights(path) for path in args.weights[1:])]
+    return first.cell, [start, *(start.with_weights(path) for path in args.weights[1:])]
 
 
 def lower(text: str) -> tuple[Precision, ...]:
     """Of `--precision`."""
     given = dict.fromkeys(text.split(","))
-    if wrong := [name for name in given if name not in ("bf16", "int8")]:
+    if wrong := [name for name in given if name not in LOWER]:
         raise argparse.ArgumentTypeError(f"must be of bf16 and int8, not {wrong[0]!r}")
     return tuple(given)  # type: ignore[return-value]

@@ -10,11 +10,10 @@ from .. import protocols, registry
 from ..errors import UserError
 from .board import publish, show_score
 from .following import FOLLOWED
-from .limits import LIMITS
 from .options import add_grid, add_models, add_storage, add_target, refuse_beside
 from .parser import Parser
 from .roots import data_roots
-from .running import run_options
+from .running import run_options, shared_with
 from .settings import settings_or_tuned
 from .streams import check_stream_options
 
@@ -88,13 +87,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _shared(args: argparse.Namespace) -> Shared | None:
     """Who carries out the cells, where that is not this command alone."""
-    if args.storage is None:
-        if args.hand_out:
-            raise UserError("--hand-out needs --storage, a database or a journal file that the workers know too")
-        return None
-    refuse_beside(args, "--storage, whose workers come and go by themselves,", LIMITS)
     if args.hand_out:
+        if args.storage is None:
+            raise UserError("--hand-out needs --storage, a database or a journal file that the workers know too")
         refuse_beside(args, "--hand-out", {"--jobs", "--threads", *FOLLOWED})
-    from ..workers.shared import Shared
-
-    return Shared(args.storage, take_part=not args.hand_out)
+    return shared_with(args, take_part=not args.hand_out)

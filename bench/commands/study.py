@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..studies import catalog
-from .options import add_grid
+from .options import add_grid, add_storage
 from .parser import Parser
 from .roots import data_roots
-from .running import run_options
+from .running import run_options, shared_with
 from .settings import settings_or_tuned
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ EXAMPLES = (
     "rankbench study cold-start --dataset kuairand-pure --set data.code_method=rq-vae",
     "rankbench study steps --series 'hstu' --dataset my.yaml",
     "rankbench study shift --models din,hstu",
+    "rankbench study heads --storage postgresql+psycopg://me@host/studies --results /shared/results",
     "rankbench study scaling --dataset ml-1m --size full --models din,hstu --series '* data'",
 )
 
@@ -55,6 +56,7 @@ def add(parser: Parser) -> None:
         help="only the series with such a name, and what they are compared with; may be repeated (default: all)",
     )
     add_grid(parser, "the answer")
+    add_storage(parser, "none, this command trains all runs itself", hand_out=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,7 +93,8 @@ def answer(args: argparse.Namespace, train: bool = True) -> StudyReport:
     from ..studies import grid, output
     from ..studies.points import Scope
 
-    options = run_options(args, Store(args.results).of_study(study.name), roots, args.device, train=train)
+    store = Store(args.results).of_study(study.name)
+    options = run_options(args, store, roots, args.device, train=train, carry_out=shared_with(args))
     scope = Scope(models, args.size, series=tuple(args.series))
     return output.StudyReport.of(study, scope, grid.run(study, scope, chosen, args.seeds, options), command(args))
 

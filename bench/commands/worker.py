@@ -12,9 +12,9 @@ from .roots import data_roots
 from .values import for_cores, whole
 
 HELP = """\
-Train what others asked for with --storage and is not done yet: trials of searches (rankbench sweep) and cells of runs
-(rankbench run). A worker needs the storage and the file system with results and data, nothing else; as many as there are
-machines may work at once, come and go. docs/howto/cluster.md says more."""
+Train what others asked for with --storage and is not done yet: trials of searches (rankbench sweep), cells of runs and studies
+(rankbench run, rankbench study). A worker needs the storage and the file system with results and data, nothing else; as many as
+there are machines may work at once, come and go. docs/howto/cluster.md says more."""
 
 EXAMPLES = (
     "rankbench sweep --models din,hstu --storage postgresql+psycopg://me@host/studies --hand-out",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..config import Experiment
 from ..data.dataset import RankingData
 from ..errors import UserError
+from ..identity import config_hash, data_hash
 from ..typed import parse
 from ..typed import read as from_text
 from .schema import SCHEMA_VERSION
@@ -56,6 +57,11 @@ class Header:
             correction,
             "" if codes is None else codes.hash,
         )
+
+    @property
+    def cell(self) -> str:
+        """Settings and data, seeds aside: as in the identity of the run, if no younger setting has come since."""
+        return f"{config_hash(self.experiment)}-{data_hash(self.content_hash, self.split_hash)}"
 
 
 def to_bytes(model: nn.Module, header: Header) -> bytes:

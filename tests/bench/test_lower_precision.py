@@ -67,7 +67,8 @@ def test_the_command_says_a_word_for_each_metric(
     assert main(["precision", *files, "--dataset", table, "--device", "cpu"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert len(lines) == 1 + 2 * len(WATCHED) and any("of linear weights" in line for line in lines)
-    found = json.loads((tmp_path / "results/local/precision-clicks-din.json").read_text())["changes"]
+    cell = Path(files[0]).parent.name
+    found = json.loads((tmp_path / f"results/local/precision-clicks-din-{cell}.json").read_text())["changes"]
     assert {(one["precision"], one["metric"]) for one in found} == {(name, of) for name in ("bf16", "int8") for of in WATCHED}
     assert all(one["word"] in ("better", "worse", "equivalent", "not settled") for one in found)
     apart = [one["difference"] for one in found if one["metric"] != "request_gauc"]  # hardly a request here has two events

@@ -123,6 +123,26 @@ def test_how_a_cell_of_a_shared_run_ends_is_told_then_and_once(jobs: list[Job], 
     assert sum("trained in" in line for line in capsys.readouterr().err.splitlines()) == 3
 
 
+def without_times(table: Path) -> list[list[str]]:
+    """The cells of a study's table that hold no cost."""
+    rows = [line.split(" | ") for line in table.read_text().splitlines() if line.startswith("| ")]
+    kept = [at for at, head in enumerate(rows[0]) if not any(word in head for word in ("train", "ms", "MB", "examples/s"))]
+    return [[row[at] for at in kept] for row in rows if len(row) == len(rows[0])]
+
+
+@pytest.mark.long
+def test_workers_share_a_study_round_by_round_and_its_answer_is_the_same(folder: Path) -> None:
+    asked = ["study", "time", "--dataset", "clicks.yaml", "--models", "lr", "--size", "full", "--seeds", "2"]
+    asked += ["--set", "train.epochs=1", "--set", "data.request_window=36000", "--jobs", "1", "--device", "cpu", "--results"]
+    assert cli.main([*asked, "alone"]) == 0
+    assert cli.main([*asked, "shared", "--storage", "journal.log"]) == 0
+    alone, shared = (folder / name / "studies/time/clicks@global-time/table.md" for name in ("alone", "shared"))
+    assert without_times(alone) == without_times(shared)
+    (standing,) = standings(open_storage("journal.log"))
+    records = list((folder / "shared").rglob("seed-*.json"))
+    assert standing.complete == standing.asked == len(records) and standing.waiting == 0
+
+
 def test_the_end_of_a_cell_that_somebody_else_has_by_now_is_not_told(jobs: list[Job], storage: BaseStorage) -> None:
     hand_out(jobs[:1], jobs[0].store.root, storage)
     heard: list[Event] = []
