@@ -5,19 +5,22 @@ A results folder may hold declared.yaml, a list of such pairs:
     - dataset: ml-1m
       split: global-time
       variant: ""                       # of the board's folder, behind data set and split; left out: none
+      settings: {}                      # that all rows share and that are not the defaults; left out: none
       pair: [hstu, din]                 # rows, as the board names them
       metric: request_gauc
 
-A pair counts as declared before if the commit that first held its entry is an earlier one than the commit of every run of both
+An entry is about runs with these settings alone: who tries again with others, after seeing the numbers, has declared nothing. A
+pair counts as declared before if the commit that first held its entry is an earlier one than the commit of every run of both
 rows. What cannot be shown so, without a repository or by runs of an installed package, is post hoc.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from ..errors import UserError
 from ..records.schema import RunRecord
@@ -26,6 +29,8 @@ from ..yaml_text import load_yaml
 from .comparison import HEADLINES, HeadlineMetric
 
 NAME = "declared.yaml"
+Place: TypeAlias = tuple[str, str, str, Mapping[str, Any]]
+"""A board: data set, split, variant of its folder, and what all of its rows share beyond that, where it is not the default."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,15 @@ class Declared:
     pair: tuple[str, str]
     metric: HeadlineMetric
     variant: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """By dotted key, such as train.patience: what all rows of the board share beyond its variant, where it is not the default."""
+
+    def __hash__(self) -> int:
+        return hash((self.dataset, self.split, self.pair, self.metric, self.variant, tuple(sorted(self.settings))))
+
+    @property
+    def place(self) -> Place:
+        return self.dataset, self.split, self.variant, self.settings
 
 
 def read(folder: Path) -> list[Declared]:
@@ -52,13 +66,12 @@ def read(folder: Path) -> list[Declared]:
     for at, entry in enumerate(entries):
         if entry.pair[0] == entry.pair[1]:
             raise UserError(f"{path}: entry {at + 1} compares {entry.pair[0]} with itself; name two rows")
-        if any({*entry.pair} == {*other.pair} and _place(entry) == _place(other) for other in entries[:at]):
+        if any(
+            {*entry.pair} == {*other.pair} and (entry.place, entry.metric) == (other.place, other.metric)
+            for other in entries[:at]
+        ):
             raise UserError(f"{path}: entry {at + 1} ({' and '.join(entry.pair)}) stands there twice; delete one of them")
     return entries
-
-
-def _place(entry: Declared) -> tuple[str, ...]:
-    return entry.dataset, entry.split, entry.variant, entry.metric
 
 
 def _entries(text: str, where: str) -> list[Declared]:
@@ -91,9 +104,9 @@ class Declarations:
         """Of a store: its own file, else that of the folder which holds it."""
         return cls(next((folder for folder in (store, store.resolve().parent) if (folder / NAME).exists()), store))
 
-    def of(self, dataset: str, split: str, variant: str) -> list[Declared]:
+    def of(self, place: Place) -> list[Declared]:
         """Entries about one board."""
-        return [entry for entry in self.entries if (entry.dataset, entry.split, entry.variant) == (dataset, split, variant)]
+        return [entry for entry in self.entries if entry.place == place]
 
     def before(self, entry: Declared, runs: Iterable[RunRecord]) -> bool:
         """Whether the entry was committed before the commit of every one of these runs."""

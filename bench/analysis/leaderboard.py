@@ -14,9 +14,9 @@ from ..records.schema import DataFacts, RunRecord
 from ..records.view import View, shared_settings
 from .comparison import HeadlineMetric, Measured, Row, measure, test_slices
 from .costs import compare_costs
-from .declared import Declarations
+from .declared import Declarations, Place
 from .parts import SliceOfTest, parts
-from .row_labels import common_changes, rows_of
+from .row_labels import chosen_for_all, common_changes, rows_of
 from .run_facts import Groups, about_runs, about_sampling
 from .statements import (
     AgainstFloor,
@@ -111,7 +111,8 @@ def build(view: View) -> Board:
     found = measure(view, groups, changes)
     rows = _ordered(found.rows, found.headline)
     identity, whole = finished[0].identity, test_slices(finished[0])["all"]
-    declared = _declared(found, groups, Declarations.near(view.store.root), (identity.dataset, identity.split, view.variant))
+    place = (identity.dataset, identity.split, view.variant, chosen_for_all(finished))
+    declared = _declared(found, groups, Declarations.near(view.store.root), place)
     families: dict[HeadlineMetric, Families | MissingFamily] = {metric: _families(found, metric) for metric in found.headlines}
     cut = tuple(row.label for row in rows if any(record.tuning and record.tuning.cut for record in groups[row.label]))
     answered = [answer.pair for answer in families.values() if isinstance(answer, Families)]
@@ -222,9 +223,9 @@ def _run(record: RunRecord) -> str:
     return f"{record.identity.model}/{record.identity.config_hash}/seed-{record.identity.seed}"
 
 
-def _declared(found: Measured, groups: Groups, declarations: Declarations, place: tuple[str, str, str]) -> list[Pair]:
+def _declared(found: Measured, groups: Groups, declarations: Declarations, place: Place) -> list[Pair]:
     """Pairs of declared.yaml whose rows are here. Those that hold count together; one that came too late is post hoc."""
-    here = [entry for entry in declarations.of(*place) if set(entry.pair) <= groups.keys() and entry.metric in found.headlines]
+    here = [entry for entry in declarations.of(place) if set(entry.pair) <= groups.keys() and entry.metric in found.headlines]
     before = {entry: declarations.before(entry, [run for label in entry.pair for run in groups[label]]) for entry in here}
     pairs = [
         pair

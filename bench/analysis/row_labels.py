@@ -41,6 +41,12 @@ def common_changes(records: list[RunRecord]) -> dict[str, Any]:
     }
 
 
+def chosen_for_all(records: list[RunRecord]) -> dict[str, Any]:
+    """Those of the common changes that somebody chose; what searches found is what tuned rows are."""
+    chosen = {key for record in records if record.tuning is None for key in record.changed}
+    return {key: value for key, value in common_changes(records).items() if key in chosen or key.startswith("data.")}
+
+
 def _reads(model: str, key: str) -> bool:
     """Whether a changed setting could be among those of a model at all."""
     section, _, name = key.partition(".")

@@ -54,7 +54,7 @@ def test_before_all_runs_counts_and_with_or_after_them_does_not(folder: Path) ->
     declared = commit(folder, ENTRY)
     later = commit(folder)
     found = Declarations(folder)
-    assert found.of("toy", "global-time", "") == [HSTU_DIN] and not found.of("toy", "global-time", "time=none")
+    assert found.of(("toy", "global-time", "", {})) == [HSTU_DIN] and not found.of(("toy", "global-time", "time=none", {}))
     for commits, before in (
         ((later, later), True),
         ((later, declared), False),
@@ -64,6 +64,30 @@ def test_before_all_runs_counts_and_with_or_after_them_does_not(folder: Path) ->
         ((), False),
     ):
         assert found.before(HSTU_DIN, [run("hstu", one) for one in commits]) is before, commits
+
+
+def test_trying_again_with_other_settings_was_not_declared(folder: Path) -> None:
+    """Neither what all rows share nor what one row has makes an entry hold that does not name it."""
+    commit(folder, ENTRY + ENTRY.replace("}", ", settings: {train.patience: 9}}"))
+    after = commit(folder)
+
+    def bases(patience: dict[str, int]) -> list[tuple[str, str]]:
+        store = Store(folder / "-".join(map(str, patience.values())))
+        for model, own in patience.items():
+            for seed in (0, 1):
+                frame = predictions(0.9 if model == "hstu" else 1.0, seed)
+                made = record(model, frame, seed, "generative" if model == "hstu" else "classical")
+                environment = dataclasses.replace(made.environment, git_commit=after)
+                changed = {} if own == 2 else {"train.patience": own}
+                store.write(dataclasses.replace(made, environment=environment, changed=changed), frame)
+        (group,) = View.of(store).groups()
+        pairs = of_kind(leaderboard.build(group).statements, Pair)
+        return [(pair.one, pair.basis) for pair in pairs if pair.metric == "auc"]
+
+    assert bases({"hstu": 2, "din": 2}) == [("hstu", "declared")]
+    assert ("hstu", "declared") not in bases({"hstu": 6, "din": 6})
+    assert all(basis == "post hoc" for _, basis in bases({"hstu": 6, "din": 2}))
+    assert ("hstu", "declared") in bases({"hstu": 9, "din": 9})
 
 
 def test_an_entry_counts_from_where_it_stands_without_a_break(folder: Path) -> None:
