@@ -88,6 +88,8 @@ class SpeedReport:
     device: torch.device
     said: str
     """What was measured, in words: stands above the table and the figure."""
+    threads: tuple[int, ...] = ()
+    """Of torch, where they are among what is compared; else those of this process."""
 
     @functools.cached_property
     def environment(self) -> Environment:
@@ -120,7 +122,8 @@ class SpeedReport:
         from ..reporting import figures
         from ..reporting.figures import speed
 
-        where = f"{self.environment.accelerator or self.environment.cpu}, {self.environment.threads} thread(s)"
+        threads = ", ".join(map(str, self.threads or (self.environment.threads,)))
+        where = f"{self.environment.accelerator or self.environment.cpu}, {threads} thread(s)"
         timing = speed.Timing(title, f"{where}, {self.said}; bars are the range over rounds", unit, cases)
         path = self.write(rows, {**(more or {}), "figure": dataclasses.asdict(timing)})
         print(f"{where}, {self.said}\n")

@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         for requests, scorers in _measured(args, device, Path(folder)):
             name = requests.data.log.meta.name
             said = f"{name}, {args.rounds} round(s) of {args.seconds:g} s"
-            report = SpeedReport(store, _record(args, scorers[0], device), device, said)
+            report = SpeedReport(store, _record(args, scorers[0], device), device, said, args.threads)
             variants = [_variants(args, scorer, packages, refused) for scorer in scorers]
             if args.prepare:
                 continue

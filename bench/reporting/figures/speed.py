@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...errors import UserError
 from ...typed import from_dict, parse, text_of
-from .style import OTHERS, STYLE, headed
+from .style import OTHERS, STYLE, headed, legend_of
 
 MARKERS = "o^sDvP"
 
@@ -65,7 +65,7 @@ def figure(timing: Timing) -> Figure:
         axes.set_ylim(len(cases) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(timing.unit)
-        drawn.legend(loc="outside lower center", ncols=len(names))
+        legend_of(drawn, axes)
     return drawn
 
 

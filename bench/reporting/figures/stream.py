@@ -15,7 +15,7 @@ from ..board_files import LOADED
 from ..study_words import short
 from ..words import listed
 from .curves import Line, Look, looks
-from .style import STYLE, headed
+from .style import STYLE, headed, legend_of
 
 NAMED = 3
 """Rows that a title lists."""
@@ -49,8 +49,7 @@ def to_target(board: StreamBoard) -> Figure:
         left.set_ylabel("AUC of the next window (higher is better)")
         left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value else "0"))
         _bars(right, board, told, look)
-        handles, names = left.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower left", ncols=5, columnspacing=1.2, handletextpad=0.4)
+        legend_of(figure, left)
         return figure
 
 

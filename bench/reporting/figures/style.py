@@ -115,6 +115,16 @@ def legend(figure: Figure, rows: Sequence[Row], others: list[Line2D], columns: i
     figure.legend(handles=handles + others, loc="outside lower left", ncols=columns, columnspacing=1.2, handletextpad=0.4)
 
 
+def legend_of(figure: Figure, axes: Axes, columns: int = 5) -> None:
+    """Of what has a name in `axes`, below all axes: in as many columns as there is width for, `columns` at the most."""
+    handles, names = axes.get_legend_handles_labels()
+    for count in range(min(columns, len(names)), 0, -1):
+        made = figure.legend(handles, names, loc="outside lower left", ncols=count, columnspacing=1.2, handletextpad=0.4)
+        if count == 1 or made.get_window_extent().width <= figure.bbox.width:
+            return
+        made.remove()
+
+
 def interval(board: Board, row: Row) -> ModelInterval:
     """Of the headline metric."""
     return row.quality[board.headline]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
-from rankbench.bench.reporting.figures.style import as_svg, headed
+from rankbench.bench.reporting.figures.style import as_svg, headed, legend_of
 
 
 def drawn() -> Figure:
@@ -37,3 +37,13 @@ def test_last_bits_of_the_layout_change_no_byte(monkeypatch: pytest.MonkeyPatch)
     before = as_svg(drawn())
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", shaken)
     assert as_svg(drawn()) == before
+
+
+def test_a_legend_of_long_names_is_no_wider_than_its_figure() -> None:
+    figure = headed("a title", "about it", 2.0)
+    axes = figure.add_subplot()
+    for at in range(4):
+        axes.plot([0, 1], [at, at], label=f"contender {at}, which is called by all that sets it apart")
+    legend_of(figure, axes)
+    (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width and len(legend.get_texts()) == 4
