@@ -131,9 +131,9 @@ def test_a_recurrence(scale: float) -> None:
         return recurrence(x, sizes, weight, bias)
 
     leaves = [numbers(25, 36, seed=0) * scale, numbers(36, 12, seed=1) / 4, numbers(36, seed=2) * scale]
-    # What is left of the slope of a gate that is shut lies in the last digits of the gate. Those of a logit of hundreds are 3e-5
-    # and depend on the order in which a processor adds.
-    assert_accurate(run, leaves, 3e-6, least=1.0 if scale > 100 else 0.0)
+    # What is left of the slope of a gate that is shut lies in the last digits of the gate. At a scale of hundreds, rounding the
+    # inputs to float32 alone moves the exact gradient of the weights by .7e-6 to 1e-6, whatever computes the rest.
+    assert_accurate(run, leaves, 3e-6, least=0.5 if scale > 100 else 0.0)
 
 
 @by_scale
