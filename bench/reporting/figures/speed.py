@@ -37,7 +37,7 @@ def figure(timing: Timing) -> Figure:
     with matplotlib.rc_context(STYLE):
         drawn = headed(timing.title, timing.about, 1.1 + 0.42 * len(cases))
         axes = drawn.add_subplot()
-        for at, name in enumerate(names):
+        for at, (name, (marker, colour)) in enumerate(zip(names, looks(len(names)), strict=True)):
             apart = 0.6 * ((at + 0.5) / len(names) - 0.5)
             places = [(row, values[name]) for row, values in enumerate(cases.values()) if name in values]
             middle = [statistics.median(values) for _, values in places]
@@ -49,8 +49,8 @@ def figure(timing: Timing) -> Figure:
                 middle,
                 [row + apart for row, _ in places],
                 xerr=around,
-                fmt=MARKERS[at % len(MARKERS)],
-                color=OTHERS[at % len(OTHERS)],
+                fmt=marker,
+                color=colour,
                 markersize=5,
                 linewidth=1,
                 label=name,
@@ -67,6 +67,12 @@ def figure(timing: Timing) -> Figure:
         axes.set_xlabel(timing.unit)
         legend_of(drawn, axes)
     return drawn
+
+
+def looks(count: int) -> list[tuple[str, str]]:
+    """Marker and colour of each contender; once all colours are used, they come again with other markers."""
+    colours = len(OTHERS)
+    return [(MARKERS[(at + at // colours) % len(MARKERS)], OTHERS[at % colours]) for at in range(count)]
 
 
 def timing_of(record: Path) -> Timing | None:

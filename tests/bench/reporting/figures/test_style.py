@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
+from rankbench.bench.reporting.figures import speed
 from rankbench.bench.reporting.figures.style import as_svg, headed, legend_of
 
 
@@ -47,3 +48,7 @@ def test_a_legend_of_long_names_is_no_wider_than_its_figure() -> None:
     legend_of(figure, axes)
     (legend,) = figure.legends
     assert legend.get_window_extent().width <= figure.bbox.width and len(legend.get_texts()) == 4
+
+
+def test_contenders_of_a_measurement_are_told_apart_by_marker_and_colour() -> None:
+    assert len(set(speed.looks(16))) == 16
