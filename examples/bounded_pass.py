@@ -2,7 +2,7 @@
 
     python examples/bounded_pass.py large/large.yaml hstu 100
 
-The last argument is how many steps are trained. Nothing is validated and nothing is kept.
+The last argument is how many steps are trained, at the most a whole pass. Nothing is validated and nothing is kept.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ def main(dataset: str, model_name: str, steps: int) -> None:
     torch.manual_seed(0)
     model = info.build(experiment.params, data.spec)
     config = experiment.train
-    share = steps / len(make_batches(data, info.view, "train", config.batch_size, config.batch_events).plans(0))
+    batches = len(make_batches(data, info.view, "train", config.batch_size, config.batch_events).plans(0))
+    share = min(steps / batches, 1.0)
     with tempfile.TemporaryDirectory() as folder:
         file = Checkpoint(Path(folder) / "resume.pt", "bounded pass")
-        state = train(model, info, data, config, 0, torch.device("cpu"), file, Quiet(), length=min(share, 1.0))
+        state = train(model, info, data, config, 0, torch.device("cpu"), file, Quiet(), length=share)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(
         f"{info.name}: {state.steps} steps, {state.trained:,} examples, {share:.1%} of a pass, {state.seconds:.0f} s, "

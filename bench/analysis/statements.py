@@ -22,6 +22,7 @@ from .study_statements import (
     FewUsers,
     Held,
     NoMatch,
+    NothingLeftOut,
     Otherwise,
     PartOfStudy,
     Probabilities,
@@ -326,6 +327,7 @@ Statement = Annotated[
     | Probabilities
     | Remark
     | CommonTest
+    | NothingLeftOut
     | SemanticIds
     | Trend
     | Otherwise

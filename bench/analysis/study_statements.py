@@ -174,6 +174,14 @@ class CommonTest:
     kind: Literal["common test"] = "common test"
 
 
+@dataclass(frozen=True)
+class NothingLeftOut:
+    """Steps of data engineering that leave nothing out of this log: a model after them is the model without."""
+
+    steps: tuple[str, ...]
+    kind: Literal["nothing left out"] = "nothing left out"
+
+
 Loss = Literal["logloss", "1 - request_gauc", "1 - auc"]
 
 

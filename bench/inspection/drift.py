@@ -19,6 +19,14 @@ VALUES = 30
 """Values of a feature that are looked at one by one, the most frequent; the rest is one."""
 COLD_USERS, COLD_ITEMS = 0.5, 0.2
 """Shares of the test rows whose user or item training never saw, from which on they are told."""
+_NEW_USERS = (
+    "Read the slices by user events: what a model learned of a user helps the other rows alone. A split per user asks about "
+    "known users, and lets training know the future of others."
+)
+_NEW_ITEMS = (
+    "Read the slices by item events: what a model learned of an item's id helps the other rows alone. rankbench study cold-start "
+    "asks what features and semantic ids do for new items."
+)
 
 
 def drift(data: RankingData) -> Iterator[Fault]:
@@ -37,15 +45,17 @@ def drift(data: RankingData) -> Iterator[Fault]:
                 "off on the other; rankbench study shift shows how fast.",
             )
     tested = {"user": users[TEST].sum(0), "item": items[TEST].sum(0)}
-    for owner, known, bound in (("user", split.user_events, COLD_USERS), ("item", split.item_events, COLD_ITEMS)):
+    for owner, known, bound, advice in (
+        ("user", split.user_events, COLD_USERS, _NEW_USERS),
+        ("item", split.item_events, COLD_ITEMS, _NEW_ITEMS),
+    ):
         cold = tested[owner][known == 0].sum() / tested[owner].sum()
         if cold > bound:
             yield Fault(
                 "drift",
                 "look",
                 f"{cold:.0%} of the test rows are of {owner}s that training never saw.",
-                f"Read the slices by {owner} events: what a model learned of a {owner} helps the other rows alone. A split "
-                "per user asks about known users, and lets training know the future of others.",
+                advice,
             )
     units = {owner: int(np.count_nonzero(rows)) for owner, rows in tested.items()}
     for values in values_of(log, ids=False):

@@ -12,6 +12,7 @@ from ..analysis.study_statements import (
     FewUsers,
     Held,
     NoMatch,
+    NothingLeftOut,
     Otherwise,
     PartOfStudy,
     Probabilities,
@@ -196,6 +197,11 @@ def _(one: CommonTest) -> str:
         f"has {metric} {one.common:.4f} without any step. On the own test of each data set, which nothing here compares, its "
         f"{metric} is: {own}."
     )
+
+
+@sentence.register
+def _(one: NothingLeftOut) -> str:
+    return f"Steps that leave nothing out of this log, so that there is nothing to train: {', '.join(one.steps)}."
 
 
 @sentence.register

@@ -20,6 +20,7 @@ from ..data.dataset import RankingData
 from ..data.eventlog import EventLog
 from ..data.logs import open_dataset
 from ..data.sources import DATASETS
+from ..data.sources.schema import DataRoots
 from ..data.splits import most_windows
 from ..data.visibility import requests_of
 from ..errors import UserError
@@ -92,6 +93,8 @@ class StudyResult:
     domains: np.ndarray | None = None
     """str [test rows]: the domain of each, where the log declares one."""
     from_data: FromData = dataclasses.field(default_factory=FromData)
+    scope: Scope = dataclasses.field(default_factory=lambda: Scope(()))
+    """What was asked about."""
 
     @property
     def headline(self) -> HeadlineMetric:
@@ -140,8 +143,8 @@ class Study:
     """Points that are compared, first minus second: chosen before anything ran."""
     columns: Mapping[str, Callable[[Measurement, StudyResult], float | str]] = dataclasses.field(default_factory=dict)
     """More columns of its table, beyond quality and cost."""
-    prepare: Callable[[Scope], None] = lambda scope: None
-    """Makes what its points need before anything runs, such as the files of data sets."""
+    prepare: Callable[[Scope, DataRoots], Scope] = lambda scope, roots: scope
+    """Makes what its points need before anything runs, such as the files of data sets; the scope with what it found then."""
     several_datasets: bool = False
     """Points differ in their data sets: they are compared on the test rows that all of them have."""
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -199,7 +202,7 @@ def run(
     """
     settings = dataclasses.replace(settings, data={**study.data, **settings.data})
     scope = _about(scope, from_dict(DataConfig, settings.data, "data"), options)
-    study.prepare(scope)
+    scope = study.prepare(scope, options.roots)
     points = study.grid(scope)
 
     def finished(asked: Sequence[Cell], failing: bool = False) -> dict[tuple[str, int], RunRecord]:
@@ -226,7 +229,8 @@ def run(
     logs = {label: open_dataset(source, options.roots) for label, source in sources.items()}
     domains = domain_of(next(iter(logs.values())))
     found = FromData() if study.from_data is None else _from_data(study.from_data, study.name, groups, sources, options)
-    return read(study, points, chosen, groups, view, logs if study.several_datasets else None, domains, found)
+    finding = read(study, points, chosen, groups, view, logs if study.several_datasets else None, domains, found)
+    return dataclasses.replace(finding, scope=scope)
 
 
 def _from_data(

@@ -36,6 +36,8 @@ class Scope:
     """A registered name or the path of a YAML file."""
     steps: tuple[Step, ...] = ()
     """That the data set declares."""
+    idle_steps: tuple[str, ...] = ()
+    """Variants of the log that would be the log itself, because their steps leave nothing out."""
     windows: int = 0
     """Windows of time that the end of the log can be cut into, WINDOWS at most; 0: not known."""
     offers: Offers = dataclasses.field(default_factory=Offers)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from ...analysis.comparison import HeadlineMetric
 from ...analysis.statements import Statement
 from ...analysis.study_statements import DifferenceAt, Differences, Remark
+from ...data.sources.schema import DataRoots
 from ...data.splits import VALIDATED, WINDOWED
 from ...errors import UserError
 from ...evaluation.cards import shown
@@ -53,7 +54,7 @@ def _share(at: int, windows: int) -> float:
     return first / (first + WINDOWED * at / windows)
 
 
-def prepare(scope: Scope) -> None:
+def prepare(scope: Scope, roots: DataRoots) -> Scope:
     """Raises UserError: the log cannot be asked."""
     if scope.positive_only:
         raise UserError(
@@ -61,6 +62,7 @@ def prepare(scope: Scope) -> None:
         )
     if scope.windows < 2:
         raise UserError("study shift needs a log whose end can be cut into two windows of whole requests or more")
+    return scope
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:

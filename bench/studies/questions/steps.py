@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +13,11 @@ from matplotlib.figure import Figure
 
 from ...analysis.comparison import test_slices
 from ...analysis.statements import Statement
-from ...analysis.study_statements import CommonTest, OwnTest, Remark
+from ...analysis.study_statements import CommonTest, NothingLeftOut, OwnTest, Remark
 from ...atomic import write_text
+from ...data.logs import open_dataset
 from ...data.sources import DATASETS, name_of
+from ...data.sources.schema import DataRoots
 from ...data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step, as_entries
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
@@ -47,18 +50,27 @@ def _file(scope: Scope, variant: str) -> Path:
     return scope.folder / "datasets" / f"{base}.{re.sub(r'[^a-z0-9]+', '-', variant.lower())}.yaml"
 
 
-def prepare(scope: Scope) -> None:
-    """Write the YAML file of each variant."""
+def prepare(scope: Scope, roots: DataRoots) -> Scope:
+    """Write the YAML file of each variant that differs from the log without any step.
+
+    Raises:
+        UserError: a step leaves nothing to learn from.
+    """
+    idle = []
     source = scope.dataset if scope.dataset in DATASETS else str(Path(scope.dataset).absolute())
     for name, steps in variants(scope).items():
         path = _file(scope, name)
         own = f"{name_of(scope.dataset)}.{path.stem.partition('.')[2]}"
         write_text(path, yaml.safe_dump({"source": source, "name": own, "steps": as_entries(steps)}, sort_keys=False))
+        if steps and all(effect.before == effect.after for effect in open_dataset(str(path), roots).meta.steps):
+            path.unlink()
+            idle.append(name)
+    return dataclasses.replace(scope, idle_steps=tuple(idle))
 
 
 def points(scope: Scope) -> Iterable[Point]:
     for model in scope.models:
-        for name in variants(scope):
+        for name in (name for name in variants(scope) if name not in scope.idle_steps):
             yield Point(model, name, model, (f"data.dataset={_file(scope, name)}",), retuned(model, scope.size))
 
 
@@ -79,6 +91,8 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
     model, group = next(iter(finding.series.items()))
     own = tuple(OwnTest(str(one.point.at), one.records[0].data.examples["test"], _own_test(one, finding)) for one in group)
     common = group[0].row.quality[finding.headline].point
+    if finding.scope.idle_steps:
+        yield NothingLeftOut(finding.scope.idle_steps)
     yield CommonTest(len(finding.measured.predictions.label), finding.headline, model, common, own)
     yield Remark("steps")
 

@@ -47,6 +47,7 @@ from rankbench.bench.analysis.study_statements import (
     Held,
     HeldOutSize,
     NoMatch,
+    NothingLeftOut,
     Otherwise,
     OwnTest,
     PartOfStudy,
@@ -288,6 +289,10 @@ SAID: list[tuple[typing.Any, str]] = [
         Probabilities("din", (ProbabilitiesAt("bce", 0.5, 0.01, True), ProbabilitiesAt("pairwise", 0.9, 0.3, False))),
         "din: logloss and ECE, means over seeds, a description of these runs: bce 0.5000 and 0.0100; of scores that are not "
         "asked to be probabilities: pairwise 0.9000 and 0.3000.",
+    ),
+    (
+        NothingLeftOut(("no bots", "no repeats")),
+        "Steps that leave nothing out of this log, so that there is nothing to train: no bots, no repeats.",
     ),
     (
         CommonTest(90, "request_gauc", "din", 0.66, (OwnTest("log", 90, 0.66), OwnTest("half", 90, 0.65))),

@@ -63,8 +63,8 @@ def test_retraining_on_as_many_keeps_the_number_of_events() -> None:
     assert shares == pytest.approx([0.5 / 0.6, 0.5 / 0.7, 0.5 / 0.8], abs=1e-4)
 
 
-def test_a_log_that_has_no_windows_or_no_impressions_is_refused() -> None:
+def test_a_log_that_has_no_windows_or_no_impressions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="logged impressions of both labels"):
-        shift.prepare(Scope(("din",), positive_only=True, windows=4))
+        shift.prepare(Scope(("din",), positive_only=True, windows=4), DataRoots(None, tmp_path))
     with pytest.raises(UserError, match="two windows of whole requests"):
-        shift.prepare(Scope(("din",), windows=1))
+        shift.prepare(Scope(("din",), windows=1), DataRoots(None, tmp_path))
