@@ -18,6 +18,7 @@ from .study_statements import (
     Calibration,
     Candidates,
     CommonTest,
+    Crossover,
     Differences,
     FewUsers,
     Held,
@@ -327,6 +328,7 @@ Statement = Annotated[
     | Probabilities
     | Remark
     | CommonTest
+    | Crossover
     | NothingLeftOut
     | SemanticIds
     | Trend

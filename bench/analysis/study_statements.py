@@ -182,6 +182,34 @@ class NothingLeftOut:
     kind: Literal["nothing left out"] = "nothing left out"
 
 
+@dataclass(frozen=True)
+class Crossover:
+    """Two models on items of which training has many examples, and on those of which it has few, but some."""
+
+    one: str
+    other: str
+    """Differences are the first minus the second."""
+    share: float
+    """Of the training examples that both were trained on."""
+    metric: Metric
+    least: int
+    """Training examples of an item from which on it has many."""
+    many: Estimate
+    few: Estimate
+    apart: Estimate
+    """The first difference minus the second, with an interval of its own. All three are single, over users, items and seeds."""
+    items_many: int
+    items_few: int
+    kind: Literal["crossover"] = "crossover"
+
+    @property
+    def outcome(self) -> Literal["crossover", "grows", "shrinks", "not shown"]:
+        """crossover: ahead where items have many, behind where few. grows, shrinks: what the first is ahead by, towards many."""
+        if self.apart.low > 0:
+            return "crossover" if self.many.low > 0 and self.few.high < 0 else "grows"
+        return "shrinks" if self.apart.high < 0 else "not shown"
+
+
 Loss = Literal["logloss", "1 - request_gauc", "1 - auc"]
 
 

@@ -7,6 +7,7 @@ from ..analysis.study_statements import (
     Calibration,
     Candidates,
     CommonTest,
+    Crossover,
     DifferenceAt,
     Differences,
     FewUsers,
@@ -202,6 +203,24 @@ def _(one: CommonTest) -> str:
 @sentence.register
 def _(one: NothingLeftOut) -> str:
     return f"Steps that leave nothing out of this log, so that there is nothing to train: {', '.join(one.steps)}."
+
+
+CROSSED = {
+    "crossover": "{one} is ahead where items have many examples and behind where they have few",
+    "grows": "what {one} is ahead by, or behind by less, grows with the examples of an item",
+    "shrinks": "what {one} is ahead by, or behind by less, shrinks with the examples of an item",
+    "not shown": "no change with the examples of an item is shown",
+}
+
+
+@sentence.register
+def _(one: Crossover) -> str:
+    return (
+        f"{one.one} minus {one.other}, both trained on {one.share:.3g} of the examples, by {shown(one.metric)}: on items with "
+        f"{one.least:,} training examples or more ({one.items_many:,} items) {difference(one.many)}; on items with fewer, but "
+        f"some ({one.items_few:,} items) {difference(one.few)}; the first minus the second {difference(one.apart)}: "
+        f"{CROSSED[one.outcome].format(one=one.one)}. Post hoc; intervals are over users, items and seeds."
+    )
 
 
 @sentence.register

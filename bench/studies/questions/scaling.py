@@ -25,7 +25,9 @@ from ...errors import UserError
 from ...evaluation.cards import shown
 from ...evaluation.scaling import CLOSE, Fit, Means, Scaling, means, study
 from ...evaluation.stats import LEAST_USERS, Estimate, Metric
+from ...reporting.figures.curves import curves
 from ...reporting.figures.scaling import Band, Curve, Panel, fits
+from .. import samples
 from ..figure_data import place
 from ..grid import Measurement, Study, StudyResult
 from ..points import Point, Scope, Size, rates
@@ -170,6 +172,7 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
     for metric in finding.pairs:
         yield from _at_equal_data(finding, metric)
         yield from _at_equal_flops(finding, metric)
+    yield from samples.crossovers(finding, [pair for pairs in _on_equal_data(finding).values() for pair in pairs])
     yield Remark("training flops")
 
 
@@ -207,20 +210,31 @@ def _turn(fit: Fit, x: np.ndarray) -> Turn:
 
 
 def _at_equal_data(finding: StudyResult, metric: HeadlineMetric) -> Iterable[Statement]:
-    """Every generative ranker against the first classical one, on each share of the training examples that both have."""
-    by_model: dict[str, dict[str | float, Measurement]] = {}
+    """Every ranker of another family against the first classical one, on each share of the training examples that both have."""
+    for model, pairs in _on_equal_data(finding).items():
+        compared = finding.compare(metric, [(other, classical) for _, classical, other in pairs])
+        yield against(model, compared, f"{pairs[0][1].point.model} with the same share of the training examples")
+
+
+def _on_equal_data(finding: StudyResult) -> dict[str, list[tuple[float, Measurement, Measurement]]]:
+    """Model of another family -> shares of the training examples that it and the first classical ranker were trained on, with
+    that ranker and the model."""
+    by_model: dict[str, dict[float, Measurement]] = {}
     for one in finding.measurements:
         if one.point.factor == "data":
-            by_model.setdefault(one.point.model, {})[one.point.at] = one
+            by_model.setdefault(one.point.model, {})[float(one.point.at)] = one
     families = {model: next(iter(group.values())).row.family for model, group in by_model.items()}
     classical = next((model for model, family in families.items() if family == "classical"), None)
-    for model, family in families.items():
-        if classical is None or family != "generative":
-            continue
-        pairs = [(one, by_model[classical][at]) for at, one in by_model[model].items() if at in by_model[classical]]
-        if pairs:
-            reference = f"{classical} with the same share of the training examples"
-            yield against(model, finding.compare(metric, pairs), reference)
+    if classical is None:
+        return {}
+    found = {
+        model: [
+            (share, by_model[classical][share], one) for share, one in by_model[model].items() if share in by_model[classical]
+        ]
+        for model, family in families.items()
+        if family in ("generative", "unified")
+    }
+    return {model: pairs for model, pairs in found.items() if pairs}
 
 
 def _at_equal_flops(finding: StudyResult, metric: HeadlineMetric) -> Iterable[Statement]:
@@ -264,7 +278,25 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
             about = f"{place(finding)}: {loss.shown} by {axis.label if axis else 'size'}"
             intervals = "95%, seeds and users, without what moves all points of a panel together"
             drawn[name] = fits(about, f"test {loss.shown} (lower is better)", panels, intervals)
-    return drawn
+    return drawn | _by_samples(finding)
+
+
+def _by_samples(finding: StudyResult) -> dict[str, Figure]:
+    """Who is ahead along the training examples of items, where both families were trained on shares of the data."""
+    panels = samples.lines(finding, [pair for pairs in _on_equal_data(finding).values() for pair in pairs])
+    if not panels:
+        return {}
+    metric = shown(samples.METRIC)
+    return {
+        "samples": curves(
+            f"Who ranks better on items of many training examples: differences in {metric}",
+            f"{place(finding)}: {metric} by training examples of the item, each slice and share by itself, post hoc",
+            "training examples of the item",
+            f"difference in {metric}",
+            panels,
+            over="users, items and seeds",
+        )
+    }
 
 
 def _panel(what: str, series: Iterable[Sequence[Measurement]], loss: MeasuredLaw, axis: Grown) -> Panel:

@@ -41,6 +41,7 @@ from rankbench.bench.analysis.study_statements import (
     Calibration,
     Candidates,
     CommonTest,
+    Crossover,
     DifferenceAt,
     Differences,
     FewUsers,
@@ -289,6 +290,24 @@ SAID: list[tuple[typing.Any, str]] = [
         Probabilities("din", (ProbabilitiesAt("bce", 0.5, 0.01, True), ProbabilitiesAt("pairwise", 0.9, 0.3, False))),
         "din: logloss and ECE, means over seeds, a description of these runs: bce 0.5000 and 0.0100; of scores that are not "
         "asked to be probabilities: pairwise 0.9000 and 0.3000.",
+    ),
+    (
+        Crossover(
+            "din",
+            "hstu",
+            0.5,
+            "auc",
+            50,
+            Estimate(0.02, 0.01, 0.03),
+            Estimate(-0.01, -0.02, -0.001),
+            Estimate(0.03, 0.01, 0.05),
+            300,
+            1_200,
+        ),
+        "din minus hstu, both trained on 0.5 of the examples, by AUC: on items with 50 training examples or more (300 items) "
+        "+0.0200 [+0.0100, +0.0300]; on items with fewer, but some (1,200 items) -0.0100 [-0.0200, -0.0010]; the first minus the "
+        "second +0.0300 [+0.0100, +0.0500]: din is ahead where items have many examples and behind where they have few. Post "
+        "hoc; intervals are over users, items and seeds.",
     ),
     (
         NothingLeftOut(("no bots", "no repeats")),
