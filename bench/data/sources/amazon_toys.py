@@ -2,13 +2,13 @@
 
 Two files that are a random split of one log, train_set_Toys_CTR.csv and test_set_Toys_CTR.csv (user_id, item_id, class,
 reviewTime as a date, overall): they are read as one, since a random split lets a model learn from what came after its test.
-`overall` is 1 for a rating of 3 or more, `class` one of 24 categories.
+`overall` is 1 for a rating of 3 or more; `class`, one of 24 categories, is the domain, as the category is in amazon_2023.py.
 """
 
 from __future__ import annotations
 
-from .published import EventFile, FileEvents, OwnFeatures, Place, matching, renamed, sources_of
-from .schema import DataRoots, Feature, RawLog, Schema
+from .published import EventFile, FileEvents, Place, matching, renamed, sources_of
+from .schema import DataRoots, Domain, Feature, RawLog, Schema
 
 _EVENT_NAMES = {"user_id": "user", "item_id": "item", "reviewTime": "time"}
 _HOW = (
@@ -28,16 +28,14 @@ def load(name: str, roots: DataRoots) -> RawLog:
     shape = renamed(_EVENT_NAMES)
     return RawLog(
         name=name,
-        events=FileEvents(
-            [EventFile(path, [*_EVENT_NAMES, "class", "overall"], shape) for path in files],
-            {"item": OwnFeatures("item", ["class"])},
-        ),
+        events=FileEvents([EventFile(path, [*_EVENT_NAMES, "class", "overall"], shape) for path in files]),
         users=None,
         items=None,
         schema=Schema(
             label="overall",
             action=("overall",),
-            item_features=(Feature("class"),),
+            context_features=(Feature("class"),),
+            domain=Domain("class", "category of the product"),
             time_unit="datetime",
             calendar=True,
         ),

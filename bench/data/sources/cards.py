@@ -112,7 +112,7 @@ DATASETS: dict[str, DatasetCard] = {
         ),
         DatasetCard(
             "amazon-toys-2014",
-            "Amazon Toys and Games, 2000-14, five ratings or more of each; label rating of 3 or more",
+            "Amazon Toys and Games, 2000-14, five ratings or more of each, in 24 categories; label rating of 3 or more",
             "McAuley lab: research use, cite",
             "global-time",
             "amazon_toys",
