@@ -67,6 +67,7 @@ def part(
     mask: np.ndarray,
     pairs: Sequence[tuple[str, str]],
     item: np.ndarray | None = None,
+    together: bool = False,
 ) -> SliceOfTest:
     """Any slice.
 
@@ -74,6 +75,7 @@ def part(
         mask: bool [test rows].
         pairs: as of `parts`.
         item: [test rows], of a slice that is made by item: its intervals are over items too.
+        together: the intervals hold for all of these pairs at once; else each is that of a single comparison.
     """
     count = int(mask.sum())
     if not count:
@@ -83,9 +85,9 @@ def part(
     found = compare(rows, metric) if crossed is None else crossed
     items = None if crossed is None else crossed.of_items.users
     made = []
-    for one, other in pairs:
-        apart = found.difference(one, other)
+    differences = found.differences(pairs) if together else [found.difference(*pair) for pair in pairs]
+    for (one, other), apart in zip(pairs, differences, strict=True):
         word = verdict(apart.low, apart.high, measured.margin, metric in LOWER_IS_BETTER)
-        made.append(Pair(one, other, metric, apart, word, "post hoc", 1))
+        made.append(Pair(one, other, metric, apart, word, "post hoc", len(pairs) if together else 1))
     values = {label: found.value(label) for label in found.names}
     return SliceOfTest(name, metric, count, found.users, values, tuple(made), items)

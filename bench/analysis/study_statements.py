@@ -133,6 +133,7 @@ class Remark:
         "steps",
         "behaviours",
         "domains",
+        "domains of items",
         "side information",
         "cold start",
         "losses",

@@ -52,8 +52,13 @@ REMARKS = {
         "A behaviour is an outcome by which events are labelled. Test examples are the same everywhere, and judged by the main "
         "label; what a model is told of the past is not, and a history holds at most history_length events of its kind."
     ),
+    "domains of items": (
+        "Every item is of one domain alone: its id tells the domain, also where the field is hidden, to a model that knows the "
+        "item. What a model says of a domain that it was not trained on is left out: it would know none of its items."
+    ),
     "domains": (
-        "One for each domain: as many models, each trained, validated and asked on its own domain, their costs added up. Every "
+        "One for each domain: as many models, each trained, validated and asked on its own domain, their costs added up; each "
+        "may take about as many steps as one for all, up to ten times the epochs, and all are watched by the same metric. Every "
         "model sees all earlier events of a user, of whatever domain. Ranking within a request is ranking among its examples of "
         "one domain, for every way to train. AUC of all domains together is not compared where each has a model of its own: it "
         "would compare scores of models that were trained apart, whose levels differ. Results by domain are single comparisons "
@@ -66,9 +71,10 @@ REMARKS = {
     "cold start": (
         "Held-out items are a share of all items, chosen by a hash of their names, of whose training events nothing was learned; "
         "new ones have none. Events of an item are those of training, all that a trained model can know of it; events of a user "
-        "are all those before the example. Slices are single comparisons, each of its own examples alone. Intervals of slices by "
-        "item are over test items as well as users: what a model takes an item for is the same for all who meet it, so that few "
-        "items say little, however many examples they have."
+        "are all those before the example. Intervals on held-out items hold for all comparisons with the id together; other "
+        "slices are single comparisons, each of its own examples alone, post hoc. Intervals of slices by item are over items as "
+        "well as users: what a model takes an item for is the same for all who meet it, so that few items say little, however "
+        "many examples they have."
     ),
     "losses": (
         "pairwise and listwise ask for an order within each request and leave its level free. Their scores are no "

@@ -149,6 +149,8 @@ class Study:
     """Points differ in their data sets: they are compared on the test rows that all of them have."""
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Data settings of all points, unless those that it is run with are others."""
+    train: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The same of training."""
     from_data: Callable[[Sequence[RunRecord], Callable[[RunRecord], RankingData]], FromData] | None = None
     """Given a run of each point and what prepares its data. The columns are those of the first point's test rows."""
 
@@ -200,8 +202,8 @@ def run(
         UserError: settings, data or device are wrong.
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
-    settings = dataclasses.replace(settings, data={**study.data, **settings.data})
-    scope = _about(scope, from_dict(DataConfig, settings.data, "data"), options)
+    settings = dataclasses.replace(settings, data={**study.data, **settings.data}, train={**study.train, **settings.train})
+    scope = _about(dataclasses.replace(scope, settings=settings), from_dict(DataConfig, settings.data, "data"), options)
     scope = study.prepare(scope, options.roots)
     points = study.grid(scope)
 
@@ -265,7 +267,6 @@ def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Sco
         steps=tuple(effect.step for effect in log.meta.steps),
         windows=most_windows(log, requests_of(log, window)),
         offers=offers_of(log),
-        supervision=settings.supervision,
         folder=options.store.root,
     )
 

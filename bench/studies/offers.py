@@ -29,13 +29,24 @@ class OfferedLabel:
 
 
 @dataclass(frozen=True)
+class OfferedDomains:
+    """A large domain, or all small ones together."""
+
+    values: tuple[str, ...]
+    of_examples: float
+    """Share of the examples that are asked for."""
+
+
+@dataclass(frozen=True)
 class Offers:
     """Of one log."""
 
     labels: tuple[OfferedLabel, ...] = ()
     """The most frequent first."""
-    domains: tuple[tuple[str, ...], ...] = ()
-    """Values of the declared domain, the largest first: each large one alone, all small ones together as the last."""
+    domains: tuple[OfferedDomains, ...] = ()
+    """Of the declared domain, the largest first: each large one alone, all small ones together as the last."""
+    domain_by_item: bool = False
+    """Every item is of one domain alone, which its id then tells."""
     features: tuple[str, ...] = ()
     """`user` and `item`, whichever has features besides its id."""
 
@@ -56,6 +67,7 @@ def offers_of(log: EventLog) -> Offers:
     return Offers(
         labels=tuple(sorted(labels, key=lambda one: -one.of_events)),
         domains=_domains(log),
+        domain_by_item=log.meta.domain is not None and _one_domain_an_item(log, _domain_code(log)),
         features=tuple(owner for owner in ("item", "user") if owner in owners),
     )
 
@@ -69,11 +81,28 @@ def _label(log: EventLog, name: str) -> OfferedLabel:
     return OfferedLabel(name, positives / log.meta.events, examples / asked)
 
 
-def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
-    if log.meta.domain is None:
-        return ()
+def _domain_code(log: EventLog) -> np.ndarray:
+    assert log.meta.domain is not None, "asked of logs that declare a domain"
     code = log.feature(log.meta.domain.column)
     assert isinstance(code, np.ndarray), "a domain is a category"
+    return code
+
+
+def _one_domain_an_item(log: EventLog, code: np.ndarray) -> bool:
+    seen = np.full(log.meta.items, -1, dtype=np.int64)
+    for block in blocks(log.meta.events):
+        item, domain = log.item[block], code[block]
+        new = seen[item] < 0
+        seen[item[new]] = domain[new]
+        if (seen[item] != domain).any():
+            return False
+    return True
+
+
+def _domains(log: EventLog) -> tuple[OfferedDomains, ...]:
+    if log.meta.domain is None:
+        return ()
+    code = _domain_code(log)
     names = [str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")]
     count = np.zeros(len(names), dtype=np.int64)
     for block in blocks(log.meta.events):
@@ -81,7 +110,8 @@ def _domains(log: EventLog) -> tuple[tuple[str, ...], ...]:
     order = [int(at) for at in np.argsort(-count, kind="stable") if count[at]]
     large = [at for at in order if count[at] >= LARGE * count.sum()][:MOST]
     small = [at for at in order if at not in large]
-    return tuple((names[at],) for at in large) + ((tuple(names[at] for at in small),) if small else ())
+    groups = [*([at] for at in large), *([small] if small else [])]
+    return tuple(OfferedDomains(tuple(names[at] for at in some), float(count[some].sum() / count.sum())) for some in groups)
 
 
 DomainOf = Callable[[np.ndarray], np.ndarray]
@@ -92,7 +122,6 @@ def domain_of(log: EventLog) -> DomainOf | None:
     """What the log says of its examples; None where it declares no domain."""
     if log.meta.domain is None:
         return None
-    code = log.feature(log.meta.domain.column)
-    assert isinstance(code, np.ndarray), "a domain is a category"
+    code = _domain_code(log)
     names = np.array([str(name) for name in log.dictionary(f"feature.{log.meta.domain.column}")], dtype=object)
     return lambda example: names[code[example % log.meta.events]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from .. import registry
-from ..config import DataConfig, Settings, TrainConfig
+from ..config import DataConfig, Settings, TrainConfig, resolve
 from ..data.steps.declared import Step
 from ..runs.cell import Cell, plan
 from .offers import Offers
@@ -18,6 +19,8 @@ Size = Literal["small", "full"]
 """small: minutes on two cores with ml-100k. full: what a finding should rest on."""
 
 
+MORE_EPOCHS = 10
+"""Of a run on part of the training examples, as a multiple of the usual ones, at the most."""
 STEP = 3.0
 """Between neighbouring learning rates among which a point chooses."""
 
@@ -42,8 +45,8 @@ class Scope:
     """Windows of time that the end of the log can be cut into, WINDOWS at most; 0: not known."""
     offers: Offers = dataclasses.field(default_factory=Offers)
     """What the log has to be asked about."""
-    supervision: str = DataConfig.supervision
-    """How sequences are cut, see DataConfig."""
+    settings: Settings = dataclasses.field(default_factory=Settings)
+    """Of all points, where a point does not say otherwise."""
     folder: Path = Path()
     """Where the study may keep files that its points need."""
 
@@ -114,6 +117,18 @@ def rates(model: str) -> tuple[float, ...]:
         return ()
     usual = info.train.get("lr", TrainConfig.lr)
     return tuple(_rounded(usual * factor) for factor in (1 / STEP, 1.0, STEP))
+
+
+def as_many_steps(model: str, scope: Scope, share: float) -> tuple[str, ...]:
+    """Settings of a run on a share of the training examples, by which it may take about as many steps as on all of them and may
+    wait as many for a better validation. An epoch of few examples has few steps: with the same number of epochs, little data
+    would also mean little training. At most MORE_EPOCHS times the usual epochs."""
+    factor = min(1 / share, MORE_EPOCHS)
+    if registry.info(model).fit != "gradient" or factor <= 1:
+        return ()
+    usual = resolve(registry.info(model), scope.settings).train
+    longer = {key: math.ceil(getattr(usual, key) * factor - 1e-9) for key in ("epochs", "patience")}
+    return tuple(f"{model}.train.{key}={number}" for key, number in longer.items())
 
 
 def _rounded(rate: float) -> float:

@@ -15,13 +15,13 @@ from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.studies import grid, output
 from rankbench.bench.studies.grid import Study, StudyResult
-from rankbench.bench.studies.offers import FromData, OfferedLabel, Offers
+from rankbench.bench.studies.offers import FromData, OfferedDomains, OfferedLabel, Offers
 from rankbench.bench.studies.points import Scope, Size, cells
 from support.records import predictions, record
 
 OFFERS = Offers(
     labels=(OfferedLabel("liked", 0.1, 0.1), OfferedLabel("shared", 0.02, 0.0), OfferedLabel("reported", 0.0001, 0.0001)),
-    domains=(("home",), ("search",), ("cart", "profile")),
+    domains=(OfferedDomains(("home",), 0.6), OfferedDomains(("search",), 0.3), OfferedDomains(("cart", "profile"), 0.1)),
     features=("item", "user"),
 )
 """Of a log that every study can ask about."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -129,8 +129,24 @@ def _sliced(
     asked = [(one.one.row.label, one.other.row.label) for one in comparisons]
     item = finding.measured.items if owner == "item" else None
     for rows, mask in masks(finding).items():
-        if rows.owner == owner and (found := part(finding.measured, metric, rows.name, mask, asked, item)).trusted:
+        if rows.owner != owner or rows.events == HELD_OUT:
+            continue
+        found = part(finding.measured, metric, rows.name, mask, asked, item)
+        if found.trusted:
             yield rows, found
+
+
+def _held_out(finding: StudyResult) -> Iterator[tuple[str, list[PointPair], SliceOfTest]]:
+    """The slice that the study holds out, with all comparisons to the id: model -> its own. Intervals hold for those of all
+    models together, since this slice is what the study is made for."""
+    own = _own(finding, METRIC)
+    asked = [(one.one.row.label, one.other.row.label) for comparisons in own.values() for one in comparisons]
+    rows = PartOfRows("item", HELD_OUT)
+    found = part(finding.measured, METRIC, rows.name, masks(finding)[rows], asked, finding.measured.items, together=True)
+    if found.trusted:
+        pairs = iter(found.pairs)
+        for model, comparisons in own.items():
+            yield model, comparisons, dataclasses.replace(found, pairs=tuple(next(pairs) for _ in comparisons))
 
 
 def _own(finding: StudyResult, metric: HeadlineMetric) -> dict[str, list[PointPair]]:
@@ -155,13 +171,11 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
             rivals = [one for one in _families(finding, metric) if one.one.point.factor == known_by]
             if rivals:
                 yield _of_models(known_by, metric, rivals, [(one.difference, one.verdict) for one in rivals])
+    for model, comparisons, found in _held_out(finding):
+        yield _of_slice(model, comparisons, found)
     for model, comparisons in _own(finding, METRIC).items():
-        for rows, found in _sliced(finding, "item", METRIC, comparisons):
-            made = tuple(
-                DifferenceAt(one.one.point.at, pair.difference, pair.verdict)
-                for one, pair in zip(comparisons, found.pairs, strict=True)
-            )
-            yield Differences(model, METRIC, ID, made, False, 1, f"{rows.name}, {found.items:,} items", found.users)
+        for _, found in _sliced(finding, "item", METRIC, comparisons):
+            yield _of_slice(model, comparisons, found)
     for metric in finding.pairs:
         rivals = [one for one in _families(finding, metric) if one.one.point.factor == WHOLE]
         for rows, found in _sliced(finding, "user", metric, rivals) if rivals else ():
@@ -169,6 +183,16 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
             yield dataclasses.replace(_of_models(WHOLE, metric, rivals, said), part=rows.name, users=found.users, at_once=1)
     yield from finding.from_data.statements
     yield Remark("cold start")
+
+
+def _of_slice(model: str, comparisons: Sequence[PointPair], found: SliceOfTest) -> Differences:
+    """What else a model may know items by, against the id, on a slice by item."""
+    made = tuple(
+        DifferenceAt(one.one.point.at, pair.difference, pair.verdict) for one, pair in zip(comparisons, found.pairs, strict=True)
+    )
+    return Differences(
+        model, METRIC, ID, made, False, found.pairs[0].at_once, f"{found.name}, {found.items:,} items", found.users
+    )
 
 
 def _of_models(known_by: str, metric: HeadlineMetric, rivals: Sequence[PointPair], said: Sequence[tuple]) -> Differences:
@@ -186,7 +210,7 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
             title = titles.by_verdict(by, "knowing items by features or semantic ids", "by ids alone", judged, "for", "cases")
         drawn["items"] = curves(
             title,
-            f"{place(finding)}: {shown(METRIC)} by events of the item in training, each slice by itself",
+            f"{place(finding)}: {shown(METRIC)} by events of the item in training; held-out items together, others alone",
             "events of the item in training",
             f"paired difference in {shown(METRIC)} to the id alone",
             panels,
@@ -199,13 +223,16 @@ def _of_items(finding: StudyResult) -> tuple[dict[str, list[Line]], list[tuple[s
     """Model -> a line for each thing that items may be known by, along the events of the item; verdicts on held-out items."""
     panels: dict[str, list[Line]] = {}
     judged: list[tuple[str, Verdict]] = []
+    held = {model: found for model, _, found in _held_out(finding)}
     for model, comparisons in _own(finding, METRIC).items():
         marks: dict[str, list[Mark]] = {str(one.one.point.at): [] for one in comparisons}
-        for rows, found in _sliced(finding, "item", METRIC, comparisons):
+        slices = [(HELD_OUT, held[model])] if model in held else []
+        slices += [(rows.events, found) for rows, found in _sliced(finding, "item", METRIC, comparisons)]
+        for events, found in slices:
             for known_by, pair in zip(marks, found.pairs, strict=True):
                 apart = pair.difference
-                marks[known_by].append(Mark(rows.events.replace(" ", "\n"), apart.value, apart.low, apart.high))
-                if rows.events == HELD_OUT:
+                marks[known_by].append(Mark(events.replace(" ", "\n"), apart.value, apart.low, apart.high))
+                if events == HELD_OUT:
                     judged.append((f"{known_by} in {model}", pair.verdict))
         panels[model] = [Line(known_by, None, tuple(along)) for known_by, along in marks.items() if along]
     return panels, judged

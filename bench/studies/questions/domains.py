@@ -19,7 +19,8 @@ from ...reporting.figures.curves import Mark
 from ...reporting.figures.ladder import Rung, ladder
 from ..figure_data import levels, place, rung
 from ..grid import Measurement, PointPair, Study, StudyResult
-from ..points import PartOfPoint, Point, Scope, retuned
+from ..offers import OfferedDomains
+from ..points import PartOfPoint, Point, Scope, as_many_steps, retuned
 from ..verdicts import against
 
 RANKERS = ("ple", "star", "pepnet")
@@ -29,7 +30,7 @@ FLOOR = "lr"
 OWN = "own"
 """Factor of models of one domain, which stand for nothing on the test of all."""
 
-TOGETHER, HIDDEN, APART = "one for all", "one for all, domain unknown", "one for each domain"
+TOGETHER, HIDDEN, APART = "one for all", "one for all, domain hidden", "one for each domain"
 SMALL = "the small ones"
 
 Asked = Sequence[tuple[Measurement, Measurement]]
@@ -60,17 +61,21 @@ def points(scope: Scope) -> Iterable[Point]:
         rates = retuned(model, scope.size)
         yield Point(model, TOGETHER, model, (), rates)
         yield Point(model, HIDDEN, model, ("data.domain_field=false",), rates)
-        own = [Point(model, trained_on(values), model, _training_on(values), rates, OWN) for values in groups]
-        parts = [PartOfPoint(_training_on(values), values, one.label) for values, one in zip(groups, own, strict=True)]
+        own = [Point(model, trained_on(one.values), model, _training_on(model, scope, one), rates, OWN) for one in groups]
+        parts = [
+            PartOfPoint(_training_on(model, scope, domains), domains.values, one.label)
+            for domains, one in zip(groups, own, strict=True)
+        ]
         yield Point(model, APART, model, parts=tuple(parts))
         yield from own
     for model in RANKERS:
         yield Point(model, TOGETHER, model, (), retuned(model, scope.size))
 
 
-def _training_on(values: tuple[str, ...]) -> tuple[str, ...]:
+def _training_on(model: str, scope: Scope, domains: OfferedDomains) -> tuple[str, ...]:
     """Settings, with the domains as YAML reads a list of text."""
-    return ("data.domains=[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]",)
+    listed = ", ".join("'" + value.replace("'", "''") + "'" for value in domains.values)
+    return (f"data.domains=[{listed}]", *as_many_steps(model, scope, domains.of_examples))
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
@@ -101,9 +106,16 @@ def by_domain(finding: StudyResult, metric: HeadlineMetric, pairs: Asked, only: 
 
 
 def transfers(finding: StudyResult, model: str, domain: str) -> Asked:
-    """Of one domain: all other models of the series, and those that were trained elsewhere, against the one trained on it."""
-    alone = [one for one in finding.series[model] if not one.point.side_by_side]
-    reference = next(one for one in alone if one.point.at == f"trained on {domain}")
+    """Of one domain: all other models of the series, and those that were trained elsewhere, against the one trained on it. Where
+    every item is of one domain, models that were trained elsewhere know none of its items, and are left out."""
+    own = f"trained on {domain}"
+    elsewhere = not finding.scope.offers.domain_by_item
+    alone = [
+        one
+        for one in finding.series[model]
+        if not one.point.side_by_side and (elsewhere or one.point.factor != OWN or one.point.at == own)
+    ]
+    reference = next(one for one in alone if one.point.at == own)
     return [(one, reference) for one in alone if one is not reference]
 
 
@@ -140,6 +152,8 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
             asked = transfers(finding, model, name)
             for found in by_domain(finding, finding.headline, asked, name):
                 yield _on(found, asked, model, f"a model trained on {name} alone", lambda one: True)
+    if finding.scope.offers.domain_by_item:
+        yield Remark("domains of items")
     yield Remark("domains")
 
 
@@ -155,6 +169,13 @@ def _on(found: SliceOfTest, asked: Asked, name: str, reference: str, kept: Calla
         if kept(one)
     )
     return Differences(name, found.metric, reference, made, False, 1, f"domain {found.name}", found.users)
+
+
+def _epochs(one: Measurement) -> str:
+    """The best epoch of each run of the first seed, of as many as it could have had."""
+    first = one.records[0].identity.seed
+    runs = [record for record in one.records if record.identity.seed == first and record.cost is not None]
+    return ", ".join(f"{run.cost.best_epoch} of {run.config['train']['epochs']}" for run in runs if run.cost is not None)
 
 
 def figures(finding: StudyResult) -> Mapping[str, Figure]:
@@ -238,4 +259,6 @@ STUDY = Study(
     pairs=pairs,
     statements=statements,
     figures=figures,
+    train={"monitor": "auc"},
+    columns={"best epoch": lambda one, _: _epochs(one)},
 )

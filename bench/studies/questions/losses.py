@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ... import registry
 from ...analysis.statements import Statement
 from ...analysis.study_statements import Probabilities, ProbabilitiesAt, Remark
-from ...config import RANKING_LOSSES
+from ...config import RANKING_LOSSES, resolve
 from ...errors import UserError
 from ...evaluation.cards import shown
 from ...reporting.figures.gain import Gain, gains
@@ -31,7 +31,7 @@ def points(scope: Scope) -> Iterable[Point]:
         if info.fit != "gradient":
             raise UserError(f"study losses is about what gradients descend, and {model} learns by counting")
         bce = f"{model}.train.loss=bce"
-        if info.ignores("batches", scope.supervision):
+        if info.ignores("batches", resolve(info, scope.settings).data.supervision):
             yield _point(model, REFERENCE, (bce,), scope)
         else:
             yield _point(model, BY_EXAMPLES, (bce,), scope)

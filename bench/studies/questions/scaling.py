@@ -30,7 +30,7 @@ from ...reporting.figures.scaling import Band, Curve, Panel, fits
 from .. import samples
 from ..figure_data import place
 from ..grid import Measurement, Study, StudyResult
-from ..points import Point, Scope, Size, rates
+from ..points import Point, Scope, Size, as_many_steps, rates
 from ..verdicts import against, by_series
 
 Grows = Literal["depth", "width", "embedding", "data"]
@@ -55,7 +55,8 @@ def points(scope: Scope) -> Iterable[Point]:
     for model in scope.models:
         for grows, sizes in _sizes(model, registry.info(model).config(), scope.size).items():
             for at, setting in sizes.items():
-                yield Point(f"{model} {grows}", at, model, (setting,), rates(model), grows)
+                longer = as_many_steps(model, scope, at) if grows == "data" else ()
+                yield Point(f"{model} {grows}", at, model, (setting, *longer), rates(model), grows)
 
 
 def _sizes(model: str, usual: Any, size: Size) -> dict[Grows, dict[float, str]]:

@@ -62,6 +62,9 @@ def test_slices_are_parts_of_the_rows_and_told_apart(tmp_path: Path) -> None:
     sliced = [one for one in of_kind(said, Differences) if one.part]
     assert {one.series for one in sliced if one.part.startswith("item: ")} == {"din", "hstu"}
     assert {one.reference for one in sliced if one.part.startswith("user: ")} == {"din"}
+    held = [one for one in sliced if one.part.startswith(f"item: {HELD_OUT}")]
+    assert {one.at_once for one in held} == {2 * (len(KNOWN_BY) - 1)}, "held together, those of both models"
+    assert {one.at_once for one in sliced if one not in held} == {1}
     assert of_kind(said, SemanticIds) and said[-1] == Remark("cold start")
 
 

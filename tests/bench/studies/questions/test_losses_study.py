@@ -31,9 +31,9 @@ def test_losses_are_held_against_bce_with_the_same_batches() -> None:
 
 
 def test_a_segment_for_each_example_has_both_kinds_of_batches() -> None:
-    impressions = dataclasses.replace(scope(("hstu",)), supervision="impression")
-    assert places(losses.STUDY.grid(impressions), "hstu")[:2] == [losses.BY_EXAMPLES, "bce"]
     asked = Settings(data={"supervision": "impression"})
+    impressions = dataclasses.replace(scope(("hstu",)), settings=asked)
+    assert places(losses.STUDY.grid(impressions), "hstu")[:2] == [losses.BY_EXAMPLES, "bce"]
     hashes = {cells(point, (), asked, 1)[0].experiment.hash for point in losses.STUDY.grid(impressions)}
     assert len(hashes) == 2 + len(losses.LOSSES)
 

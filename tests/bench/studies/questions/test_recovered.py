@@ -62,7 +62,7 @@ def test_behaviours_finds_nothing_where_nothing_was_planted() -> None:
 
 def test_domains_finds_the_one_that_helps_and_the_one_that_misleads() -> None:
     found = answered("domains", {"users": 400, "items": 400, "shop": 0.1}, ("dnn",), "dnn", history=1)
-    assert verdicts(found, "dnn")["one for all, domain unknown"] == "worse"
+    assert verdicts(found, "dnn")["one for all, domain hidden"] == "worse"
     alone = "a model trained on shop alone"
     shop = verdicts(found, "dnn", "domain shop", alone)
     assert shop["one for all"] == shop["trained on feed"] == "better" and shop["trained on games"] == "worse"
@@ -74,7 +74,7 @@ def test_domains_finds_the_one_that_helps_and_the_one_that_misleads() -> None:
 def test_domains_finds_no_reason_to_know_them_where_all_have_one_taste() -> None:
     found = answered("domains", {"users": 250, "items": 60, "opposition": 1.0}, ("dnn",), "dnn", history=1)
     word = verdicts(found, "dnn")
-    assert word["one for all, domain unknown"] != "worse" and word["one for each domain"] != "better"
+    assert word["one for all, domain hidden"] != "worse" and word["one for each domain"] != "better"
 
 
 def test_side_information_finds_the_features_that_tell() -> None:

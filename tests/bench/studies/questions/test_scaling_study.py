@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from rankbench.bench.analysis.statements import Statement, of_kind
 from rankbench.bench.analysis.study_statements import AtEqualFlops, Differences, FewUsers, NoMatch, Otherwise, Remark, Trend
-from rankbench.bench.config import Settings
+from rankbench.bench.config import Settings, TrainConfig
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation.scaling import Means, study
 from rankbench.bench.records.store import Store
@@ -96,6 +96,14 @@ def test_what_grows_shares_the_default_and_full_spans_two_decades_of_data() -> N
         assert len(set.intersection(*hashes)) == 1, "the default is a point of each"
         shares = [float(point.at) for point in lines[f"{model} data"]]
         assert max(shares) / min(shares) >= 100
+
+
+def test_a_share_of_the_data_may_take_as_many_steps_as_all_of_it() -> None:
+    points = {point.at: point for point in STUDY.grid(Scope(("hstu",), "full")) if point.series == "hstu data"}
+    usual = TrainConfig()
+    for share, times in ((0.01, 10), (0.2, 5), (0.5, 2), (1.0, 1)):
+        train = plan(("hstu",), Settings().changed([*points[share].settings], tuple(MODELS)), 1)[0].experiment.train
+        assert (train.epochs, train.patience) == (times * usual.epochs, times * usual.patience)
 
 
 def test_a_model_with_nothing_to_grow_is_refused() -> None:
