@@ -85,13 +85,14 @@ REMARKS = {
         "candidates of a request apart. Item fields are changed for DIN too: a lead that is made of them would go with them."
     ),
     "windows": (
-        "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "
-        "of training. Every model sees the events of its user up to each request, whenever it was trained: what gets old is what "
-        "training learned. Windows differ in how hard they are: differences within a window say what age costs, levels from "
-        "window to window do not. AUC of all windows together is not compared where several runs judge them: it would compare "
-        "scores of models that were trained apart, whose levels differ. `retrained` learns from more events than `trained once`; "
-        "`retrained on as many` from a random part of them, as many as `trained once` had, so that what is left is how fresh "
-        "they are."
+        "Windows follow each other in time and hold about as many events each. The first is behind the same training, once or "
+        "again: verdicts and table are of the windows from the second on. Results of one window are single comparisons. A model "
+        "is retrained with the learning rate that it has when it is trained once. Every model sees the events of its user up to "
+        "each request, whenever it was trained: what gets old is what training learned. Windows differ in how hard they are: "
+        "differences within a window say what age costs, levels from window to window do not. AUC of all windows together is not "
+        "compared where several runs judge them: it would compare scores of models that were trained apart, whose levels differ. "
+        "`retrained` learns from more events than `trained once`; `retrained on as many` from a random part of them, as many as "
+        "`trained once` had, so that what is left is how fresh they are."
     ),
     "steps": (
         "A step on training rows leaves the test as it is. A step on all rows leaves users and items out by what they do in the "
