@@ -61,7 +61,9 @@ REMARKS = {
     ),
     "side information": (
         "Costs are those of one training by the same model without features; they are facts about these runs, without intervals. "
-        "What a feature brings to one model of a family need not be what it brings to another."
+        "What a feature brings to one model of a family need not be what it brings to another. Features are read as the source "
+        "gives them: a source that publishes one snapshot of them (the user features of KuaiRand carry no date) may tell of "
+        "times after an example."
     ),
     "cold start": (
         "Held-out items are a share of all items, chosen by a hash of their names, of whose training events nothing was learned; "
