@@ -12,6 +12,9 @@ from .eventlog import EventLog
 from .sources.schema import HISTORY
 from .visibility import Requests
 
+UNUSED, TRAIN, VALID, TEST, KNOWN = 0, 1, 2, 3, 4
+ROLES = {"train": TRAIN, "valid": VALID, "test": TEST}
+
 
 @dataclass(frozen=True)
 class UserRows:

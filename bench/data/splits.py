@@ -13,23 +13,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import UserError, unknown_name
-from . import last_events, stream
+from . import last_events, stream, windows
 from .columns import Column, Computed, blocks, order_statistics, positions, scratch, user_blocks
 from .eventlog import EventLog
 from .keys import name_hashes
-from .split_rows import AllRows, Roles, UserRows, border_of
+from .split_rows import KNOWN, ROLES, TEST, TRAIN, UNUSED, VALID, AllRows, Roles, UserRows, border_of
 from .visibility import Requests
 
-UNUSED, TRAIN, VALID, TEST, KNOWN = 0, 1, 2, 3, 4
 NEVER = np.iinfo(np.int64).min
-ROLES = {"train": TRAIN, "valid": VALID, "test": TEST}
 
 SPLITS = {
     "global-time": "train before t1, valid before t2, test after (80/10/10); no training event is later than a test event",
@@ -41,16 +38,10 @@ SPLITS = {
     "tenth of training is",
 }
 
-WINDOWED, VALIDATED = 0.4, 0.1
-"""Shares of the events: the end of the log that is cut into windows, and what comes before a window and chooses epochs."""
-_WINDOWS = re.compile(r"windows-(?P<all>[1-9]\d?)|window-(?P<one>[1-9]\d?)-of-(?P<of>[1-9]\d?)")
-"""`windows-4`: the end of the log is the test, all four windows, and training ends before the first. `window-3-of-4`: the third
-alone is the test, and training goes on until before it."""
-
 
 def is_split(name: str) -> bool:
     """Whether there is a split of this name."""
-    return name in SPLITS or any(kind.fullmatch(name) is not None for kind in (_WINDOWS, stream.NAME, last_events.NAME))
+    return name in SPLITS or any(kind.fullmatch(name) is not None for kind in (windows.NAME, stream.NAME, last_events.NAME))
 
 
 _PER_USER = ("per-user-time", "leave-one-out")
@@ -103,8 +94,8 @@ def make_split(log: EventLog, name: str, requests: Requests) -> Split:
         "chrono-rank": _chrono_rank,
         "declared": _declared,
     }
-    if _WINDOWS.fullmatch(resolved):
-        strategies[resolved] = functools.partial(_in_windows, name=resolved)
+    if windows.NAME.fullmatch(resolved):
+        strategies[resolved] = functools.partial(windows.roles_of, name=resolved)
     rows, edges = AllRows(log, requests), ()
     if stream.NAME.fullmatch(resolved):
         edges = stream.edges_of(rows, resolved)
@@ -221,48 +212,6 @@ def _global_time(rows: AllRows) -> Roles:
         role[end < t1] = TRAIN
         role[(begin >= t1) & (end < t2)] = VALID
         role[begin >= t2] = TEST
-        return role
-
-    return roles
-
-
-def _window_edges(rows: AllRows, pieces: int) -> tuple[list[int], list[int]]:
-    """Milliseconds: where each of `pieces` windows begins, with about as many events each, and where the validation before it
-    does."""
-    shares = [1 - WINDOWED + WINDOWED * at / pieces for at in range(pieces)]
-    edges, before = ([border_of(share - back, rows) for share in shares] for back in (0.0, VALIDATED))
-    return edges, before
-
-
-def most_windows(log: EventLog, requests: Requests, most: int = 8) -> int:
-    """Into how many windows the end of a log can be cut, `most` at most, so that each begins later than the one before, behind a
-    validation and a training of its own."""
-    rows = AllRows(log, requests)
-    earliest = min(int(part.time.min()) for part in rows if part.events)
-    for pieces in range(most, 1, -1):
-        edges, before = _window_edges(rows, pieces)
-        if earliest < before[0] and (np.diff(edges) > 0).all() and all(map(int.__lt__, before, edges)):
-            return pieces
-    return 1
-
-
-def _in_windows(rows: AllRows, name: str) -> Roles:
-    """A request belongs to the window in which it begins; training and validation end before those that are the test."""
-    found = _WINDOWS.fullmatch(name)
-    assert found is not None
-    pieces = int(found["all"] or found["of"])
-    at = int(found["one"] or 1)
-    if at > pieces:
-        raise UserError(f"split {name}: there are {pieces} windows, from 1 to {pieces}")
-    edges, before = _window_edges(rows, pieces)
-    last = at == pieces or found["all"]
-
-    def roles(part: UserRows) -> np.ndarray:
-        begin, end = part.start, part.time[part.last]
-        role = np.full(part.events, UNUSED, dtype=np.uint8)
-        role[end < before[at - 1]] = TRAIN
-        role[(begin >= before[at - 1]) & (end < edges[at - 1])] = VALID
-        role[(begin >= edges[at - 1]) & (True if last else begin < edges[at])] = TEST
         return role
 
     return roles

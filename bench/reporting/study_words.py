@@ -66,7 +66,9 @@ REMARKS = {
     ),
     "side information": (
         "Costs are those of one training by the same model without features; they are facts about these runs, without intervals. "
-        "What a feature brings to one model of a family need not be what it brings to another."
+        "What a feature brings to one model of a family need not be what it brings to another. Features are read as the source "
+        "gives them: a source that publishes one snapshot of them (the user features of KuaiRand carry no date) may tell of "
+        "times after an example."
     ),
     "cold start": (
         "Held-out items are a share of all items, chosen by a hash of their names, of whose training events nothing was learned; "
@@ -91,13 +93,14 @@ REMARKS = {
         "candidates of a request apart. Item fields are changed for DIN too: a lead that is made of them would go with them."
     ),
     "windows": (
-        "Windows follow each other in time and hold about as many events each; the first is judged by the same run in every way "
-        "of training. Every model sees the events of its user up to each request, whenever it was trained: what gets old is what "
-        "training learned. Windows differ in how hard they are: differences within a window say what age costs, levels from "
-        "window to window do not. AUC of all windows together is not compared where several runs judge them: it would compare "
-        "scores of models that were trained apart, whose levels differ. `retrained` learns from more events than `trained once`; "
-        "`retrained on as many` from a random part of them, as many as `trained once` had, so that what is left is how fresh "
-        "they are."
+        "Windows follow each other in time and hold about as many events each. The first is behind the same training, once or "
+        "again: verdicts and table are of the windows from the second on. Results of one window are single comparisons. A model "
+        "is retrained with the learning rate that it has when it is trained once. Every model sees the events of its user up to "
+        "each request, whenever it was trained: what gets old is what training learned. Windows differ in how hard they are: "
+        "differences within a window say what age costs, levels from window to window do not. AUC of all windows together is not "
+        "compared where several runs judge them: it would compare scores of models that were trained apart, whose levels differ. "
+        "`retrained` learns from more events than `trained once`; `retrained on as many` from a random part of them, as many as "
+        "`trained once` had, so that what is left is how fresh they are."
     ),
     "steps": (
         "A step on training rows leaves the test as it is. A step on all rows leaves users and items out by what they do in the "

@@ -3,6 +3,7 @@ on different data sets."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -67,6 +68,15 @@ def _together(view: View, parts: Sequence[PartOfPoint], runs: Sequence[RunRecord
         judged.append(rows)
     every = pd.concat(judged, ignore_index=True)
     return every.drop_duplicates("example", keep="last").sort_values("example").reset_index(drop=True)
+
+
+def judged_by_all(frames: Frames) -> Frames:
+    """The rows of one test that every point judges."""
+    judged = [tables[0]["example"] for tables in frames.values()]
+    shared = functools.reduce(np.intersect1d, judged)
+    return {
+        label: [one.loc[one["example"].isin(shared)].reset_index(drop=True) for one in tables] for label, tables in frames.items()
+    }
 
 
 def common(frames: Frames, logs: Mapping[str, EventLog]) -> Frames:

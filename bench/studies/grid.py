@@ -21,8 +21,6 @@ from ..data.eventlog import EventLog
 from ..data.logs import open_dataset
 from ..data.sources import DATASETS
 from ..data.sources.schema import DataRoots
-from ..data.splits import most_windows
-from ..data.visibility import requests_of
 from ..errors import UserError
 from ..evaluation.cards import merit
 from ..evaluation.stats import Estimate, Verdict
@@ -31,7 +29,7 @@ from ..records.view import View
 from ..runs import schedule
 from ..runs.cell import Cell
 from ..typed import from_dict
-from .frames import common, joined
+from .frames import common, joined, judged_by_all
 from .offers import DomainOf, FromData, domain_of, offers_of
 from .points import Point, Scope, Size, cells, no_pairs
 
@@ -147,6 +145,8 @@ class Study:
     """Makes what its points need before anything runs, such as the files of data sets; the scope with what it found then."""
     several_datasets: bool = False
     """Points differ in their data sets: they are compared on the test rows that all of them have."""
+    parts_of_test: bool = False
+    """Points may judge parts of one test: they are compared on the rows that all of them judge."""
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Data settings of all points, unless those that it is run with are others."""
     train: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -173,7 +173,7 @@ class Study:
                 raise UserError(f"no series of the study {self.name} is called {pattern!r}; it has: {'; '.join(names)}")
         asked = {name for found in fitting.values() for name in found}
         kept = {point.label for point in points if point.series in asked}
-        needed = {point.label: [part.rate_of for part in point.parts if part.rate_of] for point in points}
+        needed = {point.label: list(point.rates_of) for point in points}
         for one, other in self.pairs(points):
             needed[one.label].append(other.label)
         # What a point is compared with may itself be compared with another.
@@ -259,14 +259,13 @@ def _from_data(
 def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Scope:
     """With what the log says."""
     log = open_dataset(settings.dataset, options.roots)
-    window = log.defaults.request_window if settings.request_window is None else settings.request_window
     return dataclasses.replace(
         scope,
         positive_only=log.positive_only,
         dataset=settings.dataset,
         steps=tuple(effect.step for effect in log.meta.steps),
-        windows=most_windows(log, requests_of(log, window)),
         offers=offers_of(log),
+        data=settings,
         folder=options.store.root,
     )
 
@@ -293,10 +292,12 @@ def read(
         UserError: scores or test rows are missing or differ, see measure.
     """
     frames = None
-    if logs is not None or any(len(point.parts) > 1 for point in points):
+    if logs is not None or study.parts_of_test or any(len(point.parts) > 1 for point in points):
         frames = joined(view, {point.label: point.parts for point in points}, groups, domains)
     if logs is not None and frames is not None:
         frames = common(frames, logs)
+    if study.parts_of_test and frames is not None:
+        frames = judged_by_all(frames)
     measured = measure(view, groups, frames=frames, side_by_side=[point.label for point in points if point.side_by_side])
     first = view.predictions(groups[points[0].label][0].identity) if frames is None else frames[points[0].label][0]
     found = {row.label: row for row in measured.rows}

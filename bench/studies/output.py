@@ -209,6 +209,8 @@ def show(report: StudyReport, console: Console) -> None:
 
 
 def _chosen(one: Measurement) -> str:
+    if one.point.rates_of:
+        return f"as {', '.join(one.point.rates_of)}"
     return (", ".join(one.chosen) or "defaults") + (" (at the edge)" if one.at_edge else "")
 
 

@@ -41,14 +41,22 @@ class Scope:
     """That the data set declares."""
     idle_steps: tuple[str, ...] = ()
     """Variants of the log that would be the log itself, because their steps leave nothing out."""
-    windows: int = 0
-    """Windows of time that the end of the log can be cut into, WINDOWS at most; 0: not known."""
+    train_shares: tuple[float, ...] = ()
+    """Of each window but the first that the end of the log is cut into: which share of its training examples is as many as the
+    first has."""
     offers: Offers = dataclasses.field(default_factory=Offers)
     """What the log has to be asked about."""
     settings: Settings = dataclasses.field(default_factory=Settings)
     """Of all points, where a point does not say otherwise."""
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    """The data settings among these."""
     folder: Path = Path()
     """Where the study may keep files that its points need."""
+
+    @property
+    def sampled_test(self) -> bool:
+        """Test negatives are sampled: anew for each split, so that two splits share hardly any."""
+        return self.positive_only or self.data.test_negatives not in ("default", "exposed")
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,11 @@ class Point:
     """What its series varies, in a study whose series vary several things: a source of negatives, what grows."""
     parts: tuple[PartOfPoint, ...] = (PartOfPoint(),)
     """Its runs, which together judge its test rows; of a row that several judge, the later counts."""
+
+    @property
+    def rates_of(self) -> tuple[str, ...]:
+        """Labels of the points whose learning rates its runs are trained with."""
+        return tuple(dict.fromkeys(part.rate_of for part in self.parts if part.rate_of))
 
     @property
     def label(self) -> str:

@@ -59,7 +59,8 @@ def about_reading(finding: StudyResult) -> Iterable[Statement]:
     yield finding.measured.about_headline(whole)
     if finding.comparisons:
         yield Held(len(finding.comparisons), finding.measured.margin)
-    numbers = sorted(len(one.point.candidates) for one in finding.measurements)
+    # Points that are trained with the rates of others choose none.
+    numbers = sorted(len(one.point.candidates) for one in finding.measurements if not one.point.rates_of)
     several = [number for number in numbers if number > 1] or [1]
     monitor = str(finding.measurements[0].records[0].config["train"]["monitor"])
     edge = tuple(one.point.label for one in finding.measurements if one.at_edge)

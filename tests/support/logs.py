@@ -58,6 +58,13 @@ def make_log(folder: Path, **options: int) -> EventLog:
     return write_log(raw_log(**options), folder)
 
 
+def log_of_days(folder: Path, days: int) -> EventLog:
+    """A random log of so many days, of about as many events each."""
+    raw = raw_log(users=60)
+    time = 1_600_000_000 // DAY * DAY + (DAY * days * np.random.default_rng(0).random(len(raw.events))).astype(int)
+    return write_log(dataclasses.replace(raw, events=raw.events.assign(time=time)), folder)
+
+
 def make_data(folder: Path, config: DataConfig | None = None, **options: int) -> RankingData:
     """A random log, split and ready for batches."""
     return prepare_log(make_log(folder, **options), config or DataConfig(dataset="tiny", history_length=6))

@@ -29,7 +29,7 @@ OFFERS = Offers(
 
 def scope(models: tuple[str, ...], size: Size = "small", positive_only: bool = False, series: tuple[str, ...] = ()) -> Scope:
     """About that log."""
-    return Scope(models, size, positive_only, series, offers=OFFERS)
+    return Scope(models, size, positive_only, series, train_shares=(0.8, 0.7), offers=OFFERS)
 
 
 def domains(example: np.ndarray) -> np.ndarray:

@@ -2,21 +2,29 @@
 
 Retraining brings two things, newer events and more of them. A third way of training tells them apart: again before each window,
 on a random part of the events, as many as were there when the model was trained once.
+
+The first window is behind one training alone, whatever comes later: ways of training are compared on the later ones.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from ...analysis.comparison import HeadlineMetric
 from ...analysis.statements import Statement
 from ...analysis.study_statements import DifferenceAt, Differences, Remark
+from ...data.logs import open_dataset
+from ...data.negatives import of_domains
 from ...data.sources.schema import DataRoots
-from ...data.splits import VALIDATED, WINDOWED
+from ...data.splits import make_split, without_items
+from ...data.visibility import requests_of
+from ...data.windows import most_windows
 from ...errors import UserError
 from ...evaluation.cards import shown
 from ...evaluation.stats import LEAST_USERS, Estimate, Verdict, compare
@@ -35,34 +43,44 @@ _DAY_MS = 86_400_000
 
 
 def points(scope: Scope) -> Iterable[Point]:
-    windows = min(MOST[scope.size], scope.windows or MOST[scope.size])
-    first = PartOfPoint((f"data.split=windows-{windows}",))
+    windows = len(scope.train_shares) + 1
+    again = [PartOfPoint((f"data.split=window-{at}-of-{windows}",)) for at in range(2, windows + 1)]
+    as_many = [
+        PartOfPoint((*part.settings, f"data.train_share={share:.6g}"))
+        for part, share in zip(again, scope.train_shares, strict=True)
+    ]
     for model in scope.models:
-        yield Point(model, ONCE, model, (), retuned(model, scope.size), ONCE, (first,))
-        if windows > 1:
-            again = [PartOfPoint((f"data.split=window-{at}-of-{windows}",)) for at in range(2, windows + 1)]
-            as_many = [
-                PartOfPoint((*part.settings, f"data.train_share={_share(at, windows):.4f}")) for at, part in enumerate(again, 1)
-            ]
-            yield Point(model, AGAIN, model, (), retuned(model, scope.size), AGAIN, (first, *again))
-            yield Point(model, AS_MANY, model, (), retuned(model, scope.size), AS_MANY, (first, *as_many))
-
-
-def _share(at: int, windows: int) -> float:
-    """Events before the validation of the first window, as a share of those before that of a later one."""
-    first = 1 - WINDOWED - VALIDATED
-    return first / (first + WINDOWED * at / windows)
+        once = Point(model, ONCE, model, (f"data.split=windows-{windows}",), retuned(model, scope.size), ONCE)
+        yield once
+        for way, parts in ((AGAIN, again), (AS_MANY, as_many)):
+            # With the same learning rate, so that a difference is what the events bring.
+            own = tuple(dataclasses.replace(part, rate_of=once.label) for part in parts)
+            yield Point(model, way, model, factor=way, parts=own)
 
 
 def prepare(scope: Scope, roots: DataRoots) -> Scope:
     """Raises UserError: the log cannot be asked."""
-    if scope.positive_only:
+    if scope.sampled_test:
         raise UserError(
-            "study shift needs logged impressions of both labels: of positives alone, each window would draw other negatives"
+            "study shift needs a test of logged impressions of both labels: negatives that are sampled, because a log has "
+            "positives alone or data.test_negatives says so, would be others in each window"
         )
-    if scope.windows < 2:
+    log, data = open_dataset(scope.dataset, roots), scope.data
+    requests = requests_of(log, log.defaults.request_window if data.request_window is None else data.request_window)
+    windows = most_windows(log, requests, MOST[scope.size])
+    if windows < 2:
         raise UserError("study shift needs a log whose end can be cut into two windows of whole requests or more")
-    return scope
+
+    def learned_from(name: str) -> int:
+        split = make_split(log, name, requests)
+        if data.held_out_items:
+            split = without_items(split, log, requests, data.held_out_items)
+        return len(of_domains(log, split.examples("train"), data))
+
+    first = learned_from(f"windows-{windows}") * data.train_share
+    # Borders move to whole requests, so that only the splits themselves say how many there are.
+    shares = tuple(first / learned_from(f"window-{at}-of-{windows}") for at in range(2, windows + 1))
+    return dataclasses.replace(scope, train_shares=shares)
 
 
 def pairs(points: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
@@ -83,7 +101,7 @@ class Window:
     at: int
     begin: float
     end: float
-    """Days from the first test row to its first and last ones."""
+    """Days from the beginning of the first window to its first and last rows."""
     mask: np.ndarray
     """bool [test rows]"""
 
@@ -93,20 +111,14 @@ class Window:
 
 
 def windows(finding: StudyResult) -> list[Window]:
-    """By the runs that judge them alone; those without rows are left out."""
-    again = next((one for one in finding.measurements if one.point.factor == AGAIN), None)
-    one = again or finding.measurements[0]
-    runs = one.records[: len(one.point.parts)]
-    rows = finding.view.predictions(runs[0].identity).sort_values("example")
-    part = np.zeros(len(rows), dtype=np.int64)
-    for at, run in enumerate(runs[1:], 1):
-        part[rows["example"].isin(finding.view.predictions(run.identity)["example"]).to_numpy()] = at
-    day = (rows["time"].to_numpy() - rows["time"].min()) / _DAY_MS
-    return [
-        Window(at + 1, float(day[part == at].min()), float(day[part == at].max()), part == at)
-        for at in range(len(runs))
-        if (part == at).any()
-    ]
+    """From the second on, by the runs that judge them alone; those without rows are left out."""
+    once, again = (next(one for one in finding.measurements if one.point.factor == way) for way in (ONCE, AGAIN))
+    beginning = finding.view.predictions(once.records[0].identity)["time"].min()
+    judged = [finding.view.predictions(run.identity) for run in again.records[: len(again.point.parts)]]
+    every = pd.concat([rows[["example", "time"]].assign(window=at) for at, rows in enumerate(judged, 2)])
+    rows = every.drop_duplicates("example", keep="last").sort_values("example")
+    part, day = rows["window"].to_numpy(), (rows["time"].to_numpy() - beginning) / _DAY_MS
+    return [Window(int(at), float(day[part == at].min()), float(day[part == at].max()), part == at) for at in np.unique(part)]
 
 
 @dataclass(frozen=True)
@@ -120,12 +132,9 @@ class AtWindow:
 
 
 def by_window(finding: StudyResult, metric: HeadlineMetric, pair: PointPair) -> list[AtWindow]:
-    """A comparison window by window, each interval of that window alone; windows of too few users say nothing, and the first is
-    judged by one run."""
+    """A comparison window by window, each interval of that window alone; windows of too few users say nothing."""
     found = []
     for window in windows(finding):
-        if window.at == 1:
-            continue
         compared = compare(finding.measured.predictions.part(window.mask), metric)
         apart = compared.difference(pair.one.row.label, pair.other.row.label)
         if compared.users >= LEAST_USERS:
@@ -189,13 +198,13 @@ def _figure(finding: StudyResult, metric: HeadlineMetric) -> Figure:
             if factor == AS_MANY:
                 last = found[-1].verdict if found else "not settled"
                 judged.append((pair.one.point.model, pair.verdict if _over_windows(metric, factor) else last))
-    whole = "all windows together" if _over_windows(metric, AS_MANY) else "the last window"
-    about = f"{place(finding)}: difference to the same model {ONCE}, each window by itself; in the title, {whole}"
+    by = shown(metric) if _over_windows(metric, AS_MANY) else f"{shown(metric)} (last window, single comparisons)"
+    about = f"{place(finding)}: difference to the same model {ONCE}, each window by itself"
     if not panels:
         group = finding.series
         panels = {"": [Line(name, of[0].row.family, tuple(_level(metric, one) for one in of)) for name, of in group.items()]}
-    title = titles.by_verdict(shown(metric), "a model trained on fresher events", "one on older ones", judged, "for", "models")
-    axis = "days from the first test row to the window"
+    title = titles.by_verdict(by, "a model trained on fresher events", "one on older ones", judged, "for", "models")
+    axis = "days from the beginning of the first window"
     return curves(title, about, axis, f"difference in {shown(metric)}", panels, log_x=False)
 
 
@@ -215,4 +224,5 @@ STUDY = Study(
     statements=statements,
     figures=figures,
     prepare=prepare,
+    parts_of_test=True,
 )

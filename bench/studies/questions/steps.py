@@ -19,6 +19,7 @@ from ...data.logs import open_dataset
 from ...data.sources import DATASETS, name_of
 from ...data.sources.schema import DataRoots
 from ...data.steps.declared import Bots, KCore, Repeats, SampleUsers, ShortHistories, Step, as_entries
+from ...errors import UserError
 from ...reporting.figures.ladder import ladder
 from ..figure_data import place, rung
 from ..grid import Measurement, Study, StudyResult
@@ -54,8 +55,13 @@ def prepare(scope: Scope, roots: DataRoots) -> Scope:
     """Write the YAML file of each variant that differs from the log without any step.
 
     Raises:
-        UserError: a step leaves nothing to learn from.
+        UserError: variants would have no test in common, or a step leaves nothing to learn from.
     """
+    if scope.sampled_test:
+        raise UserError(
+            "study steps needs a test of logged impressions of both labels: negatives that are sampled, because a log has "
+            "positives alone or data.test_negatives says so, would be others in each variant"
+        )
     idle = []
     source = scope.dataset if scope.dataset in DATASETS else str(Path(scope.dataset).absolute())
     for name, steps in variants(scope).items():

@@ -23,9 +23,8 @@ from rankbench.bench.data.splits import (
     Split,
     is_split,
     make_split,
-    most_windows,
 )
-from rankbench.bench.data.visibility import Requests, logged_requests, requests_of, windowed_requests
+from rankbench.bench.data.visibility import Requests, logged_requests, windowed_requests
 from rankbench.bench.data.vocabulary import build_vocabulary
 from rankbench.bench.errors import UserError
 from support.logs import make_log, raw_log
@@ -233,33 +232,6 @@ def test_a_role_without_both_labels_is_refused(tmp_path: Path) -> None:
     log = make_log(tmp_path / "short", seed=1, users=3, longest=4)
     with pytest.raises(UserError, match=r"leaves (no events|only the label)"):
         split_of(log, "global-time")
-
-
-@pytest.mark.parametrize("window", [0, 3600])
-def test_windows_share_out_the_test_and_each_is_behind_its_training(window: int, tmp_path: Path) -> None:
-    log = make_log(tmp_path / "log", users=60)
-    requests = requests_of(log, window)
-    pieces = most_windows(log, requests, 4)
-    whole = make_split(log, f"windows-{pieces}", requests)
-    parts = [make_split(log, f"window-{at}-of-{pieces}", requests) for at in range(1, pieces + 1)]
-    assert pieces > 1
-    assert np.array_equal(sum((one.role == TEST).astype(int) for one in parts), (whole.role == TEST).astype(int))
-    grown = 0
-    for one in parts:
-        first = {role: log.time[one.role == role].min() for role in (VALID, TEST)}
-        assert log.time[one.role == TRAIN].max() < first[VALID] <= log.time[one.role == VALID].max() < first[TEST]
-        assert one.share_train_after_test == 0 and (one.role == TRAIN).sum() >= grown
-        grown = (one.role == TRAIN).sum()
-    assert np.array_equal(parts[0].role == TRAIN, whole.role == TRAIN)
-    assert np.array_equal(parts[0].role == VALID, whole.role == VALID)
-
-
-def test_a_window_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    log = make_log(tmp_path / "log")
-    with pytest.raises(UserError, match="there are 3 windows, from 1 to 3"):
-        make_split(log, "window-4-of-3", requests_of(log, 0))
-    with pytest.raises(UserError, match="unknown split 'windows-0'"):
-        prepare_log(log, DataConfig("tiny", split="windows-0"))
 
 
 @pytest.mark.parametrize("asked", ["moments", "windows", "ids"])

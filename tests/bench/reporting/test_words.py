@@ -393,3 +393,8 @@ def test_every_kind_has_words_and_a_test_of_them() -> None:
 def test_an_outcome_in_a_few_words() -> None:
     assert brief(trend(outcome="not identified", slope=None)) == "too few sizes"
     assert brief(trend(outcome="not identified")) == "-0.0100 for tenfold, law not identified"
+
+
+def test_what_verdicts_do_not_hold_for_is_said_beside_them() -> None:
+    assert "may tell of times after an example" in REMARKS["side information"]
+    assert "verdicts and table are of the windows from the second on" in REMARKS["windows"]

@@ -24,7 +24,7 @@ from rankbench.bench.evaluation.scores import rounded
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
-from rankbench.bench.studies.frames import common, joined
+from rankbench.bench.studies.frames import common, joined, judged_by_all
 from rankbench.bench.studies.points import PartOfPoint
 from support.logs import raw_log
 from support.records import predictions, record
@@ -72,6 +72,14 @@ def test_of_a_row_that_several_runs_judge_the_later_counts(tmp_path: Path) -> No
     (rows,) = joined(View(store, tuple(runs)), {"both": (PartOfPoint(), PartOfPoint())}, {"both": runs})["both"]
     assert np.array_equal(rows["example"], frame["example"])
     assert (rows["score"][400:] == rows["score"][400]).all() and np.array_equal(rows["score"][:400], frame["score"][:400])
+
+
+def test_points_that_judge_parts_of_a_test_are_compared_on_the_rows_of_all_of_them() -> None:
+    frame = predictions(1.0, users=20)
+    cuts = {"whole": (0, 600), "late": (200, 600), "early": (0, 400)}
+    frames = {name: [frame[(frame["example"] >= low) & (frame["example"] < high)]] * 2 for name, (low, high) in cuts.items()}
+    shown = align(dict(judged_by_all(frames)))
+    assert np.array_equal(shown.label, frame["label"][200:400]) and all(len(of) == 2 for of in shown.scores.values())
 
 
 def test_each_row_is_judged_by_the_model_of_its_domain(tmp_path: Path) -> None:

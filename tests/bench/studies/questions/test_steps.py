@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rankbench.bench.config import DataConfig
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.data.steps.declared import Bots, SampleUsers
+from rankbench.bench.errors import UserError
 from rankbench.bench.studies.points import Scope
 from rankbench.bench.studies.questions import steps
 from rankbench.bench.studies.questions.steps import STUDY
@@ -26,3 +28,13 @@ def test_a_step_that_leaves_nothing_out_is_no_point(tmp_path: Path, monkeypatch:
     files = {path.name for path in (tmp_path / "datasets").iterdir()}
     assert files == {"log.no-step.yaml", "log.half-of-the-users.yaml"}
     assert all(Path(point.settings[0].partition("=")[2]).is_file() for point in points)
+
+
+def test_a_test_of_sampled_negatives_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for asked in (
+        Scope(("din",), positive_only=True, folder=tmp_path),
+        Scope(("din",), data=DataConfig(test_negatives="uniform")),
+    ):
+        with pytest.raises(UserError, match="study steps needs a test of logged impressions"):
+            STUDY.prepare(asked, DataRoots(None, tmp_path / "cache"))
+    assert not list(tmp_path.iterdir())
