@@ -69,7 +69,8 @@ class Facts:
         except UserError as error:
             yield "wrong", str(error)
         yield from self._about_validation(run)
-        if run.info is not None:
+        # Semantic ids are made anew here, where clusters may fall otherwise: with others, tables have other sizes.
+        if run.info is not None and self.data.vocabulary.codes is None:
             try:
                 yield from self._about_size(run, run.info)
             except UserError as error:
@@ -89,6 +90,7 @@ class Facts:
         theirs, ours = plain(dataclasses.asdict(run.record.data)), plain(dataclasses.asdict(self.ours))
         for files in (theirs, ours):  # the same file may have come from elsewhere
             files["files"] = {file["name"]: f"{file['bytes']} bytes, sha256 {file['sha256'][:12]}" for file in files["files"]}
+        del ours["codes"]  # as above
         for key, value in ours.items():
             for what in _apart(f"data.{key}", theirs[key], value):
                 yield "wrong", what

@@ -32,4 +32,5 @@ def facts_of(data: RankingData) -> DataFacts:
         bayes_auc=log.meta.bayes_auc,
         mismatch=data.mismatch,
         margin=log.meta.margin,
+        codes=None if data.vocabulary.codes is None else data.vocabulary.codes.facts,
     )

@@ -15,6 +15,7 @@ from annotated_types import Ge
 from ..config import DataConfig, TrainConfig, Tuning
 from ..data.content import ContentFacts
 from ..data.mismatch import ValidationMismatch
+from ..data.semantic_ids.codes import CodeFacts
 from ..errors import UserError
 from ..evaluation.slices import PARTS
 from ..identity import LATER, data_hash
@@ -133,6 +134,8 @@ class DataFacts:
     """How far validation, by which epochs and settings are chosen, is from the test."""
     margin: Annotated[float, Ge(0)]
     """Differences of a metric of at most this matter to nobody, by the data set's card."""
+    codes: CodeFacts | None = younger(None)  # noqa: RUF009 (a field)
+    """Of the semantic ids that items are known by, if they are; on another machine, clusters may fall otherwise."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ...analysis.parts import SliceOfTest, part
 from ...analysis.statements import Statement
 from ...analysis.study_statements import DifferenceAt, Differences, Remark, SemanticIds
 from ...data.dataset import RankingData
+from ...data.semantic_ids.codes import CodeFacts
 from ...data.splits import held_out
 from ...errors import UserError
 from ...evaluation.cards import shown
@@ -96,15 +97,23 @@ def from_data(records: Sequence[RunRecord], prepared: Callable[[RunRecord], Rank
         "user_before": data.hi[examples.event] - data.places_before(data.log.user_offsets[user]),
         "held_out": held_out(data.log, data.config.held_out_items)[examples.item],
     }
-    facts = {}
+    return FromData(columns, tuple(map(SemanticIds, _code_facts(records, prepared))))
+
+
+def _code_facts(records: Sequence[RunRecord], prepared: Callable[[RunRecord], RankingData]) -> list[CodeFacts]:
+    """Of each kind of semantic ids, as a record has them: made again on another machine, they may be others."""
+    facts: dict[tuple[str | int, ...], CodeFacts | None] = {}
+    coded = {}
     for record in records:
         if record.config["data"]["item_id"] not in ("id", "none"):
             key = tuple(record.config["data"][name] for name in _CODE_SETTINGS if name != "backoff_events")
-            if key not in facts:
-                codes = prepared(record).vocabulary.codes
-                assert codes is not None, "settings ask for them"
-                facts[key] = codes.facts
-    return FromData(columns, tuple(map(SemanticIds, facts.values())))
+            facts[key] = facts.get(key) or record.data.codes
+            coded[key] = record
+    found = []
+    for key, told in facts.items():
+        codes = None if told is not None else prepared(coded[key]).vocabulary.codes
+        found += [one for one in (told, codes and codes.facts) if one is not None]
+    return found
 
 
 def masks(finding: StudyResult) -> dict[PartOfRows, np.ndarray]:

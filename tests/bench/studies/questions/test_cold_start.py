@@ -14,20 +14,24 @@ from rankbench.bench.analysis.statements import of_kind
 from rankbench.bench.analysis.study_statements import Differences, Remark, SemanticIds
 from rankbench.bench.config import DataConfig, Settings
 from rankbench.bench.data import item_ids
+from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.eventlog import EventLog
 from rankbench.bench.data.logs import open_dataset
-from rankbench.bench.data.semantic_ids.codes import ItemCodes, item_codes
+from rankbench.bench.data.semantic_ids.codes import CodeFacts, ItemCodes, item_codes
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.data.sources.simulator import SimulatorConfig, expected_auc, simulate
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import metrics
+from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.runs import schedule
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Study, StudyResult
 from rankbench.bench.studies.offers import Offers
 from rankbench.bench.studies.points import Point, Scope, cells
+from rankbench.bench.studies.questions import cold_start
 from rankbench.bench.studies.questions.cold_start import HELD_OUT, ID, KNOWN_BY, STUDY, masks
+from support.records import predictions, record
 from support.studies import made_up, scope
 
 
@@ -50,6 +54,24 @@ def test_settings_of_codes_reach_the_points_that_have_codes_and_are_no_fault_of_
 def test_items_without_features_are_no_question() -> None:
     with pytest.raises(UserError, match="the items of this data set have no features"):
         STUDY.grid(Scope(("din",), offers=Offers()))
+
+
+def test_what_codes_are_like_is_read_from_records_where_these_say_it() -> None:
+    """Made again on another machine, clusters may fall otherwise: a study must not say other things there."""
+    told = CodeFacts("features", "k-means", 3, 64, 40, 40, 30, 15, 4, 10, 10, 6)
+
+    def run(item_id: str, codes: CodeFacts | None, size: int = 64) -> RunRecord:
+        made = record("din", predictions(1.0))
+        data = {**made.config["data"], "item_id": item_id, "code_size": size}
+        return dataclasses.replace(made, config={**made.config, "data": data}, data=dataclasses.replace(made.data, codes=codes))
+
+    def prepared(_: RunRecord) -> RankingData:
+        raise AssertionError("nothing need be made again")
+
+    runs = [run("id", None), run("codes", None), run("both", told), run("backoff", None)]
+    assert cold_start._code_facts(runs, prepared) == [told]
+    other = dataclasses.replace(told, size=16)
+    assert cold_start._code_facts([*runs, run("codes", other, 16)], prepared) == [told, other]
 
 
 @pytest.mark.long
