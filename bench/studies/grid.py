@@ -78,9 +78,9 @@ class PointPair:
     """How many comparisons the interval holds for together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StudyResult:
-    """A study's points with what compares them."""
+    """A study's points with what compares them. Two are the same if they are one, so that what takes long can be kept by it."""
 
     measurements: tuple[Measurement, ...]
     pairs: Mapping[HeadlineMetric, tuple[PointPair, ...]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -131,31 +132,35 @@ def masks(finding: StudyResult) -> dict[PartOfRows, np.ndarray]:
     return found
 
 
-def _sliced(
-    finding: StudyResult, owner: str, metric: HeadlineMetric, comparisons: Sequence[PointPair]
+def _by_user(
+    finding: StudyResult, metric: HeadlineMetric, comparisons: Sequence[PointPair]
 ) -> Iterable[tuple[PartOfRows, SliceOfTest]]:
-    """Slices of enough users, with these comparisons in each; those by item over items as well, of which there must be enough."""
+    """Slices by user of enough users, with these comparisons in each."""
     asked = [(one.one.row.label, one.other.row.label) for one in comparisons]
-    item = finding.measured.items if owner == "item" else None
     for rows, mask in masks(finding).items():
-        if rows.owner != owner or rows.events == HELD_OUT:
-            continue
-        found = part(finding.measured, metric, rows.name, mask, asked, item)
-        if found.trusted:
+        if rows.owner == "user" and (found := part(finding.measured, metric, rows.name, mask, asked)).trusted:
             yield rows, found
 
 
-def _held_out(finding: StudyResult) -> Iterator[tuple[str, list[PointPair], SliceOfTest]]:
-    """The slice that the study holds out, with all comparisons to the id: model -> its own. Intervals hold for those of all
-    models together, since this slice is what the study is made for."""
+@functools.lru_cache(maxsize=1)
+def _by_item(finding: StudyResult) -> Mapping[str, Mapping[PartOfRows, SliceOfTest]]:
+    """Model -> slices by item, of enough users and items, with its own comparisons in each; over items as well as users.
+    Intervals on held-out items hold for the comparisons of all models together, since this slice is what the study is made for.
+
+    A slice is measured once, for all models, words and figures: that takes seconds.
+    """
     own = _own(finding, METRIC)
     asked = [(one.one.row.label, one.other.row.label) for comparisons in own.values() for one in comparisons]
-    rows = PartOfRows("item", HELD_OUT)
-    found = part(finding.measured, METRIC, rows.name, masks(finding)[rows], asked, finding.measured.items, together=True)
-    if found.trusted:
+    sliced: dict[str, dict[PartOfRows, SliceOfTest]] = {model: {} for model in own}
+    for rows, mask in masks(finding).items():
+        if rows.owner != "item":
+            continue
+        together = rows.events == HELD_OUT
+        found = part(finding.measured, METRIC, rows.name, mask, asked, finding.measured.items, together)
         pairs = iter(found.pairs)
-        for model, comparisons in own.items():
-            yield model, comparisons, dataclasses.replace(found, pairs=tuple(next(pairs) for _ in comparisons))
+        for model, comparisons in own.items() if found.trusted else ():
+            sliced[model][rows] = dataclasses.replace(found, pairs=tuple(next(pairs) for _ in comparisons))
+    return sliced
 
 
 def _own(finding: StudyResult, metric: HeadlineMetric) -> dict[str, list[PointPair]]:
@@ -180,14 +185,12 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
             rivals = [one for one in _families(finding, metric) if one.one.point.factor == known_by]
             if rivals:
                 yield _of_models(known_by, metric, rivals, [(one.difference, one.verdict) for one in rivals])
-    for model, comparisons, found in _held_out(finding):
-        yield _of_slice(model, comparisons, found)
     for model, comparisons in _own(finding, METRIC).items():
-        for _, found in _sliced(finding, "item", METRIC, comparisons):
+        for found in _by_item(finding)[model].values():
             yield _of_slice(model, comparisons, found)
     for metric in finding.pairs:
         rivals = [one for one in _families(finding, metric) if one.one.point.factor == WHOLE]
-        for rows, found in _sliced(finding, "user", metric, rivals) if rivals else ():
+        for rows, found in _by_user(finding, metric, rivals) if rivals else ():
             said = [(pair.difference, pair.verdict) for pair in found.pairs]
             yield dataclasses.replace(_of_models(WHOLE, metric, rivals, said), part=rows.name, users=found.users, at_once=1)
     yield from finding.from_data.statements
@@ -232,16 +235,13 @@ def _of_items(finding: StudyResult) -> tuple[dict[str, list[Line]], list[tuple[s
     """Model -> a line for each thing that items may be known by, along the events of the item; verdicts on held-out items."""
     panels: dict[str, list[Line]] = {}
     judged: list[tuple[str, Verdict]] = []
-    held = {model: found for model, _, found in _held_out(finding)}
     for model, comparisons in _own(finding, METRIC).items():
         marks: dict[str, list[Mark]] = {str(one.one.point.at): [] for one in comparisons}
-        slices = [(HELD_OUT, held[model])] if model in held else []
-        slices += [(rows.events, found) for rows, found in _sliced(finding, "item", METRIC, comparisons)]
-        for events, found in slices:
+        for rows, found in _by_item(finding)[model].items():
             for known_by, pair in zip(marks, found.pairs, strict=True):
                 apart = pair.difference
-                marks[known_by].append(Mark(events.replace(" ", "\n"), apart.value, apart.low, apart.high))
-                if events == HELD_OUT:
+                marks[known_by].append(Mark(rows.events.replace(" ", "\n"), apart.value, apart.low, apart.high))
+                if rows.events == HELD_OUT:
                     judged.append((f"{known_by} in {model}", pair.verdict))
         panels[model] = [Line(known_by, None, tuple(along)) for known_by, along in marks.items() if along]
     return panels, judged
