@@ -74,6 +74,7 @@ def test_what_users_do_to_both_slices_is_counted_once() -> None:
     assert (users**2).sum() / (USERS * (USERS - 1)) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.long
 def test_a_difference_that_is_there_is_found_and_none_where_none_is() -> None:
     shown = {gain: sum(_apart(seed, gain).low > 0 for seed in range(30)) for gain in (0.0, 2.0)}
     assert shown[0.0] <= 3, "2.5% of 30 are .75"

@@ -47,7 +47,9 @@ def finding(folder: Path, din: tuple[float, float], other: tuple[float, float], 
     return grid.read(STUDY, points, {point.label: () for point in points}, groups, View(store, every))
 
 
-@pytest.mark.parametrize(("model", "family"), [("hstu", "generative"), ("onetrans", "unified")])
+@pytest.mark.parametrize(
+    ("model", "family"), [pytest.param("hstu", "generative", marks=pytest.mark.long), ("onetrans", "unified")]
+)
 def test_a_crossover_is_found_for_each_share(tmp_path: Path, model: str, family: str) -> None:
     found = of_kind(tuple(STUDY.statements(finding(tmp_path, (1.2, 0.4), (0.8, 0.8), model, family))), Crossover)
     assert [(one.one, one.other, one.share) for one in found] == [("din", model, 0.5), ("din", model, 1.0)]
@@ -55,11 +57,13 @@ def test_a_crossover_is_found_for_each_share(tmp_path: Path, model: str, family:
     assert all(one.items_many == one.items_few == 25 for one in found)
 
 
+@pytest.mark.long
 def test_a_lead_that_is_the_same_everywhere_is_none(tmp_path: Path) -> None:
     (one, _) = of_kind(tuple(STUDY.statements(finding(tmp_path, (1.0, 1.0), (0.5, 0.5), "hstu", "generative"))), Crossover)
     assert one.many.low > 0 and one.few.low > 0 and one.outcome != "crossover"
 
 
+@pytest.mark.long
 def test_half_of_the_training_halves_the_examples_of_an_item(tmp_path: Path) -> None:
     """Items of 200 examples have 50 of a quarter, items of 20 have 5: the same line at other places."""
     made = finding(tmp_path, (1.2, 0.4), (0.8, 0.8), "hstu", "generative")

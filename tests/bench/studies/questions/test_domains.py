@@ -42,6 +42,7 @@ def test_little_data_is_not_little_training() -> None:
     assert parts == own
 
 
+@pytest.mark.long
 def test_models_are_not_asked_about_domains_whose_items_they_never_met(tmp_path: Path) -> None:
     finding = made_up(STUDY, scope(("din",)), tmp_path)
     elsewhere = {str(one.point.at) for one, _ in domains.transfers(finding, "din", "home")}
