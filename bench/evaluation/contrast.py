@@ -6,14 +6,12 @@ items and seeds of both slices move together, so it is made of the influence of 
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from .crossed import CrossedComparison
 from .influence import Metric, influence, rows
 from .predictions import Predictions
-from .stats import Comparison, assemble
+from .stats import Comparison, assemble, pairs_of
 
 
 def contrast(
@@ -30,17 +28,11 @@ def contrast(
     Raises:
         ValueError: as `compare` does, or the slices have examples in common, or the metric is another one.
     """
-    if metric not in ("auc", "logloss"):
-        raise ValueError(f"{metric} is of users or their requests, which have no items of their own")
     if (one & other).any():
         raise ValueError("slices that are held against each other must have no example in common")
     kept = one | other
     first, asked = one[kept], predictions.part(kept)
-    users, items, examples = (
-        _by(asked, first, of, metric) for of in (asked.user, item[kept], np.arange(int(kept.sum()), dtype=np.int64))
-    )
-    same = {field.name: getattr(users, field.name) for field in dataclasses.fields(users)}
-    return CrossedComparison(**same, of_items=items, of_examples=examples)
+    return CrossedComparison.of(asked, item[kept], metric, lambda of: _by(asked, first, of, metric))
 
 
 def _by(predictions: Predictions, first: np.ndarray, of: np.ndarray, metric: Metric) -> Comparison:
@@ -60,7 +52,7 @@ def _by(predictions: Predictions, first: np.ndarray, of: np.ndarray, metric: Met
         asked = rows(part.label, of[mask], np.arange(len(part.label)))
         matter.append(asked.matter(metric))
         # Influences are in units of a comparison of so many: the squares of all are to say what those of the slice alone do.
-        scale = sign * (_pairs(len(units)) / _pairs(len(own))) ** 0.5
+        scale = sign * (pairs_of(len(units)) / pairs_of(len(own))) ** 0.5
         place = np.searchsorted(units, own)
         for name, seeds in part.scores.items():
             for at, score in enumerate(seeds):
@@ -69,7 +61,3 @@ def _by(predictions: Predictions, first: np.ndarray, of: np.ndarray, metric: Met
                 influences[place] += scale * moved
                 measured[name][at] = (total + sign * value, influences)
     return assemble(metric, measured, min(matter))
-
-
-def _pairs(units: int) -> int:
-    return max(1, units * (units - 1))

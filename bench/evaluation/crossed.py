@@ -7,7 +7,7 @@ users alone, guesses that differ from item to item and are the same for everybod
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,25 @@ class CrossedComparison(Comparison):
     of_items: Comparison
     """With items in the place of users."""
     of_examples: Comparison
+
+    @staticmethod
+    def of(
+        predictions: Predictions, item: np.ndarray, metric: Metric, over: Callable[[np.ndarray], Comparison]
+    ) -> CrossedComparison:
+        """The same comparison over users, over items and over examples.
+
+        Args:
+            item: of each example, [n].
+            over: compares over the units that it is given, one an example, [n].
+
+        Raises:
+            ValueError: the metric is one with groups.
+        """
+        if metric not in ("auc", "logloss"):
+            raise ValueError(f"{metric} is of users or their requests, which have no items of their own")
+        users, items, examples = map(over, (predictions.user, item, np.arange(len(item))))
+        same = {field.name: getattr(users, field.name) for field in dataclasses.fields(users)}
+        return CrossedComparison(**same, of_items=items, of_examples=examples)
 
     @property
     def trusted(self) -> bool:
@@ -54,10 +73,7 @@ def compare_crossed(predictions: Predictions, item: np.ndarray, metric: Metric) 
     Raises:
         ValueError: as `compare` does, or for another metric.
     """
-    if metric not in ("auc", "logloss"):
-        raise ValueError(f"{metric} is of users or their requests, which have no items of their own")
     example = np.arange(len(item))
-    users = compare(predictions, metric)
-    items, examples = (compare(predictions._replace(user=of, request=example), metric) for of in (item, example))
-    same = {field.name: getattr(users, field.name) for field in dataclasses.fields(users)}
-    return CrossedComparison(**same, of_items=items, of_examples=examples)
+    return CrossedComparison.of(
+        predictions, item, metric, lambda of: compare(predictions._replace(user=of, request=example), metric)
+    )

@@ -174,7 +174,7 @@ def assemble(metric: Metric, measured: Mapping[str, Sequence[tuple[float, np.nda
         own = float(((by_seed - mean) ** 2).sum()) / max(1, len(seeds) - 1)
         values.append(np.array([value for value, _ in seeds]))
         means.append(mean)
-        beside.append(own / _pairs_of(len(mean)))
+        beside.append(own / pairs_of(len(mean)))
     return Comparison(
         metric, tuple(measured), tuple(values), np.column_stack(means), np.array(beside), training_noise(values), users
     )
@@ -217,7 +217,7 @@ class Comparison:
     def users_covariance(self, chosen: Sequence[int]) -> np.ndarray:
         """Of the means over seeds of these models, [m, m]: what users give."""
         users = self.influence[:, list(chosen)]
-        return np.einsum("ua,ub->ab", users, users) / _pairs_of(len(users))
+        return np.einsum("ua,ub->ab", users, users) / pairs_of(len(users))
 
     def covariance(self, chosen: Sequence[int]) -> np.ndarray:
         """The same with what training gives; an unknown training noise counts as none."""
@@ -236,7 +236,7 @@ class Comparison:
         borrowed = sum(float(self.noise.borrowed[at]) / seeds for at, seeds in models)
         doubt += borrowed**2 / self.noise.pooled if borrowed > 0 else 0.0
         return Noise(
-            users=float(squares.sum()) / _pairs_of(users),
+            users=float(squares.sum()) / pairs_of(users),
             users_freedom=max(1.0, min(worth, users - 1.0)),
             training=sum(float(self.training[at]) for at, _ in models),
             training_whole=sum(whole),
@@ -352,5 +352,6 @@ class Comparison:
         return min(LARGEST[self.metric], max(noise.half_width(critical), ROUNDING))
 
 
-def _pairs_of(users: int) -> int:
+def pairs_of(users: int) -> int:
+    """What squared influences of so many users are divided by: see `influence`."""
     return max(1, users * (users - 1))

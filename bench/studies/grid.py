@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from .. import rows
 from ..analysis.comparison import HeadlineMetric, Measured, Row, measure
 from ..analysis.statements import Statement
-from ..config import DataConfig, Settings
+from ..config import Settings
 from ..data.dataset import RankingData
 from ..data.eventlog import EventLog
 from ..data.logs import open_dataset
@@ -28,7 +28,6 @@ from ..records.schema import RunRecord
 from ..records.view import View
 from ..runs import schedule
 from ..runs.cell import Cell
-from ..typed import from_dict
 from .frames import common, joined, judged_by_all
 from .offers import DomainOf, FromData, domain_of, offers_of
 from .points import Point, Scope, Size, cells, no_pairs
@@ -78,9 +77,9 @@ class PointPair:
     """How many comparisons the interval holds for together."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class StudyResult:
-    """A study's points with what compares them. Two are the same if they are one, so that what takes long can be kept by it."""
+    """A study's points with what compares them."""
 
     measurements: tuple[Measurement, ...]
     pairs: Mapping[HeadlineMetric, tuple[PointPair, ...]]
@@ -203,7 +202,7 @@ def run(
         RunsFailed: training failed somewhere; the other runs are finished and kept.
     """
     settings = dataclasses.replace(settings, data={**study.data, **settings.data}, train={**study.train, **settings.train})
-    scope = _about(dataclasses.replace(scope, settings=settings), from_dict(DataConfig, settings.data, "data"), options)
+    scope = _about(dataclasses.replace(scope, settings=settings), options)
     scope = study.prepare(scope, options.roots)
     points = study.grid(scope)
 
@@ -256,16 +255,16 @@ def _from_data(
     return reads(list(first.values()), prepared)
 
 
-def _about(scope: Scope, settings: DataConfig, options: schedule.Options) -> Scope:
+def _about(scope: Scope, options: schedule.Options) -> Scope:
     """With what the log says."""
-    log = open_dataset(settings.dataset, options.roots)
+    dataset = scope.data.dataset
+    log = open_dataset(dataset, options.roots)
     return dataclasses.replace(
         scope,
         positive_only=log.positive_only,
-        dataset=settings.dataset,
+        dataset=dataset,
         steps=tuple(effect.step for effect in log.meta.steps),
         offers=offers_of(log),
-        data=settings,
         folder=options.store.root,
     )
 

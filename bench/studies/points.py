@@ -13,6 +13,7 @@ from .. import registry
 from ..config import DataConfig, Settings, TrainConfig, resolve
 from ..data.steps.declared import Step
 from ..runs.cell import Cell, plan
+from ..typed import from_dict
 from .offers import Offers
 
 Size = Literal["small", "full"]
@@ -48,10 +49,13 @@ class Scope:
     """What the log has to be asked about."""
     settings: Settings = dataclasses.field(default_factory=Settings)
     """Of all points, where a point does not say otherwise."""
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    """The data settings among these."""
     folder: Path = Path()
     """Where the study may keep files that its points need."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Raises UserError: the data settings are wrong."""
+        return from_dict(DataConfig, self.settings.data, "data")
 
     @property
     def sampled_test(self) -> bool:

@@ -7,7 +7,7 @@ kinds of items has an interval of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,41 +24,49 @@ BOUNDS = ((1, 9), (10, 49), (50, 199), (200, None))
 METRIC: HeadlineMetric = "auc"
 """Hardly a request has two examples of items of one kind."""
 
-Compared = Sequence[tuple[float, Measurement, Measurement]]
-"""Share of the training examples, and two models that were trained on it: first minus second."""
+Compared = Mapping[float, Sequence[tuple[Measurement, Measurement]]]
+"""Share of the training examples -> pairs of models that were trained on it: first minus second."""
 
 
 def crossovers(finding: StudyResult, compared: Compared) -> Iterable[Crossover]:
     """Of each pair, where both kinds of items have enough users and items."""
-    for share, one, other in compared:
+    for share, pairs in compared.items():
         samples = _samples(finding, share)
         many, few = samples >= MANY, (samples >= 1) & (samples < MANY)
-        slices = [_slice(finding, one, other, name, mask) for name, mask in (("many", many), ("few", few))]
-        if not all(found.trusted for found in slices):
+        of_many, of_few = (_slice(finding, pairs, name, mask) for name, mask in (("many", many), ("few", few)))
+        if not (of_many.trusted and of_few.trusted):
             continue
-        labels = (one.row.label, other.row.label)
-        apart = contrast(finding.measured.predictions, finding.measured.items, many, few, METRIC).difference(*labels)
-        of_many, of_few = (found.pairs[0].difference for found in slices)
-        items = [found.items or 0 for found in slices]
-        models = (one.point.model, other.point.model)
-        yield Crossover(*models, share, METRIC, MANY, of_many, of_few, apart, items[0], items[1])
+        both = contrast(finding.measured.predictions, finding.measured.items, many, few, METRIC)
+        for (one, other), where_many, where_few in zip(pairs, of_many.pairs, of_few.pairs, strict=True):
+            yield Crossover(
+                one=one.point.model,
+                other=other.point.model,
+                share=share,
+                metric=METRIC,
+                least=MANY,
+                many=where_many.difference,
+                few=where_few.difference,
+                apart=both.difference(one.row.label, other.row.label),
+                items_many=of_many.items or 0,
+                items_few=of_few.items or 0,
+            )
 
 
 def lines(finding: StudyResult, compared: Compared) -> dict[str, list[Line]]:
     """`one minus other` -> a line a share, along the samples of items."""
     panels: dict[str, list[Line]] = {}
-    for share, one, other in compared:
-        samples, marks = _samples(finding, share), []
+    for share, pairs in compared.items():
+        samples = _samples(finding, share)
+        marks: list[list[Mark]] = [[] for _ in pairs]
         for low, high in BOUNDS:
             name = f"{low}+" if high is None else f"{low}-{high}"
-            mask = (samples >= low) & (samples < (np.inf if high is None else high + 1))
-            found = _slice(finding, one, other, name, mask)
-            if found.trusted:
-                apart = found.pairs[0].difference
-                marks.append(Mark(name, apart.value, apart.low, apart.high))
-        if marks:
-            title = f"{one.point.model} minus {other.point.model}"
-            panels.setdefault(title, []).append(Line(f"{share:.3g} of training", None, tuple(marks)))
+            found = _slice(finding, pairs, name, (samples >= low) & (samples < (np.inf if high is None else high + 1)))
+            for along, pair in zip(marks, found.pairs if found.trusted else (), strict=False):
+                along.append(Mark(name, pair.difference.value, pair.difference.low, pair.difference.high))
+        for (one, other), along in zip(pairs, marks, strict=True):
+            if along:
+                title = f"{one.point.model} minus {other.point.model}"
+                panels.setdefault(title, []).append(Line(f"{share:.3g} of training", None, tuple(along)))
     return panels
 
 
@@ -68,6 +76,6 @@ def _samples(finding: StudyResult, share: float) -> np.ndarray:
     return events * share
 
 
-def _slice(finding: StudyResult, one: Measurement, other: Measurement, name: str, mask: np.ndarray) -> SliceOfTest:
-    pair = (one.row.label, other.row.label)
-    return part(finding.measured, METRIC, name, mask, [pair], finding.measured.items)
+def _slice(finding: StudyResult, pairs: Sequence[tuple[Measurement, Measurement]], name: str, mask: np.ndarray) -> SliceOfTest:
+    labels = [(one.row.label, other.row.label) for one, other in pairs]
+    return part(finding.measured, METRIC, name, mask, labels, finding.measured.items)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -142,12 +141,11 @@ def _by_user(
             yield rows, found
 
 
-@functools.lru_cache(maxsize=1)
 def _by_item(finding: StudyResult) -> Mapping[str, Mapping[PartOfRows, SliceOfTest]]:
     """Model -> slices by item, of enough users and items, with its own comparisons in each; over items as well as users.
     Intervals on held-out items hold for the comparisons of all models together, since this slice is what the study is made for.
 
-    A slice is measured once, for all models, words and figures: that takes seconds.
+    A slice is measured once for all models.
     """
     own = _own(finding, METRIC)
     asked = [(one.one.row.label, one.other.row.label) for comparisons in own.values() for one in comparisons]
@@ -185,8 +183,9 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
             rivals = [one for one in _families(finding, metric) if one.one.point.factor == known_by]
             if rivals:
                 yield _of_models(known_by, metric, rivals, [(one.difference, one.verdict) for one in rivals])
+    sliced = _by_item(finding)
     for model, comparisons in _own(finding, METRIC).items():
-        for found in _by_item(finding)[model].values():
+        for found in sliced[model].values():
             yield _of_slice(model, comparisons, found)
     for metric in finding.pairs:
         rivals = [one for one in _families(finding, metric) if one.one.point.factor == WHOLE]
@@ -235,9 +234,10 @@ def _of_items(finding: StudyResult) -> tuple[dict[str, list[Line]], list[tuple[s
     """Model -> a line for each thing that items may be known by, along the events of the item; verdicts on held-out items."""
     panels: dict[str, list[Line]] = {}
     judged: list[tuple[str, Verdict]] = []
+    sliced = _by_item(finding)
     for model, comparisons in _own(finding, METRIC).items():
         marks: dict[str, list[Mark]] = {str(one.one.point.at): [] for one in comparisons}
-        for rows, found in _by_item(finding)[model].items():
+        for rows, found in sliced[model].items():
             for known_by, pair in zip(marks, found.pairs, strict=True):
                 apart = pair.difference
                 marks[known_by].append(Mark(rows.events.replace(" ", "\n"), apart.value, apart.low, apart.high))

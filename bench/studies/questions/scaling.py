@@ -173,7 +173,7 @@ def statements(finding: StudyResult) -> Iterable[Statement]:
     for metric in finding.pairs:
         yield from _at_equal_data(finding, metric)
         yield from _at_equal_flops(finding, metric)
-    yield from samples.crossovers(finding, [pair for pairs in _on_equal_data(finding).values() for pair in pairs])
+    yield from samples.crossovers(finding, _by_share(finding))
     yield Remark("training flops")
 
 
@@ -238,6 +238,15 @@ def _on_equal_data(finding: StudyResult) -> dict[str, list[tuple[float, Measurem
     return {model: pairs for model, pairs in found.items() if pairs}
 
 
+def _by_share(finding: StudyResult) -> samples.Compared:
+    """Share of the training examples -> the first classical ranker with each of another family."""
+    found: dict[float, list[tuple[Measurement, Measurement]]] = {}
+    for pairs in _on_equal_data(finding).values():
+        for share, classical, other in pairs:
+            found.setdefault(share, []).append((classical, other))
+    return found
+
+
 def _at_equal_flops(finding: StudyResult, metric: HeadlineMetric) -> Iterable[Statement]:
     """Who is ahead where two models cost the same: of points on all data, the most expensive pair."""
     by_model: dict[str, list[Measurement]] = {}
@@ -284,7 +293,7 @@ def figures(finding: StudyResult) -> Mapping[str, Figure]:
 
 def _by_samples(finding: StudyResult) -> dict[str, Figure]:
     """Who is ahead along the training examples of items, where both families were trained on shares of the data."""
-    panels = samples.lines(finding, [pair for pairs in _on_equal_data(finding).values() for pair in pairs])
+    panels = samples.lines(finding, _by_share(finding))
     if not panels:
         return {}
     metric = shown(samples.METRIC)

@@ -69,8 +69,9 @@ def test_retraining_on_as_many_keeps_the_number_of_events_where_borders_move(
 ) -> None:
     log = log_of_days(tmp_path / "log", 12)
     monkeypatch.setattr(shift, "open_dataset", lambda name, roots: log)
-    for data in (DataConfig(request_window=DAY), DataConfig(request_window=DAY, held_out_items=0.3, train_share=0.9)):
-        scope = STUDY.prepare(Scope(("din",), data=data), DataRoots(None, tmp_path))
+    for asked in ({"request_window": DAY}, {"request_window": DAY, "held_out_items": 0.3, "train_share": 0.9}):
+        data = DataConfig(**asked)
+        scope = STUDY.prepare(Scope(("din",), settings=Settings(data=asked)), DataRoots(None, tmp_path))
         once, again, as_many = STUDY.grid(scope)
         windows = len(again.parts) + 1
         assert windows > 2 and once.settings == (f"data.split=windows-{windows}",)
@@ -146,10 +147,10 @@ def test_a_title_says_which_verdicts_are_single_comparisons(tmp_path: Path) -> N
 
 def test_a_log_that_has_no_windows_or_no_impressions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roots = DataRoots(None, tmp_path)
-    for sampled in (Scope(("din",), positive_only=True), Scope(("din",), data=DataConfig(test_negatives="uniform"))):
+    for sampled in (Scope(("din",), positive_only=True), Scope(("din",), settings=Settings(data={"test_negatives": "uniform"}))):
         with pytest.raises(UserError, match="logged impressions of both labels"):
             shift.prepare(sampled, roots)
     log = log_of_days(tmp_path / "log", 1)
     monkeypatch.setattr(shift, "open_dataset", lambda name, roots: log)
     with pytest.raises(UserError, match="two windows of whole requests"):
-        shift.prepare(Scope(("din",), data=DataConfig(request_window=DAY)), roots)
+        shift.prepare(Scope(("din",), settings=Settings(data={"request_window": DAY})), roots)

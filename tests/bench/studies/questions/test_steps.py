@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rankbench.bench.config import DataConfig
+from rankbench.bench.config import Settings
 from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.data.steps.declared import Bots, SampleUsers
 from rankbench.bench.errors import UserError
@@ -33,7 +33,7 @@ def test_a_step_that_leaves_nothing_out_is_no_point(tmp_path: Path, monkeypatch:
 def test_a_test_of_sampled_negatives_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     for asked in (
         Scope(("din",), positive_only=True, folder=tmp_path),
-        Scope(("din",), data=DataConfig(test_negatives="uniform")),
+        Scope(("din",), settings=Settings(data={"test_negatives": "uniform"})),
     ):
         with pytest.raises(UserError, match="study steps needs a test of logged impressions"):
             STUDY.prepare(asked, DataRoots(None, tmp_path / "cache"))
