@@ -53,7 +53,7 @@ def crossovers(finding: StudyResult, compared: Compared) -> Iterable[Crossover]:
 
 
 def lines(finding: StudyResult, compared: Compared) -> dict[str, list[Line]]:
-    """`one minus other` -> a line a share, along the samples of items."""
+    """`one minus other` -> a line a share, along the samples that items of a slice have at least."""
     panels: dict[str, list[Line]] = {}
     for share, pairs in compared.items():
         samples = _samples(finding, share)
@@ -62,7 +62,7 @@ def lines(finding: StudyResult, compared: Compared) -> dict[str, list[Line]]:
             name = f"{low}+" if high is None else f"{low}-{high}"
             found = _slice(finding, pairs, name, (samples >= low) & (samples < (np.inf if high is None else high + 1)))
             for along, pair in zip(marks, found.pairs if found.trusted else (), strict=False):
-                along.append(Mark(name, pair.difference.value, pair.difference.low, pair.difference.high))
+                along.append(Mark(low, pair.difference.value, pair.difference.low, pair.difference.high))
         for (one, other), along in zip(pairs, marks, strict=True):
             if along:
                 title = f"{one.point.model} minus {other.point.model}"

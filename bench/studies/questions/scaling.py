@@ -301,7 +301,7 @@ def _by_samples(finding: StudyResult) -> dict[str, Figure]:
         "samples": curves(
             f"Who ranks better on items of many training examples: differences in {metric}",
             f"{place(finding)}: {metric} by training examples of the item, each slice and share by itself, post hoc",
-            "training examples of the item",
+            f"training examples of the item, from one of {', '.join(str(low) for low, _ in samples.BOUNDS)} on (log scale)",
             f"difference in {metric}",
             panels,
             over="users, items and seeds",
