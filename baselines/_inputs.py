@@ -130,6 +130,9 @@ class EventInputs(nn.Module):
     then its outcome and, with time information, its gap. Fields of users or items may be one vector, their sum (EventConfig).
     """
 
+    shared: Tensor
+    """Which of an example's slots make the query."""
+
     def __init__(self, config: EmbeddingConfig, spec: DataSpec) -> None:
         super().__init__()
         fields, dim = example_fields(spec, config.user_id), config.embedding_dim
@@ -139,7 +142,9 @@ class EventInputs(nn.Module):
         self.event_slots: Slots = (*items, *slots_of(event_fields(spec)[len(spec.item) :], "concat"))
         self.embeddings = FieldEmbeddings(fields, dim)
         self.outcomes = OutcomeEmbeddings(spec, dim)
-        self.shared = [self.example_slots.index(slot) for slot in self.event_slots]
+        shared = [self.example_slots.index(slot) for slot in self.event_slots]
+        # On the model's device: a list would be sent there at every step.
+        self.register_buffer("shared", torch.tensor(shared), persistent=False)
         self.example_width = len(self.example_slots) * dim
         self.query_width = len(self.event_slots) * dim
         """Q"""
@@ -157,8 +162,8 @@ class EventInputs(nn.Module):
 
     def forward(self, batch: PointwiseBatch) -> tuple[Tensor, Tensor]:
         """The example's fields [n, F * dim], and the candidate's query [n, Q]."""
-        example = lookup(self._parts(self.example_slots, batch.fields), len(batch))
-        return example.flatten(1), example[:, self.shared].flatten(1)
+        example = lookup(self._parts(self.example_slots, batch.fields), len(batch.example))
+        return example.flatten(1), example.index_select(1, self.shared).flatten(1)
 
     def events(self, history: History) -> Events:
         """T past events for attention: keys that match the query, then outcome and gap, whose tables are small."""

@@ -61,8 +61,8 @@ class Dice(nn.Module):
     """Data adaptive activation (Zhou et al. 2018, DIN, equation 4), one slope a channel.
 
     f(x) = p(x) x + (1 - p(x)) alpha x with p(x) = sigmoid((x - E[x]) / sqrt(Var[x] + eps)). Mean and variance are those of
-    the rows of the batch in training, moving averages otherwise. Rows are real rows only: callers pass jagged tokens end
-    to end, never padding. Fewer than two rows have no variance; they use the moving averages.
+    the rows of the batch in training, moving averages otherwise. Rows that fill a batch up have the weight 0 and no part in
+    them; jagged tokens stand end to end. Fewer than two rows have no variance; they use the moving averages.
     """
 
     running_mean: Tensor
@@ -75,13 +75,27 @@ class Dice(nn.Module):
         self.register_buffer("running_mean", torch.zeros(width))
         self.register_buffer("running_var", torch.ones(width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[rows, width] -> [rows, width]"""
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """[rows, width] -> [rows, width]; weight [rows]: 0 where a row fills a batch up, 1 otherwise."""
         training = self.training and len(x) > 1
-        z = F.batch_norm(x, self.running_mean, self.running_var, None, None, training, self.momentum, self.eps)
+        if training and weight is not None:
+            z = self._normalised(x, weight)
+        else:
+            z = F.batch_norm(x, self.running_mean, self.running_var, None, None, training, self.momentum, self.eps)
         gated = _SoftGate.apply(x, z, self.alpha)
         assert isinstance(gated, Tensor)
         return gated
+
+    def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
+        """`batch_norm` in training, over the rows of weight 1, of which there are two at least."""
+        rows, weight = weight.sum(), weight.unsqueeze(1)
+        mean = (x * weight).sum(0) / rows
+        deviation = x - mean
+        variance = (deviation.square() * weight).sum(0) / rows
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_((variance * (rows / (rows - 1))).to(self.running_var.dtype), self.momentum)
+        return (deviation * (variance + self.eps).rsqrt()).to(x.dtype)
 
 
 def make_activation(name: Activation, width: int) -> nn.Module:
@@ -102,6 +116,12 @@ class MLP(nn.Sequential):
             layers += [Linear(narrow, wide), make_activation(activation, wide), Dropout(dropout)]
         super().__init__(*layers)
         self.width = hidden[-1] if hidden else inputs
+
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """weight [rows]: 0 where a row fills a batch up, see Dice; None: all are what they are."""
+        for layer in self:
+            x = layer(x, weight) if isinstance(layer, Dice) else layer(x)
+        return x
 
 
 def output_layer(width: int, spec: DataSpec) -> Linear:

@@ -65,6 +65,7 @@ INFO = ModelInfo(
     name="autoint",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="self-attention among fields and pooled past, and an MLP",

@@ -70,7 +70,7 @@ class BST(Ranker):
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)
-        return self.out(self.mlp(torch.cat([example, self.interest(query, batch.history)], dim=1))).squeeze(1)
+        return self.out(self.mlp(torch.cat([example, self.interest(query, batch.history)], dim=1), batch.weight)).squeeze(1)
 
     def interest(self, query: Tensor, history: History) -> Tensor:
         """query [n, Q] -> output of the candidate's token and mean output of the past events, [n, 2 * width]."""
@@ -104,6 +104,7 @@ INFO = ModelInfo(
     name="bst",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=BST,
     summary="transformer block over candidate and past events, and an MLP",

@@ -42,6 +42,7 @@ INFO = ModelInfo(
     name="dcnv2",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="cross layers and MLP over mean-pooled history and all fields",

@@ -32,6 +32,7 @@ INFO = ModelInfo(
     name="deepfm",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="factorisation machine and MLP over mean-pooled history and all fields",

@@ -20,7 +20,7 @@ from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.linear import Linear
 from ..kernels.target_attention import Events, Layers, activation_unit, event_layer, weighted_sum
 from ._inputs import EventConfig, EventInputs, example_of_event
-from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, make_activation, output_layer
+from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, Dice, make_activation, output_layer
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,15 @@ class ActivationUnit(nn.Module):
         hidden = (None, None) if second is None else (second.weight, second.bias)
         return Layers(self.event.weight, *hidden, self.out.weight, self.out.bias)
 
-    def forward(self, query: Tensor, events: Events, offsets: Tensor) -> Tensor:
-        """query [n, Q], T events whose keys match it, offsets int64 [n + 1] of the events; weights [T]."""
+    def forward(self, query: Tensor, events: Events, offsets: Tensor, real: Tensor | None = None) -> Tensor:
+        """query [n, Q], T events whose keys match it, offsets int64 [n + 1] of the events; weights [T]. real float32 [T]: 0 where
+        an event fills a batch up."""
         start = self.query(query)
         if self.one_operation:
             return activation_unit(query, events, offsets, start, self.layers())
         first = event_layer(query, events, offsets, start, self.event.weight)
-        return self.out(self.rest(self.activation(first))).squeeze(1)
+        first = self.activation(first, real) if isinstance(self.activation, Dice) else self.activation(first)
+        return self.out(self.rest(first, real)).squeeze(1)
 
 
 class DIN(Ranker):
@@ -85,13 +87,14 @@ class DIN(Ranker):
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)
-        return self.out(self.mlp(torch.cat([example, self.interest(query, batch)], dim=1))).squeeze(1)
+        return self.out(self.mlp(torch.cat([example, self.interest(query, batch)], dim=1), batch.weight)).squeeze(1)
 
     def interest(self, query: Tensor, batch: PointwiseBatch) -> Tensor:
         """query [n, Q] -> weighted sums of each example's past events [n, pools * K]; zeros for an empty pool."""
         history, row = batch.history, example_of_event(batch.history)
         events = self.inputs.events(history)
-        weight = self.unit(query, events, history.offsets)
+        real = None if batch.weight is None else batch.weight.index_select(0, row)
+        weight = self.unit(query, events, history.offsets, real)
         # An event's vector holds the label, so that each pool has weights of its own.
         pool = row if self.pools == 1 else 2 * row + history.label.long()
         return pooled(weight, events, pool, self.pools * len(query), self.softmax).view(len(query), -1)
@@ -113,6 +116,7 @@ INFO = ModelInfo(
     name="din",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=DIN,
     summary="attention of the candidate over each past event, without softmax, and an MLP",

@@ -35,13 +35,14 @@ class DNN(Ranker):
         self.out = output_layer(self.mlp.width, spec)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        return self.out(self.mlp(self.inputs(batch).flatten(1))).squeeze(1)
+        return self.out(self.mlp(self.inputs(batch).flatten(1), batch.weight)).squeeze(1)
 
 
 INFO = ModelInfo(
     name="dnn",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=DNN,
     summary="mean-pooled history and all fields through an MLP",

@@ -74,6 +74,7 @@ INFO = ModelInfo(
     name="fibinet",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="SENET weights and bilinear pairs of fields and pooled past; MLP",

@@ -45,16 +45,23 @@ class Config(EmbeddingConfig):
 
 
 class Gate(nn.Module):
-    """2 sigmoid(W_2 relu(W_1 c)): [n, inputs] -> [n, outputs]. Without fields to read, c is a learned vector."""
+    """2 sigmoid(W_2 relu(W_1 c)), c the fields that it reads or, without any, a learned vector: [n, F, dim] -> [n, F * dim]."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    reads: Tensor
+
+    def __init__(self, reads: list[int], fields: int, dim: int, hidden: int) -> None:
+        """
+        Args:
+            reads: which of the F fields.
+        """
         super().__init__()
-        self.learned = None if inputs else nn.Parameter(torch.randn(1, hidden) * 0.02)
-        self.up, self.down = Linear(inputs or hidden, hidden), Linear(hidden, outputs)
+        self.register_buffer("reads", torch.tensor(reads, dtype=torch.int64), persistent=False)
+        self.learned = None if reads else nn.Parameter(torch.randn(1, hidden) * 0.02)
+        self.up, self.down = Linear(len(reads) * dim or hidden, hidden), Linear(hidden, fields * dim)
 
-    def forward(self, read: Tensor) -> Tensor:
-        read = read if self.learned is None else self.learned.repeat(len(read), 1)
-        return 2 * torch.sigmoid(self.down(torch.relu(self.up(read))))
+    def forward(self, fields: Tensor) -> Tensor:
+        own = fields.index_select(1, self.reads).flatten(1) if self.learned is None else self.learned.repeat(len(fields), 1)
+        return 2 * torch.sigmoid(self.down(torch.relu(self.up(own))))
 
 
 class Fusion(nn.Module):
@@ -81,17 +88,14 @@ class FinalMLP(Ranker):
         self.inputs, dim = PooledInputs(config, spec), config.embedding_dim
         width, at = self.inputs.fields * dim, {name: place for place, name in enumerate(self.inputs.example_names)}
         asking = [*names(spec.user_fields(config.user_id)), *names(spec.context)]
-        self.reads = [at[name] for name in asking], [at[name] for name in names(spec.item)]
-        self.gates = nn.ModuleList(Gate(len(read) * dim, config.gate_hidden, width) for read in self.reads)
+        reads = [at[name] for name in asking], [at[name] for name in names(spec.item)]
+        self.gates = nn.ModuleList(Gate(one, self.inputs.fields, dim, config.gate_hidden) for one in reads)
         self.mlps = nn.ModuleList(MLP(width, hidden, "relu", config.dropout) for hidden in (config.first, config.second))
         self.fusion = Fusion(config.first[-1], config.second[-1], config.heads, spec)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         fields = self.inputs(batch)
-        outputs = [
-            mlp(gate(fields[:, read].flatten(1)) * fields.flatten(1))
-            for read, gate, mlp in zip(self.reads, self.gates, self.mlps, strict=True)
-        ]
+        outputs = [mlp(gate(fields) * fields.flatten(1)) for gate, mlp in zip(self.gates, self.mlps, strict=True)]
         return self.fusion(*outputs).squeeze(1)
 
 
@@ -99,6 +103,7 @@ INFO = ModelInfo(
     name="finalmlp",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=FinalMLP,
     summary="two MLPs over gated fields and pooled past, and a bilinear product of their outputs",

@@ -74,6 +74,7 @@ INFO = ModelInfo(
     name="fm",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=FM,
     summary="factorisation machine over fields and pooled past, without a network",

@@ -64,6 +64,7 @@ INFO = ModelInfo(
     name="gdcn",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=GDCN,
     summary="gated cross layers and MLP over mean-pooled history and all fields",

@@ -42,6 +42,7 @@ INFO = ModelInfo(
     name="lr",
     family="floor",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=LogisticRegression,
     summary="logistic regression over the example's fields, without history",

@@ -41,13 +41,14 @@ class MMoE(Ranker):
         self.mixture = MultiGateMixture(self.mlp.width, config.experts, config.expert_hidden, spec.rates, config.dropout)
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        return self.mixture(self.mlp(self.inputs(batch))).squeeze(1)
+        return self.mixture(self.mlp(self.inputs(batch), batch.weight)).squeeze(1)
 
 
 INFO = ModelInfo(
     name="mmoe",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=MMoE,
     summary="DIN's attention, then shared experts with a gate and a tower for each label",

@@ -84,6 +84,7 @@ INFO = ModelInfo(
     name="pepnet",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=PEPNet,
     summary="DIN's attention, then gates made of domain, user and item that scale the inputs and every layer of a label's tower",

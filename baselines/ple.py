@@ -105,7 +105,7 @@ class PLE(Ranker):
         self.tasks = tasks
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
-        shared: Tensor | None = self.mlp(self.inputs(batch))
+        shared: Tensor | None = self.mlp(self.inputs(batch), batch.weight)
         assert shared is not None
         own = shared.expand(self.tasks, -1, -1)
         for level in self.levels:
@@ -124,6 +124,7 @@ INFO = ModelInfo(
     name="ple",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=PLE,
     summary="DIN's attention, then levels of experts that a domain has for itself and experts that all share",

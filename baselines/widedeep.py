@@ -33,6 +33,7 @@ INFO = ModelInfo(
     name="widedeep",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="linear model of the fields; MLP over fields and pooled past",

@@ -89,6 +89,7 @@ INFO = ModelInfo(
     name="wukong",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=Wukong,
     summary="stacked factorisation machines over fields and pooled past as vectors, and MLP",

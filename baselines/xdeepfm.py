@@ -50,6 +50,7 @@ INFO = ModelInfo(
     name="xdeepfm",
     family="classical",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="compressed interaction network and MLP over fields and pooled past",

@@ -215,12 +215,12 @@ class TrainConfig:
     """Activation checkpointing of generative rankers: between the passes each layer keeps its input alone, and is computed again
     in the backward pass. Less memory, about a third more work, the same gradients (docs/howto/large-models.md)."""
     whole_step: Literal["off", "padded", "graph"] = "off"
-    """Of generative rankers. padded: batches are filled up to a few shapes; nothing sees what fills them up, and the loss leaves
-    it out. graph: such steps are recorded once a shape as CUDA graphs and replayed, so that the host starts one thing a step
-    instead of hundreds (docs/howto/large-models.md)."""
+    """padded: batches are filled up to a few shapes; nothing sees what fills them up, and the loss leaves it out. graph: such
+    steps, and the scoring of batches, are recorded once a shape as CUDA graphs and replayed, so that the host starts one thing a
+    step instead of hundreds (docs/howto/large-models.md)."""
     assembly: Literal["host", "device"] = "host"
-    """Where batches of sequences are put together. device: the log's columns lie there, and events are gathered there from
-    offsets; the same batches."""
+    """Where batches are put together. device: the log's columns lie there, and events are gathered there from offsets; the same
+    batches."""
     checkpoint_seconds: Annotated[float, Ge(0)] = 120.0
     """A checkpoint is written after each epoch and at least this often within one."""
 

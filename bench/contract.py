@@ -109,21 +109,22 @@ Ids = Tensor | Jagged
 B = TypeVar("B")
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, Jagged):
-        return Jagged(value.values.to(device, non_blocking=True), value.offsets.to(device, non_blocking=True))
-    if isinstance(value, dict):
-        return {key: _moved(entry, device) for key, entry in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return to_device(value, device)
-    return value
+def mapped(batch: B, change: Callable[[Tensor], Tensor]) -> B:
+    """The same batch with what `change` makes of each of its tensors, always in the same order."""
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, Jagged):
+        return Jagged(change(batch.values), change(batch.offsets))  # type: ignore[return-value]
+    if isinstance(batch, dict):
+        return {key: mapped(entry, change) for key, entry in batch.items()}  # type: ignore[return-value]
+    if is_dataclass(batch) and not isinstance(batch, type):
+        return type(batch)(**{f.name: mapped(getattr(batch, f.name), change) for f in fields(batch)})
+    return batch
 
 
 def to_device(batch: B, device: torch.device) -> B:
     """The same batch with every tensor on `device`."""
-    return type(batch)(**{f.name: _moved(getattr(batch, f.name), device) for f in fields(batch)})  # type: ignore[arg-type]
+    return mapped(batch, lambda tensor: tensor.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -159,9 +160,14 @@ class PointwiseBatch:
     key: Tensor = field(kw_only=True)
     """int64 [n]: hash of who, what and when, which does not depend on any other event of the log, as `example` does. For what
     is to be the same for an example in whatever log and batch it stands: folds, draws."""
+    weight: Tensor | None = None
+    """float32 [n]: 1 for an example, 0 for what fills a padded batch up; None: all are examples."""
+    real: int | None = None
+    """How many of the n are examples; None: all."""
 
     def __len__(self) -> int:
-        return len(self.example)
+        """Examples, without what fills the batch up."""
+        return len(self.example) if self.real is None else self.real
 
 
 @dataclass(frozen=True)
@@ -258,9 +264,9 @@ class Ranker(nn.Module):
         return ()
 
     def moving_shape(self) -> str:
-        """Why two batches of equal shape may take different operations or sizes; empty if they never do, so that a step can be
-        recorded and replayed."""
-        return f"{type(self).__name__} does not say that its sizes follow from those of the batch"
+        """Why two batches of equal shape may take different operations or sizes, as the model is set; empty if they never do, so
+        that a step can be recorded and replayed. Asked where the card says `takes_padding`."""
+        return ""
 
     def observe(self, batch: Any) -> None:
         raise TypeError(f"{type(self).__name__} is fitted by gradients, not by counts")
@@ -348,6 +354,9 @@ class ModelInfo:
     checked: str = ""
     """How its computation was checked beyond the contract tests: against what, to which precision."""
     fit: Literal["gradient", "counts"] = "gradient"
+    takes_padding: bool = False
+    """Batches may be filled up to one of a few shapes with what has the weight 0 (`batch.weight`): scores and gradients of the
+    examples stay what they are, and the sizes of all operations follow from the batch's; see also `Ranker.moving_shape`."""
     train: Mapping[str, Any] = field(default_factory=dict)
     """This model's own defaults among the keys of TrainConfig, e.g. {"lr": 1e-3}."""
     defaults: str = "this project's"
@@ -370,10 +379,10 @@ class ModelInfo:
             return f"{self.name} learns by counting, not by gradients"
         if key == "batches" and self.view == "sequence" and supervision == "dense":
             return f"{self.name} is trained on segments of sequences, which hold whole requests"
-        if key in ("recompute", "whole_step") and self.family != "generative":
+        if key == "recompute" and self.family != "generative":
             return f"{self.name} is no stack of layers over a sequence of tokens"
-        if key == "assembly" and self.view != "sequence":
-            return f"{self.name} is trained on {self.view} batches, which the host assembles"
+        if key == "whole_step" and not self.takes_padding:
+            return f"{self.name} does not take batches that are filled up to one of a few shapes"
         for view, setting in BATCH_SETTINGS.items():
             if view != self.view and setting == f"train.{key}":
                 return f"{self.name} is trained on {self.view} batches; their size is {BATCH_SETTINGS[self.view]}"

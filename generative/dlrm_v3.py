@@ -39,6 +39,7 @@ INFO = ModelInfo(
     name="dlrm-v3",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=stu.build,
     summary="HSTU's released ranking model: user fields as tokens, action bits, time to the request, two towers, STU layers",

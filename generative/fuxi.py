@@ -93,6 +93,7 @@ INFO = ModelInfo(
     name="fuxi",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="FuXi-alpha (semantic, position and time channels, SwiGLU) over interleaved tokens, MLP head",

@@ -130,6 +130,7 @@ INFO = ModelInfo(
     name="fuxi-beta",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="FuXi-beta (tokens mix by place and a function of time alone, no queries and keys) over interleaved tokens, MLP head",

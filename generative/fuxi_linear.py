@@ -130,6 +130,9 @@ class PositionChannel(nn.Module):
 class FuXiLinearLayer(nn.Module):
     """One layer: tokens [T, D] -> tokens [T, D]."""
 
+    moving_shape = "decayed attention cuts segments into as many chunks as they happen to fill"
+    """See `Ranker.moving_shape`."""
+
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
         assert isinstance(config, Config)
@@ -178,6 +181,7 @@ INFO = ModelInfo(
     name="fuxi-linear",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="FuXi-Linear (linear attentions by content, waves of time and position, SwiGLU) over interleaved tokens, MLP head",

@@ -37,6 +37,7 @@ INFO = ModelInfo(
     name="genrank",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="GenRank (item-and-action tokens, masked-action candidates, ALiBi), MLP head",

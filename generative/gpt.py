@@ -59,6 +59,7 @@ INFO = ModelInfo(
     name="gpt",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="GPT-2 blocks (LayerNorm, GELU, learned positions) with HSTU's time bias over interleaved tokens, MLP head",

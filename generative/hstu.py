@@ -80,6 +80,7 @@ INFO = ModelInfo(
     name="hstu",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="HSTU (gated SiLU attention, relative position and time bias) over interleaved tokens, MLP head",

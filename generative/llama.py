@@ -60,6 +60,7 @@ INFO = ModelInfo(
     name="llama",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="Llama blocks (RMSNorm, RoPE, SwiGLU) with HSTU's time bias over interleaved tokens, MLP head",

@@ -83,6 +83,7 @@ INFO = ModelInfo(
     name="mtgr",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="HSTU layers with group layer norm, item-and-action tokens, candidates that keep cross features, MLP head",

@@ -91,7 +91,8 @@ class SequenceRanker(Ranker):
             return "layout=request makes a segment of each request, however many there are"
         if self.config.stochastic_depth > 0:
             return "stochastic_depth leaves out other layers in each step"
-        return ""
+        reasons = (getattr(block, "moving_shape", "") for block in self.blocks)
+        return next((reason for reason in reasons if isinstance(reason, str) and reason), "")
 
     def left_out(self) -> bool:
         """Whether this step goes past the next layer, by stochastic depth; what is kept is not scaled."""

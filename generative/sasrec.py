@@ -65,6 +65,7 @@ INFO = ModelInfo(
     name="sasrec",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="SASRec blocks as published (normalised skip, absolute positions) over interleaved tokens, MLP head",

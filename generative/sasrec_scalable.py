@@ -31,6 +31,7 @@ INFO = ModelInfo(
     name="sasrec-scalable",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="SASRec with a clean residual stream and HSTU's relative bias over interleaved tokens, MLP head",

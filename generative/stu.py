@@ -83,6 +83,7 @@ INFO = ModelInfo(
     name="stu",
     family="generative",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="the layer of HSTU's released ranking code (no relative bias), masked-action candidates, MLP head",

@@ -28,12 +28,12 @@ class ReluExperts(nn.Module):
         self.down_bias = PerTokenLinear(tokens, experts, width, bias=False)
         self.dropout = Dropout(dropout)
         self.gates: Tensor | None = None
-        """Sum over experts of h_infer's gates, the mean over rows and tokens of the latest batch of training."""
+        """[n]: sum over experts of h_infer's gates, the mean over a row's tokens, of the latest batch of training."""
 
     def forward(self, x: Tensor) -> Tensor:
         gate = F.relu(self.sparse_router(x))
         if self.training:
-            self.gates = gate.sum(2).mean()
+            self.gates = gate.sum(2).mean(1)
             dense = torch.rand(len(x), 1, 1, device=x.device) < 0.5
             gate = torch.where(dense, F.relu(self.dense_router(x)), gate)
         hidden = self.dropout(F.gelu(self.up(x))).unflatten(2, (self.experts, -1))

@@ -114,16 +114,21 @@ def latest_first(end: Tensor, length: Tensor, longest: int) -> Padding:
     return Padding(torch.where(visible, end.unsqueeze(1) - back, 0), visible)
 
 
-def longest_of(length: Tensor, most: int) -> int:
-    """L for rows of these lengths [n], each `most` at most; one at least. Where a model is exported L is `most`: no shape of a
-    program may depend on values."""
-    if torch.compiler.is_exporting():
+def longest_of(length: Tensor, most: int, fixed: bool) -> int:
+    """L for rows of these lengths [n], each `most` at most; one at least. `most` where no shape may depend on values: if it is to
+    be `fixed`, as in a padded batch, and where a model is exported."""
+    if fixed or torch.compiler.is_exporting():
         return most
     return max(int(length.max()) if len(length) else 0, 1)
 
 
-def padding_of(history: History, most: int, multiple: int = 1, least: int = 1) -> Padding:
-    """The same of a whole history of `most` events at most; L is a multiple of `multiple`, and `least` at least."""
-    length = history.offsets.diff()
-    longest = max(longest_of(length, most), least)
-    return latest_first(history.offsets[1:], length, -(-longest // multiple) * multiple)
+def padding_of(batch: PointwiseBatch, most: int, multiple: int = 1, least: int = 1, history: History | None = None) -> Padding:
+    """The same of a whole history of `most` events at most; L is a multiple of `multiple`, and `least` at least.
+
+    Args:
+        history: a part of the batch's; None: all of it.
+    """
+    offsets = (history or batch.history).offsets
+    length = offsets.diff()
+    longest = max(longest_of(length, most, fixed=batch.weight is not None), least)
+    return latest_first(offsets[1:], length, -(-longest // multiple) * multiple)

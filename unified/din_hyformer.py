@@ -32,6 +32,7 @@ INFO = ModelInfo(
     name="din-hyformer",
     family="unified",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="HyFormer whose fields include DIN's weighted sum of past events",

@@ -28,6 +28,7 @@ INFO = ModelInfo(
     name="din-rankmixer",
     family="unified",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="RankMixer over all fields and DIN's weighted sum of past events",

@@ -178,7 +178,7 @@ class HyFormer(Ranker):
         row, query = self.inputs(batch)
         if self.interest is not None:
             row = torch.cat([row, self.interest(self.inputs, query, batch.history)], dim=1)
-        events = [self.events(history) for history in self.histories(batch.history)]
+        events = [self.events(batch, history) for history in self.histories(batch.history)]
         fields = self.field_tokens(row)
         x = torch.cat([self.generate_queries(fields, events), fields], dim=1)
         encoded = [one.x for one in events]
@@ -188,13 +188,16 @@ class HyFormer(Ranker):
             x, encoded = layer(x, encoded, events)
         return self.out(self.mlp(self.norm(x).flatten(1))).squeeze(1)
 
+    def moving_shape(self) -> str:
+        return "apart=true parts past events by their labels" if self.config.apart else ""
+
     def histories(self, history: History) -> list[History]:
         """The past, or of each label."""
         if not self.config.apart:
             return [history]
         return [select_events(history, history.label == label) for label in (0, 1)]
 
-    def events(self, history: History) -> EventSequence:
+    def events(self, batch: PointwiseBatch, history: History) -> EventSequence:
         """Events as tokens [T, D]: what they carry, and how many events back."""
         row, offsets = example_of_event(history), history.offsets
         back = offsets[1:].index_select(0, row) - 1 - torch.arange(len(row), device=row.device)
@@ -203,7 +206,7 @@ class HyFormer(Ranker):
         if self.config.sequence == "full":
             lo, hi = offsets[:-1].index_select(0, row), offsets[1:].index_select(0, row)
             plan = plan_attention(offsets, lo, hi, torch.zeros_like(lo))
-        return EventSequence(x, offsets, padding_of(history, self.order.num_embeddings, least=least), plan)
+        return EventSequence(x, offsets, padding_of(batch, self.order.num_embeddings, least=least, history=history), plan)
 
     def generate_queries(self, fields: Tensor, events: list[EventSequence]) -> Tensor:
         """FFN_n of all fields [n, M, D] and the mean of each sequence -> [n, N, D]."""
@@ -240,6 +243,7 @@ INFO = ModelInfo(
     name="hyformer",
     family="unified",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="queries made of all fields attend to past events, then mix with the fields as in RankMixer, layer by layer",

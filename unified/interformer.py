@@ -186,7 +186,7 @@ class InterFormer(Ranker):
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, _ = self.inputs(batch)
         x = self.field(example.unflatten(1, (-1, self.dim)))
-        padding = padding_of(batch.history, self.history, least=self.config.recent)
+        padding = padding_of(batch, self.history, least=self.config.recent)
         events = padding.rows(self.event(self.inputs.keys(batch.history)))
         cls = self.field_summaries[0](x)
         s, visible = torch.cat([cls, events], dim=1), F.pad(padding.visible, (self.config.summaries, 0), value=True)
@@ -203,6 +203,7 @@ INFO = ModelInfo(
     name="interformer",
     family="unified",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=InterFormer,
     summary="interactions of fields and attention among past events, which exchange gated summaries layer by layer",

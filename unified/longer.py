@@ -114,7 +114,7 @@ class LONGER(Ranker):
     def merged(self, batch: PointwiseBatch) -> tuple[Tensor, Tensor]:
         """Merged tokens [n, G, D], the latest first, and which of them hold an event, bool [n, G]."""
         merge = self.config.merge
-        padding = padding_of(batch.history, self.order.num_embeddings, multiple=merge)
+        padding = padding_of(batch, self.order.num_embeddings, multiple=merge)
         events = padding.rows(self.event(self.inputs.keys(batch.history)))
         length = min(events.shape[1], self.order.num_embeddings)
         order = F.pad(self.order.weight[:length], (0, 0, 0, events.shape[1] - length))
@@ -131,6 +131,7 @@ INFO = ModelInfo(
     name="longer",
     family="unified",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=LONGER,
     summary="neighbouring past events merged to tokens; the latest of them and global tokens read all, then each other",

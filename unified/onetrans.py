@@ -174,15 +174,19 @@ class RequestLayer(nn.Module):
 class OneTrans(Ranker):
     """S-tokens and NS-tokens through the layers, then a logit of all NS-tokens."""
 
+    shared: Tensor
+    """Which of an event's fields its S-token has."""
+
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         self.config, self.history = config, spec.history_length
         fields, dim, width = example_fields(spec, config.user_id), config.embedding_dim, config.width
         self.names = names(fields)
-        self.shared = [self.names.index(name) for name in names(event_fields(spec))]
+        shared = [self.names.index(name) for name in names(event_fields(spec))]
+        self.register_buffer("shared", torch.tensor(shared), persistent=False)
         self.embeddings = FieldEmbeddings(fields, dim)
         self.outcomes = FieldEmbeddings((Field("action", spec.action.size), Field("label", UNKNOWN + 3)), dim)
-        self.event_token = Linear((len(self.shared) + 1) * dim, width)
+        self.event_token = Linear((len(shared) + 1) * dim, width)
         self.request_tokens = Linear(len(fields) * dim, config.tokens * width)
         self.bias = nn.ModuleList(TokenBias(spec) for _ in range(config.layers))
         self.event_layers = nn.ModuleList(EventLayer(config, at == config.layers - 1) for at in range(config.layers))
@@ -198,7 +202,8 @@ class OneTrans(Ranker):
         past = self.past(batch, vectors, lo, hi, start, before[batch.offsets])
         asked = batch.target
         now = None if batch.query_time is None else batch.query_time[asked]
-        return self.score(vectors[asked], past, lo[asked], hi[asked], (hi - start)[asked], now)
+        fixed = batch.weight is not None
+        return self.score(vectors[asked], past, lo[asked], hi[asked], (hi - start)[asked], now, fixed)
 
     def remember(self, past: SequenceBatch) -> RememberedPast:
         start = torch.zeros_like(past.lo)
@@ -223,7 +228,7 @@ class OneTrans(Ranker):
         seen = batch.seen()
         label = batch.past_label[seen].long() + UNKNOWN + 1
         outcome = self.outcomes.lookup("action", batch.action[seen]) + self.outcomes.lookup("label", label)
-        x = self.event_token(torch.cat([vectors[seen][:, self.shared].flatten(1), outcome], dim=1))
+        x = self.event_token(torch.cat([vectors[seen].index_select(1, self.shared).flatten(1), outcome], dim=1))
         lo, hi, position = lo[seen], hi[seen], (hi - start)[seen]
         time = None if batch.time is None else batch.time[seen]
         asked = None if batch.query_time is None else batch.query_time[seen]
@@ -238,11 +243,19 @@ class OneTrans(Ranker):
         return RememberedPast(keys_values, position, time)
 
     def score(
-        self, vectors: Tensor, past: RememberedPast, lo: Tensor, hi: Tensor, position: Tensor, now: Tensor | None
+        self,
+        vectors: Tensor,
+        past: RememberedPast,
+        lo: Tensor,
+        hi: Tensor,
+        position: Tensor,
+        now: Tensor | None,
+        fixed: bool = False,
     ) -> Tensor:
-        """Logits of n examples that see the S-tokens [lo, hi) of a past from `position`, at a time."""
+        """Logits of n examples that see the S-tokens [lo, hi) of a past from `position`, at a time; `fixed`: no shape depends on
+        what they see."""
         x = self.request_tokens(vectors.flatten(1)).unflatten(1, (self.config.tokens, -1))
-        padding = latest_first(hi, hi - lo, longest_of(hi - lo, self.history))
+        padding = latest_first(hi, hi - lo, longest_of(hi - lo, self.history, fixed))
         place = padding.place
         distance = (position.unsqueeze(1) - _at(past.position, place)).clamp(min=0)
         bucket = None
@@ -267,6 +280,7 @@ INFO = ModelInfo(
     name="onetrans",
     family="unified",
     view="sequence",
+    takes_padding=True,
     config=Config,
     build=OneTrans,
     summary="one causal Transformer over past events, which share weights, and tokens of fields, which have their own",

@@ -159,6 +159,7 @@ class RankMixer(Ranker):
         self.out = output_layer(config.width, spec)
         self.early = nn.ModuleList(output_layer(config.width, spec) for _ in self.connections())
         self.early_loss: Tensor | None = None
+        self.weight: Tensor | None = None
 
     def connections(self) -> range:
         """Blocks behind which TokenMixer-Large has a long skip connection: every second one, never the last."""
@@ -176,6 +177,7 @@ class RankMixer(Ranker):
                 x = before = x + before
                 early.append(self.early[len(early)](x.mean(1)))
         self.early_loss = self.loss_of(early, batch) if self.training and early else None
+        self.weight = batch.weight
         if self.norm is not None:
             x = self.norm(x)
         return self.out(x.mean(1)).squeeze(1)
@@ -185,16 +187,24 @@ class RankMixer(Ranker):
         labels = batch.label.unsqueeze(1)
         if early[0].shape[1] > 1 and batch.further is not None:
             labels = torch.cat([labels, batch.further], dim=1)
-        return torch.stack([F.binary_cross_entropy_with_logits(logits.float(), labels) for logits in early]).mean()
+        every = torch.stack(early).float()
+        losses = F.binary_cross_entropy_with_logits(every, labels.expand_as(every), reduction="none").mean((0, 2))
+        return mean_of_rows(losses, batch.weight)
 
     def auxiliary_loss(self) -> Tensor | None:
         """The gates' penalty or, of TokenMixer-Large, the loss of inner blocks."""
-        loss, self.early_loss = self.early_loss, None
+        loss, weight = self.early_loss, self.weight
+        self.early_loss = self.weight = None
         if loss is not None:
             return AUXILIARY * loss
         taken = [module.take_gates() for module in self.modules() if isinstance(module, ReluExperts)]
         gates = [gate for gate in taken if gate is not None]
-        return self.penalty * torch.stack(gates).mean() if gates else None
+        return self.penalty * mean_of_rows(torch.stack(gates).mean(0), weight) if gates else None
+
+
+def mean_of_rows(values: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean of values [n], those of weight 0 left out."""
+    return values.mean() if weight is None else (values * weight).sum() / weight.sum()
 
 
 def build(config: Config, spec: DataSpec) -> Ranker:
@@ -218,6 +228,7 @@ INFO = ModelInfo(
     name="rankmixer",
     family="unified",
     view="pointwise",
+    takes_padding=True,
     config=Config,
     build=build,
     summary="tokens of all fields and pooled past, mixed by a transposition, a network of its own for each token",

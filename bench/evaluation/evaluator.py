@@ -2,55 +2,107 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from .. import device as devices
 from ..config import TrainConfig
 from ..contract import ModelInfo, Ranker, to_device
+from ..data.ahead import AHEAD, ahead
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
+from ..data.padding import padded
 from ..data.requests import request_batch, request_of
+from ..recorded import Batch, CudaGraphs, Recordings
 from . import metrics, scores
 from .influence import rows as rows_of
 
 _DAY_MS = 86_400_000
 
+ROWS = 4096
+"""Of a batch that is scored; events of sequences are twice as many."""
 
-def predict(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
+
+def forward_of(model: Ranker, device: torch.device, precision: str) -> Callable[[Batch], Tensor]:
+    """Batch -> logits, float32."""
+
+    def forward(batch: Batch) -> Tensor:
+        with devices.autocast(device, precision):
+            return model(batch).float()
+
+    return forward
+
+
+def recorded_forward(model: Ranker, config: TrainConfig, device: torch.device) -> Recordings | None:
+    """The same recorded once a shape, where `train.whole_step=graph`; None where it is not."""
+    if config.whole_step != "graph":
+        return None
+    return Recordings(forward_of(model, device, config.precision), CudaGraphs(device), device)
+
+
+def predict(
+    model: Ranker,
+    batches: Batches,
+    data: RankingData,
+    device: torch.device,
+    precision: str,
+    recorded: Recordings | None = None,
+) -> np.ndarray:
     """Probabilities of the main label, float64 [n]; see predict_labels."""
-    return predict_labels(model, batches, data, device, precision)[:, 0]
+    return predict_labels(model, batches, data, device, precision, recorded)[:, 0]
 
 
-def predict_labels(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> np.ndarray:
+def predict_labels(
+    model: Ranker,
+    batches: Batches,
+    data: RankingData,
+    device: torch.device,
+    precision: str,
+    recorded: Recordings | None = None,
+) -> np.ndarray:
     """Score every example once, without gradients and without touching the training state.
+
+    Args:
+        recorded: computes the logits of batches that are filled up to a few shapes; None: the model does, of batches as they are.
 
     Returns:
         Probabilities, float64 [n, 1] or, of a model that predicts the K further labels as well, [n, 1 + K], in the order of
         `batches.examples`: sigmoid of the logit, corrected for the sampling of negatives, taken in float64 on the CPU.
     """
     plans = batches.plans(None)
-    examples, probability, times = batches.examples, np.empty(0), np.zeros(len(batches.examples), dtype=np.uint8)
+    examples, forward, logits = batches.examples, recorded or forward_of(model, device, precision), []
+
+    def assemble(plan: np.ndarray) -> Batch:
+        batch = batches.assemble(plan, None)
+        if not np.array_equal(batch.example.cpu().numpy(), examples.take(batches.rows(plan)).ids()):
+            raise RuntimeError("a batch has other examples than its plan says")
+        return to_device(batch if recorded is None else padded(batch), device)
+
     model.eval()
-    with torch.inference_mode():
-        for plan in plans:
-            batch, rows = to_device(batches.assemble(plan, None), device), batches.rows(plan)
-            if not np.array_equal(batch.example.cpu().numpy(), examples.take(rows).ids()):
-                raise RuntimeError("a batch has other examples than its plan says")
-            with devices.autocast(device, precision):
-                logit = model(batch)
-            found = logit.float().cpu().numpy().astype(np.float64).reshape(len(rows), -1)
-            if not np.isfinite(found).all():
-                raise FloatingPointError("scores that are not finite; lower train.lr")
-            if not len(probability):
-                probability = np.empty((len(examples), found.shape[1]))
-            probability[rows] = 1 / (1 + np.exp(-(found + data.logit_correction)))
-            times[rows] += 1
+    count = 0 if device.type == "cpu" else AHEAD
+    # Whoever reads a score waits for the device: none is read before all are asked for.
+    with torch.inference_mode(), contextlib.closing(ahead(assemble, plans, count)) as source:
+        for batch in source:
+            found = forward(batch)[: len(batch)]
+            logits.append(found if recorded is None else found.clone())
+    probability, times = np.empty(0), np.zeros(len(examples), dtype=np.uint8)
+    for plan, logit in zip(plans, logits, strict=True):
+        rows = batches.rows(plan)
+        found = logit.cpu().numpy().astype(np.float64).reshape(len(rows), -1)
+        if not np.isfinite(found).all():
+            raise FloatingPointError("scores that are not finite; lower train.lr")
+        if not len(probability):
+            probability = np.empty((len(examples), found.shape[1]))
+        probability[rows] = 1 / (1 + np.exp(-(found + data.logit_correction)))
+        times[rows] += 1
     if not (times == 1).all():
         raise RuntimeError("not every example was scored exactly once")
     return probability
@@ -64,9 +116,16 @@ def monitor(config: TrainConfig, data: RankingData) -> Literal["request_gauc", "
     return rows_of(valid.label, data.log.user_of(valid.event), data.request[valid.event]).headline
 
 
-def quality(model: Ranker, batches: Batches, data: RankingData, device: torch.device, precision: str) -> dict[str, float]:
+def quality(
+    model: Ranker,
+    batches: Batches,
+    data: RankingData,
+    device: torch.device,
+    precision: str,
+    recorded: Recordings | None = None,
+) -> dict[str, float]:
     """auc, request_gauc and logloss of the main label over all examples of `batches`: what training and tuning watch."""
-    probability = predict(model, batches, data, device, precision)
+    probability = predict(model, batches, data, device, precision, recorded)
     label, request = batches.examples.label, data.request[batches.examples.event]
     return {
         "auc": metrics.auc(label, probability),
@@ -76,11 +135,17 @@ def quality(model: Ranker, batches: Batches, data: RankingData, device: torch.de
 
 
 def predictions(
-    model: Ranker, info: ModelInfo, data: RankingData, role: str, device: torch.device, precision: str, batch_size: int = 4096
+    model: Ranker,
+    info: ModelInfo,
+    data: RankingData,
+    role: str,
+    device: torch.device,
+    precision: str,
+    recorded: Recordings | None = None,
 ) -> pd.DataFrame:
     """`rows` with scores, rounded as they are kept; of each further label that the model predicts also `score.<name>`."""
-    batches = make_batches(data, info.view, role, batch_size, batch_size * 2)
-    probability = scores.rounded(predict_labels(model, batches, data, device, precision))
+    batches = make_batches(data, info.view, role, ROWS, ROWS * 2)
+    probability = scores.rounded(predict_labels(model, batches, data, device, precision, recorded))
     names = ["score", *(f"score.{name}" for name in data.config.labels)]
     return rows(data, role).assign(**dict(zip(names, probability.T, strict=False)))
 

@@ -194,7 +194,8 @@ def _measure(
     precision = experiment.train.precision
     devices.synchronize(device)
     begin = time.perf_counter()
-    test = evaluator.predictions(model, info, data, "test", device, precision)
+    recorded = evaluator.recorded_forward(model, experiment.train, device)
+    test = evaluator.predictions(model, info, data, "test", device, precision, recorded)
     eval_seconds = time.perf_counter() - begin
     latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
     flops = flops_per_example(experiment, info, whole)

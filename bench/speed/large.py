@@ -19,13 +19,14 @@ from .. import device as devices
 from .. import registry
 from ..config import Experiment, Settings, resolve
 from ..contract import ModelInfo, Ranker, SequenceBatch
+from ..data.ahead import AHEAD
 from ..data.batches import Batches
 from ..data.dataset import RankingData
 from ..errors import UserError
 from ..evaluation.step_flops import step_flops
 from ..training.course import course_of
 from ..training.gradients import Gradients
-from ..training.lessons import AHEAD, Lesson, assembled
+from ..training.lessons import Lesson, assembled
 from ..training.optimizer import Optimizer, groups_of
 from ..training.team import ALONE, Team
 from ..training.trainer import TrainState

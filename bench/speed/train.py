@@ -1,8 +1,9 @@
-"""Training speed of our models with the kernels of this machine and with torch's operations alone, in turn.
+"""Training speed of our models with the kernels of this machine and with torch's operations alone, in turn; where steps can be
+recorded, as recorded steps too.
 
-Each turn trains a fresh model for some seconds with the one training loop, batch assembly included, validation left out. Ratios
-are taken round by round, because the speed of a shared machine drifts. A short turn of each comes first and is not counted:
-kernels are compiled then.
+Each turn trains a fresh model for some seconds with the one training loop, batch assembly and recording included, validation left
+out. Ratios are taken round by round, because the speed of a shared machine drifts. A short turn of each comes first and is not
+counted: kernels are compiled then.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .. import registry
 from ..config import Experiment, Settings, resolve
 from ..contract import ModelInfo
 from ..data.dataset import RankingData
+from ..data.resident_log import why_not_resident
 from ..errors import UserError
 from ..training.checkpoint import Checkpoint
 from ..training.progress import Quiet
@@ -35,7 +37,8 @@ class ModelSpeed:
 
     model: str
     kernels: str
-    """`chosen` or `torch`."""
+    """`chosen`, `torch`, or `recorded`: those that are chosen, in recorded steps over batches that are put together on the
+    device."""
     ran: dict[str, str]
     """Operation -> implementation."""
     wall: list[float]
@@ -57,20 +60,20 @@ def at_defaults(model: str, data: RankingData, verb: str) -> tuple[ModelInfo, Ex
 
 
 def measure(model: str, data: RankingData, device: torch.device, seconds: float, rounds: int) -> list[ModelSpeed]:
-    """Both choices of kernels for one model.
+    """All ways to train one model.
 
     Raises:
         UserError: the model is not trained by gradients.
     """
     info, experiment = at_defaults(model, data, "train")
-    plain = {operation: "torch" for operation in dispatch.OPERATIONS}
-    choices = {"chosen": {}, "torch": plain}
+    choices = ways(info, data, device)
     wall: dict[str, list[float]] = {name: [] for name in choices}
     cpu: dict[str, list[float]] = {name: [] for name in choices}
     ran: dict[str, dict[str, str]] = {}
     for at in range(rounds + 1):
-        config = dataclasses.replace(experiment.train, epochs=1, max_seconds=seconds if at > 0 else min(seconds, WARM_UP))
-        for name, forced in choices.items():
+        usual = dataclasses.replace(experiment.train, epochs=1, max_seconds=seconds if at > 0 else min(seconds, WARM_UP))
+        for name, (forced, settings) in choices.items():
+            config = dataclasses.replace(usual, **settings)
             torch.manual_seed(0)
             network = info.build(experiment.params, data.spec).to(device)
             with tempfile.TemporaryDirectory() as folder, dispatch.forced(forced), dispatch.watching() as ran[name]:
@@ -80,6 +83,18 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
             wall[name].append(state.trained / state.seconds)
             cpu[name].append(state.trained / max(state.cpu_seconds, 1e-9))
     return [ModelSpeed(model, name, ran[name], wall[name], cpu[name]) for name in choices]
+
+
+def ways(info: ModelInfo, data: RankingData, device: torch.device) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    """Ways to train a model: operations with their implementations, where these are not chosen, and settings of training."""
+    found: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+        "chosen": ({}, {}),
+        "torch": ({operation: "torch" for operation in dispatch.OPERATIONS}, {}),
+    }
+    if device.type == "cuda" and info.takes_padding:
+        assembly = "host" if why_not_resident(data) else "device"
+        found["recorded"] = ({}, {"whole_step": "graph", "assembly": assembly})
+    return found
 
 
 def lines(speeds: list[ModelSpeed]) -> list[str]:

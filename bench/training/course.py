@@ -16,7 +16,7 @@ from ..config import TrainConfig
 from ..contract import ModelInfo
 from ..data.batches import Batches, make_batches
 from ..data.dataset import RankingData
-from ..data.resident import ResidentSequences
+from ..data.resident import resident_batches
 
 CPU = torch.device("cpu")
 
@@ -108,9 +108,10 @@ def epochs_of(course: Course) -> int:
 
 
 def _lessons(data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, device: torch.device) -> Batches:
-    if config.assembly == "device" and info.view == "sequence":
-        return ResidentSequences(data, "train", config.batch_events, device, seed, config.whole_requests)
-    return make_batches(data, info.view, "train", config.batch_size, config.batch_events, seed, config.whole_requests)
+    sizes = (data, info.view, "train", config.batch_size, config.batch_events)
+    if config.assembly == "device":
+        return resident_batches(*sizes, device, seed, config.whole_requests)
+    return make_batches(*sizes, seed, config.whole_requests)
 
 
 def _judges(data: RankingData, info: ModelInfo, config: TrainConfig) -> Batches:

@@ -11,14 +11,13 @@ from torch.nn import functional as F
 
 from .. import device as devices
 from ..config import TrainConfig
-from ..contract import PointwiseBatch, Ranker, SequenceBatch
+from ..contract import Ranker
 from ..errors import UserError
+from ..recorded import Batch, CudaGraphs
 from .losses import Lists, main_loss
 from .recompute import recomputed
 from .team import Team
-from .whole_step import CudaGraphs, WholeSteps
-
-Batch = PointwiseBatch | SequenceBatch
+from .whole_step import WholeSteps
 
 
 class Gradients:
@@ -44,7 +43,7 @@ class Gradients:
         if config.whole_step == "graph":
             if reason := self._why_not_recorded(team):
                 raise UserError(f"train.whole_step=graph does not work here: {reason}; use padded or off")
-            self.whole = WholeSteps(self.descend, list(model.parameters()), CudaGraphs(device), device)
+            self.whole = WholeSteps(self.descend, model, CudaGraphs(device), device)
 
     def _why_not_recorded(self, team: Team) -> str:
         if self.device.type != "cuda":
@@ -57,27 +56,25 @@ class Gradients:
         """The mean loss of the main label over the examples of a batch, a scalar; gradients of the whole loss are left behind."""
         self.model.train()
         if self.whole is not None:
-            assert isinstance(batch, SequenceBatch)
             return self.whole(batch)
         return self.descend(batch, lists, self.zero_grad)
 
     def descend(self, batch: Batch, lists: Lists | None, zero_grad: Callable[[], None]) -> Tensor:
         """`zero_grad`: called between the passes."""
-        weight = batch.weight if isinstance(batch, SequenceBatch) else None
         with devices.autocast(self.device, self.config.precision):
             logits = self.model(batch)
             auxiliary = self.model.auxiliary_loss()
         main, further = (logits[:, 0], logits[:, 1:]) if logits.dim() == 2 else (logits, None)
-        if weight is None:
+        if batch.weight is None:
             loss = main_loss(self.config, main.float(), batch.label, lists)
         else:
-            loss = _weighted(main.float(), batch.label, weight)
+            loss = _weighted(main.float(), batch.label, batch.weight)
         total = loss if auxiliary is None else loss + auxiliary.float()
         if further is not None and batch.further is not None:  # each label has bce, and weighs the same
-            if weight is None:
+            if batch.weight is None:
                 own = F.binary_cross_entropy_with_logits(further.float(), batch.further)
             else:
-                own = _weighted(further.float(), batch.further, weight.unsqueeze(1).expand_as(further))
+                own = _weighted(further.float(), batch.further, batch.weight.unsqueeze(1).expand_as(further))
             total = total + own * further.shape[1]
         zero_grad()
         (total if self.scaler is None else self.scaler.scale(total)).backward()

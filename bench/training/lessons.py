@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ..contract import PointwiseBatch, SequenceBatch, to_device
+from ..data.ahead import ahead as made_ahead
 from ..data.batches import Batches
 from ..data.dataset import RankingData
 from ..data.padding import padded
@@ -20,9 +19,6 @@ from .team import ALONE, Team
 
 if TYPE_CHECKING:
     from .trainer import TrainState
-
-AHEAD = 2
-"""Batches that another thread assembles while an accelerator computes. On a CPU it would take the model's own time."""
 
 Lesson = tuple[PointwiseBatch | SequenceBatch, Lists | None]
 """A batch, and which of its rows are of one request where the loss compares these."""
@@ -44,7 +40,7 @@ def assembled(
 
     Args:
         data: whose requests come along; None: they are not asked for.
-        fill_up: batches of sequences have one of a few shapes.
+        fill_up: batches have one of a few shapes.
     """
     epoch, places = state.epoch, range(state.step * team.size + team.rank, len(plans), team.size)
 
@@ -52,19 +48,8 @@ def assembled(
         # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
         batch = batches.assemble(plans[place], np.random.default_rng([seed, epoch, place]))
         lists = None if data is None else to_device(lists_of(batch, data), device)
-        if fill_up and isinstance(batch, SequenceBatch):
+        if fill_up:
             batch = padded(batch, batches.observed(plans[place]) if isinstance(batches, ResidentSequences) else None)
         return to_device(batch, device), lists
 
-    if ahead == 0:
-        yield from map(assemble, places)
-        return
-    pool = ThreadPoolExecutor(1)
-    try:
-        waiting = deque(pool.submit(assemble, place) for place in places[:ahead])
-        for at in range(len(places)):
-            if at + ahead < len(places):
-                waiting.append(pool.submit(assemble, places[at + ahead]))
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return made_ahead(assemble, places, ahead)

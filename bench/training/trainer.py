@@ -18,16 +18,18 @@ from torch import Tensor
 from .. import device as devices
 from ..config import TrainConfig
 from ..contract import ModelInfo, Ranker, to_device
+from ..data.ahead import AHEAD
 from ..data.dataset import RankingData
 from ..energy import Meter
 from ..errors import UserError
 from ..evaluation import evaluator, metrics
 from ..evaluation.cards import merit
+from ..recorded import Recordings
 from .checkpoint import Checkpoint
 from .course import Course, course_of, epochs_of
 from .ending import Average, rate_share
 from .gradients import Gradients
-from .lessons import AHEAD, Lesson
+from .lessons import Lesson
 from .lessons import assembled as _assembled
 from .limits import TOGETHER, Limits, Stopped
 from .optimizer import Optimizer
@@ -155,7 +157,7 @@ def train(
             with loop.clock():
                 loop.optimizer.settle()
             with loop.judged():
-                point = team.from_leader(lambda: _point(model, info, course, config, device, state))
+                point = team.from_leader(lambda: _point(model, info, course, config, device, state, loop.recorded))
             loop.end_epoch(point, state.step / steps)
             progress.epoch_finished(point, epochs, state.trained / max(state.seconds, 1e-9))
         state.cpu_seconds = sum(team.everyones(state.cpu_seconds))
@@ -189,15 +191,22 @@ def _count(model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, 
 
 
 def _point(
-    model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, device: torch.device, state: TrainState
+    model: Ranker,
+    info: ModelInfo,
+    course: Course,
+    config: TrainConfig,
+    device: torch.device,
+    state: TrainState,
+    recorded: Recordings | None = None,
 ) -> EpochPoint:
     """Where training has come to, and what validation says of it."""
     judged = course.judge(state.epoch)
     found = dict.fromkeys(("auc", "request_gauc", "logloss"), math.nan)
     if judged is not None:
-        found = evaluator.quality(model, judged.batches, judged.data, device, config.precision)
+        found = evaluator.quality(model, judged.batches, judged.data, device, config.precision, recorded)
         if judged.data.validates:  # other weights than these will be scored on the test
-            state.valid = metrics.evaluate(evaluator.predictions(model, info, judged.data, "valid", device, config.precision))
+            scored = evaluator.predictions(model, info, judged.data, "valid", device, config.precision, recorded)
+            state.valid = metrics.evaluate(scored)
     return EpochPoint(
         epoch=state.epoch + 1,
         train_loss=state.loss_sum / max(state.seen, 1),
@@ -228,6 +237,7 @@ class _Loop:
         self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
         self.gradients = Gradients(model, config, device, self.scaler, self.optimizer.zero_grad, team)
+        self.recorded = evaluator.recorded_forward(model, config, device)
         self.state = TrainState()
         if team.size > 1:
             model.load_state_dict(team.from_leader(lambda: {name: value.cpu() for name, value in model.state_dict().items()}))

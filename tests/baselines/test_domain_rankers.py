@@ -169,7 +169,8 @@ def test_it_is_its_equations(
         batch = dataclasses.replace(batch, fields={**batch.fields, DOMAIN: torch.full((9,), 2)})
     model = made(module, options, spec)
     for name, buffer in model.named_buffers():
-        buffer.uniform_(0.5, 2.0) if name.endswith("var") else buffer.normal_()
+        if buffer.is_floating_point():
+            buffer.uniform_(0.5, 2.0) if name.endswith("var") else buffer.normal_()
     model.train(train)
     # The literal loops read moving averages before a pass in training moves them.
     slow = literal(model, batch)

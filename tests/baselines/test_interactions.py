@@ -47,7 +47,8 @@ def literal_gdcn(model: gdcn.GDCN, fields: Tensor) -> Tensor:
 
 def literal_finalmlp(model: finalmlp.FinalMLP, fields: Tensor) -> Tensor:
     outputs = []
-    for read, gate, mlp in zip(model.reads, model.gates, model.mlps, strict=True):
+    for gate, mlp in zip(model.gates, model.mlps, strict=True):
+        read = gate.reads.tolist()  # type: ignore[operator, union-attr]
         opened = 2 * sigmoid(line(torch.relu(line(torch.cat([fields[at] for at in read]), gate.up)), gate.down))
         outputs.append(network(opened * fields.flatten(), mlp))
     first, second, fusion = *outputs, model.fusion

@@ -28,10 +28,10 @@ STEPS = (
     ),
     Step(
         "training",
-        "-m rankbench speed train --device cuda --dataset simulator --models din,hstu,sasrec,llama --seconds 3 --rounds 1"
+        "-m rankbench speed train --device cuda --dataset simulator --models din,hstu,sasrec,llama --seconds 4 --rounds 1"
         " --results {folder}",
         "-m support.interpreted speed train --device cpu --dataset {table} --models din,hstu --seconds 1 --rounds 1"
-        " --results {folder}", 80,
+        " --results {folder}", 100,
     ),
     Step(
         "training-wide",

@@ -119,11 +119,11 @@ def decides(folder: Path, models: str) -> object:
     """How often the host waits for the device, and sends it something, in a step over a padded batch, the programs of attention
     aside: a step in which it does neither can be recorded."""
     data = make_data(folder / "log", DataConfig("tiny", history_length=6), users=40, longest=60)
-    batches = make_batches(data, "sequence", "train", 0, 300)
-    batch = to_device(padded(batches.assemble(batches.plans(0)[0], None)), NPU)  # type: ignore[arg-type]
     found = {}
     for name in models.split(","):
         info = registry.info(name)
+        batches = make_batches(data, info.view, "train", 100, 300)
+        batch = to_device(padded(batches.assemble(batches.plans(0)[0], None)), NPU)
         model = info.build(info.config(), data.spec).to(NPU)
         assert not model.moving_shape()
         gradients = Gradients(model, TrainConfig(), NPU, None, model.zero_grad, ALONE)

@@ -1,4 +1,4 @@
-"""`rankbench speed train`: training speed of our models, with the kernels of this machine and without."""
+"""`rankbench speed train`: training speed of our models, with the kernels of this machine and without, and in recorded steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from ..options import add_device, add_models, add_results, add_roots, add_thread
 from ..parser import Parser
 from ..values import positive
 
-HELP = "Measure the training speed of our models with the kernels of this machine and with torch's operations alone, in turn."
+HELP = (
+    "Measure the training speed of our models with the kernels of this machine and with torch's operations alone, in turn; on an "
+    "NVIDIA GPU as recorded steps too."
+)
 
 EXAMPLES = ("rankbench speed train --models din,hstu,llama --dataset ml-1m", "rankbench speed train --seconds 20 --device cuda")
 

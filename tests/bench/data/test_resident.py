@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,12 @@ import pytest
 import torch
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.contract import Jagged
-from rankbench.bench.data.batches import SequenceBatches
+from rankbench.bench.contract import Jagged, SequenceBatch
+from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
-from rankbench.bench.data.resident import ResidentSequences
+from rankbench.bench.data.resident import ResidentSequences, resident_batches
 from rankbench.bench.errors import UserError
-from rankbench.bench.training.whole_step import _tensors
+from rankbench.bench.recorded import tensors_of
 from support.logs import make_data, with_config
 
 CPU = torch.device("cpu")
@@ -39,26 +38,28 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 )
 
 
+@pytest.mark.parametrize("view", ["sequence", "pointwise"])
 @pytest.mark.parametrize("changes", VARIANTS, ids=lambda changes: " ".join(f"{key}={value}" for key, value in changes.items()))
-def test_batches_are_those_of_the_host(changes: dict[str, Any], data: RankingData) -> None:
+def test_batches_are_those_of_the_host(changes: dict[str, Any], view: str, data: RankingData) -> None:
     data = with_config(data, **changes)
-    usual, there = SequenceBatches(data, "train", 200), ResidentSequences(data, "train", 200, CPU)
+    usual, there = make_batches(data, view, "train", 100, 200), resident_batches(data, view, "train", 100, 200, CPU)
     for epoch in (0, 1):
         for one, two in zip(usual.plans(epoch), there.plans(epoch), strict=True):
             assert np.array_equal(one, two)
             expected, found = usual.assemble(one, np.random.default_rng(7)), there.assemble(two, np.random.default_rng(7))
-            wanted, own = dict(_tensors(expected)), dict(_tensors(found))
-            assert list(wanted) == list(own)
-            for name, value in wanted.items():
-                assert own[name].dtype == value.dtype and torch.equal(own[name], value), name
-            assert there.observed(two) == int(expected.observed.sum())
-    if data.config.negatives == "uniform":
+            assert list(expected.fields) == list(found.fields)
+            for value, own in zip(tensors_of(expected), tensors_of(found), strict=True):
+                assert own.dtype == value.dtype and torch.equal(own, value)
+            if isinstance(there, ResidentSequences):
+                assert isinstance(expected, SequenceBatch) and there.observed(two) == int(expected.observed.sum())
+    if data.config.negatives == "uniform" and isinstance(there, ResidentSequences):
         assert int(there.extra.sum()) > 0, "no sampled item stands behind its segment"
     assert any(isinstance(ids, Jagged) for ids in found.fields.values())
 
 
-def test_data_that_it_cannot_gather_are_refused(data: RankingData, tmp_path: Path) -> None:
+@pytest.mark.parametrize("view", ["sequence", "pointwise"])
+def test_data_that_it_cannot_gather_are_refused(view: str, data: RankingData) -> None:
     with pytest.raises(
         UserError, match=r"assembly=device does not work with these data: histories do not hold all events .* use"
     ):
-        ResidentSequences(with_config(data, behaviours=("label",)), "train", 200, CPU)
+        resident_batches(with_config(data, behaviours=("label",)), view, "train", 100, 200, CPU)

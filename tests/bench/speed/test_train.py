@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from rankbench.bench import cli
-from rankbench.bench.speed.train import ModelSpeed, lines
+from rankbench.bench import cli, registry
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.speed.train import ModelSpeed, lines, ways
 from support.cache import own_cache
+from support.logs import make_data
 from support.tables import click_table
 
 
@@ -32,6 +36,16 @@ def test_both_choices_of_kernels_are_trained_and_kept(tmp_path: Path, capsys: py
     assert set(rows["din", "torch"]["ran"]) == set(rows["din", "chosen"]["ran"])
     assert all(len(row["wall"]) == 1 and row["wall"][0] > 0 for row in rows.values())
     assert "| din | chosen |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "expected"), [("din", True), ("dien", False)])
+def test_on_a_card_steps_are_recorded_too(name: str, expected: bool, tmp_path: Path) -> None:
+    data, info = make_data(tmp_path / "log", DataConfig("tiny", history_length=6), users=20, longest=20), registry.info(name)
+    assert set(ways(info, data, torch.device("cpu"))) == {"chosen", "torch"}
+    found = ways(info, data, torch.device("cuda"))
+    assert ("recorded" in found) == expected
+    for _, settings in found.values():
+        dataclasses.replace(TrainConfig(), **settings)  # settings that there are
 
 
 def test_models_without_gradients_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

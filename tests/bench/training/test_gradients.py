@@ -20,13 +20,14 @@ from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.padding import padded
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
+from rankbench.bench.recorded import Recordings, again
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.gradients import Gradients
 from rankbench.bench.training.optimizer import Optimizer
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.team import ALONE, Team
 from rankbench.bench.training.trainer import TrainState, train
-from rankbench.bench.training.whole_step import WholeSteps, again
+from rankbench.bench.training.whole_step import WholeSteps
 from support.logs import make_data
 
 CPU = torch.device("cpu")
@@ -95,7 +96,7 @@ def test_a_model_without_layers_is_not_recomputed(data: RankingData) -> None:
         step(built("dnn", data), batches_of("dnn", data)[0], dataclasses.replace(CONFIG, recompute=True))
 
 
-@pytest.mark.parametrize("name", ["hstu", "llama"])
+@pytest.mark.parametrize("name", ["hstu", "din", pytest.param("llama", marks=pytest.mark.long)])
 def test_steps_on_memory_of_their_own_are_steps(name: str, data: RankingData) -> None:
     """What is replayed on a card, done anew here: batches are copied to where the first of their shape lies, gradients are added
     up where they lie; weights and losses go the way of padded steps, with dropout."""
@@ -105,7 +106,7 @@ def test_steps_on_memory_of_their_own_are_steps(name: str, data: RankingData) ->
         optimizer = Optimizer(model, CONFIG, CPU)
         gradients = Gradients(model, CONFIG, CPU, None, optimizer.zero_grad, ALONE)
         if recorded:
-            gradients.whole = WholeSteps(gradients.descend, list(model.parameters()), again, CPU)
+            gradients.whole = WholeSteps(gradients.descend, model, again, CPU)
         losses = []
         torch.manual_seed(2)
         for batch in batches_of(name, data, epochs=3):
@@ -123,7 +124,7 @@ def test_steps_on_memory_of_their_own_are_steps(name: str, data: RankingData) ->
 @pytest.mark.long
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs are recorded on an NVIDIA GPU")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("name", ["hstu", "llama", "sasrec"])
+@pytest.mark.parametrize("name", ["hstu", "llama", "sasrec", "onetrans", "din", "dcnv2", "rankmixer"])
 def test_replayed_steps_are_steps_on_a_card(name: str, precision: str, data: RankingData) -> None:
     """Without dropout, whose masks a graph draws in another order; sums of atomic additions differ in their last bits."""
     card, results = torch.device("cuda"), []
@@ -142,15 +143,30 @@ def test_replayed_steps_are_steps_on_a_card(name: str, precision: str, data: Ran
 
 
 def test_shapes_beyond_the_most_run_as_they_come(data: RankingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rankbench.bench.training.whole_step.MOST", 1)
+    monkeypatch.setattr("rankbench.bench.recorded.MOST", 1)
     model = built("hstu", data)
     gradients = Gradients(model, CONFIG, CPU, None, model.zero_grad, ALONE)
-    gradients.whole = WholeSteps(gradients.descend, list(model.parameters()), again, CPU)
+    gradients.whole = WholeSteps(gradients.descend, model, again, CPU)
     for batch in batches_of("hstu", data):
         torch.manual_seed(1)
         loss = gradients(padded(batch), None).item()
         assert loss == step(built("hstu", data), padded(batch), CONFIG)[0].item()  # type: ignore[union-attr]
     assert len(gradients.whole.shapes) == 1
+
+
+@pytest.mark.parametrize("name", ["hstu", "din"])
+def test_scores_of_recorded_batches_are_those_of_the_model(name: str, data: RankingData) -> None:
+    """Batches are filled up and copied to where the first of their shape lies; weights may change in between."""
+    model, info = built(name, data), registry.info(name)
+    recorded = Recordings(evaluator.forward_of(model, CPU, "fp32"), again, CPU)
+    for _ in range(2):
+        batches = make_batches(data, info.view, "train", 64, 128)
+        found, expected = (evaluator.predict(model, batches, data, CPU, "fp32", one) for one in (recorded, None))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert 1 < len(recorded.shapes) < len(batches.plans(None))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.5)
 
 
 def test_where_nothing_can_be_recorded_says_why(data: RankingData) -> None:
@@ -161,7 +177,8 @@ def test_where_nothing_can_be_recorded_says_why(data: RankingData) -> None:
         (cuda, Team(0, 2), built("hstu", data), "processes that train together sum their gradients up"),
         (cuda, ALONE, built("hstu", data, stochastic_depth=0.5), "stochastic_depth leaves out other layers"),
         (cuda, ALONE, built("dlrm-v3", data), "layout=request makes a segment of each request"),
-        (cuda, ALONE, built("din", data), "does not say that its sizes follow from those of the batch"),
+        (cuda, ALONE, built("fuxi-linear", data), "cuts segments into as many chunks as they happen to fill"),
+        (cuda, ALONE, built("hyformer", data, apart=True), "apart=true parts past events by their labels"),
     ):
         with pytest.raises(UserError, match=reason):
             Gradients(model, graph, device, None, model.zero_grad, team)
@@ -175,11 +192,13 @@ def fit(name: str, data: RankingData, file: Path, config: TrainConfig, **setting
     return state, evaluator.predictions(model, info, data, "test", CPU, "fp32")["score"].to_numpy()
 
 
-def test_training_comes_to_the_same_scores(data: RankingData, tmp_path: Path) -> None:
-    _, expected = fit("hstu", data, tmp_path / "usual.pt", CONFIG, dropout=0.0)
-    for at, changes in enumerate(({"assembly": "device"}, {"recompute": True}, {"whole_step": "padded", "assembly": "device"})):
-        config = dataclasses.replace(CONFIG, **changes)  # type: ignore[arg-type]
-        _, scores = fit("hstu", data, tmp_path / f"{at}.pt", config, dropout=0.0)
+@pytest.mark.parametrize("name", ["hstu", "din"])
+def test_training_comes_to_the_same_scores(name: str, data: RankingData, tmp_path: Path) -> None:
+    _, expected = fit(name, data, tmp_path / "usual.pt", CONFIG, dropout=0.0)
+    recompute = [{"recompute": True}] if name == "hstu" else []
+    for at, changes in enumerate(({"assembly": "device"}, *recompute, {"whole_step": "padded", "assembly": "device"})):
+        config = dataclasses.replace(CONFIG, **changes)
+        _, scores = fit(name, data, tmp_path / f"{at}.pt", config, dropout=0.0)
         if "whole_step" in changes:
             np.testing.assert_allclose(scores, expected, atol=2e-4)
         else:
@@ -197,8 +216,9 @@ def test_they_change_no_name_of_an_experiment_and_no_old_record_lacks_them() -> 
 @pytest.mark.parametrize("name", GRADIENT)
 def test_who_has_no_use_for_them_says_so(name: str) -> None:
     info = registry.info(name)
-    assert bool(info.ignores("recompute")) == bool(info.ignores("whole_step")) == (info.family != "generative")
-    assert bool(info.ignores("assembly")) == (info.view != "sequence")
+    assert bool(info.ignores("recompute")) == (info.family != "generative")
+    assert bool(info.ignores("whole_step")) != info.takes_padding
+    assert info.takes_padding or info.family == "classical"
 
 
 @pytest.mark.long
