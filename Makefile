@@ -91,7 +91,7 @@ supply-chain: install  ## licences, a bill of materials (CycloneDX) and known vu
 	-build/tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --format json --output build/supply-chain/audit.json
 	PYTHONPATH=tests $(BIN)/python -m support.audited build/supply-chain/audit.json
 
-gpu-check: triton  ## what an NVIDIA card has to show, PART=1 and PART=2 of 9 minutes each; without one small shapes, interpreted
+gpu-check: triton  ## what an NVIDIA card has to show, PART=1, 2 and 3 of 9 minutes each; without one small shapes, interpreted
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.gpu_check $(if $(PART),--part $(PART))
 
 npu-check: install  ## what an Ascend card has to show, under 9 minutes; without one small shapes on a simulated device

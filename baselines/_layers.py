@@ -87,14 +87,16 @@ class Dice(nn.Module):
         return gated
 
     def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
-        """`batch_norm` in training, over the rows of weight 1, of which there are two at least."""
+        """`batch_norm` in training, over the rows of weight 1. How many there are is not asked: the host would wait."""
         rows, weight = weight.sum(), weight.unsqueeze(1)
-        mean = (x * weight).sum(0) / rows
+        enough = rows > 1
+        mean = torch.where(enough, (x * weight).sum(0) / rows.clamp(min=1), self.running_mean)
         deviation = x - mean
-        variance = (deviation.square() * weight).sum(0) / rows
+        variance = torch.where(enough, (deviation.square() * weight).sum(0) / rows.clamp(min=1), self.running_var)
         with torch.no_grad():
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_((variance * (rows / (rows - 1))).to(self.running_var.dtype), self.momentum)
+            momentum, unbiased = self.momentum * enough, variance * torch.where(enough, rows / (rows - 1).clamp(min=1), 1.0)
+            self.running_mean.add_((mean - self.running_mean).to(self.running_mean.dtype) * momentum)
+            self.running_var.add_((unbiased - self.running_var).to(self.running_var.dtype) * momentum)
         return (deviation * (variance + self.eps).rsqrt()).to(x.dtype)
 
 

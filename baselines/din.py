@@ -6,7 +6,7 @@ sum keeps how much interest there was.
 
 History is jagged: tokens end to end, no padding anywhere. The unit's first layer is linear in its four inputs, so
 W [q; k; q - k; q * k] = W_q q + W_k k + W_p (q * k); the first term is computed once an example, the others in one operation
-(kernels/target_attention.py).
+(kernels/target_attention).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Work on batches that is recorded once a shape and replayed: the host then starts one thing instead of hundreds.
 
 What is recorded reads and writes the same memory whenever it is replayed: a batch is copied into that of its shape. Whatever is
-recorded must take no decision on the host.
+recorded must take no decision on the host. A shape is recorded when it comes again; before that its work is done as it comes,
+because recording costs as much as several replays.
 """
 
 from __future__ import annotations
@@ -44,22 +45,27 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.pool = device, None
+        # One for all graphs of a pool, and of this very card, whichever is the process's usual one.
+        self.stream = torch.cuda.Stream(device)
 
     def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
         """
         Raises:
             UserError: some operation cannot be recorded.
         """
-        aside = torch.cuda.Stream(self.device)
-        aside.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(aside):
+        with torch.cuda.device(self.device):
+            return self._recorded(work)
+
+    def _recorded(self, work: Callable[[], None]) -> Callable[[], None]:
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.stream):
             for _ in range(self.WARM_UPS):
                 work()
-        torch.cuda.current_stream(self.device).wait_stream(aside)
+        torch.cuda.current_stream(self.device).wait_stream(self.stream)
         graph: Any = torch.cuda.CUDAGraph()
         try:
             # Of this thread alone: another one assembles the next batches and may ask for memory meanwhile.
-            with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
                 work()
         except RuntimeError as error:
             raise UserError(f"a step cannot be recorded ({in_one_line(error)}); use train.whole_step=padded") from error
@@ -90,20 +96,26 @@ class Recordings:
         """
         self.work, self.record, self.device, self.moved = work, record, device, moved
         self.shapes: dict[tuple[object, ...], _Recorded] = {}
+        self.met: set[tuple[object, ...]] = set()
+        """Shapes that came once."""
 
     def __call__(self, batch: Batch) -> Tensor:
         """What `work` makes of the batch, detached; the next batch of this shape overwrites it."""
         tensors = tensors_of(batch)
         shape = tuple((value.dtype, *value.shape) for value in tensors)
         if shape not in self.shapes:
-            if len(self.shapes) == MOST:
+            if shape not in self.met or len(self.shapes) == MOST:
+                self.met.add(shape)
                 return self.work(batch).detach()
             self.shapes[shape] = self._recorded(batch)
         recorded = self.shapes[shape]
-        for into, value in zip(recorded.memory, tensors, strict=True):
-            into.copy_(value)
+        torch._foreach_copy_(recorded.memory, tensors)  # pyright: ignore[reportPrivateImportUsage]
         recorded.replay()
         return recorded.result
+
+    def forget(self) -> None:
+        """Give back the memory of what is recorded, which else lives until Python collects its cycles."""
+        self.shapes.clear()
 
     def _recorded(self, batch: Batch) -> _Recorded:
         """The work of a new shape. Numbers that it draws while it is tried are drawn again by the work itself."""

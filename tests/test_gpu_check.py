@@ -43,4 +43,4 @@ def test_what_finds_no_time_left_is_said(tmp_path: Path) -> None:
 def test_an_unknown_step_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "dance"])
-    assert "no step is called dance; there are programs, attention" in capsys.readouterr().err
+    assert "no step is called dance; there are implementations, programs" in capsys.readouterr().err

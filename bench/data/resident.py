@@ -52,8 +52,8 @@ class ResidentRows(PointwiseBatches):
         offsets = np.concatenate([[0], np.cumsum(hi - lo)])
         key = example_keys(data.log, data.log.user_of(event), examples.item, data.request_start[event], examples.draw)
         numbers = np.stack([event, examples.item, examples.ids(), key.astype(np.int64), lo, examples.label.astype(np.int64)])
-        asked, item, ids, keys, first, label = torch.from_numpy(numbers).to(device)
-        begins = torch.from_numpy(offsets).to(device)
+        asked, item, ids, keys, first, label = torch.from_numpy(numbers).to(device, non_blocking=True)
+        begins = torch.from_numpy(offsets).to(device, non_blocking=True)
         row = torch.repeat_interleave(torch.arange(len(plan), device=device), begins.diff(), output_size=int(offsets[-1]))
         past = torch.arange(len(row), device=device) - begins[row] + first[row]
         now, time = self.log.query_time(asked), self.log.time
@@ -117,7 +117,7 @@ class ResidentSequences(SequenceBatches):
     def assemble(self, plan: np.ndarray, rng: np.random.Generator | None) -> SequenceBatch:
         device, log = self.log.device, self.log
         counts = np.stack([self.start[plan], self.past[plan], self.extra[plan], self.offsets[plan], self.offsets[plan + 1]])
-        start, past, extra, first, last = torch.from_numpy(counts).to(device)
+        start, past, extra, first, last = torch.from_numpy(counts).to(device, non_blocking=True)
         events, examples = int((counts[1] + counts[2]).sum()), int((counts[4] - counts[3]).sum())
         offsets, segments = F.pad((past + extra).cumsum(0), (1, 0)), torch.arange(len(plan), device=device)
         segment = torch.repeat_interleave(segments, past + extra, output_size=events)

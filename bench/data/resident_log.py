@@ -150,5 +150,5 @@ class ResidentLog:
     def hidden(self, ids: Ids, drawn: np.ndarray, of: Tensor | None = None) -> Tensor:
         """Ids of which those that are drawn, bool [n], are unknown; `of`: which of the n each id belongs to."""
         assert isinstance(ids, Tensor)
-        there = torch.from_numpy(drawn).to(self.device)
+        there = torch.from_numpy(drawn).to(self.device, non_blocking=True)
         return ids.masked_fill(there if of is None else there[of], UNKNOWN)

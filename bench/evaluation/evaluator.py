@@ -88,8 +88,10 @@ def predict_labels(
 
     model.eval()
     count = 0 if device.type == "cpu" else AHEAD
+    # Before torch 2.11 what is first recorded in inference mode cannot be recorded outside of it later (pytorch issue 166792).
+    without_gradients = torch.inference_mode() if recorded is None else torch.no_grad()
     # Whoever reads a score waits for the device: none is read before all are asked for.
-    with torch.inference_mode(), contextlib.closing(ahead(assemble, plans, count)) as source:
+    with without_gradients, contextlib.closing(ahead(assemble, plans, count)) as source:
         for batch in source:
             found = forward(batch)[: len(batch)]
             logits.append(found if recorded is None else found.clone())

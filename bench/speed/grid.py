@@ -169,7 +169,10 @@ def _flex(x: _Inputs) -> Pass:
         raise Refused("no backward pass on a CPU")
     (q, k, v), grad = x.padded()
     mask = create_block_mask(lambda b, h, i, j: i >= j, None, None, x.longest, x.longest, device=q.device.type)
-    compiled: Any = torch.compile(flex_attention)
+    # For this case alone: after a few shapes it would go on uncompiled, without a word.
+    torch._dynamo.reset()
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    compiled: Any = torch.compile(flex_attention, dynamic=False)
     table = x.tables[0] if x.tables else None
     bias = None if table is None else lambda score, b, h, i, j: score + table[(i - j).clamp(min=0)]
     return lambda: compiled(q, k, v, score_mod=bias, block_mask=mask), [q, k, v, *x.tables[:1]], grad

@@ -66,7 +66,7 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
         UserError: the model is not trained by gradients.
     """
     info, experiment = at_defaults(model, data, "train")
-    choices = ways(info, data, device)
+    choices = ways(info, experiment, data, device)
     wall: dict[str, list[float]] = {name: [] for name in choices}
     cpu: dict[str, list[float]] = {name: [] for name in choices}
     ran: dict[str, dict[str, str]] = {}
@@ -85,13 +85,15 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
     return [ModelSpeed(model, name, ran[name], wall[name], cpu[name]) for name in choices]
 
 
-def ways(info: ModelInfo, data: RankingData, device: torch.device) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+def ways(
+    info: ModelInfo, experiment: Experiment, data: RankingData, device: torch.device
+) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
     """Ways to train a model: operations with their implementations, where these are not chosen, and settings of training."""
     found: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         "chosen": ({}, {}),
         "torch": ({operation: "torch" for operation in dispatch.OPERATIONS}, {}),
     }
-    if device.type == "cuda" and info.takes_padding:
+    if device.type == "cuda" and info.takes_padding and not info.build(experiment.params, data.spec).moving_shape():
         assembly = "host" if why_not_resident(data) else "device"
         found["recorded"] = ({}, {"whole_step": "graph", "assembly": assembly})
     return found

@@ -50,7 +50,16 @@ class Gradients:
             return f"CUDA graphs are recorded on an NVIDIA GPU, not on {self.device.type}"
         if team.size > 1:
             return "processes that train together sum their gradients up between the two halves of a step"
+        if self.config.recompute:
+            return (
+                "layers that are recomputed (train.recompute) ask for the state of random numbers, and no recording allows that"
+            )
         return self.model.moving_shape()
+
+    def release(self) -> None:
+        """After the last step."""
+        if self.whole is not None:
+            self.whole.forget()
 
     def __call__(self, batch: Batch, lists: Lists | None) -> Tensor:
         """The mean loss of the main label over the examples of a batch, a scalar; gradients of the whole loss are left behind."""

@@ -47,7 +47,10 @@ def assembled(
     def assemble(place: int) -> Lesson:
         # Hidden ids depend on the position alone, so that a resumed run hides the same ones.
         batch = batches.assemble(plans[place], np.random.default_rng([seed, epoch, place]))
-        lists = None if data is None else to_device(lists_of(batch, data), device)
+        lists = None
+        if data is not None:
+            example = batches.examples.take(batches.rows(plans[place])).ids()
+            lists = to_device(lists_of(example, data), device)
         if fill_up:
             batch = padded(batch, batches.observed(plans[place]) if isinstance(batches, ResidentSequences) else None)
         return to_device(batch, device), lists

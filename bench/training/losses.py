@@ -44,7 +44,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import TrainConfig
-from ..contract import PointwiseBatch, SequenceBatch
 from ..data.dataset import RankingData
 
 PAIRS = 1 << 20
@@ -60,9 +59,9 @@ class Lists:
     count: int
 
 
-def lists_of(batch: PointwiseBatch | SequenceBatch, data: RankingData) -> Lists:
-    """The requests of a batch that is still on the CPU."""
-    request = data.request[batch.example.numpy() % data.log.meta.events]
+def lists_of(example: np.ndarray, data: RankingData) -> Lists:
+    """The requests of a batch's examples, by their ids, int64 [n]."""
+    request = data.request[example % data.log.meta.events]
     names, place = np.unique(request, return_inverse=True)
     return Lists(torch.from_numpy(place), len(names))
 

@@ -163,6 +163,9 @@ def train(
         state.cpu_seconds = sum(team.everyones(state.cpu_seconds))
         state.accelerator_joules = sum(team.everyones(state.accelerator_joules))
     loop.optimizer.release()
+    loop.gradients.release()
+    if loop.recorded is not None:
+        loop.recorded.forget()
     model.load_state_dict(loop.best)
     return state
 

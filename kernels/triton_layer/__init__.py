@@ -10,6 +10,6 @@ In mixed precision (autocast) products, what is kept and attention are in the sm
 float32.
 """
 
-from .function import WIDEST, layer, why_unavailable
+from .function import layer, takes, why_unavailable
 
-__all__ = ["WIDEST", "layer", "why_unavailable"]
+__all__ = ["layer", "takes", "why_unavailable"]

@@ -70,6 +70,11 @@ def rows_at_once(width: int) -> int:
     return max(1, 2048 // padded(width))
 
 
+def takes(width: int, heads: int) -> bool:
+    """Whether a layer is narrow enough, and its heads are."""
+    return width <= WIDEST and width // heads <= attention.WIDEST_HEAD
+
+
 def padded(width: int) -> int:
     """A power of two."""
     return max(16, 1 << (width - 1).bit_length())

@@ -258,3 +258,9 @@ def test_segments_that_leave_out_tokens_are_refused() -> None:
     if REASON is None:
         with pytest.raises(ValueError, match="segments cover tokens 0 to 4, but there are 5"):
             hstu_layer(torch.zeros(5, 4), torch.zeros(16, 4), torch.zeros(4, 4), torch.zeros(4), plan, heads=1)
+
+
+def test_the_check_of_a_gpu_works_where_a_process_scores_alone() -> None:
+    """Gradients are compared, and in inference mode nothing has any unless the check sees to it."""
+    with torch.inference_mode():
+        assert module.differs_from_parts(module._composed, torch.device("cpu")) is None

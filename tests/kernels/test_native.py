@@ -10,8 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from rankbench.kernels import dropout, gating, hstu_layer, linear, lookup, native, recurrence, target_attention
+from rankbench.kernels import dropout, gating, hstu_layer, linear, lookup, native, recurrence
 from rankbench.kernels.hstu_attention import cpu
+from rankbench.kernels.target_attention import cpu as loops
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 compiles = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler here")
@@ -111,7 +112,7 @@ def test_a_broken_library_says_what_to_do(source: Path, own_cache: Path) -> None
         native.build((source,))
 
 
-MODULES = (cpu, dropout, gating, hstu_layer, linear, lookup, recurrence, target_attention)
+MODULES = (cpu, dropout, gating, hstu_layer, linear, lookup, recurrence, loops)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[-1])

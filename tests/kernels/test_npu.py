@@ -75,7 +75,8 @@ def test_lengths_are_padded_to_few() -> None:
 
 @pytest.mark.usefixtures("operator")
 def test_an_operator_that_does_what_it_should_passes_the_check() -> None:
-    assert npu._differs(CPU) is None
+    with torch.inference_mode():  # as who scores asks first
+        assert npu._differs(CPU) is None
 
 
 def test_an_operator_that_computes_something_else_is_refused() -> None:

@@ -8,6 +8,7 @@ results.json of the folder that is named, beside what each step printed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -26,6 +27,10 @@ from support.tables import click_table
 
 ALL_TOGETHER_S = 530.0
 """Of a part: nine minutes, less what it takes to begin and to end."""
+
+
+GRACE_S = 5.0
+"""For a step that has run too long, to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,12 @@ def run_step(step: Step, card: bool, folder: Path, table: Path, left_s: float) -
             result = "ok" if process.wait(limit) == 0 else "failed"
         except subprocess.TimeoutExpired:
             result = "too long"
-            os.killpg(process.pid, signal.SIGKILL)
+            # First so that those can end who have started processes in sessions of their own, as torchrun does.
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     lines = log.read_text(errors="replace").splitlines()
     return Outcome(step.name, result, round(time.monotonic() - begin, 1), command, lines[-12:])

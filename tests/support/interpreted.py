@@ -15,7 +15,7 @@ from rankbench.kernels.dispatch import OPERATIONS
 
 def main(arguments: list[str]) -> int:
     """The exit code of the command."""
-    for operation in ("hstu_attention", "hstu_layer"):
+    for operation in ("hstu_attention", "hstu_layer", "activation_unit"):
         interpreted = [replace(one, device="cpu", probe=lambda: None) for one in OPERATIONS[operation] if one.name == "triton"]
         others = [one for one in OPERATIONS[operation] if one.name != "triton"]
         OPERATIONS[operation] = (*interpreted, *others)

@@ -30,7 +30,7 @@ STEPS = (
     ),
     Step(
         "board",
-        "-m rankbench run --device npu --dataset ml-100k --models din,hstu --set train.precision=bf16 --set train.epochs=2"
+        "-m rankbench run --device npu --dataset simulator --models din,hstu --set train.precision=bf16 --set train.epochs=2"
         " --seeds 1 --quiet --results {folder}/board",
         f"{SIMULATED} run --device npu --dataset {{table}} --models din,hstu --set train.precision=bf16 --set train.epochs=1"
         " --seeds 1 --jobs 1 --quiet --results {folder}/board", 110,

@@ -41,15 +41,16 @@ def run(args: argparse.Namespace) -> int:
     device, store, data = on_data(args)
     from ...speed import train
 
-    speeds = []
-    for model in models:
-        print(f"{model} ...", file=sys.stderr, flush=True)
-        speeds += train.measure(model, data, device, args.seconds, args.rounds)
     dataset, on_cpu = data.log.meta.name, device.type == "cpu"
-    cases = by_case((speed.model, speed.kernels, speed.cpu if on_cpu else speed.wall) for speed in speeds)
-    unit = "examples per second of CPU time" if on_cpu else "examples per second"
     said = f"{dataset}, {args.rounds} round(s) of {args.seconds} s"
     name = record_name(("training", dataset, device.type, args.threads), {"models": (models, registry.select(MODELS))})
     report = SpeedReport(store, name, device, said)
+    speeds: list[train.ModelSpeed] = []
+    for model in models:
+        print(f"{model} ...", file=sys.stderr, flush=True)
+        speeds += train.measure(model, data, device, args.seconds, args.rounds)
+        report.write(speeds)  # what is measured stays, whatever becomes of the next
+    cases = by_case((speed.model, speed.kernels, speed.cpu if on_cpu else speed.wall) for speed in speeds)
+    unit = "examples per second of CPU time" if on_cpu else "examples per second"
     report.publish(speeds, train.lines(speeds), f"Training on {dataset}", unit, cases)
     return 0

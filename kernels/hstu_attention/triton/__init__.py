@@ -10,5 +10,6 @@ Gradients of the position table are atomic additions to a few copies, whose orde
 """
 
 from .function import attention, backward_pass, forward_pass, why_unavailable
+from .tiles import WIDEST_HEAD
 
-__all__ = ["attention", "backward_pass", "forward_pass", "why_unavailable"]
+__all__ = ["WIDEST_HEAD", "attention", "backward_pass", "forward_pass", "why_unavailable"]

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .. import torch_blocks
 from ..plan import AttentionPlan, Inputs, own_buckets
 from .blocks import LANES, key_borders, keys, queries, tokens_of
-from .tiles import Program, Tile, capability, tile
+from .tiles import WIDEST_HEAD, Program, Tile, capability, tile
 
 _COPIES = 32
 """Of the position table's gradient: blocks that share one add to it in no fixed order."""
@@ -222,5 +223,7 @@ def attention(inputs: Inputs) -> Tensor:
     q, k, v, plan, alpha, position_bias, time_bias, *_ = inputs
     if len(q) == 0:
         return v.clone()
+    if max(q.shape[2], v.shape[2]) > WIDEST_HEAD:
+        return torch_blocks.attention(inputs)
     tables = (None if table is None else table.contiguous() for table in (position_bias, time_bias))
     return _Attention.apply(q, k, v, *tables, inputs.inverse_divisor(), plan, alpha)  # type: ignore[no-any-return]

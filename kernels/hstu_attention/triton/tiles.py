@@ -12,6 +12,10 @@ Program = Literal["forward", "backward_queries", "backward_keys"]
 PROGRAMS: tuple[Program, ...] = ("forward", "backward_queries", "backward_keys")
 
 
+WIDEST_HEAD = 256
+"""Numbers of a head: tiles of wider ones fit no card's shared memory. Those of 128 to 256 spill."""
+
+
 class Tile(NamedTuple):
     """Queries by keys, and the warps that share them."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rankbench.baselines._layers import Dice
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.contract import Jagged, PointwiseBatch, SequenceBatch
@@ -120,6 +121,20 @@ def test_padding_has_no_part_in_statistics_weights_and_further_losses(
     name: str, settings: dict[str, Any], data: RankingData
 ) -> None:
     _same_gradients(name, data, **settings)
+
+
+@pytest.mark.parametrize("real", [0, 1, 2])
+def test_statistics_of_few_rows_are_those_without_padding(real: int) -> None:
+    """One row has no variance, none has no mean: moving averages stand in for them, and stay."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(6, 4, requires_grad=True), (torch.arange(6) < real).float()
+    plain, filled = Dice(4), Dice(4)
+    found = filled(x, weight)[:real]
+    torch.testing.assert_close(found, plain(x[:real]))
+    for one, two in zip(plain.buffers(), filled.buffers(), strict=True):
+        torch.testing.assert_close(one, two)
+    found.sum().backward()
+    assert x.grad is not None and x.grad.isfinite().all()
 
 
 def test_statistics_over_a_part_of_the_rows_keep_the_precision_of_the_rows(data: RankingData) -> None:

@@ -174,7 +174,7 @@ def test_rows_of_one_request_are_those_that_ranking_is_judged_by(view: str, nega
     batches = make_batches(data, view, "train", 40, 200, 0, True)
     for plan in batches.plans(1)[:4]:
         batch = batches.assemble(plan, None)
-        lists, event = lists_of(batch, data), batch.example.numpy() % data.log.meta.events
+        lists, event = lists_of(batch.example.numpy(), data), batch.example.numpy() % data.log.meta.events
         same = lists.request[:, None] == lists.request[None]
         assert np.array_equal(same.numpy(), data.request[event][:, None] == data.request[event][None])
         assert lists.count == len(set(lists.request.tolist())) == int(lists.request.max()) + 1
@@ -190,7 +190,7 @@ def test_a_model_of_each_family_learns_few_rows_by_heart(name: str, loss: Traini
     model = info.build(info.config(dropout=0.0, user_id="embedding"), data.spec).train()
     batches = make_batches(data, info.view, "train", 64, 64, 0, True)
     batch = max((batches.assemble(plan, None) for plan in batches.plans(0)), key=len)
-    lists, config = lists_of(batch, data), TrainConfig(loss=loss)
+    lists, config = lists_of(batch.example.numpy(), data), TrainConfig(loss=loss)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
     for _ in range(60):
         optimizer.zero_grad()
@@ -217,7 +217,7 @@ def test_further_labels_keep_their_cross_entropy(data: RankingData, tmp_path: Pa
     batches = make_batches(data, "pointwise", "train", 64, 0, 0, True)
     batch = batches.assemble(batches.plans(0)[0], None)
     batch = dataclasses.replace(batch, further=1 - batch.label[:, None])
-    lists, gradients = lists_of(batch, data), {}
+    lists, gradients = lists_of(batch.example.numpy(), data), {}
     for loss in LOSSES:
         course = course_of(data, info, TrainConfig(loss=loss), 0)
         loop = _Loop(model, TrainConfig(loss=loss), "auc", 0, torch.device("cpu"), Checkpoint(tmp_path / "x", "x"), ALONE, course)

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "simd.h"
+#include "../simd.h"
 
 namespace {
 

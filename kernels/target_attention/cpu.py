@@ -1,114 +1,24 @@
-"""Attention of a candidate over its user's past events as DIN does it (Zhou et al. 2018, section 4.3), over jagged rows.
-
-`activation_unit` scores each event with a small network of ReLU; `event_layer` is the first layer of such a network alone, for
-other activations; `weighted_sum` adds the events up. On a CPU they are compiled loops that keep an example in the caches;
-elsewhere, and without a compiler, they are made of torch's parts.
-"""
+"""Compiled loops for CPUs (loops.cpp) that keep an example in the caches."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import native
-from .dispatch import Implementation, choose, register
-from .lookup import Part, lookup
-
-
-class Events(NamedTuple):
-    """T past events. A vector of an event is its `key`, then one vector a slot; vectors of slots are never made, their tables
-    are small and known to the operation."""
-
-    key: Tensor
-    """[T, Q], what is compared with the query."""
-    slots: Sequence[Sequence[tuple[Tensor, Tensor]]] = ()
-    """Of a slot the tables [V, D], whose rows are added up, and the ids int64 [T]; D is the same everywhere."""
-
-    def whole(self) -> Tensor:
-        """The vectors, [T, K] with K = Q + slots * D."""
-        if not self.slots:
-            return self.key
-        slots = [[Part(table, ids) for table, ids in slot] for slot in self.slots]
-        return torch.cat([self.key, lookup(slots, len(self.key)).flatten(1)], dim=1)
-
-
-class Layers(NamedTuple):
-    """Weights of an activation unit with one or two hidden layers of ReLU."""
-
-    event: Tensor
-    """[H1, K + Q]: columns for an event's vector, then for the products of query and key."""
-    hidden: Tensor | None
-    """[H2, H1]; None: one hidden layer."""
-    hidden_bias: Tensor | None
-    """[H2]"""
-    out: Tensor
-    """[1, H2] or [1, H1]"""
-    out_bias: Tensor
-    """[1]"""
-
-
-def activation_unit(query: Tensor, events: Events, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
-    """Weight of each past event, [T]: out . relu(hidden relu(event [vector; q * k] + start)).
-
-    Args:
-        query: [n, Q].
-        offsets: int64 [n + 1]: example r has the events offsets[r]:offsets[r + 1].
-        start: [n, H1], what the first layer adds for the query alone.
-
-    Raises:
-        IndexError: an id is not a row of its table.
-    """
-    # Under autocast the first term may be of a smaller dtype than the embeddings.
-    return choose("activation_unit", events.key.device, start.dtype).run(query, events, offsets, start, layers)
-
-
-def event_layer(query: Tensor, events: Events, offsets: Tensor, start: Tensor, event: Tensor) -> Tensor:
-    """What the first layer makes of each event, before any activation, [T, H1]: event [vector; q * k] + start.
-
-    Arguments and errors are those of `activation_unit`; event: [H1, K + Q], as in `Layers`.
-    """
-    return choose("event_layer", events.key.device, start.dtype).run(query, events, offsets, start, event)
-
-
-def weighted_sum(weight: Tensor, events: Events, row: Tensor, rows: int) -> Tensor:
-    """Sums of weight [T] times the events' vectors over the events of each row, [rows, K]; row int64 [T]."""
-    return choose("weighted_sum", events.key.device, weight.dtype).run(weight, events, row, rows)
-
-
-def _unit_in_parts(query: Tensor, events: Events, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
-    x = F.relu(_layer_in_parts(query, events, offsets, start, layers.event))
-    if layers.hidden is not None:
-        x = F.relu(F.linear(x, layers.hidden, layers.hidden_bias))
-    return F.linear(x, layers.out, layers.out_bias).squeeze(1)
-
-
-def _layer_in_parts(query: Tensor, events: Events, offsets: Tensor, start: Tensor, event: Tensor) -> Tensor:
-    row = _rows(offsets, len(events.key))
-    product = query.index_select(0, row) * events.key
-    return F.linear(torch.cat([events.whole(), product], dim=1), event) + start.index_select(0, row)
-
-
-def _sum_in_parts(weight: Tensor, events: Events, row: Tensor, rows: int) -> Tensor:
-    value = events.whole() * weight.unsqueeze(1)
-    return value.new_zeros(rows, value.shape[1]).index_add_(0, row, value)
-
-
-def _rows(offsets: Tensor, tokens: int) -> Tensor:
-    examples = torch.arange(len(offsets) - 1, device=offsets.device)
-    return torch.repeat_interleave(examples, offsets.diff(), output_size=tokens)
-
+from .. import native
+from .events import Events, Layers, by_tables
 
 _NUMBER, _ADDRESS = ctypes.c_int64, ctypes.c_void_p
 
 
 class _Unit(ctypes.Structure):
-    """As in target_attention.cpp."""
+    """As in loops.cpp."""
 
     _fields_ = [
         ("examples", _NUMBER),
@@ -122,7 +32,7 @@ class _Unit(ctypes.Structure):
 
 
 class _Gradients(ctypes.Structure):
-    """As in target_attention.cpp."""
+    """As in loops.cpp."""
 
     _fields_ = [
         *((name, _ADDRESS) for name in ("keys", "queries", "start", "event", "interaction")),
@@ -131,7 +41,7 @@ class _Gradients(ctypes.Structure):
 
 
 class _Values(ctypes.Structure):
-    """As in target_attention.cpp."""
+    """As in loops.cpp."""
 
     _fields_ = [
         *((name, _NUMBER) for name in ("tokens", "width", "out_width", "tables", "dim")),
@@ -151,7 +61,7 @@ def _declare(library: ctypes.CDLL) -> None:
         getattr(library, name).restype = None
 
 
-LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"), declare=_declare)
+LIBRARY = native.Library(Path(__file__).with_name("loops.cpp"), Path(__file__).resolve().parents[1] / "simd.h", declare=_declare)
 
 
 class _Tables:
@@ -335,60 +245,22 @@ class _WeightedSum(torch.autograd.Function):
         return (d_weight, d_value, None, None, None, None, *d_tables)
 
 
-def _compiled_unit(query: Tensor, events: Events, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
-    event, added, ids = _by_tables(events, layers.event)
+def unit(query: Tensor, events: Events, offsets: Tensor, start: Tensor, layers: Layers) -> Tensor:
+    event, added, ids = by_tables(events, layers.event)
     query, key, start = (tensor.contiguous() for tensor in (query, events.key, start))
     weights = layers._replace(event=event)
     return _ActivationUnit.apply(query, key, offsets, start, ids, len(added), *added, *weights)  # type: ignore[no-any-return]
 
 
-def _compiled_layer(query: Tensor, events: Events, offsets: Tensor, start: Tensor, event: Tensor) -> Tensor:
-    event, added, ids = _by_tables(events, event)
+def layer(query: Tensor, events: Events, offsets: Tensor, start: Tensor, event: Tensor) -> Tensor:
+    event, added, ids = by_tables(events, event)
     query, key, start = (tensor.contiguous() for tensor in (query, events.key, start))
     return _EventLayer.apply(query, key, offsets, start, event, ids, *added)  # type: ignore[no-any-return]
 
 
-def _by_tables(events: Events, event: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """The columns of the first layer for keys and products alone; what it makes of the rows of the slots' tables; their ids."""
-    size, added, ids = events.key.shape[1], [], []
-    for at, slot in enumerate(events.slots):
-        for table, index in slot:
-            first = size + at * table.shape[1]
-            added.append(F.linear(table, event[:, first : first + table.shape[1]]))
-            ids.append(index.contiguous())
-    return torch.cat([event[:, :size], event[:, event.shape[1] - size :]], dim=1), added, ids
-
-
-def _compiled_sum(weight: Tensor, events: Events, row: Tensor, rows: int) -> Tensor:
+def pooled(weight: Tensor, events: Events, row: Tensor, rows: int) -> Tensor:
     parts = [(at, table, ids) for at, slot in enumerate(events.slots) for table, ids in slot]
     columns = tuple(events.key.shape[1] + at * table.shape[1] for at, table, _ in parts)
     tables, ids = [table.contiguous() for _, table, _ in parts], [ids.contiguous() for *_, ids in parts]
     key = events.key.contiguous()
     return _WeightedSum.apply(weight.contiguous(), key, row, rows, ids, columns, *tables)  # type: ignore[no-any-return]
-
-
-_CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": LIBRARY.why_unavailable}
-
-_UNIT = (
-    "DIN's attention, one example in the caches; each example's matrix E + P diag(q) is made once, so that q * k never is; "
-    "outcome and gap of an event come as rows that the first layer has seen once a batch; ReLU alone"
-)
-
-register(
-    "activation_unit",
-    Implementation("cpu", _compiled_unit, what=_UNIT, **_CPU),
-    Implementation("torch", _unit_in_parts, what="as the equations stand"),
-    users="din, sim, sdim, mmoe, ple, star, pepnet",
-)
-register(
-    "event_layer",
-    Implementation("cpu", _compiled_layer, what="the first layer of `activation_unit` alone, in the same way", **_CPU),
-    Implementation("torch", _layer_in_parts, what="as the equations stand"),
-    users="din, sim and sdim with another activation than ReLU",
-)
-register(
-    "weighted_sum",
-    Implementation("cpu", _compiled_sum, what="sums outcomes and gaps of past events straight from their tables", **_CPU),
-    Implementation("torch", _sum_in_parts, what="as the equations stand"),
-    users="din, sim, sdim, mmoe, ple, star, pepnet",
-)
