@@ -30,6 +30,7 @@ MORE_LIBRARIES = {
     "kernels/hstu_attention/triton/backward.py": {"triton"},
     "kernels/hstu_attention/triton/bias.py": {"triton"},
     "kernels/hstu_attention/triton/forward.py": {"triton"},
+    "kernels/target_attention/programs.py": {"triton"},
     "kernels/triton_layer/products.py": {"triton"},
     "kernels/triton_layer/rows.py": {"triton"},
 }

@@ -23,7 +23,7 @@ from support.logs import make_data
 
 CPU = torch.device("cpu")
 TAKE_PADDING = [
-    name if name in ("hstu", "llama", "din", "dcnv2") else pytest.param(name, marks=pytest.mark.long)
+    name if name in ("hstu", "llama", "din") else pytest.param(name, marks=pytest.mark.long)
     for name in registry.MODELS
     if registry.info(name).takes_padding
 ]
