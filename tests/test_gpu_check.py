@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -20,6 +21,17 @@ def test_steps_of_a_part_fit_into_nine_minutes(steps: tuple[Step, ...]) -> None:
     for step in steps:
         for command in (step.on_card, step.small):
             assert command.format(folder="F", table="T").replace("{", "") == command.format(folder="F", table="T")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", gpu_check.STEPS, ids=lambda step: step.name)
+def test_every_step_runs_without_a_card(step: Step, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """So that nothing fails for the first time on the card; `scoring` reads what `board` kept."""
+    folder = tmp_path_factory.getbasetemp() / "gpu-check"
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("triton is not installed: make triton installs it")
+    (outcome,) = run_all([step], None, folder)
+    assert outcome.result == "ok", "\n".join(outcome.said)
 
 
 def test_a_step_that_fails_or_hangs_stops_no_other(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
 
 from dataclasses import replace
 
-from rankbench.bench import cli
+from rankbench.bench import cli, implementations  # noqa: F401 - registers all operations
 from rankbench.kernels.dispatch import OPERATIONS
 
 
