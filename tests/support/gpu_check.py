@@ -54,15 +54,15 @@ STEPS = (
     Step(
         "training",
         "-m rankbench speed train --device cuda --dataset simulator --models din,hstu --seconds 4 --rounds 1 --results {folder}",
-        "-m support.interpreted speed train --device cpu --dataset {table} --models din,hstu --seconds 1 --rounds 1"
+        "-m support.interpreted speed train --device cpu --dataset {table} --models din --seconds 1 --rounds 1"
         " --results {folder}", 118, part=2,
     ),
     Step(
         "training-others",
         "-m rankbench speed train --device cuda --dataset simulator --models sasrec,llama --seconds 4 --rounds 1"
         " --results {folder}",
-        "-m rankbench speed train --device cpu --dataset {table} --models sasrec --seconds 1 --rounds 1 --results {folder}", 118,
-        part=2,
+        "-m support.interpreted speed train --device cpu --dataset {table} --models hstu --seconds 1 --rounds 1"
+        " --results {folder}", 118, part=2,
     ),
     Step(
         "training-wide",
