@@ -100,6 +100,11 @@ class Dice(nn.Module):
         return (deviation * (variance + self.eps).rsqrt()).to(x.dtype)
 
 
+def activated(activation: nn.Module, x: Tensor, weight: Tensor | None) -> Tensor:
+    """x [rows, width] through an activation; weight [rows]: 0 where a row fills a batch up, which Dice alone has to know."""
+    return activation(x, weight) if isinstance(activation, Dice) else activation(x)
+
+
 def make_activation(name: Activation, width: int) -> nn.Module:
     """A fresh activation for rows of `width` channels; PReLU and Dice have one slope a channel."""
     if name == "dice":
@@ -122,7 +127,7 @@ class MLP(nn.Sequential):
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """weight [rows]: 0 where a row fills a batch up, see Dice; None: all are what they are."""
         for layer in self:
-            x = layer(x, weight) if isinstance(layer, Dice) else layer(x)
+            x = activated(layer, x, weight)
         return x
 
 

@@ -20,7 +20,7 @@ from ..bench.contract import Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker
 from ..kernels.linear import Linear
 from ..kernels.target_attention import Events, Layers, activation_unit, event_layer, weighted_sum
 from ._inputs import EventConfig, EventInputs, example_of_event
-from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, Dice, make_activation, output_layer
+from ._layers import MLP, MLP_SPACE, UNIT_SPACE, Activation, activated, make_activation, output_layer
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ class ActivationUnit(nn.Module):
         if self.one_operation:
             return activation_unit(query, events, offsets, start, self.layers())
         first = event_layer(query, events, offsets, start, self.event.weight)
-        first = self.activation(first, real) if isinstance(self.activation, Dice) else self.activation(first)
-        return self.out(self.rest(first, real)).squeeze(1)
+        return self.out(self.rest(activated(self.activation, first, real), real)).squeeze(1)
 
 
 class DIN(Ranker):

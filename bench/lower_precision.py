@@ -92,7 +92,9 @@ def lines(found: Sequence[Change], seeds: int) -> list[str]:
 
 def _scores(scorer: Scorer) -> pd.DataFrame:
     try:
-        return evaluator.predictions(scorer.model, scorer.info, scorer.data, "test", scorer.device, scorer.precision)
+        return evaluator.predictions(
+            evaluator.Forward(scorer.model, scorer.device, scorer.precision), scorer.info, scorer.data, "test"
+        )
     except FloatingPointError as error:
         raise UserError(f"{scorer.info.name} in {scorer.precision}: {error}") from None
 

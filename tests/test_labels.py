@@ -87,7 +87,7 @@ def test_models_of_both_families_learn_every_label(name: str, data: RankingData,
     config = TrainConfig(lr=5e-3, epochs=6, patience=6, monitor="logloss", batch_size=64, batch_events=256)
     train(model, info, data, config, 0, CPU, Checkpoint(tmp_path / "resume.pt", "test"), Quiet())
     assert (losses() < before).all(), "the loss of every label falls"
-    table = evaluator.predictions(model, info, data, "test", CPU, "fp32")
+    table = evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "test")
     assert {"label.love", "score.love", "label.hate", "score.hate"} <= set(table)
     found = metrics.evaluate_labels(table)
     assert set(found) == set(LABELS)
@@ -105,7 +105,7 @@ def test_other_models_predict_the_main_label_alone(name: str, data: RankingData)
         for plan in batches.plans(None):
             model.observe(batches.assemble(plan, None))
         model.finish()
-    assert not metrics.evaluate_labels(evaluator.predictions(model, info, data, "test", CPU, "fp32"))
+    assert not metrics.evaluate_labels(evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "test"))
 
 
 def test_labels_that_are_asked_for_make_another_experiment() -> None:

@@ -53,7 +53,7 @@ def answers(name: str, data: RankingData, file: Path) -> pd.Series:
     torch.manual_seed(0)
     model = info.build(info.config(), data.spec)
     train(model, info, data, TRAINED, 0, CPU, Checkpoint(file, "test"), Quiet())
-    frame = evaluator.predictions(model, info, data, "test", CPU, "fp32")
+    frame = evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "test")
     what = pd.DataFrame(
         {
             "user": data.log.dictionary("user")[frame["user"].to_numpy()],

@@ -97,7 +97,7 @@ def trained(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
 
 def scores(model: Ranker, info: ModelInfo, data: RankingData, role: str = "test", size: int = 10_000) -> dict[int, float]:
     batches = make_batches(data, info.view, role, size, size)
-    probability = evaluator.predict(model, batches, data, CPU, "fp32")
+    probability = evaluator.predict(evaluator.Forward(model, CPU, "fp32"), batches, data)
     return dict(zip(batches.examples.ids().tolist(), probability.tolist(), strict=True))
 
 
@@ -348,7 +348,7 @@ def test_shuffled_labels_teach_nothing(name: str, shuffled: RankingData, tmp_pat
     model = build(info, shuffled)
     config = TrainConfig(epochs=3, batch_size=256, batch_events=512)
     train(model, info, shuffled, config, 0, CPU, Checkpoint(tmp_path / "resume.pt", "test"), Quiet())
-    test = evaluator.predictions(model, info, shuffled, "test", CPU, "fp32")
+    test = evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, shuffled, "test")
     positives = int(test["label"].sum())
     # Hanley & McNeil's standard error of an AUC of one half.
     error = np.sqrt((len(test) + 1) / (12 * positives * (len(test) - positives)))

@@ -41,7 +41,7 @@ def trained_auc(name: str, data: RankingData, folder: Path, params: dict[str, ob
     model = info.build(from_dict(info.config, params, name), data.spec)
     config = from_dict(TrainConfig, {**info.train, **settings}, "train")
     train(model, info, data, config, 0, torch.device("cpu"), Checkpoint(folder / "resume.pt", "test"), Quiet())
-    frame = evaluator.predictions(model, info, data, "test", torch.device("cpu"), "fp32")
+    frame = evaluator.predictions(evaluator.Forward(model, torch.device("cpu"), "fp32"), info, data, "test")
     return metrics.auc(frame["label"].to_numpy(), frame["score"].to_numpy())
 
 

@@ -146,7 +146,9 @@ def made_again(run: Run, data: RankingData) -> tuple[np.ndarray, Slices]:
     with tempfile.TemporaryDirectory() as folder, _threads(run.record.environment.threads), dispatch.forced(kernels):
         file = Checkpoint(Path(folder) / "again.pt", "again")
         fitted = fit(info, experiment, run.record.identity.seed, data, device, file, Quiet())
-        test: pd.DataFrame = evaluator.predictions(fitted.model, info, fitted.data, "test", device, experiment.train.precision)
+        test: pd.DataFrame = evaluator.predictions(
+            evaluator.Forward(fitted.model, device, experiment.train.precision), info, fitted.data, "test"
+        )
     return scores.codes(test["score"].to_numpy()), fitted.valid
 
 

@@ -61,7 +61,7 @@ class Lengths(NamedTuple):
 
     def of(self, event: np.ndarray, item: np.ndarray) -> int:
         """In all of `event` [n] together, at which the items [n] are shown."""
-        return int((self.length[item] if self.of_items else np.diff(self.before)[event]).sum())
+        return int((self.length[item] if self.of_items else self.before[event + 1] - self.before[event]).sum())
 
 
 class ResidentLog:

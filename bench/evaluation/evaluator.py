@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import statistics
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -31,54 +32,49 @@ ROWS = 4096
 """Of a batch that is scored; events of sequences are twice as many."""
 
 
-def forward_of(model: Ranker, device: torch.device, precision: str) -> Callable[[Batch], Tensor]:
-    """Batch -> logits, float32."""
+@dataclass(frozen=True)
+class Forward:
+    """How the logits of a model are computed."""
 
-    def forward(batch: Batch) -> Tensor:
-        with devices.autocast(device, precision):
-            return model(batch).float()
+    model: Ranker
+    device: torch.device
+    precision: str
+    recorded: Recordings | None = None
+    """Of batches that are filled up to a few shapes; None: the model computes them, of batches as they are."""
 
-    return forward
+    @staticmethod
+    def of(model: Ranker, config: TrainConfig, device: torch.device) -> Forward:
+        """As the model is trained: recorded where `train.whole_step=graph`."""
+        plain = Forward(model, device, config.precision)
+        if config.whole_step != "graph":
+            return plain
+        return dataclasses.replace(plain, recorded=Recordings(plain.logits, CudaGraphs(device), device))
+
+    def logits(self, batch: Batch) -> Tensor:
+        """float32, of a batch on the device as it is."""
+        with devices.autocast(self.device, self.precision):
+            return self.model(batch).float()
+
+    def release(self) -> None:
+        """After the last batch."""
+        if self.recorded is not None:
+            self.recorded.forget()
 
 
-def recorded_forward(model: Ranker, config: TrainConfig, device: torch.device) -> Recordings | None:
-    """The same recorded once a shape, where `train.whole_step=graph`; None where it is not."""
-    if config.whole_step != "graph":
-        return None
-    return Recordings(forward_of(model, device, config.precision), CudaGraphs(device), device)
-
-
-def predict(
-    model: Ranker,
-    batches: Batches,
-    data: RankingData,
-    device: torch.device,
-    precision: str,
-    recorded: Recordings | None = None,
-) -> np.ndarray:
+def predict(forward: Forward, batches: Batches, data: RankingData) -> np.ndarray:
     """Probabilities of the main label, float64 [n]; see predict_labels."""
-    return predict_labels(model, batches, data, device, precision, recorded)[:, 0]
+    return predict_labels(forward, batches, data)[:, 0]
 
 
-def predict_labels(
-    model: Ranker,
-    batches: Batches,
-    data: RankingData,
-    device: torch.device,
-    precision: str,
-    recorded: Recordings | None = None,
-) -> np.ndarray:
+def predict_labels(forward: Forward, batches: Batches, data: RankingData) -> np.ndarray:
     """Score every example once, without gradients and without touching the training state.
-
-    Args:
-        recorded: computes the logits of batches that are filled up to a few shapes; None: the model does, of batches as they are.
 
     Returns:
         Probabilities, float64 [n, 1] or, of a model that predicts the K further labels as well, [n, 1 + K], in the order of
         `batches.examples`: sigmoid of the logit, corrected for the sampling of negatives, taken in float64 on the CPU.
     """
     plans = batches.plans(None)
-    examples, forward, logits = batches.examples, recorded or forward_of(model, device, precision), []
+    examples, recorded, device, logits = batches.examples, forward.recorded, forward.device, []
 
     def assemble(plan: np.ndarray) -> Batch:
         batch = batches.assemble(plan, None)
@@ -86,15 +82,16 @@ def predict_labels(
             raise RuntimeError("a batch has other examples than its plan says")
         return to_device(batch if recorded is None else padded(batch), device)
 
-    model.eval()
+    forward.model.eval()
     count = 0 if device.type == "cpu" else AHEAD
     # Before torch 2.11 what is first recorded in inference mode cannot be recorded outside of it later (pytorch issue 166792).
     without_gradients = torch.inference_mode() if recorded is None else torch.no_grad()
     # Whoever reads a score waits for the device: none is read before all are asked for.
     with without_gradients, contextlib.closing(ahead(assemble, plans, count)) as source:
         for batch in source:
-            found = forward(batch)[: len(batch)]
-            logits.append(found if recorded is None else found.clone())
+            # What is recorded is overwritten by the next batch.
+            found = forward.logits(batch) if recorded is None else recorded(batch)[: len(batch)].clone()
+            logits.append(found)
     probability, times = np.empty(0), np.zeros(len(examples), dtype=np.uint8)
     for plan, logit in zip(plans, logits, strict=True):
         rows = batches.rows(plan)
@@ -118,16 +115,9 @@ def monitor(config: TrainConfig, data: RankingData) -> Literal["request_gauc", "
     return rows_of(valid.label, data.log.user_of(valid.event), data.request[valid.event]).headline
 
 
-def quality(
-    model: Ranker,
-    batches: Batches,
-    data: RankingData,
-    device: torch.device,
-    precision: str,
-    recorded: Recordings | None = None,
-) -> dict[str, float]:
+def quality(forward: Forward, batches: Batches, data: RankingData) -> dict[str, float]:
     """auc, request_gauc and logloss of the main label over all examples of `batches`: what training and tuning watch."""
-    probability = predict(model, batches, data, device, precision, recorded)
+    probability = predict(forward, batches, data)
     label, request = batches.examples.label, data.request[batches.examples.event]
     return {
         "auc": metrics.auc(label, probability),
@@ -136,18 +126,10 @@ def quality(
     }
 
 
-def predictions(
-    model: Ranker,
-    info: ModelInfo,
-    data: RankingData,
-    role: str,
-    device: torch.device,
-    precision: str,
-    recorded: Recordings | None = None,
-) -> pd.DataFrame:
+def predictions(forward: Forward, info: ModelInfo, data: RankingData, role: str) -> pd.DataFrame:
     """`rows` with scores, rounded as they are kept; of each further label that the model predicts also `score.<name>`."""
     batches = make_batches(data, info.view, role, ROWS, ROWS * 2)
-    probability = scores.rounded(predict_labels(model, batches, data, device, precision, recorded))
+    probability = scores.rounded(predict_labels(forward, batches, data))
     names = ["score", *(f"score.{name}" for name in data.config.labels)]
     return rows(data, role).assign(**dict(zip(names, probability.T, strict=False)))
 

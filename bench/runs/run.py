@@ -194,8 +194,7 @@ def _measure(
     precision = experiment.train.precision
     devices.synchronize(device)
     begin = time.perf_counter()
-    recorded = evaluator.recorded_forward(model, experiment.train, device)
-    test = evaluator.predictions(model, info, data, "test", device, precision, recorded)
+    test = evaluator.predictions(evaluator.Forward.of(model, experiment.train, device), info, data, "test")
     eval_seconds = time.perf_counter() - begin
     latency = evaluator.candidate_latency_ms(model, info, data, device, precision)
     flops = flops_per_example(experiment, info, whole)

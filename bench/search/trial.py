@@ -177,4 +177,4 @@ def _best(state: TrainState, metric: str) -> float:
 def _judged(model: Ranker, target: Target, data: RankingData, device: torch.device, precision: str) -> float:
     """The metric of a model that was fitted at once, without epochs."""
     valid = make_batches(data, target.info.view, "valid", 4096, 8192)
-    return evaluator.quality(model, valid, data, device, precision)[target.metric]
+    return evaluator.quality(evaluator.Forward(model, device, precision), valid, data)[target.metric]

@@ -63,11 +63,7 @@ def fit(
         # Those of a team that do not lead have no metrics, and are not asked for them.
         return Fitted(model, state, data.at(data.windows - 2), state.valid or {})
     valid = team.from_leader(
-        lambda: metrics.evaluate(
-            evaluator.predictions(
-                model, info, data, "valid", device, config.precision, evaluator.recorded_forward(model, config, device)
-            )
-        )
+        lambda: metrics.evaluate(evaluator.predictions(evaluator.Forward.of(model, config, device), info, data, "valid"))
     )
     if config.refit:
         data = data.with_validation()

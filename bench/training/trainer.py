@@ -24,7 +24,6 @@ from ..energy import Meter
 from ..errors import UserError
 from ..evaluation import evaluator, metrics
 from ..evaluation.cards import merit
-from ..recorded import Recordings
 from .checkpoint import Checkpoint
 from .course import Course, course_of, epochs_of
 from .ending import Average, rate_share
@@ -157,15 +156,14 @@ def train(
             with loop.clock():
                 loop.optimizer.settle()
             with loop.judged():
-                point = team.from_leader(lambda: _point(model, info, course, config, device, state, loop.recorded))
+                point = team.from_leader(lambda: _point(loop.forward, info, course, state))
             loop.end_epoch(point, state.step / steps)
             progress.epoch_finished(point, epochs, state.trained / max(state.seconds, 1e-9))
         state.cpu_seconds = sum(team.everyones(state.cpu_seconds))
         state.accelerator_joules = sum(team.everyones(state.accelerator_joules))
     loop.optimizer.release()
     loop.gradients.release()
-    if loop.recorded is not None:
-        loop.recorded.forget()
+    loop.forward.release()
     model.load_state_dict(loop.best)
     return state
 
@@ -183,7 +181,7 @@ def _count(model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, 
         state.seconds, state.cpu_seconds = state.seconds + time.perf_counter() - begin, state.cpu_seconds + cpu
         state.budget_seconds, state.trained = state.cpu_seconds, state.trained + len(batches.examples)
         if config.order == "time":
-            point = _point(model, info, course, config, device, state)
+            point = _point(evaluator.Forward.of(model, config, device), info, course, state)
             if point.judged:
                 state.curve.append(dataclasses.asdict(point))
         state.epoch = state.best_epoch = epoch + 1
@@ -193,22 +191,14 @@ def _count(model: Ranker, info: ModelInfo, course: Course, config: TrainConfig, 
     return state
 
 
-def _point(
-    model: Ranker,
-    info: ModelInfo,
-    course: Course,
-    config: TrainConfig,
-    device: torch.device,
-    state: TrainState,
-    recorded: Recordings | None = None,
-) -> EpochPoint:
+def _point(forward: evaluator.Forward, info: ModelInfo, course: Course, state: TrainState) -> EpochPoint:
     """Where training has come to, and what validation says of it."""
     judged = course.judge(state.epoch)
     found = dict.fromkeys(("auc", "request_gauc", "logloss"), math.nan)
     if judged is not None:
-        found = evaluator.quality(model, judged.batches, judged.data, device, config.precision, recorded)
+        found = evaluator.quality(forward, judged.batches, judged.data)
         if judged.data.validates:  # other weights than these will be scored on the test
-            scored = evaluator.predictions(model, info, judged.data, "valid", device, config.precision, recorded)
+            scored = evaluator.predictions(forward, info, judged.data, "valid")
             state.valid = metrics.evaluate(scored)
     return EpochPoint(
         epoch=state.epoch + 1,
@@ -240,7 +230,7 @@ class _Loop:
         self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
         self.gradients = Gradients(model, config, device, self.scaler, self.optimizer.zero_grad, team)
-        self.recorded = evaluator.recorded_forward(model, config, device)
+        self.forward = evaluator.Forward.of(model, config, device)
         self.state = TrainState()
         if team.size > 1:
             model.load_state_dict(team.from_leader(lambda: {name: value.cpu() for name, value in model.state_dict().items()}))

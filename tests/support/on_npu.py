@@ -64,7 +64,7 @@ def resume(folder: Path, name: str) -> object:
         torch.manual_seed(0)
         model = info.build(info.config(), data.spec).to(NPU)
         train(model, info, data, config, 0, NPU, Checkpoint(file, "test"), progress)
-        return evaluator.predictions(model, info, data, "test", NPU, "fp32")["score"].tolist()
+        return evaluator.predictions(evaluator.Forward(model, NPU, "fp32"), info, data, "test")["score"].tolist()
 
     straight = fit(folder / "straight.pt", Quiet())
     try:

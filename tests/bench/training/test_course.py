@@ -52,7 +52,9 @@ def curve(found: Fitted) -> list[dict[str, float]]:
 
 
 def scores(found: Fitted, name: str, role: str = "test") -> list[float]:
-    return evaluator.predictions(found.model, registry.info(name), found.data, role, CPU, "fp32")["score"].tolist()
+    return evaluator.predictions(evaluator.Forward(found.model, CPU, "fp32"), registry.info(name), found.data, role)[
+        "score"
+    ].tolist()
 
 
 def with_other_outcomes(log: EventLog, folder: Path, later: np.ndarray) -> EventLog:

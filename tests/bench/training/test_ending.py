@@ -120,7 +120,7 @@ def test_validation_judges_the_average(data: RankingData, tmp_path: Path) -> Non
     config = dataclasses.replace(CONFIG, epochs=6, patience=6, lr=0.03, ema=0.9, monitor="logloss")
     model, state, _ = fit("dnn", data, tmp_path / "x.pt", config)
     valid = make_batches(data, registry.info("dnn").view, "valid", 4 * config.batch_size, config.batch_events)
-    found = evaluator.quality(model, valid, data, CPU, "fp32")["logloss"]
+    found = evaluator.quality(evaluator.Forward(model, CPU, "fp32"), valid, data)["logloss"]
     assert found == pytest.approx(min(point["valid_logloss"] for point in state.curve), abs=1e-9)
 
 

@@ -160,10 +160,11 @@ def test_shapes_beyond_the_most_run_as_they_come(data: RankingData, monkeypatch:
 def test_scores_of_recorded_batches_are_those_of_the_model(name: str, data: RankingData) -> None:
     """Batches are filled up and copied to where the first of their shape lies; weights may change in between."""
     model, info = built(name, data), registry.info(name)
-    recorded = Recordings(evaluator.forward_of(model, CPU, "fp32"), again, CPU)
+    plain = evaluator.Forward(model, CPU, "fp32")
+    recorded = Recordings(plain.logits, again, CPU)
     for _ in range(2):
         batches = make_batches(data, info.view, "train", 64, 128)
-        found, expected = (evaluator.predict(model, batches, data, CPU, "fp32", one) for one in (recorded, None))
+        found, expected = (evaluator.predict(dataclasses.replace(plain, recorded=one), batches, data) for one in (recorded, None))
         np.testing.assert_allclose(found, expected, rtol=1e-5)
         assert 1 <= len(recorded.shapes) <= len(recorded.met) < len(batches.plans(None))
         with torch.no_grad():
@@ -193,7 +194,7 @@ def test_where_nothing_can_be_recorded_says_why(data: RankingData) -> None:
 def fit(name: str, data: RankingData, file: Path, config: TrainConfig, **settings: Any) -> tuple[TrainState, np.ndarray]:
     info, model = registry.info(name), built(name, data, **settings)
     state = train(model, info, data, config, 0, CPU, Checkpoint(file, "test"), Quiet())
-    return state, evaluator.predictions(model, info, data, "test", CPU, "fp32")["score"].to_numpy()
+    return state, evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "test")["score"].to_numpy()
 
 
 @pytest.mark.parametrize("name", ["hstu", "din"])
@@ -243,7 +244,9 @@ def test_mixed_precision_of_a_whole_model(name: str, precision: str, data: Ranki
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     if scaler is not None:
         assert optimizer.dense.state, "every step overflowed"
-    found, expected = (evaluator.predictions(model, info, data, "test", CPU, one)["score"] for one in (precision, "fp32"))
+    found, expected = (
+        evaluator.predictions(evaluator.Forward(model, CPU, one), info, data, "test")["score"] for one in (precision, "fp32")
+    )
     assert np.abs(found - expected).max() < 0.02
 
 

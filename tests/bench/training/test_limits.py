@@ -37,7 +37,7 @@ def trained(data: RankingData, file: Path, progress: Quiet, **settings: object) 
 
     made = Experiment("din", DataConfig("tiny", history_length=6), params=experiment, train=config)
     fitted = fit(info, made, 0, data, CPU, Checkpoint(file, "test"), progress)
-    return evaluator.predictions(fitted.model, info, fitted.data, "test", CPU, "fp32")["score"].tolist()
+    return evaluator.predictions(evaluator.Forward(fitted.model, CPU, "fp32"), info, fitted.data, "test")["score"].tolist()
 
 
 class OverAfter(Quiet):

@@ -35,7 +35,7 @@ def fit(
     torch.manual_seed(0)
     model = info.build(info.config(), data.spec)
     state = train(model, info, data, config, 0, CPU, Checkpoint(file, "test"), progress or Quiet())
-    return state, evaluator.predictions(model, info, data, "test", CPU, "fp32")
+    return state, evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "test")
 
 
 @pytest.mark.parametrize("name", ["din", "hstu"])

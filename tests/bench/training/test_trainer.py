@@ -44,7 +44,7 @@ def fit(
     torch.manual_seed(seed)
     model = info.build(info.config(), data.spec)
     state = train(model, info, data, config, seed, CPU, Checkpoint(file, "test"), progress or Quiet())
-    return model, state, evaluator.predictions(model, info, data, "test", CPU, "fp32")["score"].tolist()
+    return model, state, evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "test")["score"].tolist()
 
 
 def without_seconds(state: TrainState) -> list[dict[str, float]]:
@@ -120,7 +120,7 @@ def test_the_best_epoch_is_restored_and_patience_ends_training(data: RankingData
     assert state.best_epoch == losses.index(min(losses)) + 1
     assert state.epoch == state.best_epoch + 3 < 60
     info = registry.info("dnn")
-    frame = evaluator.predictions(model, info, data, "valid", CPU, "fp32")
+    frame = evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "valid")
     from rankbench.bench.evaluation.metrics import logloss
 
     assert logloss(frame["label"].to_numpy(), frame["score"].to_numpy()) == pytest.approx(min(losses), abs=1e-4)
