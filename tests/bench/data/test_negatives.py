@@ -20,7 +20,7 @@ from rankbench.bench.data.negatives import IN_BATCH, Examples, Sampler, negative
 from rankbench.bench.data.sources.schema import ALL_POSITIVE
 from rankbench.bench.data.visibility import Requests
 from rankbench.bench.errors import UserError
-from rankbench.bench.evaluation.evaluator import predict
+from rankbench.bench.evaluation.evaluator import Forward, predict
 from support.logs import make_data, raw_log, with_config
 
 SAMPLED = ("uniform", "popularity", "in-batch")
@@ -203,7 +203,7 @@ def test_a_sampled_item_scores_as_if_it_were_alone(name: str, data: RankingData)
     torch.manual_seed(0)
     model = info.build(info.config(), sampled.spec).eval()
     batches = make_batches(sampled, info.view, "test", 64, 300)
-    together = predict(model, batches, sampled, CPU, "fp32")
+    together = predict(Forward(model, CPU, "fp32"), batches, sampled)
     for row in range(0, len(together), 17):
         one = make_batches(sampled, info.view, "test", 64, 300)
         keep = np.array([row])
