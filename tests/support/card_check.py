@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +32,9 @@ ALL_TOGETHER_S = 530.0
 GRACE_S = 5.0
 """For a step that has run too long, to end by itself."""
 
+ROOT = Path(__file__).parents[2]
+"""Of the project: commands name its tests by their paths, and modules of its tests folder."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -45,6 +48,8 @@ class Step:
     limit_s: float
     part: int = 1
     """Of the parts, of under nine minutes each, that may be run one by one."""
+    needs: str = ""
+    """The step whose results it reads; wherever it runs, that one runs before it."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,13 @@ def run_step(step: Step, card: bool, folder: Path, table: Path, left_s: float) -
     if limit <= 0:
         return Outcome(step.name, "no time left", 0.0, command, [])
     log = folder / f"{step.name}.log"
+    path = os.pathsep.join(filter(None, [str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
     begin = time.monotonic()
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, *shlex.split(command)], stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
+            [sys.executable, *shlex.split(command)], stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": path},
+        )  # fmt: skip
         try:
             result = "ok" if process.wait(limit) == 0 else "failed"
         except subprocess.TimeoutExpired:
@@ -85,6 +92,12 @@ def run_step(step: Step, card: bool, folder: Path, table: Path, left_s: float) -
             process.wait()
     lines = log.read_text(errors="replace").splitlines()
     return Outcome(step.name, result, round(time.monotonic() - begin, 1), command, lines[-12:])
+
+
+def with_needed(chosen: Collection[str], steps: Sequence[Step]) -> list[Step]:
+    """The steps of these names and those whose results they read, in the order of all."""
+    wanted = set(chosen) | {step.needs for step in steps if step.name in chosen}
+    return [step for step in steps if step.name in wanted]
 
 
 def run_all(steps: Sequence[Step], card: str | None, folder: Path, all_together_s: float = ALL_TOGETHER_S) -> list[Outcome]:
@@ -121,7 +134,7 @@ def check(arguments: list[str], steps: Sequence[Step], card: str | None, folder:
     names = asked.only.split(",") if asked.only else [step.name for step in steps if asked.part in (None, step.part)]
     if unknown := set(names) - {step.name for step in steps}:
         parser.error(f"no step is called {', '.join(sorted(unknown))}; there are {', '.join(step.name for step in steps)}")
-    chosen = [step for step in steps if step.name in names]
+    chosen = with_needed(names, steps)
     print(f"with a card: {card}" if card else f"without a card: {without}")
     outcomes = run_all(chosen, card, asked.out.absolute(), ALL_TOGETHER_S * len({step.part for step in chosen}))
     print(f"results: {asked.out / 'results.json'}; what each step printed lies beside it. Please send the whole folder back.")

@@ -50,6 +50,7 @@ STEPS = (
     Step(
         "scoring", "-m rankbench predict hstu --device cuda --dataset simulator --user u1 --results {folder}/board",
         "-m support.interpreted predict hstu --device cpu --dataset {table} --user u1 --results {folder}/board", 40,
+        needs="board",
     ),
     Step(
         "attention", "-m rankbench speed kernels --device cuda --dtype bf16 --grid published --rounds 2 --results {folder}",
