@@ -23,7 +23,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton bench test test-long test-results test-processors test-faults test-minimum hashes supply-chain gpu-check npu-check test-all lint results docs reference site format
+.PHONY: help install triton torchrec bench test test-long test-results test-processors test-faults test-minimum hashes supply-chain gpu-check npu-check test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,6 +53,10 @@ build/tools/bin/uv:
 
 triton: install  ## Triton, so that tests can run GPU programs on the CPU; 290 MB, and torch for CUDA brings it by itself
 	$(BIN)/python -c 'import triton' 2>/dev/null || $(BIN)/pip install --quiet --no-deps triton==3.7.1
+
+torchrec:  ## TorchRec for the torch of constraints.txt, in a folder of its own, for tests of tables that lie in several processes; 20 MB
+	test -d build/torchrec/torchrec || $(PYTHON) -m pip install --quiet --no-deps --target build/torchrec fbgemm-gpu-cpu==1.8.0 torchrec==1.8.0 \
+		tensordict==0.15.3 pyvers==0.2.3 pyre-extensions==0.0.32 typing-inspect==0.9.0 mypy-extensions==1.2.0
 
 bench: install  ## the core models on ml-100k, three seeds, then the leaderboard
 	$(BIN)/rankbench run

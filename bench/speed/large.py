@@ -27,10 +27,11 @@ from ..evaluation.step_flops import step_flops
 from ..training.course import course_of
 from ..training.gradients import Gradients
 from ..training.lessons import Lesson, assembled
-from ..training.optimizer import Optimizer, groups_of
+from ..training.optimizer import Optimizer
 from ..training.team import ALONE, Team
 from ..training.trainer import TrainState
-from .sharding import Sharding, clipped, mean_over, sharded
+from .scattered_rows import scatter
+from .sharding import Sharding, mean_over, sharded
 
 
 class Size(NamedTuple):
@@ -201,18 +202,18 @@ class _Steps:
     """Steps of a model in one process of several."""
 
     def __init__(self, model: Ranker, experiment: Experiment, device: torch.device, team: Team, sharding: Sharding) -> None:
-        self.model, self.team, self.config, self.parted = model, team, experiment.train, sharding == "fsdp" and team.size > 1
+        self.model, self.team, self.config = model, team, experiment.train
+        self.parted = sharding.startswith("fsdp") and team.size > 1
         self.scaler = devices.grad_scaler(device, self.config.precision)
+        if sharding.endswith("rows") and team.size > 1:
+            scatter(model, self.config, device, team)
         if self.parted:
             if self.scaler is not None or self.config.whole_step == "graph":
-                raise UserError("--sharding fsdp goes with fp32 and bf16, and with steps that are not recorded")
+                raise UserError(f"--sharding {sharding} goes with fp32 and bf16, and with steps that are not recorded")
             sharded(model, device, team)
-            self.adam = torch.optim.AdamW(list(groups_of(model, self.config, set())), lr=self.config.lr)
-            zero_grad = self.adam.zero_grad
-        else:
-            self.optimizer = Optimizer(model, self.config, device, team)
-            zero_grad = self.optimizer.zero_grad
-        self.gradients = Gradients(model, self.config, device, self.scaler, zero_grad, ALONE if self.parted else team)
+        self.optimizer = Optimizer(model, self.config, device, team)
+        gradients_of = ALONE if self.parted else team
+        self.gradients = Gradients(model, self.config, device, self.scaler, self.optimizer.zero_grad, gradients_of)
 
     def run(self, source: Iterator[Lesson]) -> float:
         """The loss of the first step, which sees the same examples in every round; a mean over the processes."""
@@ -223,11 +224,7 @@ class _Steps:
             else:
                 own = lambda: (self.gradients(batch, lists), len(batch))  # noqa: B023, E731
                 loss = torch.tensor(self.team.average(self.model, own)[0])
-            if self.parted:
-                clipped(self.model, self.config.clip_norm or float("inf"))
-                self.adam.step()
-            else:
-                self.optimizer.step(self.scaler)
+            self.optimizer.step(self.scaler)
             # The next step may overwrite it, and reading it here would make the host wait.
             first = loss.detach().clone() if first is None else first
         assert first is not None, "a round has steps"

@@ -77,14 +77,14 @@ class ServeTime:
     threads: int = 1
 
 
-def simulated(history: int, folder: Path) -> RankingData:
+def simulated(history: int, folder: Path, items: int = SIMULATED_ITEMS) -> RankingData:
     """A log of the simulator in which most users have more past events than a request sees.
 
     Args:
         folder: which is made, for the log.
     """
     events = round(1.3 * SIMULATED_USERS * history) + 20 * SIMULATED_USERS
-    raw = simulate(SimulatorConfig(events=events, users=SIMULATED_USERS, items=SIMULATED_ITEMS), "simulated")
+    raw = simulate(SimulatorConfig(events=events, users=SIMULATED_USERS, items=items), "simulated")
     return prepare_log(write_log(raw, folder), DataConfig("simulated", history_length=history))
 
 

@@ -1,19 +1,21 @@
 """A model over several processes of torchrun: copies that sum up gradients (DDP), or parts that are gathered when they are needed
-(FSDP2, torch.distributed.fsdp.fully_shard): weights, gradients and moments of AdamW then take the memory of one in all."""
+(FSDP2, torch.distributed.fsdp.fully_shard): weights, gradients and moments of AdamW then take the memory of one in all. Rows of
+large tables may lie apart from either; see scattered_rows.py."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from ..contract import Ranker
 from ..training.team import Team
 
-Sharding = Literal["copies", "fsdp"]
+Sharding = Literal["copies", "fsdp", "rows", "fsdp-rows"]
+"""The last two: rows of large tables are scattered, and the rest is copies or FSDP's."""
 
 
 def sharded(model: Ranker, device: torch.device, team: Team) -> None:
@@ -23,11 +25,6 @@ def sharded(model: Ranker, device: torch.device, team: Team) -> None:
     for layer in model.stack():
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
-
-
-def clipped(model: nn.Module, norm: float) -> None:
-    """Gradients scaled so that their common norm, over all parts, is `norm` at most."""
-    nn.utils.clip_grad_norm_(model.parameters(), norm)
 
 
 def mean_over(team: Team, value: Tensor) -> float:

@@ -29,6 +29,8 @@ class Table(nn.Embedding):
     """Read by lookups alone, so that an optimiser may leave rows alone that no lookup reads."""
     before_read: Callable[[Tensor], None] | None = None
     """Called with the ids that are about to be read: an optimiser that leaves rows alone meanwhile brings them up to date."""
+    elsewhere: Callable[[Tensor], Tensor] | None = None
+    """Gives the rows of ids, int64 [n] -> [n, dim], where they lie in other processes too; there is no weight then."""
 
 
 class FieldEmbeddings(nn.Module):
@@ -59,6 +61,9 @@ class FieldEmbeddings(nn.Module):
         values, offsets = (ids, None) if isinstance(ids, Tensor) else ids
         if table.before_read is not None:
             table.before_read(values)
+        if table.elsewhere is not None:
+            different, place = values.unique(return_inverse=True)
+            return Part(table.elsewhere(different), place, offsets, row, weight)
         return Part(table.weight, values, offsets, row, weight)
 
     def lookup(self, name: str, ids: Tensor | tuple[Tensor, Tensor]) -> Tensor:

@@ -23,18 +23,25 @@ EXAMPLES = (
     "rankbench speed large --sizes tiny --set train.recompute=true",
     "rankbench speed large --device cuda --sizes base,large --set train.precision=bf16 --set train.whole_step=graph",
     "torchrun --nproc-per-node 8 -m rankbench speed large --device cuda --sizes huge --sharding fsdp --set train.precision=bf16",
+    "torchrun --nproc-per-node 8 -m rankbench speed large --sharding rows --items 1000000 "
+    "--set train.table_optimizer=rowwise-adagrad",
 )
 
 
-MODELS = "hstu"
+MODELS, ITEMS = "hstu", 10_000
 
 
 def add(parser: Parser) -> None:
     add_models(parser, MODELS)
     parser.add_argument("--sizes", default="tiny", metavar="NAMES", help="of tiny, base, long, large and huge (default: tiny)")
     parser.add_argument(
-        "--sharding", choices=("copies", "fsdp"), default="copies",
-        help="of several processes: each has the model, or a part of it (default: copies)",
+        "--sharding", choices=("copies", "fsdp", "rows", "fsdp-rows"), default="copies",
+        help="of several processes: each has the model, or a part of it; with rows, a part of the rows of each large table, by "
+        "TorchRec (default: copies)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--items", type=positive, default=ITEMS, metavar="N",
+        help=f"of the simulated log; a table has a row for each that occurs (default: {ITEMS})",
     )  # fmt: skip
     parser.add_argument(
         "--steps", type=positive, default=4, metavar="N", help="of each round, the same batches each time (default: 4)"
@@ -66,13 +73,13 @@ def run(args: argparse.Namespace) -> int:
         store = team.from_leader(lambda: writable(args)) if team.size == 1 else writable(args)
         said = f"simulated log, {args.rounds} round(s) of {args.steps} steps"
         words = ("large", *sizes, device.type, team.size, args.sharding, args.threads)
-        name = record_name(words, {"models": (models, registry.select(MODELS))}, args.set)
+        name = record_name(words, {"models": (models, registry.select(MODELS)), "items": (args.items, ITEMS)}, args.set)
         report = SpeedReport(store, name, device, said)
         runs: list[large.LargeRun] = []
         for size in sizes:
             with tempfile.TemporaryDirectory() as folder:
                 experiments = [large.experiment_of(model, large.SIZES[size], settings) for model in models]
-                data = simulated(experiments[0].data.history_length, Path(folder) / "simulated")
+                data = simulated(experiments[0].data.history_length, Path(folder) / "simulated", args.items)
                 for experiment in experiments:
                     if team.leads:
                         print(f"{experiment.model} {size} ...", file=sys.stderr, flush=True)

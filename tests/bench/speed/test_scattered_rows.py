@@ -1,0 +1,79 @@
+"""Tables whose rows lie in several processes: the same numbers as whole tables, and refusals in one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from rankbench.bench import registry
+from rankbench.bench.config import DataConfig, TrainConfig
+from rankbench.bench.errors import UserError
+from rankbench.bench.speed.scattered_rows import scatter
+from rankbench.bench.training.team import Team
+from support import in_scattered
+from support.logs import make_data
+from support.processes import pair, torchrun
+
+HERE = Path(__file__).parents[3] / "build/torchrec"
+"""Where `make torchrec` puts it."""
+
+
+@pytest.fixture
+def with_torchrec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For processes that are started, not for this one."""
+    if not HERE.exists() and importlib.util.find_spec("torchrec") is None:
+        pytest.skip("TorchRec is not installed: make torchrec installs it")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(HERE)])
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("with_torchrec")
+def test_scattered_rows_learn_as_whole_tables_do(tmp_path: Path) -> None:
+    processes = pair(Path(in_scattered.__file__), str(tmp_path))
+    said = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    found = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    assert found[0] == found[1] and found[0].keys() == set(in_scattered.MODELS)
+    for cases in found[0].values():
+        for whole, scattered in cases.values():
+            assert len(whole) >= 4 and scattered == pytest.approx(whole, rel=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("with_torchrec")
+@pytest.mark.parametrize("sharding", ["rows", "fsdp-rows"])
+def test_steps_of_scattered_rows_are_measured_and_kept(sharding: str, tmp_path: Path) -> None:
+    words = ("speed", "large", "--device", "cpu", "--steps", "2", "--rounds", "2", "--items", "500", "--sharding", sharding)
+    done = torchrun(tmp_path, "-m", "rankbench", *words, "--set", "train.table_optimizer=rowwise-adagrad")
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "results/local").glob(f"large-tiny-cpu-2-{sharding}-*items=500*.json")
+    (row,) = json.loads(path.read_text())["rows"]
+    assert row["sharding"] == sharding and row["losses"][1] != row["losses"][0]
+    assert f"| 2 {sharding} |" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (TrainConfig(), "trained by row-wise Adagrad without decay"),
+        (TrainConfig(table_optimizer="rowwise-adagrad", embedding_decay=0.1), "leave train.embedding_decay at 0"),
+        (TrainConfig(table_optimizer="rowwise-adagrad", precision="fp16"), "use bf16 or fp32"),
+        (TrainConfig(table_optimizer="rowwise-adagrad"), "needs TorchRec and FBGEMM as they are built for torch"),
+    ],
+    ids=["adamw", "decay", "fp16", "not installed"],
+)
+def test_what_cannot_be_scattered_is_refused(
+    config: TrainConfig, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fbgemm_gpu", None)
+    data = make_data(tmp_path / "tiny", DataConfig("tiny", history_length=6), users=20, longest=40)
+    info = registry.info("hstu")
+    with pytest.raises(UserError, match=message):
+        scatter(info.build(info.config(), data.spec), config, torch.device("cpu"), Team(0, 2))
