@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -18,6 +19,7 @@ from .statements import (
     SingleSeeds,
     Statement,
     Uncommitted,
+    Unlearnt,
 )
 
 Groups = Mapping[str, Sequence[RunRecord]]
@@ -42,6 +44,9 @@ def about_runs(groups: Groups) -> Iterable[Statement]:
     single = tuple(label for label, count in counts.items() if count == 1)
     if single:
         yield SingleSeeds(single, len(single) == len(counts))
+    unlearnt = {label: sum(_at_chance(record) for record in group) for label, group in groups.items()}
+    if found := {label: count for label, count in unlearnt.items() if count}:
+        yield Unlearnt(found, {label: len(groups[label]) for label in found})
     machines = sorted({machine(record) for record in every}, key=lambda one: (one.device, one.processor, one.threads))
     if len(machines) > 1:
         yield Machines(tuple(machines))
@@ -57,6 +62,17 @@ def about_runs(groups: Groups) -> Iterable[Statement]:
         yield Uncommitted(dirty)
     if every[0].data.bayes_auc is not None:
         yield Reachable(every[0].data.bayes_auc)
+
+
+def _at_chance(record: RunRecord) -> bool:
+    """Whether the AUC of the kept weights on validation lies within two standard errors of .5 or below it: of a score that says
+    nothing of the label, which for P positives and N others is sqrt((P + N + 1) / (12 P N)) (Mann and Whitney 1947)."""
+    positives = record.data.positives["valid"]
+    negatives = record.data.examples["valid"] - positives
+    if not record.curve or record.cost is None or not positives or not negatives:
+        return False
+    error = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+    return any(point.valid_auc < 0.5 + 2 * error for point in record.curve if point.epoch == record.cost.best_epoch)
 
 
 def _differences(groups: Groups, every: Sequence[RunRecord]) -> Iterable[Statement]:

@@ -234,6 +234,17 @@ class SingleSeeds:
 
 
 @dataclass(frozen=True)
+class Unlearnt:
+    """Runs whose validation does not show that they had learnt anything when training ended."""
+
+    runs: dict[str, int]
+    """Label -> how many, of rows that have any."""
+    of: dict[str, int]
+    """The same labels -> all runs of the row."""
+    kind: Literal["unlearnt"] = "unlearnt"
+
+
+@dataclass(frozen=True)
 class Machine:
     """Where runs were made."""
 
@@ -314,6 +325,7 @@ Statement = Annotated[
     | Costs
     | SeedCounts
     | SingleSeeds
+    | Unlearnt
     | Machines
     | ProcessCounts
     | Loaded

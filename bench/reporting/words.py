@@ -30,6 +30,7 @@ from ..analysis.statements import (
     Smallest,
     Statement,
     Uncommitted,
+    Unlearnt,
     Untuned,
 )
 from ..data.mismatch import RoleFacts
@@ -232,6 +233,15 @@ def _(one: SingleSeeds) -> str:
     which = "all rows" if one.every else listed(one.labels)
     borrowed = "no interval can be trusted" if one.every else "it is taken to be that of the other rows"
     return f"One seed, so that training noise is not measured and {borrowed}: {which}."
+
+
+@sentence.register
+def _(one: Unlearnt) -> str:
+    counts = listed([f"{count} of {one.of[label]} of {label}" for label, count in one.runs.items()])
+    return (
+        f"On validation these runs are not told from chance (AUC within two standard errors of .5): {counts}. Training may have "
+        "ended before they began to learn: train.patience=10 and train.epochs=60 let all models wait longer."
+    )
 
 
 @sentence.register

@@ -33,6 +33,7 @@ from rankbench.bench.analysis.statements import (
     SingleSeeds,
     Smallest,
     Uncommitted,
+    Unlearnt,
     Untuned,
     of_kind,
 )
@@ -40,6 +41,7 @@ from rankbench.bench.config import Tuning
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import scores
 from rankbench.bench.evaluation.stats import LEAST_USERS, compare
+from rankbench.bench.records.schema import CurvePoint
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from rankbench.bench.reporting import board_files
@@ -278,6 +280,16 @@ def test_rows_with_other_numbers_of_seeds_are_counted(store: Store) -> None:
     assert "1 to 2 seeds" in board_files.brief(board)
     assert of_kind(board.statements, SeedCounts) == [SeedCounts({row.label: len(row.seeds) for row in board.rows})]
     assert of_kind(board.statements, SingleSeeds) == [SingleSeeds(("hstu",), False)]
+
+
+@pytest.mark.parametrize(("auc", "counted"), [(0.40, True), (0.54, True), (0.55, False)])
+def test_runs_that_ended_before_they_learnt_are_counted(auc: float, counted: bool, store: Store) -> None:
+    """Validation has 300 positives and 300 others: a standard error of .0236 where nothing is learnt."""
+    for seed, valid_auc in enumerate((auc, 0.7)):
+        curve = (CurvePoint(3, 0.7, valid_auc, 0.5, 0.7, 1.0), CurvePoint(4, 0.6, 0.9, 0.9, 0.5, 2.0))
+        put(store, "din", predictions(1.0 + 0.01 * seed, seed), seed, curve=curve)
+        put(store, "hstu", predictions(1.0 + 0.01 * seed, seed), seed)
+    assert of_kind(build(store).statements, Unlearnt) == ([Unlearnt({"din": 1}, {"din": 2})] if counted else [])
 
 
 def test_what_makes_numbers_incomparable_is_said(store: Store) -> None:

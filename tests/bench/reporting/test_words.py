@@ -33,6 +33,7 @@ from rankbench.bench.analysis.statements import (
     Smallest,
     Statement,
     Uncommitted,
+    Unlearnt,
     Untuned,
 )
 from rankbench.bench.analysis.study_statements import (
@@ -209,6 +210,11 @@ SAID: list[tuple[typing.Any, str]] = [
     (
         SingleSeeds(("hstu",), False),
         "One seed, so that training noise is not measured and it is taken to be that of the other rows: hstu.",
+    ),
+    (
+        Unlearnt({"din": 2, "hstu": 1}, {"din": 3, "hstu": 3}),
+        "On validation these runs are not told from chance (AUC within two standard errors of .5): 2 of 3 of din and 1 of 3 of "
+        "hstu. Training may have ended before they began to learn: train.patience=10 and train.epochs=60 let all models wait longer.",
     ),
     (
         Machines((Machine("cpu", "Xeon", 2), Machine("cuda:0", "H100", 8))),
