@@ -44,9 +44,14 @@ def scatter(model: nn.Module, config: TrainConfig, device: torch.device, team: T
         )
     if config.precision == "fp16":
         raise UserError("scattered rows step in the backward pass, where the scaled loss of fp16 is not known: use bf16 or fp32")
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"FBGEMM has no tables for {device.type}: scatter rows on a CPU or an NVIDIA GPU")
     tables = [module for module in model.modules() if isinstance(module, Table)]
     large = min(MANY_ROWS, max(table.num_embeddings for table in tables))
-    return sum(_scattered(table, config, device, team) for table in tables if table.num_embeddings >= large)
+    chosen = [table for table in tables if table.num_embeddings >= large]
+    if device.type == "cuda" and (odd := {table.embedding_dim for table in chosen if table.embedding_dim % 4}):
+        raise UserError(f"on a GPU, FBGEMM's rows have a multiple of four numbers, not {min(odd)}: change embedding_dim")
+    return sum(_scattered(table, config, device, team) for table in chosen)
 
 
 def _scattered(table: Table, config: TrainConfig, device: torch.device, team: Team) -> int:

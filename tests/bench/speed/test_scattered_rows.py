@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -59,21 +60,26 @@ def test_steps_of_scattered_rows_are_measured_and_kept(sharding: str, tmp_path: 
     assert f"| 2 {sharding} |" in done.stdout
 
 
+ADAGRAD = TrainConfig(table_optimizer="rowwise-adagrad")
+
+
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("config", "device", "size", "message"),
     [
-        (TrainConfig(), "trained by row-wise Adagrad without decay"),
-        (TrainConfig(table_optimizer="rowwise-adagrad", embedding_decay=0.1), "leave train.embedding_decay at 0"),
-        (TrainConfig(table_optimizer="rowwise-adagrad", precision="fp16"), "use bf16 or fp32"),
-        (TrainConfig(table_optimizer="rowwise-adagrad"), "needs TorchRec and FBGEMM as they are built for torch"),
+        (TrainConfig(), "cpu", 16, "trained by row-wise Adagrad without decay"),
+        (dataclasses.replace(ADAGRAD, embedding_decay=0.1), "cpu", 16, "leave train.embedding_decay at 0"),
+        (dataclasses.replace(ADAGRAD, precision="fp16"), "cpu", 16, "use bf16 or fp32"),
+        (ADAGRAD, "xpu", 16, "no tables for xpu"),
+        (ADAGRAD, "cuda", 10, "a multiple of four numbers, not 10"),
+        (ADAGRAD, "cpu", 10, "needs TorchRec and FBGEMM as they are built for torch"),
     ],
-    ids=["adamw", "decay", "fp16", "not installed"],
+    ids=["adamw", "decay", "fp16", "device", "odd rows", "not installed"],
 )
 def test_what_cannot_be_scattered_is_refused(
-    config: TrainConfig, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainConfig, device: str, size: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fbgemm_gpu", None)
     data = make_data(tmp_path / "tiny", DataConfig("tiny", history_length=6), users=20, longest=40)
     info = registry.info("hstu")
     with pytest.raises(UserError, match=message):
-        scatter(info.build(info.config(), data.spec), config, torch.device("cpu"), Team(0, 2))
+        scatter(info.build(info.config(embedding_dim=size), data.spec), config, torch.device(device), Team(0, 2))
