@@ -35,7 +35,7 @@ _HALF: dict[Program, Tile] = {
 }  # fmt: skip
 """bf16 and fp16, heads of 64 numbers at the most."""
 
-_HALF_BEFORE_90: dict[Program, Tile] = {**_HALF, "backward_keys": Tile(32, 64, 8)}
+_HALF_BEFORE_90: dict[Program, Tile] = {**_HALF, "forward": Tile(128, 32, 8), "backward_keys": Tile(32, 64, 8)}
 """Tensor cores before those of the H100 take both factors from registers."""
 
 _HALF_WIDE: dict[Program, Tile] = {
