@@ -43,8 +43,7 @@ def describe(name: str, roots: DataRoots) -> list[str]:
         f"hour of the day and weekday: UTC{content.utc_offset_hours:+g} hours",
         f"label: {content.label}; action: {', '.join(content.actions) or 'none'}",
         *(["positives alone: negatives are sampled (data.negatives, data.test_negatives)"] if log.positive_only else []),
-        "further labels (data.labels): "
-        + (", ".join(f"{label} {log.further_label(label).mean():.1%}" for label in meta.labels) or "none"),
+        "further labels (data.labels): " + (", ".join(f"{label} {_rate(log, label):.1%}" for label in meta.labels) or "none"),
         "features: " + (", ".join(f"{owner} {feature.column}" for owner, feature in meta.features) or "none"),
         *_requests(log, requests),
         *meta.cleaning.lines(),
@@ -93,8 +92,14 @@ def _histories(log: EventLog) -> Iterator[str]:
         yield f"histories alone hold {count:,} of the events; the other {log.meta.events - count:,} are examples"
 
 
+def _rate(log: EventLog, label: str) -> float:
+    """Share of a further label among the examples."""
+    found = log.further_label(label)
+    return float((found if log.asked is None else found[np.asarray(log.asked[:])]).mean())
+
+
 def _domain(log: EventLog) -> Iterator[str]:
-    """What the domain is, and the largest ones with their shares of the events and of positives."""
+    """What the domain is, and the largest ones with their shares of the examples and of positives among them."""
     domain = log.meta.domain
     if domain is None:
         return
@@ -103,11 +108,12 @@ def _domain(log: EventLog) -> Iterator[str]:
     names = log.dictionary(f"feature.{domain.column}")
     by_label = np.zeros((2, len(names)), dtype=np.int64)
     for block in blocks(len(code)):
-        np.add.at(by_label, (log.label[block], code[block]), 1)
+        asked = slice(None) if log.asked is None else log.asked[block]
+        np.add.at(by_label, (log.label[block][asked], code[block][asked]), 1)
     count = by_label.sum(0)
     positive = by_label[1] / np.maximum(count, 1)
     largest = np.argsort(-count, kind="stable")[:_SHOWN]
-    shown = ", ".join(f"{names[at] or 'missing'} {count[at] / len(code):.1%} ({positive[at]:.1%} positive)" for at in largest)
+    shown = ", ".join(f"{names[at] or 'missing'} {count[at] / count.sum():.1%} ({positive[at]:.1%} positive)" for at in largest)
     more = f" and {len(count) - _SHOWN} more" if len(count) > _SHOWN else ""
     yield f"domain {domain.column}{f', {domain.meaning}' if domain.meaning else ''}: {len(count)} values; {shown}{more}"
 
@@ -121,14 +127,16 @@ def _requests(log: EventLog, requests: Requests) -> Iterator[str]:
         what = f"a user's events within {window:g} seconds" if window else "a user's events of one timestamp"
         yield f"requests: {what} (data.request_window)"
     if not log.positive_only:
-        mixed, judged = 0, 0
+        mixed, judged, examples = 0, 0, 0
         for _, events in user_blocks(log.user_offsets):
             first = requests.first[events] - events.start
-            rows, positive = np.bincount(first), np.bincount(first, weights=log.label[events])
+            asked = np.ones(len(first), dtype=bool) if log.asked is None else np.asarray(log.asked[events])
+            rows, positive = (np.bincount(first[asked], weights=one) for one in (None, log.label[events][asked]))
             both = (positive > 0) & (positive < rows)
             mixed += int(both.sum())
             judged += int(rows[both].sum())
-        yield f"rows in requests with both labels: {judged:,} of {log.meta.events:,}, in {mixed:,} requests"
+            examples += int(asked.sum())
+        yield f"rows in requests with both labels: {judged:,} of {examples:,}, in {mixed:,} requests"
 
 
 def _split(log: EventLog, requests: Requests, seen: tuple[Column, Column], name: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from .finding import Fault
 TIED, REPEATED, CONFLICTING, AGAIN = 0.1, 0.001, 0.01, 0.01
 """Shares of the rows from which on ties, repeats, contradictions and rows logged again are told."""
 AGAIN_MS = 10_000
-"""A row of the same user and item within this time is taken for the same event."""
+"""A row of the same user, item and action within this time is taken for the same event."""
 NEAR_MS, NEAR = 60_000, 0.05
 """A test row so soon after a training row of its user, and the share of such rows from which on they are told."""
 FEW = 5
@@ -112,15 +112,16 @@ def repeats(data: RankingData) -> Iterator[Fault]:
         )
     again = 0
     for events, user in log.users_of_blocks():
-        item, time = log.item[events], log.time[events]
-        order = np.lexsort((np.arange(len(time)), item, user))
-        same = (np.diff(user[order]) == 0) & (np.diff(item[order]) == 0)
+        time, told = log.time[events], (user, log.item[events], log.action[events])
+        order = np.lexsort((np.arange(len(time)), *told[::-1]))
+        same = np.all([np.diff(one[order]) == 0 for one in told], axis=0)
         again += int((same & (np.diff(time[order]) <= AGAIN_MS)).sum())
     if again > AGAIN * log.meta.events:
         yield Fault(
             "repeats",
             "look",
-            f"{again / log.meta.events:.1%} of the rows come within {AGAIN_MS // 1000} seconds of one of the same user and item.",
+            f"{again / log.meta.events:.1%} of the rows come within {AGAIN_MS // 1000} seconds of one of the same user, item and "
+            "action.",
             f"If this is one event logged again: steps: [{{step: repeats, within: {AGAIN_MS // 1000}}}].",
         )
 

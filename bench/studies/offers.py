@@ -47,6 +47,8 @@ class Offers:
     """Of the declared domain, the largest first: each large one alone, all small ones together as the last."""
     domain_by_item: bool = False
     """Every item is of one domain alone, which its id then tells."""
+    label_tells_apart: bool = True
+    """The main label is not the same for all events that histories may hold."""
     features: tuple[str, ...] = ()
     """`user` and `item`, whichever has features besides its id."""
 
@@ -67,6 +69,7 @@ def offers_of(log: EventLog) -> Offers:
     return Offers(
         labels=tuple(sorted(labels, key=lambda one: -one.of_events)),
         domains=_domains(log),
+        label_tells_apart=len({int(one) for block in blocks(log.meta.events) for one in np.unique(log.label[block])}) > 1,
         domain_by_item=log.meta.domain is not None and _one_domain_an_item(log, _domain_code(log)),
         features=tuple(owner for owner in ("item", "user") if owner in owners),
     )

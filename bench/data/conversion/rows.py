@@ -231,7 +231,10 @@ class Records:
         if screened.declares_roles:
             rows["role"] = block["role"][kept]
         for name, rule in (("label", schema.label), *((f"label.{label.name}", label.rule) for label in schema.labels)):
-            rows[name] = 1 if rule == ALL_POSITIVE else screened.labels[rule][texts[parse_label(rule).column][kept]]
+            if rule == ALL_POSITIVE:  # of what can be an example; what only histories hold is another kind of event
+                rows[name] = rows["role"] != HISTORY if screened.declares_roles else 1
+            else:
+                rows[name] = screened.labels[rule][texts[parse_label(rule).column][kept]]
         sizes = self._screened.sizes
         key = _action_key(schema.action, texts, sizes, self._spool.raw.name)[kept]
         rows["action"] = screened.codes["action"].rank[np.searchsorted(screened.action_keys, key)]

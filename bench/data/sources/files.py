@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,13 +81,14 @@ def is_json_lines(path: Path) -> bool:
 def header_of(path: Path, form: TextFormat = TextFormat()) -> list[str]:
     """Names of the columns of a delimited text file, .gz or plain."""
     opened = gzip.open if path.suffix == ".gz" else open
-    with readable(path), opened(path, "rt", encoding=form.encoding, newline="") as stream:
+    encoding = "utf-8-sig" if form.encoding in ("utf8", "utf-8") else form.encoding  # a byte order mark hides a quote
+    with readable(path), opened(path, "rt", encoding=encoding, newline="") as stream:
         rows = csv.reader(stream, delimiter=form.sign(path), quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE)
         first = next(rows, [])
     if not first:
         raise UserError(f"{path} is empty")
     if form.header:
-        return [name.removeprefix("\ufeff") for name in first]
+        return first
     return [str(form.first + position) for position in range(len(first))]
 
 
@@ -197,7 +199,7 @@ def read_json_lines(path: Path, columns: Sequence[str], joined: Mapping[str, str
                 continue
             try:
                 # Numbers stay as they are written: no id is too long, and 7.0 is told from 7 as in any text.
-                one = json.loads(line, parse_int=str, parse_float=str)
+                one = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
             except (json.JSONDecodeError, RecursionError) as error:
                 raise UserError(f"{path}, line {number} is not JSON ({error}): every line must hold one object") from None
             if not isinstance(one, dict):
@@ -299,7 +301,8 @@ def _holds_separator(path: Path, value: str, name: str, separator: str) -> UserE
 
 
 def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
-    """The files that a list of names, patterns (`part-*.csv`) and folders stands for, those of a pattern or folder by name.
+    """The files that a list of names, patterns (`part-*.csv`, `date=*/*.parquet`, `**/*.csv`) and folders stands for, those of a
+    pattern or folder by name; a folder's subfolders belong to it.
 
     Raises:
         UserError: a pattern or folder without files, or a file that is listed twice.
@@ -308,13 +311,13 @@ def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
     for entry in entries:
         path = folder / entry
         if is_folder(path):
-            files = [file for file in sorted(path.iterdir()) if _is_table(file)]
+            files = sorted(file for file in path.rglob("*") if _is_table(file, path))
             if not files:
                 raise UserError(
                     f"{where}: the folder {path} has no .csv, .tsv, .jsonl (or one of these in .gz), .parquet or .feather file"
                 )
         elif any(sign in entry for sign in "*?[") and not is_file(path):
-            files = sorted(file for file in path.parent.glob(path.name) if file.is_file())
+            files = sorted(file for name in glob.glob(entry, root_dir=folder, recursive=True) if is_file(file := folder / name))
             if not files:
                 raise UserError(f"{where}: no file is of the form {path}")
         else:
@@ -326,10 +329,11 @@ def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
     return found
 
 
-def _is_table(path: Path) -> bool:
-    name = bare_name(path)
+def _is_table(path: Path, folder: Path) -> bool:
+    """Whether a file somewhere in a folder is one; what begins with . or _ belongs to whatever wrote the folder."""
     known = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", *COLUMNAR)
-    return path.is_file() and not name.startswith((".", "_")) and name.endswith(known)
+    hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    return path.is_file() and not hidden and bare_name(path).endswith(known)
 
 
 def is_file(path: Path) -> bool:

@@ -53,7 +53,8 @@ class LabelRule:
         if isinstance(self.value, tuple):
             # Words are compared as ids are: 4 and 4.0 are one.
             text = as_text(column).str.removesuffix(".0")
-            return np.where(column.notna(), text.isin(self.value), np.nan).astype(np.float32)
+            words = [word.removesuffix(".0") for word in self.value]
+            return np.where(column.notna(), text.isin(words), np.nan).astype(np.float32)
         compare = _OPERATORS[self.operator]
         if isinstance(self.value, str):
             known = column.notna().to_numpy()

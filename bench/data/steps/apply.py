@@ -88,7 +88,7 @@ def _kept(log: EventLog, step: Step, split: np.ndarray | None) -> tuple[np.ndarr
     def parts() -> Iterator[Rows]:
         for events, user in log.users_of_blocks():
             at = looked_at(events)
-            yield Rows(user[at], log.item[events][at], log.time[events][at], log.label[events][at])
+            yield Rows(user[at], log.item[events][at], log.time[events][at], log.label[events][at], log.action[events][at])
 
     found = kept(step, AllRows(log.meta.users, log.meta.items, parts, lambda: log.dictionary_blocks("user")))
     keep, labels = scratch(log.meta.events, np.bool_, log.near), np.zeros(2, dtype=np.int64)

@@ -38,10 +38,13 @@ class KCore:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Of rows of one user with one item, keep the first, and each that comes later than `within` after the one before it."""
+    """Of rows of one user with one item and action, keep the first, and each that comes later than `within` after the one before
+    it."""
 
     within: Annotated[float, Gt(0)] | None = None
     """Seconds; None: whatever time lies between."""
+    any_action: bool = False
+    """Whatever the user did: what was bought after it was looked at is a repeat too."""
     rows: Looked = "all"
     step: Literal["repeats"] = "repeats"
     counts_rows: ClassVar[bool] = False

@@ -26,6 +26,8 @@ class Rows:
     """int64 [n], milliseconds, never decreasing within a user."""
     label: np.ndarray
     """uint8 [n]"""
+    action: np.ndarray
+    """int32 [n]: codes of what the user did."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,12 @@ def _core(step: KCore, rows: AllRows) -> Iterator[np.ndarray]:
 
 
 def _without_repeats(step: Repeats, part: Rows) -> np.ndarray:
-    order = np.lexsort((np.arange(len(part.user)), part.item, part.user))
-    user, item, time = part.user[order], part.item[order], part.time[order]
+    action = np.zeros_like(part.action) if step.any_action else part.action
+    order = np.lexsort((np.arange(len(part.user)), action, part.item, part.user))
     again = np.zeros(len(order), dtype=bool)
-    again[1:] = (user[1:] == user[:-1]) & (item[1:] == item[:-1])
+    again[1:] = np.all([one[order][1:] == one[order][:-1] for one in (part.user, part.item, action)], axis=0)
     if step.within is not None:
-        again[1:] &= np.diff(time) <= step.within * 1000
+        again[1:] &= np.diff(part.time[order]) <= step.within * 1000
     keep = np.empty(len(order), dtype=bool)
     keep[order] = ~again
     return keep

@@ -54,10 +54,10 @@ def points(scope: Scope) -> Iterable[Point]:
 
 def _histories(model: str, labels: list[str], scope: Scope) -> Iterable[Point]:
     variants: dict[str, tuple[str, ...]] = {ALL: ()}
-    if not scope.positive_only or scope.offers.labels:  # else the label is always 1 and tells nothing apart
+    if scope.offers.label_tells_apart:
         variants[BY_LABEL] = ("data.outcomes=label",)
     variants[UNTOLD] = ("data.outcomes=none",)
-    if not scope.positive_only or labels:
+    if scope.offers.label_tells_apart:
         variants[TARGET] = (f"data.behaviours=[{MAIN_LABEL}]",)
         for name in labels[: SHOWN[scope.size]]:
             variants[f"the target and {name}"] = (f"data.behaviours=[{MAIN_LABEL}, {name}]",)

@@ -49,6 +49,25 @@ def test_rows_among_which_ranking_is_judged_are_counted(folder: Path) -> None:
     assert f"rows in requests with both labels: {rows:,} of 600, in {len(mixed):,} requests" in text
 
 
+def test_what_only_histories_hold_is_not_judged(folder: Path) -> None:
+    """Rows of other behaviours have no label to speak of: neither requests nor domains count them."""
+    frame = pd.read_csv(folder / "clicks.csv")
+    frame["kind"] = np.where(np.arange(len(frame)) % 3 == 0, "share", "show")
+    frame["page"] = frame["kind"] + "s"
+    frame["y"] = frame["click"].where(frame["kind"] == "show")
+    frame.to_csv(folder / "clicks.csv", index=False)
+    more = "request_window: 86400\nbehaviours: {column: kind, examples: [show], history: [share]}\ndomain: {column: page}\n"
+    (folder / "kinds.yaml").write_text(f"events: clicks.csv\nlabel: y\ncontext_features: [page]\n{more}")
+    text = "\n".join(describe(str(folder / "kinds.yaml"), DataRoots(None, folder / "cache")))
+    log = open_dataset(str(folder / "kinds.yaml"), DataRoots(None, folder / "cache"))
+    assert log.asked is not None
+    requests, asked = requests_of(log, 86_400).first, log.asked[:]
+    mixed = [one for one in np.unique(requests) if len(set(log.label[(requests == one) & asked].tolist())) == 2]
+    rows = int((np.isin(requests, mixed) & asked).sum())
+    assert f"rows in requests with both labels: {rows:,} of {asked.sum():,}, in {len(mixed):,} requests" in text
+    assert f"shows 100.0% ({log.label[asked].mean():.1%} positive), shares 0.0% (0.0% positive)" in text
+
+
 def test_an_impossible_split_is_one_line_among_the_others(folder: Path) -> None:
     frame = pd.read_csv(folder / "clicks.csv").assign(user="one")
     frame.to_csv(folder / "clicks.csv", index=False)

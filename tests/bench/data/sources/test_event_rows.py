@@ -9,8 +9,10 @@ import pandas as pd
 import yaml
 from hypothesis import given
 
+from rankbench.bench.config import DataConfig
 from rankbench.bench.data.eventlog import EventLog
 from rankbench.bench.data.logs import open_dataset
+from rankbench.bench.data.pools import MAIN_LABEL, held_places
 from rankbench.bench.data.sources.event_rows import one_row_an_entry
 from rankbench.bench.data.sources.schema import ROLE_WORDS, DataRoots
 from rankbench.bench.data.sources.table_config import Impressions
@@ -131,3 +133,12 @@ def test_what_is_history_needs_no_label(tmp_path: Path) -> None:
     text = "user,item,time,what,y\nu,a,1,view,1\nu,b,2,cart,\nu,c,3,view,0\nu,d,4,view,\n"
     log = opened(tmp_path, text, label="y", behaviours={"column": "what", "examples": "view"})
     assert rows_of(log) == [("u", "a", 1, 1), ("u", "b", 2, 0), ("u", "c", 3, 0)] and log.meta.cleaning.missing_label == 1
+
+
+def test_where_all_examples_are_positive_what_is_history_is_not(tmp_path: Path) -> None:
+    """Else a history of the target alone (data.behaviours) would hold every kind of event."""
+    log = opened(tmp_path, SHOP, label="all", behaviours={"column": "what", "examples": "buy", "history": ["view", "cart"]})
+    what = log.dictionary("action")[log.action]
+    assert log.positive_only and np.array_equal(log.label == 1, what == "buy")
+    places = held_places(log, DataConfig("own", behaviours=(MAIN_LABEL,)))
+    assert places is not None and np.array_equal(places.event, np.flatnonzero(what == "buy"))

@@ -55,3 +55,9 @@ def test_column_names_with_spaces() -> None:
 def test_bad_rules(text: str) -> None:
     with pytest.raises(UserError, match=r"neither a column nor a rule|which is not a number"):
         parse_label(text)
+
+
+@pytest.mark.parametrize("text", ["v in [4.0, 4.5, 5.0]", "v in [4, 4.5, 5]"])
+@pytest.mark.parametrize("values", [[3.0, 4.0, 4.5, 5.0], ["3", "4", "4.5", "5"], ["3.0", "4.0", "4.5", "5.0"]])
+def test_a_list_of_numbers_names_them_with_decimals_or_without(text: str, values: list[object]) -> None:
+    assert parse_label(text).apply(pd.Series(values)).tolist() == [0, 1, 1, 1]

@@ -1,6 +1,7 @@
 """Your own table: what a YAML file can say."""
 
 import gzip
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -133,7 +134,13 @@ def test_lists_patterns_and_folders_of_files_are_one_table(tmp_path: Path) -> No
     pd.read_csv(tmp_path / "events.csv", dtype={"sku": str}).iloc[:2].to_parquet(tmp_path / "parts" / "b.parquet")
     (tmp_path / "parts" / "_SUCCESS").write_text("")
     (tmp_path / "parts" / "notes.txt").write_text("not a table")
-    for events in ("parts", ["parts/b.parquet", "parts/a.csv"], ["parts/*.csv", "parts/*.parquet"]):
+    for day, name in enumerate(("a.csv", "b.parquet")):  # as engines write a table that is parted by a column
+        (tmp_path / "deep" / f"day={day}").mkdir(parents=True)
+        shutil.copy(tmp_path / "parts" / name, tmp_path / "deep" / f"day={day}" / name)
+    (tmp_path / "deep" / "_temporary").mkdir()
+    shutil.copy(tmp_path / "parts" / "a.csv", tmp_path / "deep" / "_temporary")
+    listed = ["parts/b.parquet", "parts/a.csv"]
+    for events in ("parts", listed, ["parts/*.csv", "pa*/*.parquet"], "deep", "deep/day=*/*", "deep/d*/**/?.*"):
         log = log_of(load(tmp_path, user_features=["segment"], events=events))
         pd.testing.assert_frame_equal(log.events, whole.events)
         assert sorted(file.name for file in log.files) == ["a.csv", "b.parquet"]
@@ -259,3 +266,22 @@ def test_names_that_are_too_long_for_a_file_are_unknown_names(tmp_path: Path) ->
     for name in ("x" * 300, "x" * 5_000, "x" * 300 + ".yaml", "a\0b"):
         with pytest.raises(UserError):
             open_dataset(name, DataRoots(None, tmp_path / "cache"))
+
+
+def test_a_byte_order_mark_before_a_quoted_name_is_no_part_of_it(tmp_path: Path) -> None:
+    names, rest = EVENTS.split("\n", 1)
+    quoted = ",".join(f'"{name}"' for name in names.split(","))
+    (tmp_path / "events.csv").write_bytes(b"\xef\xbb\xbf" + f"{quoted}\n{rest}".encode())
+    log = log_of(load(tmp_path))
+    (tmp_path / "events.csv").write_text(EVENTS)
+    pd.testing.assert_frame_equal(log.events, log_of(load(tmp_path)).events)
+
+
+def test_json_lines_may_hold_what_python_writes_for_no_number(tmp_path: Path) -> None:
+    """NaN is missing, as everywhere; Infinity is there and no number that can be used."""
+    rows = [f'{{"uid": {n}, "sku": "{n}", "ts": {n}, "bought": {n % 2}, "price": {price}}}' for n, price in enumerate(
+        ["NaN", "1.5", "2.5", "Infinity", "3.5"])]  # fmt: skip
+    (tmp_path / "e.jsonl").write_text("\n".join(rows))
+    features = [{"column": "price", "kind": "number"}]
+    log = log_of(load(tmp_path, events="e.jsonl", label="bought", domain=None, context_features=features))
+    assert log.events["price"].isna().tolist() == [True, False, False, True, False]

@@ -21,7 +21,8 @@ def logs(draw: st.DrawFn) -> Rows:
     time = np.array(draw(st.lists(st.integers(0, 30), min_size=n, max_size=n)), dtype=np.int64) * 1000
     label = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)), dtype=np.uint8)
     order = np.lexsort((time, user))
-    return Rows(user[order], item[order], time[order], label[order])
+    action = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)), dtype=np.int32)
+    return Rows(user[order], item[order], time[order], label[order], action)
 
 
 def kept(step: Step, rows: Rows) -> np.ndarray:
@@ -31,7 +32,7 @@ def kept(step: Step, rows: Rows) -> np.ndarray:
     def parts() -> Iterator[Rows]:
         for user in range(users):
             of = rows.user == user
-            yield Rows(rows.user[of], rows.item[of], rows.time[of], rows.label[of])
+            yield Rows(rows.user[of], rows.item[of], rows.time[of], rows.label[of], rows.action[of])
 
     ids = lambda: (np.array([f"user {user}"], dtype=object) for user in range(users))  # noqa: E731
     found = list(rules.kept(step, AllRows(users, int(rows.item.max(initial=-1)) + 1, parts, ids)))
@@ -58,14 +59,15 @@ def test_a_core_is_what_is_left_when_nobody_with_too_few_rows_is(rows: Rows, use
     assert np.flatnonzero(found).tolist() == left
 
 
-@given(logs(), st.one_of(st.none(), st.integers(1, 20)))
-def test_a_repeat_is_a_row_soon_after_one_of_the_same_pair(rows: Rows, within: int | None) -> None:
-    wanted = []
+@given(logs(), st.one_of(st.none(), st.integers(1, 20)), st.booleans())
+def test_a_repeat_is_a_row_soon_after_one_that_says_the_same(rows: Rows, within: int | None, any_action: bool) -> None:
+    """A purchase after a look at the item is none, unless one asks for that."""
+    wanted, told = [], list(zip(rows.user, rows.item, 0 * rows.action if any_action else rows.action, strict=True))
     for at in range(len(rows.user)):
-        before = [one for one in range(at) if (rows.user[one], rows.item[one]) == (rows.user[at], rows.item[at])]
+        before = [one for one in range(at) if told[one] == told[at]]
         soon = bool(before) and (within is None or rows.time[at] - rows.time[before[-1]] <= within * 1000)
         wanted.append(not soon)
-    assert kept(Repeats(within), rows).tolist() == wanted
+    assert kept(Repeats(within, any_action), rows).tolist() == wanted
 
 
 @given(logs(), st.integers(2, 5), st.integers(1, 10))
@@ -84,7 +86,8 @@ def test_short_histories_are_users_with_few_rows(rows: Rows, events: int) -> Non
 
 def test_a_smaller_share_of_users_lies_within_a_larger_one_and_another_seed_draws_others() -> None:
     n = 2000
-    rows = Rows(np.arange(n), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.uint8))
+    zeros = np.zeros(n, dtype=np.int64)
+    rows = Rows(np.arange(n), zeros, zeros, zeros.astype(np.uint8), zeros.astype(np.int32))
     tenth, third, other = (kept(step, rows) for step in (SampleUsers(0.1), SampleUsers(0.3), SampleUsers(0.3, seed=1)))
     assert third[tenth].all() and 0.27 < third.mean() < 0.33 and 0.08 < tenth.mean() < 0.12
     assert 0.05 < (third & other).mean() < 0.13

@@ -6,11 +6,14 @@ import pytest
 
 from rankbench.bench.studies.offers import OfferedLabel, Offers
 from rankbench.bench.studies.points import Scope
-from rankbench.bench.studies.questions.behaviours import BY_LABEL, STUDY, UNTOLD
+from rankbench.bench.studies.questions.behaviours import ALL, BY_LABEL, STUDY, TARGET, UNTOLD
 
 
-@pytest.mark.parametrize(("positive_only", "labels", "asked"), [(False, 0, True), (True, 1, True), (True, 0, False)])
-def test_the_label_alone_tells_nothing_apart_where_it_is_always_1(positive_only: bool, labels: int, asked: bool) -> None:
-    offers = Offers(labels=(OfferedLabel("liked", 0.1, 0.1),) * labels)
+@pytest.mark.parametrize("positive_only", [False, True])
+@pytest.mark.parametrize("tells", [False, True])
+def test_the_label_alone_tells_nothing_apart_where_it_is_always_1(positive_only: bool, tells: bool) -> None:
+    """Then the target alone is the whole history too, and so is it with any other behaviour."""
+    offers = Offers(labels=(OfferedLabel("liked", 0.1, 0.1),), label_tells_apart=tells)
     points = {point.at for point in STUDY.grid(Scope(("din",), positive_only=positive_only, offers=offers))}
-    assert UNTOLD in points and (BY_LABEL in points) == asked
+    assert UNTOLD in points and ALL in points
+    assert ({BY_LABEL, TARGET, "the target and liked"} <= points) == tells == (BY_LABEL in points)
