@@ -7,7 +7,7 @@ sets can therefore not be set besides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,6 +82,10 @@ class Protocol:
         asked = [key for key in self.on(dataset) if key.startswith("data.") or key == "train.order"]
         found = {key: config[key.partition(".")[0]].get(key.partition(".")[2]) for key in asked}
         return dataset in self.datasets and all(self.allows(key, value, dataset) for key, value in found.items())
+
+    def followed_by_some(self, configs: Iterable[Mapping[str, Any]]) -> bool:
+        """Of runs that share a data set and how it is asked, yet not the order of what they learn from."""
+        return any(map(self.followed, configs))
 
 
 PROTOCOLS: dict[str, Protocol] = {

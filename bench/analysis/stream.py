@@ -118,7 +118,7 @@ def build(
         envelope: runs by which curves are judged, and the name of their folder; None: the other seeds of each row.
 
     Raises:
-        UserError: there is no finished pass through time.
+        UserError: there is no finished pass through time, or the envelope has none of these windows.
     """
     groups = {label: [one for one in group if _passes(one)] for label, group in groups_of(view).items()}
     groups = {label: group for label, group in groups.items() if group}
@@ -128,7 +128,7 @@ def build(
     rows = [_row(label, group, samples, target[0]) for label, group in groups.items()]
     rows.sort(key=lambda row: (row.family == "floor", -statistics.fmean(one.value for one in row.auc)))
     first = next(iter(groups.values()))[0]
-    others = {} if envelope is None else _by_cell(envelope, samples)
+    others = {} if envelope is None else _by_cell(envelope, first, samples)
     statements: list[Statement] = [FirstWindow(samples.of(first)[0], len(rows[0].auc))]
     statements += [_to_target(row, target[0]) for row in rows]
     floors = [row for row in rows if row.family == "floor"]
@@ -259,9 +259,17 @@ def _above(row: StreamRow, floors: Sequence[StreamRow]) -> Iterator[AboveFloors]
         yield AboveFloors(row.label, metric, above, len(own), own[-1] - best[-1])
 
 
-def _by_cell(view: View, samples: _Samples) -> dict[tuple[str, str], list[SeedCurve]]:
+def _by_cell(view: View, like: RunRecord, samples: _Samples) -> dict[tuple[str, str], list[SeedCurve]]:
+    """The passes of a view over the data and windows of one run."""
     found: dict[tuple[str, str], list[SeedCurve]] = {}
-    for record in filter(_passes, view.records):
+    data = (like.identity.content_hash, like.identity.split_hash)
+    same = [one for one in view.records if _passes(one) and (one.identity.content_hash, one.identity.split_hash) == data]
+    if not same:
+        raise UserError(
+            f"--envelope: no run in {view.store.root} went through time over the data and windows of these runs "
+            f"({like.identity.dataset}, {like.identity.split}); name another folder, or leave --envelope out"
+        )
+    for record in same:
         found.setdefault((record.identity.model, record.identity.config_hash), []).append(_seed(record, samples))
     return found
 
@@ -278,7 +286,8 @@ def _alarms(
     for row in rows:
         for one in row.seeds:
             known = others.get((row.model, row.config_hash), []) if apart else row.seeds
-            known = [other for other in known if apart or other.seed != one.seed]
+            # What is judged is no part of what judges it, wherever its record is found again.
+            known = [other for other in known if (other.auc != one.auc if apart else other.seed != one.seed)]
             if len(known) < LEAST_SEEDS:
                 continue
             watched.append(row.label)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         for group in view.groups()
         if name in (None, group.records[0].identity.dataset)
         and args.split in (None, group.records[0].identity.split)
-        and (protocol is None or protocol.followed(group.records[0].config))
+        and (protocol is None or protocol.followed_by_some(one.config for one in group.records))
     ]
     if not chosen:
         held = ", ".join(group.place for group in view.groups()) or "no run at all"

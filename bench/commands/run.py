@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
         for group in View.of(store, records[0].identity.dataset, records[0].identity.split).groups():
             if any(record.identity in ran for record in group.records):
                 publish(group, roots, asked.data.get("dataset"))
-                if args.protocol is not None and protocols.find(args.protocol).followed(group.records[0].config):
+                configs = (record.config for record in group.records)
+                if args.protocol is not None and protocols.find(args.protocol).followed_by_some(configs):
                     show_score(args, group, roots, asked.data.get("dataset"))
     else:
         print(f"no run succeeded; their records are in {store.root / 'runs'}")

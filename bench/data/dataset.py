@@ -18,7 +18,7 @@ from . import last_events
 from .action_bits import action_bits
 from .columns import Column, Computed, blocks, positions, ranges, user_blocks
 from .eventlog import EventLog
-from .growing import GrowingVocabulary
+from .growing import GrowingVocabulary, met
 from .item_ids import with_item_ids
 from .logs import open_dataset
 from .mismatch import ValidationMismatch, mismatch
@@ -240,15 +240,18 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     split = make_split(log, config.split, requests)
     if config.held_out_items:
         split = without_items(split, log, requests, config.held_out_items)
-    train, measured, growing = split.examples("train"), None, None
+    train, known, measured, growing = split.examples("train"), split.known, None, None
+    grows = bool(split.edges) and config.item_id in ("id", "none")  # semantic ids are made of all training events at once
     if split.edges:  # what is measured beforehand is measured in the first window
         train = train[window_of(split.edges, log.time[train]) == 0]
         measured = Computed(log.meta.events, lambda row: split.known[row] & (window_of(split.edges, log.time[row]) == 0))
     train = of_domains(log, train, config)
-    vocabulary = with_item_ids(build_vocabulary(log, split.known, _left_out(log, config), measured), log, split, config)
-    if split.edges and vocabulary.codes is None:  # semantic ids are made of all training events at once
+    if grows:
+        known = met(log, split)
+    vocabulary = with_item_ids(build_vocabulary(log, known, _left_out(log, config), measured), log, split, config)
+    if grows:
         growing = GrowingVocabulary.of(vocabulary, log, split)
-        vocabulary = growing.known_by(len(split.edges))
+        vocabulary = growing.known_by(len(split.edges) - 2)  # of training in any order, which the last two windows judge
     delay = round(config.feedback_delay * 1000)
     lo, hi = visible_intervals(log.user_offsets, log.time, requests, config.history_length, delay, log.near)
     if config.test_history == "frozen":

@@ -16,7 +16,7 @@ import numpy as np
 from ..contract import UNKNOWN
 from .columns import Column, Computed, blocks, ranges
 from .eventlog import EventLog, Multi, Owner
-from .splits import Split
+from .splits import VALID, Split
 from .stream import window_of
 from .vocabulary import FieldTable, Vocabulary
 
@@ -42,7 +42,7 @@ class GrowingVocabulary:
     """The vocabulary of a stream, of which a window knows a part."""
 
     whole: Vocabulary
-    """Of all training windows, with the old ids."""
+    """Of all windows that are learned from, with the old ids."""
     grown: dict[str, Grown]
     """By name of the field; `action` among them."""
 
@@ -50,7 +50,7 @@ class GrowingVocabulary:
     def of(vocabulary: Vocabulary, log: EventLog, split: Split) -> GrowingVocabulary:
         """
         Args:
-            vocabulary: of the events that split.known names; its numbers are cut at quantiles of the first window.
+            vocabulary: of the events that `met` names; its numbers are cut at quantiles of the first window.
         """
         owners: dict[Owner, np.ndarray] = {"user": np.full(log.meta.users, _NEVER), "item": np.full(log.meta.items, _NEVER)}
         for event, window in _known_events(log, split):
@@ -96,10 +96,23 @@ def _looked_up(ids: Column, lookup: np.ndarray) -> Column:
     return lookup[ids]
 
 
+def met(log: EventLog, split: Split) -> Column:
+    """bool [events]: what a pass through time knows before the test: it has learned from validation as from other windows."""
+
+    def of(row: np.ndarray | slice) -> np.ndarray:
+        found = split.known[row] | (split.role[row] == VALID)
+        if log.asked is not None:
+            found |= ~log.asked[row] & (log.time[row] < split.edges[-1])
+        return found
+
+    return Computed(log.meta.events, of)
+
+
 def _known_events(log: EventLog, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Training events and their windows, in blocks."""
+    """Events that `met` names and their windows, in blocks."""
+    known = met(log, split)
     for block in blocks(log.meta.events):
-        event = block.start + np.flatnonzero(split.known[block])
+        event = block.start + np.flatnonzero(known[block])
         yield event, window_of(split.edges, log.time[event])
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,11 @@ import pytest
 from rankbench.bench.analysis import stream
 from rankbench.bench.analysis.stream import SeedCurve, StreamRow, over_seeds
 from rankbench.bench.analysis.stream_statements import BeyondEnvelope, Envelopes, Work
+from rankbench.bench.errors import UserError
+from rankbench.bench.records.schema import CurvePoint, RunRecord
+from rankbench.bench.records.store import Store
+from rankbench.bench.records.view import View
+from support.records import predictions, record
 
 WINDOWS = 4
 
@@ -85,6 +92,51 @@ def test_committed_seeds_make_the_envelope_of_new_ones_and_of_their_own_settings
     assert not alarms([row("hstu", [[0.9] * WINDOWS] * 3)], committed)
     unknown = [one for one in stream._alarms([row("hstu", honest(2))], {}, False) if isinstance(one, Envelopes)]
     assert unknown[0].unknown == ("hstu",) and unknown[0].watched == ()
+
+
+def test_a_run_that_lies_in_the_envelopes_folder_too_does_not_judge_itself() -> None:
+    curves = honest(4)
+    curves[1] = [auc + 0.05 for auc in curves[1]]
+    own = row("din", curves)
+    assert [one.seed for one in alarms([own], {("din", "0" * 12): own.seeds})] == [1]
+
+
+def passes(seeds: int, **identity: str) -> list[RunRecord]:
+    """Runs of a stream of four windows, as records have them."""
+    made = []
+    for seed in range(seeds):
+        one = record("din", predictions(1.0, seed), seed)
+        config = {**one.config, "train": {**one.config["train"], "order": "time"}}
+        curve = tuple(CurvePoint(at, 0.6, 0.6 + 0.01 * at, math.nan, 0.6, 2.0 * at) for at in (1, 2, 3))
+        made.append(dataclasses.replace(one, config=config, curve=curve, identity=dataclasses.replace(one.identity, **identity)))
+    return made
+
+
+class Hundreds:
+    """Of examples in each window."""
+
+    def of(self, run: RunRecord) -> tuple[int, ...]:
+        return (100, 200, 300, 400)
+
+
+def test_the_work_of_a_record_is_counted_up_to_each_window() -> None:
+    (one,) = passes(1)
+    assert one.cost is not None and one.metrics is not None
+    found, cost = stream._seed(one, Hundreds()), one.cost  # type: ignore[arg-type]
+    share = cost.train_cpu_seconds / cost.train_seconds
+    assert [done.samples for done in found.work] == [100, 300, 600, 1000]
+    assert [done.seconds for done in found.work] == pytest.approx([2 * share, 4 * share, 6 * share, cost.train_cpu_seconds])
+    assert [done.flops for done in found.work] == [3 * cost.flops_per_example * count for count in (100, 300, 600, 1000)]
+    assert found.auc == (0.61, 0.62, 0.63, one.metrics.test["all"]["auc"])
+
+
+def test_an_envelope_of_other_data_or_windows_is_refused(tmp_path: Path) -> None:
+    own, store = passes(1)[0], Store(tmp_path)
+    alike, other, cut = passes(3), passes(3, content_hash="d" * 64), passes(3, split_hash="e" * 64)
+    found = stream._by_cell(View(store, (*alike, *other, *cut)), own, Hundreds())  # type: ignore[arg-type]
+    assert [len(seeds) for seeds in found.values()] == [3]
+    with pytest.raises(UserError, match="went through time over the data and windows of these runs"):
+        stream._by_cell(View(store, (*other, *cut)), own, Hundreds())  # type: ignore[arg-type]
 
 
 def test_a_row_is_held_against_the_best_floor_of_each_window() -> None:

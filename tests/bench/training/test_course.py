@@ -125,11 +125,16 @@ def test_every_window_is_scored_once_and_then_learned_from_and_the_test_is_never
     assert (data.log.time[seen] < np.repeat(start, np.diff(offsets))).all()
 
 
-def test_an_id_is_unknown_until_a_window_had_it(log: EventLog) -> None:
+def test_an_id_is_unknown_until_a_window_had_it(tmp_path: Path) -> None:
+    """Validation before the test is a window like others here, and is judged by training alone in any other order."""
+    log = make_log(tmp_path / "tiny", users=25, longest=30, items=150)
     data = prepare_log(log, CONFIG)
     window = window_of(data.split.edges, log.time)
-    known_events = data.split.known[:]
-    whole = np.asarray(data.vocabulary.item[0].ids)
+    known_events = np.isin(np.arange(log.meta.events), data.split.examples("train", "valid"))
+    whole = np.asarray(data.at(WINDOWS - 2).vocabulary.item[0].ids)
+    before, last = (set(np.asarray(log.item)[known_events & (window <= at)].tolist()) for at in (WINDOWS - 3, WINDOWS - 2))
+    assert before < last, "or the last window that is learned from has no item of its own"
+    assert np.array_equal(data.vocabulary.item[0].ids, data.at(WINDOWS - 3).vocabulary.item[0].ids)
     for at in range(WINDOWS - 1):
         had = set(np.asarray(log.item)[known_events & (window <= at)].tolist())
         ids = np.asarray(data.at(at).vocabulary.item[0].ids)
