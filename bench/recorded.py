@@ -109,7 +109,9 @@ class Recordings:
                 return self.work(batch).detach()
             self.shapes[shape] = self._recorded(batch)
         recorded = self.shapes[shape]
-        torch._foreach_copy_(recorded.memory, tensors)  # pyright: ignore[reportPrivateImportUsage]
+        for kind in dict.fromkeys(value.dtype for value in tensors):  # one launch each; of several kinds it would be one a tensor
+            pairs = [(own, new) for own, new in zip(recorded.memory, tensors, strict=True) if new.dtype == kind]
+            torch._foreach_copy_(*map(list, zip(*pairs, strict=True)))  # pyright: ignore[reportPrivateImportUsage]
         recorded.replay()
         return recorded.result
 

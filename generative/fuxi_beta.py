@@ -82,6 +82,9 @@ class TimeTable(nn.Module):
 class FuXiBetaLayer(nn.Module):
     """One layer: tokens [T, D] -> tokens [T, D]."""
 
+    moving_shape = "bias_mixing has no program for a GPU, and torch's operations ask which positions a batch has"
+    """See `Ranker.moving_shape`."""
+
     def __init__(self, config: SequenceConfig, spec: DataSpec) -> None:
         super().__init__()
         assert isinstance(config, Config)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from torch import distributed
 
 from .. import device as devices
 from .. import registry
@@ -143,6 +144,8 @@ def measure(
     memory, found = devices.PeakMemory(device), []
     with dispatch.watching() as kernels:
         losses = [trainer.run(_source(batches, plans, experiment, device, team))]
+        if experiment.train.whole_step == "graph":  # a shape is recorded when it comes for the second time
+            trainer.run(_source(batches, plans, experiment, device, team))
     for _ in range(rounds):
         devices.synchronize(device)
         begin = time.perf_counter()
@@ -203,9 +206,10 @@ class _Steps:
 
     def __init__(self, model: Ranker, experiment: Experiment, device: torch.device, team: Team, sharding: Sharding) -> None:
         self.model, self.team, self.config = model, team, experiment.train
-        self.parted = sharding.startswith("fsdp") and team.size > 1
+        self.parted = sharding.startswith("fsdp") and distributed.is_initialized()
+        self.scattered = sharding.endswith("rows") and distributed.is_initialized()
         self.scaler = devices.grad_scaler(device, self.config.precision)
-        if sharding.endswith("rows") and team.size > 1:
+        if self.scattered:
             scatter(model, self.config, device, team)
         if self.parted:
             if self.scaler is not None or self.config.whole_step == "graph":
@@ -221,9 +225,14 @@ class _Steps:
         for batch, lists in source:
             if self.parted or self.team.size == 1:
                 loss = self.gradients(batch, lists)
+            elif self.scattered:
+                # Whoever fails meanwhile leaves others in the exchange of rows, where no sum may meet them: the process ends.
+                own = self.gradients(batch, lists)
+                # TorchRec weighs processes alike, so all other gradients do too.
+                loss = torch.tensor(self.team.average(self.model, lambda: (own, 1))[0])  # noqa: B023
             else:
-                own = lambda: (self.gradients(batch, lists), len(batch))  # noqa: B023, E731
-                loss = torch.tensor(self.team.average(self.model, own)[0])
+                counted = lambda: (self.gradients(batch, lists), len(batch))  # noqa: B023, E731
+                loss = torch.tensor(self.team.average(self.model, counted)[0])
             self.optimizer.step(self.scaler)
             # The next step may overwrite it, and reading it here would make the host wait.
             first = loss.detach().clone() if first is None else first

@@ -1,9 +1,9 @@
 """Training speed of our models with the kernels of this machine and with torch's operations alone, in turn; where steps can be
 recorded, as recorded steps too.
 
-Each turn trains a fresh model for some seconds with the one training loop, batch assembly and recording included, validation left
-out. Ratios are taken round by round, because the speed of a shared machine drifts. A short turn of each comes first and is not
-counted: kernels are compiled then.
+Each turn trains a fresh model for some seconds with the one training loop, batch assembly included, validation left out; its
+second half counts, because steps are recorded in the first. Ratios are taken round by round, because the speed of a shared
+machine drifts. A short turn of each comes first and is not counted: kernels are compiled then.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from ..data.resident_log import why_not_resident
 from ..errors import UserError
 from ..training.checkpoint import Checkpoint
 from ..training.progress import Quiet
-from ..training.trainer import train
+from ..training.trainer import EpochPoint, train
 
 WARM_UP = 1.0
 """Seconds of the turns that are not counted."""
@@ -59,6 +60,35 @@ def at_defaults(model: str, data: RankingData, verb: str) -> tuple[ModelInfo, Ex
     return info, resolve(info, Settings(data={"dataset": data.config.dataset}))
 
 
+class SecondHalf(Quiet):
+    """Speed once a turn has run for half of its time: by then programs are compiled and steps recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[tuple[float, float, int]] = []
+        """Wall and CPU seconds when the first epoch began, and when each of its steps ended; and the examples of the step."""
+        self.judged = False
+
+    def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        if not self.steps:
+            self.step(0.0, 0)
+
+    def step(self, loss: float, examples: int) -> None:
+        if not self.judged:
+            self.steps.append((time.perf_counter(), time.process_time(), examples))
+
+    def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None:
+        self.judged = True
+
+    def speeds(self) -> tuple[float, float]:
+        """Examples a second and a CPU second, from the end of the last step of the first half on."""
+        half = (self.steps[0][0] + self.steps[-1][0]) / 2
+        first = max((at for at, one in enumerate(self.steps[:-1]) if one[0] <= half), default=0)
+        examples = sum(one[2] for one in self.steps[first + 1 :])
+        wall, cpu = (self.steps[-1][clock] - self.steps[first][clock] for clock in (0, 1))
+        return examples / max(wall, 1e-9), examples / max(cpu, 1e-9)
+
+
 def measure(model: str, data: RankingData, device: torch.device, seconds: float, rounds: int) -> list[ModelSpeed]:
     """All ways to train one model.
 
@@ -77,11 +107,11 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
             torch.manual_seed(0)
             network = info.build(experiment.params, data.spec).to(device)
             with tempfile.TemporaryDirectory() as folder, dispatch.forced(forced), dispatch.watching() as ran[name]:
-                state = train(network, info, data, config, 0, device, Checkpoint(Path(folder) / "resume.pt", "measured"), Quiet())
-            if at == 0:
-                continue
-            wall[name].append(state.trained / state.seconds)
-            cpu[name].append(state.trained / max(state.cpu_seconds, 1e-9))
+                progress, resume = SecondHalf(), Checkpoint(Path(folder) / "resume.pt", "measured")
+                train(network, info, data, config, 0, device, resume, progress)
+            if at > 0:
+                for speeds, speed in zip((wall[name], cpu[name]), progress.speeds(), strict=True):
+                    speeds.append(speed)
     return [ModelSpeed(model, name, ran[name], wall[name], cpu[name]) for name in choices]
 
 

@@ -182,17 +182,18 @@ ALONE = Team()
 
 
 @contextlib.contextmanager
-def assembled(device: str) -> Iterator[tuple[Team, torch.device]]:
+def assembled(device: str, of_one: bool = False) -> Iterator[tuple[Team, torch.device]]:
     """The team that this process belongs to, and the process's own device.
 
     Args:
         device: as users name it. Processes on accelerators take one each, by their number on the machine.
+        of_one: a single process of torchrun is a group too, so that what groups are told can be tried on one card.
 
     Raises:
         UserError: the device is not there, the environment is not torchrun's, or the others do not come.
     """
     rank, size, local = _place("RANK", 0), _place("WORLD_SIZE", 1), _place("LOCAL_RANK", 0)
-    if size <= 1:
+    if size <= 1 and not (of_one and "WORLD_SIZE" in os.environ):
         yield ALONE, devices.resolve(device)
         return
     own = devices.of_process(device, local)

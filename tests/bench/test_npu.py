@@ -159,7 +159,7 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
         assert (record["device"], record["simulated"], record["environment"]["processes"]) == ("npu:0", True, 2)
 
 
-MOVING = ("dlrm-v3", "fuxi-linear")
+MOVING = ("dlrm-v3", "fuxi", "fuxi-beta", "fuxi-linear")
 """That say themselves why their steps cannot be recorded."""
 
 

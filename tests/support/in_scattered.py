@@ -47,6 +47,7 @@ def main(folder: Path) -> None:
             found[name] = {
                 "equal batches": [learnt(ALONE, "copies", lessons), learnt(team, "rows", lessons)],
                 "different batches": [learnt(team, "fsdp", own), learnt(team, "fsdp-rows", own)],
+                "different batches, copies": [learnt(team, "fsdp", own), learnt(team, "rows", own)],
             }
         (folder / f"rank-{team.rank}.json").write_text(json.dumps(found))
 

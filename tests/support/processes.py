@@ -35,9 +35,9 @@ def pair(script: Path, *arguments: str) -> list[subprocess.Popen[str]]:
     ]
 
 
-def torchrun(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Two processes of a script or module with its arguments, in `folder`, with the kernels that are compiled already."""
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+def torchrun(folder: Path, *command: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    """Processes of a script or module with its arguments, in `folder`, with the kernels that are compiled already."""
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
     return subprocess.run([*launcher, *command], capture_output=True, text=True, cwd=folder, env=environment(folder), timeout=600)
 
 

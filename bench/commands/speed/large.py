@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             raise unknown_name("size", name, large.SIZES)
     settings = Settings().changed(args.set, models)
     as_in_runs(args.threads)
-    with assembled(args.device) as (team, device):
+    with assembled(args.device, of_one=True) as (team, device):
         store = team.from_leader(lambda: writable(args)) if team.size == 1 else writable(args)
         said = f"simulated log, {args.rounds} round(s) of {args.steps} steps"
         words = ("large", *sizes, device.type, team.size, args.sharding, args.threads)

@@ -49,6 +49,17 @@ def test_scattered_rows_learn_as_whole_tables_do(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("with_torchrec")
+def test_a_group_of_one_process_tries_what_groups_are_told(tmp_path: Path) -> None:
+    """On a machine with one card the interfaces of FSDP and TorchRec are used as on one with many."""
+    words = ("speed", "large", "--device", "cpu", "--steps", "2", "--rounds", "1", "--sharding", "fsdp-rows")
+    done = torchrun(tmp_path, "-m", "rankbench", *words, "--set", "train.table_optimizer=rowwise-adagrad", processes=1)
+    assert done.returncode == 0, done.stderr
+    alone = torchrun(tmp_path, "-m", "rankbench", *words, processes=1)
+    assert alone.returncode != 0 and "trained by row-wise Adagrad" in alone.stderr
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("with_torchrec")
 @pytest.mark.parametrize("sharding", ["rows", "fsdp-rows"])
 def test_steps_of_scattered_rows_are_measured_and_kept(sharding: str, tmp_path: Path) -> None:
     words = ("speed", "large", "--device", "cpu", "--steps", "2", "--rounds", "2", "--items", "500", "--sharding", sharding)

@@ -11,6 +11,7 @@ import torch
 
 from rankbench.bench import cli, registry
 from rankbench.bench.config import DataConfig, Settings, TrainConfig, resolve
+from rankbench.bench.speed import train
 from rankbench.bench.speed.train import ModelSpeed, lines, ways
 from support.cache import own_cache
 from support.logs import make_data
@@ -49,7 +50,27 @@ def test_on_a_card_steps_are_recorded_too(tmp_path: Path) -> None:
         recorded |= {name} if "recorded" in found else set()
         for _, settings in found.values():
             dataclasses.replace(TrainConfig(), **settings)  # settings that there are
-    assert {"din", "hstu", "dcnv2", "onetrans"} <= recorded and not recorded & {"dien", "dlrm-v3", "fuxi-linear", "gbdt"}
+    assert {"din", "hstu", "dcnv2", "onetrans"} <= recorded and not recorded & {"dien", "dlrm-v3", "fuxi", "fuxi-linear", "gbdt"}
+
+
+def test_the_second_half_of_a_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are slow while they are recorded."""
+    moments = iter([(0.0, 0.0), (5.0, 2.0), (9.0, 3.0), (10.0, 3.5), (11.0, 4.0), (20.0, 9.0)])
+    wall, cpu = {}, {}
+    for at, (one, other) in enumerate(moments):
+        wall[at], cpu[at] = one, other
+    places = [iter(range(len(wall))), iter(range(len(cpu)))]
+    monkeypatch.setattr(train.time, "perf_counter", lambda: wall[next(places[0])])
+    monkeypatch.setattr(train.time, "process_time", lambda: cpu[next(places[1])])
+    progress = train.SecondHalf()
+    progress.epoch_started(0, 1, 5, 0)
+    for examples in (100, 100, 100, 100, 300):
+        progress.step(0.5, examples)
+    # The turn takes 20 seconds: what comes after the step that ended at 10 counts.
+    assert progress.speeds() == (400 / 10, 400 / 5.5)
+    only = train.SecondHalf()
+    only.steps = [(0.0, 0.0, 0), (2.0, 1.0, 50)]
+    assert only.speeds() == (25, 50)
 
 
 def test_models_without_gradients_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
