@@ -10,6 +10,9 @@ TESTS ?= tests/bench/evaluation tests/bench/reporting
 # What test-minimum runs.
 MINIMUM ?= tests
 
+# Of the machine that wheels are for.
+PYTHON_THERE ?= 3.12
+
 # Which part of gpu-check; both if left out.
 PART ?=
 
@@ -23,7 +26,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install triton torchrec bench test test-long test-results test-processors test-faults test-minimum hashes supply-chain gpu-check npu-check test-all lint results docs reference site format
+.PHONY: help install triton torchrec bench test test-long test-results test-processors test-faults test-minimum hashes supply-chain wheels gpu-check npu-check test-all lint results docs reference site format
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -94,6 +97,10 @@ supply-chain: install  ## licences, a bill of materials (CycloneDX) and known vu
 	build/tools/bin/cyclonedx-py environment $(BIN)/python --output-file build/supply-chain/sbom.json
 	-build/tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --format json --output build/supply-chain/audit.json
 	PYTHONPATH=tests $(BIN)/python -m support.audited build/supply-chain/audit.json
+
+wheels: install  ## build/wheels: what a machine with a card and without network lacks beside torch, for its Python (PYTHON_THERE=3.12)
+	PYTHONPATH=tests $(BIN)/python -m support.wheels > build/wheels.txt
+	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --python-version $(PYTHON_THERE) --dest build/wheels -r build/wheels.txt
 
 gpu-check: triton  ## what an NVIDIA card has to show, PART=1, 2 and 3 of 9 minutes each; without one small shapes, interpreted
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.gpu_check $(if $(PART),--part $(PART))
