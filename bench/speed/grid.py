@@ -12,7 +12,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -80,7 +80,8 @@ class GridRow:
     megabytes: float | None = None
     """Of tensors that live at once at the most, beyond the inputs."""
     error: float | None = None
-    """Largest relative error of output and gradients against float64, of two histories of 64 tokens at the most; ours alone."""
+    """Largest relative error of output and gradients against float64, of two histories, of 1,024 and of 64 tokens at the most;
+    ours alone."""
     refused: str | None = None
     """Why there are no numbers."""
 
@@ -124,6 +125,8 @@ class _Inputs:
 class Refused(Exception):
     """Why a contender is not measured."""
 
+
+Who = Literal["ours", "others", "all"]
 
 Pass = tuple[Callable[[], Tensor], list[Tensor], Tensor]
 """A forward pass, what gets gradients, and the gradient of the output."""
@@ -229,7 +232,8 @@ def _milliseconds(run: Callable[[], object], device: torch.device, rounds: int) 
 
 
 def _error(case: GridCase, name: str, device: torch.device, dtype: torch.dtype) -> float:
-    lengths = [min(one, 64) for one in case.lengths()[:2]]
+    longest, *others = case.lengths()
+    lengths = [min(longest, 1024), *(min(one, 64) for one in others[:1])]
     where = devices.with_float64(device)
     found, exact = _Inputs(case, lengths, device, dtype), _Inputs(case, lengths, where, torch.float64)
     # The same numbers: those that `dtype` can hold.
@@ -248,13 +252,14 @@ def _error(case: GridCase, name: str, device: torch.device, dtype: torch.dtype) 
     return max(float((one - two).norm() / two.norm()) for one, two in zip(*results, strict=True))
 
 
-def measure(case: GridCase, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[GridRow]:
+def measure(case: GridCase, device: torch.device, dtype: torch.dtype, rounds: int, who: Who = "all") -> Iterator[GridRow]:
     """The rows of a case, each as soon as it is there."""
     x = _Inputs(case, case.lengths(), device, dtype)
     ours = choose("hstu_attention", device, dtype).name
     pairs = sum(n * (n + 1) // 2 for n in x.lengths)
     facts: dict[str, Any] = {"case": case.name, "tokens": len(x.q), "pairs": pairs, "flop": 14.0 * pairs * case.heads * case.size}
-    for name, make in {ours: _ours(ours), **OTHERS}.items():
+    contenders = {"ours": {ours: _ours(ours)}, "others": OTHERS, "all": {ours: _ours(ours), **OTHERS}}[who]
+    for name, make in contenders.items():
         try:
             run, leaves, grad = make(x)
 

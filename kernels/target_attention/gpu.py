@@ -68,7 +68,8 @@ class _Inputs(NamedTuple):
         precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
         own = {**self._asdict(), **given, **sizes, "T": events, "n": len(self.query), "PRECISION": precision}
         program = getattr(programs, name)
-        taken = {argument: one for argument, one in own.items() if argument in program.arg_names}
+        names = set(program.arg_names)  # a list of dozens
+        taken = {argument: one for argument, one in own.items() if argument in names}
         program[(-(-events // _EVENTS),)](**taken, num_warps=WARPS)
 
 

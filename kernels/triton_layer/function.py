@@ -52,7 +52,8 @@ def why_unavailable() -> str | None:
 
 
 def _run(program: Any, grid: tuple[int, int], warps: int, given: dict[str, Any]) -> None:
-    program[grid](**{name: one for name, one in given.items() if name in program.arg_names}, num_warps=warps)
+    names = set(program.arg_names)  # a list of dozens
+    program[grid](**{name: one for name, one in given.items() if name in names}, num_warps=warps)
 
 
 def _product(name: Product, tokens: int, columns: int, **given: Any) -> None:

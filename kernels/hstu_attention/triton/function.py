@@ -40,7 +40,8 @@ def _run(name: Program, blocks: int, heads: int, size: Tile, **given: Any) -> No
     programs = _programs()
     assert not isinstance(programs, str)
     program = getattr(programs[0 if name == "forward" else 1], name)
-    taken = {argument: one for argument, one in given.items() if argument in program.arg_names}
+    names = set(program.arg_names)  # a list of dozens
+    taken = {argument: one for argument, one in given.items() if argument in names}
     program[blocks, heads](**taken, BM=size.queries, BN=size.keys, num_warps=size.warps)
 
 

@@ -58,6 +58,20 @@ def test_the_command_keeps_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [row["contender"] for row in record["rows"]][1:] == ["dense"]
 
 
+def test_ours_is_measured_on_every_case_before_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Others may take longer to be compiled than a card is lent for; the table stands case by case all the same."""
+    monkeypatch.chdir(tmp_path)
+    cases = [TINY, GridCase(2, 4, 4, bias=False, ragged=False, heads=2)]
+    monkeypatch.setattr(grid, "cases", lambda tiny: cases)
+    assert cli.main(["speed", "kernels", "--grid", "tiny", "--device", "cpu"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if line.endswith("...")]
+    assert said == [f"{case.name}, {who} ..." for who in ("ours", "others") for case in cases]
+    record = json.loads((tmp_path / "results/local/kernels-cpu-fp32-1-grid=tiny.json").read_text())
+    assert [row["case"] for row in record["rows"]] == [case.name for case in cases for _ in range(1 + len(grid.OTHERS))]
+
+
 def test_a_contender_that_cannot_says_why() -> None:
     table = lines(
         [grid.GridRow("c", "meta", 1, 1, 1.0, refused="no such thing"), grid.GridRow("c", "cpu", 10, 9, 2e9, 1.0, 4.0, 2.0)]
