@@ -73,7 +73,7 @@ INFO = ModelInfo(
         "off here as there: `head_norm` (group norm), `stochastic_depth`; absent: L2 norm of the state, layers that see the last "
         "events alone, an attention window",
         "AdamW for all parameters in single precision, unless `train.table_optimizer=rowwise-adagrad`; the released code has "
-        "row-wise Adagrad for tables, Adam for the rest, and bfloat16",
+        "row-wise Adagrad for tables, Adam with betas of .95 and .999 for the rest (.9 and .999 here), and bfloat16",
     ),
     defaults="two layers of width 64 and two heads as for every backbone here; the released ranking code has 5 layers of width "
     "512 and 4 heads, tables of width 512, hidden layers of 256 and 512 units. Dropouts are its own",

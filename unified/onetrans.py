@@ -299,6 +299,8 @@ INFO = ModelInfo(
         "learned biases of attention over distance and time gap, which the paper does not have: without them the time between "
         "events would not be known",
         "NS-tokens from one linear map; GELU; all NS-tokens laid end to end make the logit: the paper leaves these open",
+        "without `own_weights` the NS-tokens share one set of weights, apart from that of the S-tokens; the paper's ablation has "
+        "one set for all tokens",
         "dropout on what attention and feed-forward network add",
         "AdamW for all parameters; the paper has Adagrad for tables and RMSProp, on a stream that is read once",
     ),

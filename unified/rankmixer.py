@@ -222,6 +222,8 @@ DIFFERS = (
     "with `block=large`, the token of all embeddings is one linear map, as are the others; the mean of all normalised tokens "
     "makes the logit; one expert beside the shared one is open, with a gate times the number it was chosen from; the weight of "
     "inner losses is 0.1",
+    "inner blocks of `block=large` learn by binary cross-entropy whatever `train.loss` is, so that a ranking loss does not leave "
+    "the level of their logits free",
 )
 
 INFO = ModelInfo(
