@@ -94,8 +94,11 @@ def _histories(log: EventLog) -> Iterator[str]:
 
 def _rate(log: EventLog, label: str) -> float:
     """Share of a further label among the examples."""
-    found = log.further_label(label)
-    return float((found if log.asked is None else found[np.asarray(log.asked[:])]).mean())
+    found, positives, examples = log.further_label(label), 0, 0
+    for block in blocks(log.meta.events):
+        chosen = found[block] if log.asked is None else found[block][log.asked[block]]
+        positives, examples = positives + int(chosen.sum()), examples + len(chosen)
+    return positives / examples
 
 
 def _domain(log: EventLog) -> Iterator[str]:

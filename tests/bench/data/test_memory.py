@@ -82,6 +82,28 @@ for size, limited in (("small", False), ("large", True)):
 """
 )
 
+CONVERTS = (
+    LIMITED
+    + """
+import shutil
+from rankbench.bench.data.logs import open_dataset
+
+for size, limited in (("small", False), ("large", True)):
+    if limited:
+        limit()
+    shutil.copy(folder / f"{size}.yaml", folder / f"{size}-again.yaml")
+    log = open_dataset(str(folder / f"{size}-again.yaml"), DataRoots(None, folder / "other-cache"))
+    print(size, log.meta.events)
+"""
+)
+
+
+@pytest.mark.long
+def test_a_table_is_converted_under_a_limit_below_what_it_would_take_in_memory(tmp_path: Path) -> None:
+    """Ids are text: two million rows of four such columns are some 500 MB as Python holds them."""
+    small, large = sizes(CONVERTS, 96 << 20, tmp_path)
+    assert small > 19_000 and large > 1_900_000
+
 
 @pytest.mark.long
 def test_a_log_trains_under_a_limit_below_what_it_would_take_in_memory(tmp_path: Path) -> None:
