@@ -57,9 +57,10 @@ build/tools/bin/uv:
 triton: install  ## Triton, so that tests can run GPU programs on the CPU; 290 MB, and torch for CUDA brings it by itself
 	$(BIN)/python -c 'import triton' 2>/dev/null || $(BIN)/pip install --quiet --no-deps triton==3.7.1
 
-torchrec:  ## TorchRec for the torch of constraints.txt, in a folder of its own, for tests of tables that lie in several processes; 20 MB
-	test -d build/torchrec/torchrec || $(PYTHON) -m pip install --quiet --no-deps --target build/torchrec fbgemm-gpu-cpu==1.8.0 torchrec==1.8.0 \
-		tensordict==0.15.3 pyvers==0.2.3 pyre-extensions==0.0.32 typing-inspect==0.9.0 mypy-extensions==1.2.0
+torchrec: install  ## TorchRec for the torch of constraints.txt, in a folder of its own, for tests of tables that lie in several processes; 20 MB
+	test -d build/torchrec/torchrec-1.8.0.dist-info || { rm -rf build/torchrec; $(BIN)/pip install --quiet --no-deps --target build/torchrec \
+		fbgemm-gpu-cpu==1.8.0 torchrec==1.8.0 \
+		tensordict==0.15.3 pyvers==0.2.3 pyre-extensions==0.0.32 typing-inspect==0.9.0 mypy-extensions==1.2.0; }
 
 bench: install  ## the core models on ml-100k, three seeds, then the leaderboard
 	$(BIN)/rankbench run
@@ -99,7 +100,8 @@ supply-chain: install  ## licences, a bill of materials (CycloneDX) and known vu
 	PYTHONPATH=tests $(BIN)/python -m support.audited build/supply-chain/audit.json
 
 wheels: install  ## build/wheels: what a machine with a card and without network lacks beside torch, for its Python (PYTHON_THERE=3.12)
-	PYTHONPATH=tests $(BIN)/python -m support.wheels > build/wheels.txt
+	rm -rf build/wheels && mkdir -p build/wheels
+	PYTHONPATH=tests $(BIN)/python -m support.wheels $(PYTHON_THERE) > build/wheels.txt
 	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --python-version $(PYTHON_THERE) --dest build/wheels -r build/wheels.txt
 
 gpu-check: triton  ## what an NVIDIA card has to show, PART=1, 2 and 3 of 9 minutes each; without one small shapes, interpreted

@@ -57,9 +57,6 @@ def resolve(name: str) -> torch.device:
         raise UserError(f"device {name} is not available: {reason}")
     if index and kind != "cpu" and int(index) >= _module(kind).device_count():
         raise UserError(f"device {name} is not available: there are {_module(kind).device_count()} of kind {kind}")
-    if index and kind != "cpu":
-        # Triton starts its programs on the current device, wherever its tensors lie.
-        _module(kind).set_device(int(index))
     if kind == "npu":
         # Packed batches differ in length: operators that are compiled ahead take any shape, others are compiled for each.
         torch.npu.set_compile_mode(jit_compile=False)  # type: ignore[attr-defined]
@@ -78,7 +75,9 @@ def of_process(name: str, local_rank: int) -> torch.device:
     if device.index is not None:
         raise UserError(f"device {name} is one device, but each of the processes needs its own; use --device {device.type}")
     # Some schedulers show each process its own device alone.
-    return resolve(f"{device.type}:{local_rank if _module(device.type).device_count() > 1 else 0}")
+    device = resolve(f"{device.type}:{local_rank if _module(device.type).device_count() > 1 else 0}")
+    _module(device.type).set_device(device)
+    return device
 
 
 def collectives(device: torch.device) -> str:

@@ -247,10 +247,10 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         measured = Computed(log.meta.events, lambda row: split.known[row] & (window_of(split.edges, log.time[row]) == 0))
     train = of_domains(log, train, config)
     if grows:
-        known = met(log, split)
+        known = met(log, split, held_out(log, config.held_out_items) if config.held_out_items else None)
     vocabulary = with_item_ids(build_vocabulary(log, known, _left_out(log, config), measured), log, split, config)
     if grows:
-        growing = GrowingVocabulary.of(vocabulary, log, split)
+        growing = GrowingVocabulary.of(vocabulary, log, split, known)
         vocabulary = growing.known_by(len(split.edges) - 2)  # of training in any order, which the last two windows judge
     delay = round(config.feedback_delay * 1000)
     lo, hi = visible_intervals(log.user_offsets, log.time, requests, config.history_length, delay, log.near)
@@ -283,7 +283,7 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
         gap_buckets=GAP_BUCKETS,
         positive_rate=1 / (1 + negatives_per_positive(log, train, config)[0]),
         further_rates=tuple(_rate(log.further_label(name), train) for name in config.labels),
-        action_bits=action_bits(log, vocabulary),
+        action_bits=action_bits(log, vocabulary if growing is None else growing.known_by(len(split.edges))),
         domain=domain,
     )
     start, first = requests.start, requests.first

@@ -47,13 +47,13 @@ class GrowingVocabulary:
     """By name of the field; `action` among them."""
 
     @staticmethod
-    def of(vocabulary: Vocabulary, log: EventLog, split: Split) -> GrowingVocabulary:
+    def of(vocabulary: Vocabulary, log: EventLog, split: Split, known: Column) -> GrowingVocabulary:
         """
         Args:
-            vocabulary: of the events that `met` names; its numbers are cut at quantiles of the first window.
+            vocabulary: of the events `known`, see `met`; its numbers are cut at quantiles of the first window.
         """
         owners: dict[Owner, np.ndarray] = {"user": np.full(log.meta.users, _NEVER), "item": np.full(log.meta.items, _NEVER)}
-        for event, window in _known_events(log, split):
+        for event, window in _known_events(log, split, known):
             np.minimum.at(owners["user"], log.user_of(event), window)
             np.minimum.at(owners["item"], log.item[event], window)
         numbers = {feature.column for _, feature in log.meta.features if feature.kind == "number"}
@@ -63,7 +63,7 @@ class GrowingVocabulary:
             if name in numbers:
                 found[name] = Grown(np.arange(size), np.full(size, -1))
             elif table.owner == "context":
-                found[name] = _grown(table, lambda: _known_events(log, split))
+                found[name] = _grown(table, lambda: _known_events(log, split, known))
             else:
                 window = owners[table.owner]
                 found[name] = _grown(table, lambda window=window: iter([(np.arange(len(window)), window)]))
@@ -96,21 +96,24 @@ def _looked_up(ids: Column, lookup: np.ndarray) -> Column:
     return lookup[ids]
 
 
-def met(log: EventLog, split: Split) -> Column:
-    """bool [events]: what a pass through time knows before the test: it has learned from validation as from other windows."""
+def met(log: EventLog, split: Split, held_out: np.ndarray | None) -> Column:
+    """bool [events]: what a pass through time knows before the test: it has learned from validation as from other windows.
+
+    Args:
+        held_out: bool [items], of which nothing is known; None: of none.
+    """
 
     def of(row: np.ndarray | slice) -> np.ndarray:
         found = split.known[row] | (split.role[row] == VALID)
         if log.asked is not None:
             found |= ~log.asked[row] & (log.time[row] < split.edges[-1])
-        return found
+        return found if held_out is None else found & ~held_out[log.item[row]]
 
     return Computed(log.meta.events, of)
 
 
-def _known_events(log: EventLog, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Events that `met` names and their windows, in blocks."""
-    known = met(log, split)
+def _known_events(log: EventLog, split: Split, known: Column) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Known events and their windows, in blocks."""
     for block in blocks(log.meta.events):
         event = block.start + np.flatnonzero(known[block])
         yield event, window_of(split.edges, log.time[event])

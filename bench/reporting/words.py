@@ -239,8 +239,9 @@ def _(one: SingleSeeds) -> str:
 def _(one: Unlearnt) -> str:
     counts = listed([f"{count} of {one.of[label]} of {label}" for label, count in one.runs.items()])
     return (
-        f"On validation these runs are not told from chance (AUC within two standard errors of .5): {counts}. Training may have "
-        "ended before they began to learn: train.patience=10 and train.epochs=60 let all models wait longer."
+        "On validation these runs are not told from chance (AUC below .5, or less than two standard errors above): "
+        f"{counts}. Training may have ended before they began to learn: train.patience=10 and train.epochs=60 let all models "
+        "wait longer."
     )
 
 

@@ -210,12 +210,14 @@ class _Steps:
         self.scattered = sharding.endswith("rows") and distributed.is_initialized()
         self.scaler = devices.grad_scaler(device, self.config.precision)
         if self.scattered:
+            if self.config.whole_step == "graph":
+                raise UserError(f"--sharding {sharding} goes with steps that are not recorded")
             scatter(model, self.config, device, team)
         if self.parted:
             if self.scaler is not None or self.config.whole_step == "graph":
                 raise UserError(f"--sharding {sharding} goes with fp32 and bf16, and with steps that are not recorded")
             sharded(model, device, team)
-        self.optimizer = Optimizer(model, self.config, device, team)
+        self.optimizer = Optimizer(model, self.config, device, team, self.parted)
         gradients_of = ALONE if self.parted else team
         self.gradients = Gradients(model, self.config, device, self.scaler, self.optimizer.zero_grad, gradients_of)
 
@@ -269,9 +271,10 @@ def lines(runs: list[LargeRun]) -> list[str]:
     ]
     for run in runs:
         step = statistics.median(run.step_ms)
+        processes = str(run.processes) if run.sharding == "copies" and run.processes == 1 else f"{run.processes} {run.sharding}"
         cells = (
             f"{run.model} {run.precision}", f"{run.width:,} x {run.layers}", f"{run.history:,}", f"{run.parameters:,}",
-            run.ways or "plain", f"{run.processes} {run.sharding}" if run.processes > 1 else "1", f"{step:,.1f}",
+            run.ways or "plain", processes, f"{step:,.1f}",
             f"{run.events * run.processes / step * 1e3:,.0f}", f"{run.flops_per_second / 1e12:.3g}",
             f"{run.flops_per_second / run.product_flops:.1%}", "not known" if run.mfu is None else f"{run.mfu:.1%}",
             f"{run.peak_mb:,.0f}",

@@ -8,6 +8,7 @@ up or moved anywhere, where copies sum up gradients of whole tables and FSDP gat
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -105,9 +106,7 @@ def _by_rows(table: Table, config: TrainConfig, device: torch.device, team: Team
     whole = EmbeddingCollection(tables=[own], device=torch.device("meta"))
     optimizer = {"optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD, "learning_rate": config.lr, "eps": 1e-8}
     sharder = EmbeddingCollectionSharder(fused_params=optimizer)
-    blocks = {"table": row_wise(compute_kernel="fused")}
-    plan = construct_module_sharding_plan(
-        whole, blocks, sharder, local_size=team.size, world_size=team.size, device_type=device.type
-    )
+    blocks, here = {"table": row_wise(compute_kernel="fused")}, int(os.environ.get("LOCAL_WORLD_SIZE", team.size))
+    plan = construct_module_sharding_plan(whole, blocks, sharder, local_size=here, world_size=team.size, device_type=device.type)
     assert distributed.group.WORLD is not None, "processes have found each other"
     return sharder.shard(whole, plan, ShardingEnv.from_process_group(distributed.group.WORLD), device)

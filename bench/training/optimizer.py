@@ -23,13 +23,19 @@ MANY_ROWS = 50_000
 class Optimizer:
     """Gradients are clipped by their common norm, then stepped."""
 
-    def __init__(self, model: nn.Module, config: TrainConfig, device: torch.device, team: Team = ALONE) -> None:
+    def __init__(
+        self, model: nn.Module, config: TrainConfig, device: torch.device, team: Team = ALONE, parted: bool = False
+    ) -> None:
+        """
+        Args:
+            parted: parameters are parts of themselves (FSDP), which know no rows.
+        """
         self.clip_norm = config.clip_norm
         tables = [module for module in model.modules() if isinstance(module, Table) and module.elsewhere is None]
         adagrad = config.table_optimizer == "rowwise-adagrad"
         large = [table for table in tables if table.by_rows and table.num_embeddings >= MANY_ROWS and not adagrad]
         # Processes that train together read different rows, and sum up gradients of whole tables.
-        by_rows = bool(large) and team.size == 1 and choose("table_update", device, torch.float32).name == "cpu"
+        by_rows = bool(large) and team.size == 1 and not parted and choose("table_update", device, torch.float32).name == "cpu"
         self.rows = RowAdamW(large, config.lr, config.embedding_decay, ema=config.ema) if by_rows else None
         by_adagrad = [cast(nn.Parameter, table.weight) for table in tables if adagrad]
         apart = {id(parameter) for parameter in (*by_adagrad, *(self.rows.parameters if self.rows is not None else ()))}

@@ -193,7 +193,7 @@ def assembled(device: str, of_one: bool = False) -> Iterator[tuple[Team, torch.d
         UserError: the device is not there, the environment is not torchrun's, or the others do not come.
     """
     rank, size, local = _place("RANK", 0), _place("WORLD_SIZE", 1), _place("LOCAL_RANK", 0)
-    if size <= 1 and not (of_one and "WORLD_SIZE" in os.environ):
+    if size <= 1 and not (of_one and started_by_torchrun()):
         yield ALONE, devices.resolve(device)
         return
     own = devices.of_process(device, local)
@@ -209,6 +209,11 @@ def assembled(device: str, of_one: bool = False) -> Iterator[tuple[Team, torch.d
         yield Team(rank, size), own
     finally:
         distributed.destroy_process_group()
+
+
+def started_by_torchrun() -> bool:
+    """Whether this process has a place among others, or is the only one that torchrun started."""
+    return _place("WORLD_SIZE", 1) > 1 or "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def _store_of_restart() -> Store | None:

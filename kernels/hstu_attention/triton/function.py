@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...started import start
 from .. import torch_blocks
 from ..plan import AttentionPlan, Inputs, own_buckets
 from .blocks import LANES, key_borders, keys, queries, tokens_of
@@ -40,9 +41,7 @@ def _run(name: Program, blocks: int, heads: int, size: Tile, **given: Any) -> No
     programs = _programs()
     assert not isinstance(programs, str)
     program = getattr(programs[0 if name == "forward" else 1], name)
-    names = set(program.arg_names)  # a list of dozens
-    taken = {argument: one for argument, one in given.items() if argument in names}
-    program[blocks, heads](**taken, BM=size.queries, BN=size.keys, num_warps=size.warps)
+    start(program, (blocks, heads), given, BM=size.queries, BN=size.keys, num_warps=size.warps)
 
 
 def forward_pass(

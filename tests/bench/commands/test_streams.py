@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from rankbench.bench import cli
+from rankbench.bench import cli, serving
 from rankbench.bench.analysis.stream_statements import Envelopes, FloorsToTarget, ToTarget
+from rankbench.bench.data.sources.schema import DataRoots
+from rankbench.bench.records import weights
 from rankbench.bench.reporting import stream_files
 from rankbench.bench.runs import schedule
 from support.published import write_arrow
@@ -66,6 +68,11 @@ def test_the_benchmark_in_small_from_files_to_figure(
     assert any(isinstance(one, FloorsToTarget) and one.floors == ("lr",) for one in board.statements)
     assert [set(one.watched) for one in board.statements if isinstance(one, Envelopes)] == [{row.label for row in board.rows}]
     assert len((folder / "table.csv").read_text().splitlines()) == 1 + 2 * 4 * (DAYS - 1)
+
+    # What is asked for scores later knows what the last window had that was learned from, as the record's own test did.
+    path = next(Path("results/runs").rglob("lr/*/seed-0.safetensors"))
+    served = serving.of_header(weights.read(path)[1], path, DataRoots(tmp_path / "data", tmp_path / "cache"), None)[1]
+    assert served.window == DAYS - 2
 
     made = {path.name: path.read_bytes() for path in folder.iterdir()}
     for path in folder.iterdir():

@@ -213,9 +213,9 @@ SAID: list[tuple[typing.Any, str]] = [
     ),
     (
         Unlearnt({"din": 2, "hstu": 1}, {"din": 3, "hstu": 3}),
-        "On validation these runs are not told from chance (AUC within two standard errors of .5): 2 of 3 of din and 1 of 3 of "
-        "hstu. Training may have ended before they began to learn: train.patience=10 and train.epochs=60 let all models wait "
-        "longer.",
+        "On validation these runs are not told from chance (AUC below .5, or less than two standard errors above): 2 of 3 of "
+        "din and 1 of 3 of hstu. Training may have ended before they began to learn: train.patience=10 and train.epochs=60 let "
+        "all models wait longer.",
     ),
     (
         Machines((Machine("cpu", "Xeon", 2), Machine("cuda:0", "H100", 8))),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from rankbench.bench import registry
+from rankbench.bench import cli, registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.errors import UserError
 from rankbench.bench.speed.scattered_rows import scatter
@@ -28,10 +28,11 @@ HERE = Path(__file__).parents[3] / "build/torchrec"
 @pytest.fixture
 def with_torchrec(monkeypatch: pytest.MonkeyPatch) -> None:
     """For processes that are started, not for this one."""
-    if not HERE.exists() and importlib.util.find_spec("torchrec") is None:
-        pytest.skip("TorchRec is not installed: make torchrec installs it")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])))
     monkeypatch.setattr(sys, "path", [*sys.path, str(HERE)])
+    tried = subprocess.run([sys.executable, "-c", "import fbgemm_gpu, torchrec.distributed"], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"TorchRec cannot be used, make torchrec installs it: {tried.stderr.splitlines()[-1]}")
 
 
 @pytest.mark.long
@@ -94,3 +95,10 @@ def test_what_cannot_be_scattered_is_refused(
     info = registry.info("hstu")
     with pytest.raises(UserError, match=message):
         scatter(info.build(info.config(embedding_dim=size), data.spec), config, torch.device(device), Team(0, 2))
+
+
+@pytest.mark.parametrize("sharding", ["fsdp", "rows", "fsdp-rows"])
+def test_nothing_is_parted_without_torchrun(sharding: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else a model that is whole would be measured under the name of a parted one."""
+    assert cli.main(["speed", "large", "--device", "cpu", "--sharding", sharding]) == 2
+    assert f"--sharding {sharding} parts a model among the processes of torchrun" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -55,13 +56,9 @@ def test_on_a_card_steps_are_recorded_too(tmp_path: Path) -> None:
 
 def test_the_second_half_of_a_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are slow while they are recorded."""
-    moments = iter([(0.0, 0.0), (5.0, 2.0), (9.0, 3.0), (10.0, 3.5), (11.0, 4.0), (20.0, 9.0)])
-    wall, cpu = {}, {}
-    for at, (one, other) in enumerate(moments):
-        wall[at], cpu[at] = one, other
-    places = [iter(range(len(wall))), iter(range(len(cpu)))]
-    monkeypatch.setattr(train.time, "perf_counter", lambda: wall[next(places[0])])
-    monkeypatch.setattr(train.time, "process_time", lambda: cpu[next(places[1])])
+    wall, cpu = iter([0.0, 5.0, 9.0, 10.0, 11.0, 20.0]), iter([0.0, 2.0, 3.0, 3.5, 4.0, 9.0])
+    clocks = SimpleNamespace(perf_counter=lambda: next(wall), process_time=lambda: next(cpu))
+    monkeypatch.setattr(train, "time", clocks)
     progress = train.SecondHalf()
     progress.epoch_started(0, 1, 5, 0)
     for examples in (100, 100, 100, 100, 300):

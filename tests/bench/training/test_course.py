@@ -15,14 +15,15 @@ from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, Settings, TrainConfig, resolve
 from rankbench.bench.contract import UNKNOWN
 from rankbench.bench.data.dataset import RankingData, prepare_log
-from rankbench.bench.data.eventlog import EventLog
+from rankbench.bench.data.eventlog import EventLog, write_log
+from rankbench.bench.data.splits import held_out
 from rankbench.bench.data.stream import window_of
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.course import course_of, epochs_of
 from rankbench.bench.training.fitting import Fitted, fit
 from rankbench.bench.training.progress import Quiet
-from support.logs import make_log
+from support.logs import make_log, raw_log
 from support.power import OffAt, PowerOff
 
 CPU = torch.device("cpu")
@@ -141,6 +142,27 @@ def test_an_id_is_unknown_until_a_window_had_it(tmp_path: Path) -> None:
         assert {item for item in range(log.meta.items) if ids[item] != UNKNOWN} == had
         assert all(ids[item] == whole[item] for item in had), "an id never changes its name"
         assert sorted(ids[ids > UNKNOWN]) == list(range(2, 2 + len(had))), "later windows have later names"
+
+
+def test_items_that_are_held_out_are_known_in_no_window(tmp_path: Path) -> None:
+    """Neither by a window that is learned from, nor by what histories alone hold, nor in any other order of training."""
+    raw = raw_log(users=25, longest=30, items=60)
+    role = np.where(np.arange(len(raw.events)) % 5 == 0, "history", "")
+    schema = dataclasses.replace(raw.schema, roles=True)
+    log = write_log(dataclasses.replace(raw, events=raw.events.assign(role=role), schema=schema), tmp_path / "tiny")
+    assert log.asked is not None and not log.asked[:].all()
+    data = prepare_log(log, dataclasses.replace(CONFIG, held_out_items=0.4))
+    out = held_out(log, 0.4)
+    for vocabulary in (data.vocabulary, *(data.at(window).vocabulary for window in range(WINDOWS - 1))):
+        ids = np.asarray(vocabulary.item[0].ids)
+        assert out.any() and (ids[out] == UNKNOWN).all() and (ids[~out] != UNKNOWN).any()
+
+
+def test_what_an_action_consists_of_is_known_of_every_action_that_a_window_has(tmp_path: Path) -> None:
+    log = make_log(tmp_path / "tiny", users=25, longest=30)
+    data = prepare_log(log, CONFIG)
+    known = np.asarray(data.at(WINDOWS - 2).vocabulary.action_of_event[np.arange(log.meta.events)])
+    assert all(data.spec.action_bits[code] for code in np.unique(known[known > UNKNOWN]))
 
 
 @pytest.mark.long

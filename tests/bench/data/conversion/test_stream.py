@@ -72,7 +72,7 @@ def in_blocks(raw: RawLog, folder: Path, size: int, partition: int, merged: int)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("changes", [{}, {"request_ids": True, "roles": True}])
+@pytest.mark.parametrize("changes", [{}, {"request_ids": True, "roles": True}, {"roles": True, "label": "all"}])
 @settings(max_examples=12, deadline=None)
 @given(st.data(), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
 def test_blocks_change_nothing(folder: Path, changes: dict, data: st.DataObject, size: int, partition: int, merged: int) -> None:
