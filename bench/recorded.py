@@ -110,8 +110,8 @@ class Recordings:
             self.shapes[shape] = self._recorded(batch)
         recorded = self.shapes[shape]
         for kind in dict.fromkeys(value.dtype for value in tensors):  # one launch each; of several kinds it would be one a tensor
-            pairs = [(own, new) for own, new in zip(recorded.memory, tensors, strict=True) if new.dtype == kind]
-            torch._foreach_copy_(*map(list, zip(*pairs, strict=True)))  # pyright: ignore[reportPrivateImportUsage]
+            own, new = ([one for one in some if one.dtype == kind] for some in (recorded.memory, tensors))
+            torch._foreach_copy_(own, new)  # pyright: ignore[reportPrivateImportUsage]
         recorded.replay()
         return recorded.result
 
