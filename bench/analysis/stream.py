@@ -287,7 +287,7 @@ def _alarms(
         for one in row.seeds:
             known = others.get((row.model, row.config_hash), []) if apart else row.seeds
             # What is judged is no part of what judges it, wherever its record is found again.
-            known = [other for other in known if (other.auc != one.auc if apart else other.seed != one.seed)]
+            known = [other for other in known if other.seed != one.seed or (apart and other.auc != one.auc)]
             if len(known) < LEAST_SEEDS:
                 continue
             watched.append(row.label)

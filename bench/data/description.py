@@ -43,7 +43,8 @@ def describe(name: str, roots: DataRoots) -> list[str]:
         f"hour of the day and weekday: UTC{content.utc_offset_hours:+g} hours",
         f"label: {content.label}; action: {', '.join(content.actions) or 'none'}",
         *(["positives alone: negatives are sampled (data.negatives, data.test_negatives)"] if log.positive_only else []),
-        "further labels (data.labels): " + (", ".join(f"{label} {_rate(log, label):.1%}" for label in meta.labels) or "none"),
+        "further labels (data.labels): "
+        + (", ".join(f"{label} {log.further_shares(label)[1]:.1%}" for label in meta.labels) or "none"),
         "features: " + (", ".join(f"{owner} {feature.column}" for owner, feature in meta.features) or "none"),
         *_requests(log, requests),
         *meta.cleaning.lines(),
@@ -90,15 +91,6 @@ def _histories(log: EventLog) -> Iterator[str]:
     if log.asked is not None:
         count = log.meta.events - sum(len(label) for label in log.example_labels())
         yield f"histories alone hold {count:,} of the events; the other {log.meta.events - count:,} are examples"
-
-
-def _rate(log: EventLog, label: str) -> float:
-    """Share of a further label among the examples."""
-    found, positives, examples = log.further_label(label), 0, 0
-    for block in blocks(log.meta.events):
-        chosen = found[block] if log.asked is None else found[block][log.asked[block]]
-        positives, examples = positives + int(chosen.sum()), examples + len(chosen)
-    return positives / examples
 
 
 def _domain(log: EventLog) -> Iterator[str]:

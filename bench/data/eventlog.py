@@ -151,6 +151,16 @@ class EventLog:
             label = np.asarray(self.label[block])
             yield label if self.asked is None else label[self.asked[block]]
 
+    def further_shares(self, name: str) -> tuple[float, float]:
+        """The share of events with a further label, and the same among those that can be examples."""
+        found, of_events, of_examples, examples = self.further_label(name), 0, 0, 0
+        for block in blocks(self.meta.events):
+            positive = found[block]
+            asked = positive if self.asked is None else positive[self.asked[block]]
+            of_events += int(positive.sum())
+            of_examples, examples = of_examples + int(asked.sum()), examples + len(asked)
+        return of_events / self.meta.events, of_examples / examples
+
     @functools.cached_property
     def positive_only(self) -> bool:
         """Every example has label 1: there is nothing to rank until negatives are sampled."""

@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from torchrec.distributed.embedding import ShardedEmbeddingCollection  # pyright: ignore[reportMissingImports]
 
 
-def scatter(model: nn.Module, config: TrainConfig, device: torch.device, team: Team) -> int:
+def scatter(model: nn.Module, config: TrainConfig, device: torch.device, team: Team) -> None:
     """Part the rows of `model`'s large tables, at least of the largest, among the processes. The tables are no parameters of the
     model any more: neither its optimiser nor what sums gradients up sees them, and clipping does not reach them.
 
     Args:
         model: whose tables are equal in all processes.
-
-    Returns:
-        How many numbers of tables this process holds now.
 
     Raises:
         UserError: TorchRec cannot be used here, or the settings ask for what it does not do.
@@ -52,11 +49,11 @@ def scatter(model: nn.Module, config: TrainConfig, device: torch.device, team: T
     chosen = [table for table in tables if table.num_embeddings >= large]
     if device.type == "cuda" and (odd := {table.embedding_dim for table in chosen if table.embedding_dim % 4}):
         raise UserError(f"on a GPU, FBGEMM's rows have a multiple of four numbers, not {min(odd)}: change embedding_dim")
-    return sum(_scattered(table, config, device, team) for table in chosen)
+    for table in chosen:
+        _scatter_table(table, config, device, team)
 
 
-def _scattered(table: Table, config: TrainConfig, device: torch.device, team: Team) -> int:
-    """One table; how many numbers of it stay here."""
+def _scatter_table(table: Table, config: TrainConfig, device: torch.device, team: Team) -> None:
     rows = _by_rows(table, config, device, team)
     (own,) = rows.parameters()
     # Blocks are as long as that of the first process; the last ones may be shorter, or empty.
@@ -65,7 +62,6 @@ def _scattered(table: Table, config: TrainConfig, device: torch.device, team: Te
         own.copy_(table.weight[team.rank * block : team.rank * block + len(own)])
     table.register_parameter("weight", None)
     table.elsewhere = _asking(rows)
-    return own.numel()
 
 
 def _asking(rows: ShardedEmbeddingCollection) -> Callable[[Tensor], Tensor]:

@@ -64,7 +64,7 @@ class FromData:
 
 def offers_of(log: EventLog) -> Offers:
     """What this log offers."""
-    labels = [_label(log, name) for name in log.meta.labels]
+    labels = [OfferedLabel(name, *log.further_shares(name)) for name in log.meta.labels]
     owners = {owner for owner, _ in log.meta.features}
     return Offers(
         labels=tuple(sorted(labels, key=lambda one: -one.of_events)),
@@ -73,15 +73,6 @@ def offers_of(log: EventLog) -> Offers:
         domain_by_item=log.meta.domain is not None and _one_domain_an_item(log, _domain_code(log)),
         features=tuple(owner for owner in ("item", "user") if owner in owners),
     )
-
-
-def _label(log: EventLog, name: str) -> OfferedLabel:
-    label, asked, positives, examples = log.further_label(name), 0, 0, 0
-    for block in blocks(log.meta.events):
-        positive, chosen = label[block], slice(None) if log.asked is None else log.asked[block]
-        positives += int(positive.sum())
-        asked, examples = asked + len(positive[chosen]), examples + int(positive[chosen].sum())
-    return OfferedLabel(name, positives / log.meta.events, examples / asked)
 
 
 def _domain_code(log: EventLog) -> np.ndarray:

@@ -28,7 +28,7 @@ EXAMPLES = (
 )
 
 
-MODELS, ITEMS = "hstu", 10_000
+MODELS = "hstu"
 
 
 def add(parser: Parser) -> None:
@@ -40,8 +40,8 @@ def add(parser: Parser) -> None:
         "TorchRec (default: copies)",
     )  # fmt: skip
     parser.add_argument(
-        "--items", type=positive, default=ITEMS, metavar="N",
-        help=f"of the simulated log; a table has a row for each that occurs (default: {ITEMS})",
+        "--items", type=positive, metavar="N",
+        help="of the simulated log; a table has a row for each that occurs (default: as many as speed serve simulates)",
     )  # fmt: skip
     parser.add_argument(
         "--steps", type=positive, default=4, metavar="N", help="of each round, the same batches each time (default: 4)"
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from ...config import Settings
     from ...errors import UserError, unknown_name
     from ...speed import large
-    from ...speed.serve import simulated
+    from ...speed.serve import SIMULATED_ITEMS, simulated
     from ...training.team import assembled, started_by_torchrun
 
     sizes = args.sizes.split(",")
@@ -75,13 +75,13 @@ def run(args: argparse.Namespace) -> int:
         store = team.from_leader(lambda: writable(args)) if team.size == 1 else writable(args)
         said = f"simulated log, {args.rounds} round(s) of {args.steps} steps"
         words = ("large", *sizes, device.type, team.size, args.sharding, args.threads)
-        name = record_name(words, {"models": (models, registry.select(MODELS)), "items": (args.items, ITEMS)}, args.set)
+        name = record_name(words, {"models": (models, registry.select(MODELS)), "items": (args.items, None)}, args.set)
         report = SpeedReport(store, name, device, said)
         runs: list[large.LargeRun] = []
         for size in sizes:
             with tempfile.TemporaryDirectory() as folder:
                 experiments = [large.experiment_of(model, large.SIZES[size], settings) for model in models]
-                data = simulated(experiments[0].data.history_length, Path(folder) / "simulated", args.items)
+                data = simulated(experiments[0].data.history_length, Path(folder) / "simulated", args.items or SIMULATED_ITEMS)
                 for experiment in experiments:
                     if team.leads:
                         print(f"{experiment.model} {size} ...", file=sys.stderr, flush=True)

@@ -140,13 +140,13 @@ def test_an_unknown_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.long
 def test_parts_learn_as_the_whole_model_does(tmp_path: Path) -> None:
     """Both processes have the same batches, so that the mean of their gradients is that of one."""
-    processes = pair(Path(in_shards.__file__), str(tmp_path))
+    processes = pair(Path(in_shards.__file__), str(tmp_path), "parted")
     said = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     found = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
     assert found[0].keys() == {f"{name} {again}" for name in in_shards.MODELS for again in (False, True)}
     for key, one in found[0].items():
-        alone, parted = one["losses"]
-        assert parted == pytest.approx(alone, rel=1e-4) and parted[-1] != parted[0]
-        assert one["held"][1] + found[1][key]["held"][1] == one["held"][0], "each process holds a part"
+        alone, parted, elsewhere = (in_shards.Learnt(*of) for of in (*one, found[1][key][1]))
+        assert parted.losses == pytest.approx(alone.losses, rel=1e-4) and parted.losses[-1] != parted.losses[0]
+        assert parted.held + elsewhere.held == alone.held, "each process holds a part"
     assert not torch.distributed.is_initialized()

@@ -17,7 +17,7 @@ from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.errors import UserError
 from rankbench.bench.speed.scattered_rows import scatter
 from rankbench.bench.training.team import Team
-from support import in_scattered
+from support import in_shards
 from support.logs import make_data
 from support.processes import pair, torchrun
 
@@ -38,14 +38,16 @@ def with_torchrec(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.long
 @pytest.mark.usefixtures("with_torchrec")
 def test_scattered_rows_learn_as_whole_tables_do(tmp_path: Path) -> None:
-    processes = pair(Path(in_scattered.__file__), str(tmp_path))
+    processes = pair(Path(in_shards.__file__), str(tmp_path), "scattered")
     said = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     found = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
-    assert found[0] == found[1] and found[0].keys() == set(in_scattered.MODELS)
-    for cases in found[0].values():
-        for whole, scattered in cases.values():
-            assert len(whole) >= 4 and scattered == pytest.approx(whole, rel=1e-4)
+    assert found[0].keys() == found[1].keys() and len(found[0]) == 3 * len(in_shards.MODELS)
+    for name, case in found[0].items():
+        whole, scattered, elsewhere = (in_shards.Learnt(*of) for of in (*case, found[1][name][1]))
+        assert elsewhere.losses == scattered.losses, "a mean over both processes"
+        assert len(whole.losses) >= 4 and scattered.losses == pytest.approx(whole.losses, rel=1e-4)
+        assert scattered.held < whole.held or "copies" in name, "the largest table is no parameter any more"
 
 
 @pytest.mark.long
