@@ -41,7 +41,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
     with matplotlib.rc_context(STYLE):
         epochs = "epoch" if by == "epoch" else "seconds of training, log scale"
         about = f"{style.name(board)}: validation {shown(metric)} (higher is better) by {epochs}; a description of these runs"
-        figure = style.headed(title(medians, value, by), about, 0.75 + style.panels_height(rows, 1.15))
+        figure = style.headed(title(medians, value, by, shown(metric)), about, 0.75 + style.panels_height(rows, 1.15))
         panels = style.panels(figure, rows, by)
         for panel, row in zip(panels, rows, strict=True):
             colour = COLOURS[row.family]
@@ -68,18 +68,28 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
             Line2D([], [], color="black", linewidth=1.8, label="median seed"),
             Line2D([], [], color="black", linewidth=0.7, alpha=0.7, label="one seed"),
             Line2D([], [], color="#BBBBBB", linewidth=0.7, label="other rows"),
-            Line2D([], [], color="black", marker="o", markerfacecolor="white", markersize=4, linestyle="", label="best epoch"),
+            Line2D(
+                [],
+                [],
+                color="black",
+                marker="o",
+                markerfacecolor="white",
+                markersize=4,
+                linestyle="",
+                label="highest of its curve",
+            ),
         ]
         style.legend(figure, rows, others)
         return figure
 
 
-def title(medians: Mapping[str, Curve], value: Callable[[CurvePoint], float], by: By) -> str:
-    """When the median seeds of the rows are at their best."""
+def title(medians: Mapping[str, Curve], value: Callable[[CurvePoint], float], by: By, metric: str) -> str:
+    """When the median seeds of the rows are at their best by this metric; another one may have chosen their epochs."""
     ends = sorted(getattr(curve[_best([value(point) for point in curve])], by) for curve in medians.values())
     first, last = (f"{end:.3g}" for end in (ends[0], ends[-1]))
     span = first if first == last else f"{first} to {last}"
-    return f"Validation is best after {span} {'epochs' if by == 'epoch' else 'seconds'}, by the median seed of each row"
+    what = "epochs" if by == "epoch" else "seconds"
+    return f"On validation {metric} is highest after {span} {what}, by the median seed of each row"
 
 
 def _best(values: list[float]) -> int:
