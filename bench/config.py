@@ -216,8 +216,8 @@ class TrainConfig:
     in the backward pass. Less memory, about a third more work, the same gradients (docs/howto/large-models.md)."""
     whole_step: Literal["off", "padded", "graph"] = "off"
     """padded: batches are filled up to a few shapes; nothing sees what fills them up, and the loss leaves it out. graph: such
-    steps, and the scoring of batches, are recorded once a shape as CUDA graphs and replayed, so that the host starts one thing a
-    step instead of hundreds (docs/howto/large-models.md)."""
+    steps, and the scoring of batches, are recorded once a shape as graphs of the accelerator and replayed, so that the host
+    starts one thing a step instead of hundreds (docs/howto/large-models.md)."""
     assembly: Literal["host", "device"] = "host"
     """Where batches are put together. device: the log's columns lie there, and events are gathered there from offsets; the same
     batches."""

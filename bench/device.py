@@ -131,6 +131,25 @@ def grad_scaler(device: torch.device, precision: str) -> Any | None:
     return torch.amp.GradScaler(device.type)
 
 
+_GRAPHS = {"cuda": "CUDAGraph", "npu": "NPUGraph"}
+"""Of an accelerator's module: its class of graphs."""
+
+
+def why_no_graphs(device: torch.device) -> str | None:
+    """None if work on this device can be recorded and replayed, else the reason."""
+    if device.type not in _GRAPHS:
+        return f"graphs are recorded on an accelerator, not on {device.type}"
+    if not hasattr(_module(device.type), _GRAPHS[device.type]):
+        return f"this torch_{device.type} has no graphs (torch.{device.type}.{_GRAPHS[device.type]}); a later one has"
+    return None
+
+
+def graphs(device: torch.device) -> tuple[Any, Callable[[], Any]]:
+    """The accelerator's module, which knows streams and records, and what makes a new graph."""
+    module = _module(device.type)
+    return module, getattr(module, _GRAPHS[device.type])
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until everything that was started on the device is done, so that clocks tell the truth."""
     if device.type != "cpu":

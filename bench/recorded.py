@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,50 +27,52 @@ Batch = PointwiseBatch | SequenceBatch
 class Recorder(Protocol):
     """How work is recorded."""
 
-    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
-        """What does `work` again on the same memory. Recording may do it, any number of times."""
+    def __call__(self, work: Callable[[], None], tried: bool = False) -> Callable[[], None]:
+        """What does `work` again on the same memory. Recording may do it, any number of times, if it was not `tried` before: work
+        that moves something on must have been done once, and is then recorded without being done."""
         ...
 
 
-def again(work: Callable[[], None]) -> Callable[[], None]:
+def again(work: Callable[[], None], tried: bool = False) -> Callable[[], None]:
     """Records nothing: the work is done anew each time, on the same memory. What tests have in place of graphs."""
     return work
 
 
-class CudaGraphs:
-    """Work as CUDA graphs, which share one pool of memory."""
+class Graphs:
+    """Work as graphs of an accelerator (torch.cuda, torch.npu), which share one pool of memory."""
 
     WARM_UPS = 2
     """Runs before the recording, in which libraries choose and compile."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.pool = device, None
+        self.module, self.new_graph = devices.graphs(device)
         # One for all graphs of a pool, and of this very card, whichever is the process's usual one.
-        self.stream = torch.cuda.Stream(device)
+        self.stream = self.module.Stream(device)
 
-    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
+    def __call__(self, work: Callable[[], None], tried: bool = False) -> Callable[[], None]:
         """
         Raises:
             UserError: some operation cannot be recorded.
         """
-        with torch.cuda.device(self.device):
-            return self._recorded(work)
+        with self.module.device(self.device):
+            return self._recorded(work, 0 if tried else self.WARM_UPS)
 
-    def _recorded(self, work: Callable[[], None]) -> Callable[[], None]:
-        self.stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.stream):
-            for _ in range(self.WARM_UPS):
+    def _recorded(self, work: Callable[[], None], warm_ups: int) -> Callable[[], None]:
+        self.stream.wait_stream(self.module.current_stream(self.device))
+        with self.module.stream(self.stream):
+            for _ in range(warm_ups):
                 work()
-        torch.cuda.current_stream(self.device).wait_stream(self.stream)
-        graph: Any = torch.cuda.CUDAGraph()
+        self.module.current_stream(self.device).wait_stream(self.stream)
+        graph = self.new_graph()
         try:
             # Of this thread alone: another one assembles the next batches and may ask for memory meanwhile.
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+            with self.module.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
                 work()
         except RuntimeError as error:
             raise UserError(f"a step cannot be recorded ({in_one_line(error)}); use train.whole_step=padded") from error
         self.pool = graph.pool()
-        return graph.replay
+        return graph.replay  # type: ignore[no-any-return]
 
 
 @dataclass

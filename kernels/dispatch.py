@@ -31,6 +31,8 @@ class Implementation:
     """Chosen if nothing is forced; False for what is only there to be compared with."""
     what: str = ""
     """How it computes the operation, for those who choose among implementations; `rankbench ls kernels --markdown` shows it."""
+    asks_device: bool = False
+    """The host reads sizes of each batch from the device and decides by them, so that no recording can hold it."""
     parts: tuple[str, ...] = ()
     """Operations whose work it does itself; where one of them is forced, it is not chosen, so that the forced one runs."""
 

@@ -5,16 +5,19 @@ Of a batch the host sends which segments or examples it has and which ids are hi
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from ...kernels.time_buckets import time_buckets
 from ..contract import History, PointwiseBatch, SequenceBatch
-from .batches import PointwiseBatches, SequenceBatches
+from .batches import Batches, PointwiseBatches, SequenceBatches, make_batches
 from .dataset import RankingData
 from .keys import example_keys
 from .negatives import Examples
+from .padding import padded
 from .resident_log import ResidentLog
 
 
@@ -33,10 +36,47 @@ def resident_batches(
     Raises:
         UserError: the data are made of more than gathering on a device knows.
     """
-    log = ResidentLog(data, device)
+    log = _log_at(data, device)
     if view == "pointwise":
         return ResidentRows(log, role, batch_size, seed, whole_requests)
     return ResidentSequences(log, role, batch_events, seed, whole_requests)
+
+
+_logs: weakref.WeakValueDictionary[tuple[int, str], ResidentLog] = weakref.WeakValueDictionary()
+"""By data and device, as long as some batches are cut from them: training and scoring share the columns."""
+
+
+def _log_at(data: RankingData, device: torch.device) -> ResidentLog:
+    key = (id(data), str(device))
+    log = _logs.get(key)
+    if log is None or log.data is not data:
+        log = _logs[key] = ResidentLog(data, device)
+    return log
+
+
+def filled_up(batches: Batches, plan: np.ndarray, batch: PointwiseBatch | SequenceBatch) -> PointwiseBatch | SequenceBatch:
+    """The batch of a plan in one of a few shapes, see `padded`; the host does not wait for a device."""
+    return padded(batch, batches.observed(plan) if isinstance(batches, ResidentSequences) else None)
+
+
+def batches_at(
+    place: torch.device | None,
+    data: RankingData,
+    view: str,
+    role: str,
+    batch_size: int,
+    batch_events: int,
+    seed: int = 0,
+    whole_requests: bool = False,
+) -> Batches:
+    """Batches that are put together on a device, from a log that lies there, or, at None, on the host.
+
+    Raises:
+        UserError: the data are made of more than gathering on a device knows.
+    """
+    if place is None:
+        return make_batches(data, view, role, batch_size, batch_events, seed, whole_requests)
+    return resident_batches(data, view, role, batch_size, batch_events, place, seed, whole_requests)
 
 
 class ResidentRows(PointwiseBatches):

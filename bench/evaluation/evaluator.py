@@ -18,11 +18,11 @@ from .. import device as devices
 from ..config import TrainConfig
 from ..contract import ModelInfo, Ranker, to_device
 from ..data.ahead import AHEAD, ahead
-from ..data.batches import Batches, make_batches
+from ..data.batches import Batches
 from ..data.dataset import RankingData
-from ..data.padding import padded
 from ..data.requests import request_batch, request_of
-from ..recorded import Batch, CudaGraphs, Recordings
+from ..data.resident import batches_at, filled_up
+from ..recorded import Batch, Graphs, Recordings
 from . import metrics, scores
 from .influence import rows as rows_of
 
@@ -41,14 +41,16 @@ class Forward:
     precision: str
     recorded: Recordings | None = None
     """Of batches that are filled up to a few shapes; None: the model computes them, of batches as they are."""
+    place: torch.device | None = None
+    """Where batches are put together; None: on the host."""
 
     @staticmethod
     def of(model: Ranker, config: TrainConfig, device: torch.device) -> Forward:
-        """As the model is trained: recorded where `train.whole_step=graph`."""
-        plain = Forward(model, device, config.precision)
+        """As the model is trained: recorded where `train.whole_step=graph`, batches from where `train.assembly` says."""
+        plain = Forward(model, device, config.precision, place=device if config.assembly == "device" else None)
         if config.whole_step != "graph":
             return plain
-        return dataclasses.replace(plain, recorded=Recordings(plain.logits, CudaGraphs(device), device))
+        return dataclasses.replace(plain, recorded=Recordings(plain.logits, Graphs(device), device))
 
     def logits(self, batch: Batch) -> Tensor:
         """float32, of a batch on the device as it is."""
@@ -74,13 +76,14 @@ def predict_labels(forward: Forward, batches: Batches, data: RankingData) -> np.
         `batches.examples`: sigmoid of the logit, corrected for the sampling of negatives, taken in float64 on the CPU.
     """
     plans = batches.plans(None)
-    examples, recorded, device, logits = batches.examples, forward.recorded, forward.device, []
+    examples, recorded, device = batches.examples, forward.recorded, forward.device
+    logits: list[Tensor] = []
+    scored: list[Tensor] = []
 
     def assemble(plan: np.ndarray) -> Batch:
         batch = batches.assemble(plan, None)
-        if not np.array_equal(batch.example.cpu().numpy(), examples.take(batches.rows(plan)).ids()):
-            raise RuntimeError("a batch has other examples than its plan says")
-        return to_device(batch if recorded is None else padded(batch), device)
+        scored.append(batch.example)
+        return to_device(batch if recorded is None else filled_up(batches, plan, batch), device)
 
     forward.model.eval()
     count = 0 if device.type == "cpu" else AHEAD
@@ -93,8 +96,10 @@ def predict_labels(forward: Forward, batches: Batches, data: RankingData) -> np.
             found = forward.logits(batch) if recorded is None else recorded(batch)[: len(batch)].clone()
             logits.append(found)
     probability, times = np.empty(0), np.zeros(len(examples), dtype=np.uint8)
-    for plan, logit in zip(plans, logits, strict=True):
+    for plan, logit, example in zip(plans, logits, scored, strict=True):
         rows = batches.rows(plan)
+        if not np.array_equal(example.cpu().numpy(), examples.take(rows).ids()):
+            raise RuntimeError("a batch has other examples than its plan says")
         found = logit.cpu().numpy().astype(np.float64).reshape(len(rows), -1)
         if not np.isfinite(found).all():
             raise FloatingPointError("scores that are not finite; lower train.lr")
@@ -128,7 +133,7 @@ def quality(forward: Forward, batches: Batches, data: RankingData) -> dict[str, 
 
 def predictions(forward: Forward, info: ModelInfo, data: RankingData, role: str) -> pd.DataFrame:
     """`rows` with scores, rounded as they are kept; of each further label that the model predicts also `score.<name>`."""
-    batches = make_batches(data, info.view, role, ROWS, ROWS * 2)
+    batches = batches_at(forward.place, data, info.view, role, ROWS, ROWS * 2)
     probability = scores.rounded(predict_labels(forward, batches, data))
     names = ["score", *(f"score.{name}" for name in data.config.labels)]
     return rows(data, role).assign(**dict(zip(names, probability.T, strict=False)))

@@ -26,7 +26,7 @@ from ..data.dataset import RankingData
 from ..errors import UserError
 from ..evaluation.step_flops import step_flops
 from ..training.course import course_of
-from ..training.gradients import Gradients
+from ..training.gradients import Gradients, recorder_of
 from ..training.lessons import Lesson, assembled
 from ..training.optimizer import Optimizer
 from ..training.team import ALONE, Team
@@ -217,9 +217,9 @@ class _Steps:
             if self.scaler is not None or self.config.whole_step == "graph":
                 raise UserError(f"--sharding {sharding} goes with fp32 and bf16, and with steps that are not recorded")
             sharded(model, device, team)
-        self.optimizer = Optimizer(model, self.config, device, team, self.parted)
-        gradients_of = ALONE if self.parted else team
-        self.gradients = Gradients(model, self.config, device, self.scaler, self.optimizer.zero_grad, gradients_of)
+        record = recorder_of(model, self.config, device, ALONE if self.parted else team)
+        self.optimizer = Optimizer(model, self.config, device, team, self.parted, record)
+        self.gradients = Gradients(model, self.config, device, self.scaler, self.optimizer.zero_grad, record)
 
     def run(self, source: Iterator[Lesson]) -> float:
         """The loss of the first step, which sees the same examples in every round; a mean over the processes."""

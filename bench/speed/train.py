@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from ...kernels import dispatch
+from .. import device as devices
 from .. import registry
 from ..config import Experiment, Settings, resolve
 from ..contract import ModelInfo
@@ -123,7 +124,10 @@ def ways(
         "chosen": ({}, {}),
         "torch": ({operation: "torch" for operation in dispatch.OPERATIONS}, {}),
     }
-    if device.type == "cuda" and info.takes_padding and not info.build(experiment.params, data.spec).moving_shape():
+    with dispatch.unwatched():
+        asks = dispatch.choose("hstu_attention", device).asks_device
+    recordable = devices.why_no_graphs(device) is None and info.takes_padding and not asks
+    if recordable and not info.build(experiment.params, data.spec).moving_shape():
         assembly = "host" if why_not_resident(data) else "device"
         found["recorded"] = ({}, {"whole_step": "graph", "assembly": assembly})
     return found

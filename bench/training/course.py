@@ -14,9 +14,9 @@ import torch
 
 from ..config import TrainConfig
 from ..contract import ModelInfo
-from ..data.batches import Batches, make_batches
+from ..data.batches import Batches
 from ..data.dataset import RankingData
-from ..data.resident import resident_batches
+from ..data.resident import batches_at
 
 CPU = torch.device("cpu")
 
@@ -58,7 +58,7 @@ class Epochs:
     ) -> None:
         self.data, self.info, self.config, self.planned, self.length = data, info, config, config.epochs, length
         self.batches = _lessons(data, info, config, seed, device)
-        self.valid = Judged(data, _judges(data, info, config))
+        self.valid = Judged(data, _judges(data, info, config, device))
 
     def lessons(self, epoch: int) -> Batches:
         return self.batches
@@ -81,7 +81,7 @@ class Windows:
         if epoch + 1 >= self.planned:  # what comes next is the test
             return None
         data = self.data.at(epoch)
-        return Judged(data, _judges(data, self.info, self.config))
+        return Judged(data, _judges(data, self.info, self.config, self.device))
 
 
 def course_of(
@@ -108,11 +108,14 @@ def epochs_of(course: Course) -> int:
 
 
 def _lessons(data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, device: torch.device) -> Batches:
-    sizes = (data, info.view, "train", config.batch_size, config.batch_events)
-    if config.assembly == "device":
-        return resident_batches(*sizes, device, seed, config.whole_requests)
-    return make_batches(*sizes, seed, config.whole_requests)
+    sizes = (config.batch_size, config.batch_events)
+    return batches_at(_place(config, device), data, info.view, "train", *sizes, seed, config.whole_requests)
 
 
-def _judges(data: RankingData, info: ModelInfo, config: TrainConfig) -> Batches:
-    return make_batches(data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
+def _judges(data: RankingData, info: ModelInfo, config: TrainConfig, device: torch.device) -> Batches:
+    return batches_at(_place(config, device), data, info.view, "valid", config.batch_size * 4, config.batch_events * 2)
+
+
+def _place(config: TrainConfig, device: torch.device) -> torch.device | None:
+    """Where batches are put together; None: on the host."""
+    return device if config.assembly == "device" else None

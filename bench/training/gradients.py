@@ -13,7 +13,7 @@ from .. import device as devices
 from ..config import TrainConfig
 from ..contract import Ranker
 from ..errors import UserError
-from ..recorded import Batch, CudaGraphs
+from ..recorded import Batch, Graphs, Recorder
 from .losses import Lists, main_loss
 from .recompute import recomputed
 from .team import Team
@@ -30,31 +30,16 @@ class Gradients:
         device: torch.device,
         scaler: Any | None,
         zero_grad: Callable[[], None],
-        team: Team,
+        record: Recorder | None = None,
     ) -> None:
         """
-        Raises:
-            UserError: `train.whole_step=graph` where nothing can be recorded.
+        Args:
+            record: how steps are recorded, as `recorder_of` finds it; None: they are done as they come.
         """
         self.model, self.config, self.device, self.scaler, self.zero_grad = model, config, device, scaler, zero_grad
         if config.recompute:
             recomputed(model)
-        self.whole: WholeSteps | None = None
-        if config.whole_step == "graph":
-            if reason := self._why_not_recorded(team):
-                raise UserError(f"train.whole_step=graph does not work here: {reason}; use padded or off")
-            self.whole = WholeSteps(self.descend, model, CudaGraphs(device), device)
-
-    def _why_not_recorded(self, team: Team) -> str:
-        if self.device.type != "cuda":
-            return f"CUDA graphs are recorded on an NVIDIA GPU, not on {self.device.type}"
-        if team.size > 1:
-            return "processes that train together sum their gradients up between the two halves of a step"
-        if self.config.recompute:
-            return (
-                "layers that are recomputed (train.recompute) ask for the state of random numbers, and no recording allows that"
-            )
-        return self.model.moving_shape()
+        self.whole = None if record is None else WholeSteps(self.descend, model, record, device)
 
     def release(self) -> None:
         """After the last step."""
@@ -88,6 +73,29 @@ class Gradients:
         zero_grad()
         (total if self.scaler is None else self.scaler.scale(total)).backward()
         return loss
+
+
+def recorder_of(model: Ranker, config: TrainConfig, device: torch.device, team: Team) -> Recorder | None:
+    """How steps are recorded where `train.whole_step=graph`; None elsewhere.
+
+    Raises:
+        UserError: nothing can be recorded.
+    """
+    if config.whole_step != "graph":
+        return None
+    if reason := _why_not_recorded(model, config, device, team):
+        raise UserError(f"train.whole_step=graph does not work here: {reason}; use padded or off")
+    return Graphs(device)
+
+
+def _why_not_recorded(model: Ranker, config: TrainConfig, device: torch.device, team: Team) -> str:
+    if reason := devices.why_no_graphs(device):
+        return reason
+    if team.size > 1:
+        return "processes that train together sum their gradients up between the two halves of a step"
+    if config.recompute:
+        return "layers that are recomputed (train.recompute) ask for the state of random numbers, and no recording allows that"
+    return model.moving_shape()
 
 
 def _weighted(logit: Tensor, label: Tensor, weight: Tensor) -> Tensor:

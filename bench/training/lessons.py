@@ -12,8 +12,7 @@ from ..contract import PointwiseBatch, SequenceBatch, to_device
 from ..data.ahead import ahead as made_ahead
 from ..data.batches import Batches
 from ..data.dataset import RankingData
-from ..data.padding import padded
-from ..data.resident import ResidentSequences
+from ..data.resident import filled_up
 from .losses import Lists, lists_of
 from .team import ALONE, Team
 
@@ -52,7 +51,7 @@ def assembled(
             example = batches.examples.take(batches.rows(plans[place])).ids()
             lists = to_device(lists_of(example, data), device)
         if fill_up:
-            batch = padded(batch, batches.observed(plans[place]) if isinstance(batches, ResidentSequences) else None)
+            batch = filled_up(batches, plans[place], batch)
         return to_device(batch, device), lists
 
     return made_ahead(assemble, places, ahead)

@@ -3,7 +3,7 @@ train.table_optimizer says so, row-wise Adagrad over the tables of fields."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -13,6 +13,7 @@ from ...kernels.dispatch import choose
 from ...kernels.layers.embedding import Table
 from ...kernels.row_adam import RowAdamW
 from ..config import TrainConfig
+from ..recorded import Recorder
 from .rowwise_adagrad import RowWiseAdagrad
 from .team import ALONE, Team
 
@@ -24,13 +25,23 @@ class Optimizer:
     """Gradients are clipped by their common norm, then stepped."""
 
     def __init__(
-        self, model: nn.Module, config: TrainConfig, device: torch.device, team: Team = ALONE, parted: bool = False
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        device: torch.device,
+        team: Team = ALONE,
+        parted: bool = False,
+        record: Recorder | None = None,
     ) -> None:
         """
         Args:
             parted: parameters are parts of themselves (FSDP), which know no rows.
+            record: how clipping and AdamW's step are recorded, for as long as the same gradients lie where they lay. None: they
+                are done as they come, and so they are beside loss scaling, and beside tables that another optimiser steps.
         """
-        self.clip_norm = config.clip_norm
+        self.clip_norm, self.record = config.clip_norm, record
+        self.replays: dict[tuple[int, ...], Callable[[], None] | None] = {}
+        """What moves all weights by the gradients at these places; None for places that were met once."""
         tables = [module for module in model.modules() if isinstance(module, Table) and module.elsewhere is None]
         adagrad = config.table_optimizer == "rowwise-adagrad"
         large = [table for table in tables if table.by_rows and table.num_embeddings >= MANY_ROWS and not adagrad]
@@ -41,7 +52,14 @@ class Optimizer:
         apart = {id(parameter) for parameter in (*by_adagrad, *(self.rows.parameters if self.rows is not None else ()))}
         groups = list(groups_of(model, config, apart))
         self.lr = config.lr
-        self.dense = torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        # A rate that a recording reads lies on the device, and so does the number of steps that were taken.
+        self.rate = torch.tensor(config.lr, device=device) if record is not None else None
+        self.dense = torch.optim.AdamW(
+            groups,
+            lr=config.lr if self.rate is None else self.rate,
+            fused=device.type in ("cpu", "cuda"),
+            capturable=self.rate is not None and device.type != "cpu",
+        )
         self.tables = RowWiseAdagrad(by_adagrad, config.lr, config.embedding_decay) if by_adagrad else None
         self.whole: tuple[torch.optim.Optimizer, ...] = (self.dense,) if self.tables is None else (self.dense, self.tables)
         """Those that step whole parameters."""
@@ -63,6 +81,9 @@ class Optimizer:
 
     def step(self, scaler: torch.amp.GradScaler | None, share: float = 1.0) -> None:
         """Clip and step. `scaler` has scaled the loss; it leaves out a step whose gradients overflowed. `share`: of the rate."""
+        if self.record is not None and self.rate is not None and scaler is None and self.tables is None and self.rows is None:
+            self.rate.fill_(share * self.lr)
+            return self._replayed(self.record)
         groups = [group for one in self.whole for group in one.param_groups]
         for group in groups:
             group["lr"] = share * self.lr
@@ -82,6 +103,25 @@ class Optimizer:
         if scaler is not None:
             scaler.update()
 
+    def _replayed(self, record: Recorder) -> None:
+        """Clip and step, recorded when the same gradients come again: AdamW's state then lies where it will lie."""
+        parameters = [parameter for group in self.dense.param_groups for parameter in group["params"]]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        places = tuple(gradient.data_ptr() for gradient in gradients)
+
+        def work() -> None:
+            if self.clip_norm > 0:
+                clip(gradients, self.clip_norm)
+            self.dense.step()
+
+        if places not in self.replays:
+            self.replays[places] = None
+            return work()
+        replay = self.replays[places]
+        if replay is None:
+            replay = self.replays[places] = record(work, tried=True)
+        replay()
+
     def settle(self) -> None:
         """Make the weights what they are after the last step; between steps some rows may be behind."""
         if self.rows is not None:
@@ -89,6 +129,7 @@ class Optimizer:
 
     def release(self) -> None:
         """Leave the model as it was before: weights alone."""
+        self.replays.clear()
         if self.rows is not None:
             self.rows.release()
 
@@ -98,6 +139,12 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.dense.load_state_dict(state["dense"])
+        self.replays.clear()
+        if self.rate is not None:
+            for group in self.dense.param_groups:
+                group["lr"], group["capturable"] = self.rate, self.rate.device.type != "cpu"
+            for own in self.dense.state.values():
+                own["step"] = own["step"].to(self.rate.device)
         if self.tables is not None:
             self.tables.load_state_dict(state["tables"])
         if self.rows is not None:

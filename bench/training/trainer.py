@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,11 +26,12 @@ from ..evaluation.cards import merit
 from .checkpoint import Checkpoint
 from .course import Course, course_of, epochs_of
 from .ending import Average, rate_share
-from .gradients import Gradients
+from .gradients import Gradients, recorder_of
 from .lessons import Lesson
 from .lessons import assembled as _assembled
 from .limits import TOGETHER, Limits, Stopped
 from .optimizer import Optimizer
+from .step_losses import StepLosses, Total
 from .team import ALONE, Team
 
 
@@ -155,6 +155,7 @@ def train(
                         break
             with loop.clock():
                 loop.optimizer.settle()
+                loop.read_losses()
             with loop.judged():
                 point = team.from_leader(lambda: _point(loop.forward, info, course, state))
             loop.end_epoch(point, state.step / steps)
@@ -226,12 +227,13 @@ class _Loop:
     ) -> None:
         self.model, self.config, self.monitor, self.seed, self.device = model, config, monitor, seed, device
         self.resume_file, self.team, self.length, self.planned = resume_file, team, course.length, course.planned
-        self.optimizer = Optimizer(model, config, device, team)
+        record = recorder_of(model, config, device, team)
+        self.optimizer = Optimizer(model, config, device, team, record=record)
         self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
-        self.gradients = Gradients(model, config, device, self.scaler, self.optimizer.zero_grad, team)
+        self.gradients = Gradients(model, config, device, self.scaler, self.optimizer.zero_grad, record)
         self.forward = evaluator.Forward.of(model, config, device)
-        self.state = TrainState()
+        self.state, self.losses = TrainState(), StepLosses(device)
         if team.size > 1:
             model.load_state_dict(team.from_leader(lambda: {name: value.cpu() for name, value in model.state_dict().items()}))
         self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
@@ -291,30 +293,34 @@ class _Loop:
         state = self.state
         with self.clock():
             done = (state.epoch + state.step / steps) / self.planned
-            value, examples = self._step(source, rate_share(self.config.lr_decay, done))
+            loss, examples = self._step(source, rate_share(self.config.lr_decay, done))
             if self.average is not None:
                 self.average.update()
-            state.step, state.steps = state.step + 1, state.steps + 1
-            state.loss_sum += value * examples
-            state.seen, state.trained = state.seen + examples, state.trained + examples
-        progress.step(state.loss_sum / state.seen, examples)
+            state.step, state.steps, state.trained = state.step + 1, state.steps + 1, state.trained + examples
+            self.losses.add(loss, examples, state.step)
+            if self.losses.due or state.seen == 0:
+                self.read_losses()
+        progress.step(state.loss_sum / max(state.seen, 1), examples)
         if time.perf_counter() - self.saved_at > self.config.checkpoint_seconds:
             self.save()
 
-    def _step(self, source: Iterator[Lesson], share: float) -> tuple[float, int]:
-        """Move the weights, by a share of the rate; mean loss and number of examples."""
+    def read_losses(self) -> None:
+        """Add what waits to the epoch's sum."""
+        state = self.state
+        state.loss_sum, state.seen = self.losses.read(state.epoch + 1, Total(state.loss_sum, state.seen))
+
+    def _step(self, source: Iterator[Lesson], share: float) -> tuple[Tensor, int]:
+        """Move the weights, by a share of the rate; mean loss, in memory of its own, and number of examples."""
         state = self.state
         self.team.seed(self.seed, state.epoch, state.step)
         if self.team.size == 1:
             loss, examples = self._gradients(source)
-            self.optimizer.step(self.scaler, share)
-            value = loss.item()
+            loss = loss.detach().clone()  # the next step may overwrite it
         else:
-            value, examples = self.team.average(self.model, lambda: self._gradients(source))
-            self.optimizer.step(self.scaler, share)
-        if not np.isfinite(value):
-            raise FloatingPointError(f"loss became {value} at epoch {state.epoch + 1}, step {state.step + 1}; lower train.lr")
-        return value, examples
+            mean, examples = self.team.average(self.model, lambda: self._gradients(source))
+            loss = torch.tensor(mean, dtype=torch.float64)
+        self.optimizer.step(self.scaler, share)
+        return loss, examples
 
     def _gradients(self, source: Iterator[Lesson]) -> tuple[Tensor, int]:
         """Gradients of the next batch; the mean loss of its main label and how many examples it has."""
@@ -338,6 +344,7 @@ class _Loop:
         self.save()
 
     def save(self) -> None:
+        self.read_losses()
         spent = self.meter.lap()
         self.state.cpu_joules += spent.cpu if self.team.size == 1 else math.nan
         self.state.accelerator_joules += spent.accelerator

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ...kernels.dispatch import find, watching
+from ..errors import UserError
 from ..recorded import Batch, Recorder, Recordings
 
 Run = Callable[[Batch, None, Callable[[], None]], Tensor]
@@ -22,9 +24,32 @@ class WholeSteps(Recordings):
         super().__init__(lambda batch: run(batch, None, self._zero), record, device, list(model.buffers()))
         self.parameters = list(model.parameters())
 
+    def __call__(self, batch: Batch) -> Tensor:
+        """
+        Raises:
+            UserError: an operation is computed in a way that no recording can hold, found before anything is recorded.
+        """
+        if self.met:
+            return super().__call__(batch)
+        with watching() as ran:
+            loss = super().__call__(batch)
+        asking = [
+            f"{operation}={name}" for operation, names in ran.items() for name in names.split(" and ") if _asks(operation, name)
+        ]
+        if asking:
+            raise UserError(
+                f"train.whole_step=graph does not work here: {', '.join(asking)} asks the device for sizes of each batch; "
+                "use padded or off"
+            )
+        return loss
+
     def _zero(self) -> None:
         """In place: what is recorded adds to the memory in which gradients lie. Parameters that no batch reaches have no gradient
         and must not get one: a zero would move them by their momentum."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         if gradients:
             torch._foreach_zero_(gradients)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _asks(operation: str, name: str) -> bool:
+    return name != "replaced" and find(operation, name).asks_device

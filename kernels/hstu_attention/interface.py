@@ -27,18 +27,18 @@ register(
     Implementation(
         "triton", triton.attention, what="the same as programs for a GPU, one a block of a segment's tokens and head", **_TRITON
     ),
-    Implementation("npu", npu.attention, what=_HUAWEI, **_NPU),
-    Implementation("torch", torch_blocks.attention, what=_BLOCKS),
+    Implementation("npu", npu.attention, what=_HUAWEI, asks_device=True, **_NPU),
+    Implementation("torch", torch_blocks.attention, what=_BLOCKS, asks_device=True),
     Implementation("dense", dense.attention, automatic=False, what=_DENSE),
-    Implementation("reference", reference.attention, automatic=False, what=_DEFINITION),
+    Implementation("reference", reference.attention, automatic=False, what=_DEFINITION, asks_device=True),
     users="every generative ranker, bst, transact, hyformer, onetrans",
 )
 register(
     "bias_mixing",
     Implementation("cpu", cpu.bias_mixing, what="fused C++, without queries, keys and activation", **_CPU),
-    Implementation("torch", torch_blocks.bias_mixing, what=_BLOCKS),
+    Implementation("torch", torch_blocks.bias_mixing, what=_BLOCKS, asks_device=True),
     Implementation("dense", dense.bias_mixing, automatic=False, what=_DENSE),
-    Implementation("reference", reference.bias_mixing, automatic=False, what=_DEFINITION),
+    Implementation("reference", reference.bias_mixing, automatic=False, what=_DEFINITION, asks_device=True),
     users="fuxi, fuxi-beta",
 )
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..time_buckets import time_buckets
 from . import torch_blocks
+from .borders import key_borders, segments
+from .npu_bias import Places, buckets_of, dense_bias
 from .plan import AttentionPlan, Inputs, once_a_plan, own_buckets, plan_attention
 
 LIBRARY = "RANKBENCH_MXREC"
@@ -37,8 +38,8 @@ class Padded(NamedTuple):
     """S"""
     mask: Tensor
     """bool [B, S, S]"""
-    bias: Tensor | None
-    """int64 [B, S, S]: rows of the joint table."""
+    places: Places | None
+    """None: there is no bias."""
 
 
 def why_unavailable() -> str | None:
@@ -94,11 +95,9 @@ def attention(inputs: Inputs) -> Tensor:
     positions, buckets = (0 if table is None else len(table) for table in (position_bias, time_bias))
     padded = prepare(plan, positions, buckets)
     batch, heads = len(padded.mask), q.shape[1]
-    table = torch_blocks.joint_table(position_bias, time_bias)
     bias = None
-    if table is not None and padded.bias is not None:
-        rows = table.to(q.dtype).unsqueeze(1).expand(-1, heads) if table.dim() == 1 else table.to(q.dtype)
-        bias = rows.index_select(0, padded.bias.flatten()).view(*padded.bias.shape, heads).permute(0, 3, 1, 2).contiguous()
+    if padded.places is not None:
+        bias = dense_bias(position_bias, time_bias, padded.places, heads).to(q.dtype)
     mask = padded.mask.unsqueeze(1).expand(-1, heads, -1, -1).to(q.dtype).contiguous()
     dense = [_spread(x, padded, batch) for x in (q * alpha, k, v)]
     out = _Dense.apply(*dense, mask, bias, padded.length).flatten(0, 1)  # type: ignore[union-attr]
@@ -116,33 +115,39 @@ def _spread(x: Tensor, padded: Padded, batch: int) -> Tensor:
 @once_a_plan
 def prepare(plan: AttentionPlan, positions: int, buckets: int) -> Padded:
     """`positions` and `buckets` are the rows of the two bias tables, 0 for a table that does not exist."""
-    lengths = plan.offsets.diff()
-    longest = int(lengths.max())
+    lengths, tokens = plan.offsets.diff(), len(plan.lo)
+    segment = segments(plan)
+    jumps = (plan.position.diff() != 1) & (segment.diff() == 0)
+    longest, jumps_at_all = torch.stack([lengths.max(), jumps.sum()]).tolist()  # the host waits once
     length = max(SIZE, 1 << (longest - 1).bit_length())
-    segment = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=len(plan.lo))
     start = plan.offsets[:-1].index_select(0, segment)
-    place = segment * length + torch.arange(len(plan.lo), device=lengths.device) - start
+    place = segment * length + torch.arange(tokens, device=lengths.device) - start
 
     def spread(values: Tensor, fill: int) -> Tensor:
-        return values.new_full((len(lengths) * length,), fill).index_copy(0, place, values).view(len(lengths), length, 1)
+        """[T, ...] -> [B, S, ...]"""
+        full = values.new_full((len(lengths) * length, *values.shape[1:]), fill)
+        return full.index_copy(0, place, values).view(len(lengths), length, *values.shape[1:])
 
     at = torch.arange(length, device=lengths.device)
     real = spread(torch.ones_like(place), 0) > 0
-    mask = (at >= spread(plan.lo - start, 0)) & (at < spread(plan.hi - start, 0)) | (at.unsqueeze(1) == at)
-    bias = None
+    lo, hi = (spread(bound - start, 0).unsqueeze(2) for bound in (plan.lo, plan.hi))
+    mask = (at >= lo) & (at < hi) | (at.unsqueeze(1) == at)
+    places = None
     if positions or buckets:
-        bias = torch.zeros(mask.shape, dtype=torch.int64, device=lengths.device)
+        relative = bucket = ends = None
         if positions:
             position = spread(plan.position, 0)
-            bias += (position - position.transpose(1, 2)).clamp(0, positions - 1) * max(buckets, 1)
+            relative = (position.unsqueeze(2) - position.unsqueeze(1)).clamp(0, positions - 1)
         if buckets:
-            assert plan.query_time is not None and plan.key_time is not None
-            gap = spread(plan.query_time, 0) - spread(plan.key_time, 0).transpose(1, 2)
-            itself, own = at.unsqueeze(1) == at, own_buckets(plan)
-            bias += time_buckets(gap).clamp(max=buckets - 1) * ~itself
-            if own is not None:  # otherwise a token's own key has the first row, whatever the query's time
-                bias += spread(own.clamp(max=buckets - 1), 0) * itself
-    return Padded(place, length, mask & real & real.transpose(1, 2), bias)
+            border, own = key_borders(plan), own_buckets(plan)
+            assert border is not None
+            ends = spread((border[: buckets - 1].t() - start.unsqueeze(1)).long().clamp(0, length), 0)
+            ends = torch.cat([torch.full_like(ends[..., :1], length), ends], dim=2)
+            # Without a time of its own, a token's own key has the first row, whatever the query's time.
+            own = torch.zeros_like(place) if own is None else own.clamp(max=buckets - 1)
+            bucket = buckets_of(ends, spread(own, 0), length)
+        places = Places(relative, not jumps_at_all, bucket, ends)
+    return Padded(place, length, mask & real.unsqueeze(2) & real.unsqueeze(1), places)
 
 
 class _Dense(torch.autograd.Function):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rankbench.bench import registry
@@ -134,6 +135,28 @@ def test_the_host_seldom_waits_in_a_step(name: str, most: int, tmp_path: Path) -
     """The loss that the trainer reads is one wait more."""
     steps = on_npu(tmp_path, "waits", name)["steps"]
     assert all(sum(step.values()) <= most for step in steps), steps
+
+
+@pytest.mark.long
+def test_recorded_steps_scores_and_weights_are_those_of_padded_steps(tmp_path: Path) -> None:
+    """Everything is recorded, with batches from the device: what is replayed reads nothing of the host, which tells shapes apart
+    and nothing else. AdamW's recorded step rounds otherwise than the usual one."""
+    for name, found in on_npu(tmp_path, "recorded", "din,dcnv2,hstu,llama,rankmixer").items():
+        if name != "shown":
+            np.testing.assert_allclose(found["graph"], found["padded"], atol=2e-3, err_msg=name)
+            assert np.ptp(found["padded"]) > 0.005 and found["replayed"] > found["recorded"] > 3, name
+
+
+@pytest.mark.long
+def test_attention_that_asks_the_device_for_sizes_is_not_recorded(tmp_path: Path) -> None:
+    click_table(tmp_path, rows=300)
+    command = ("run", "--dataset", "clicks.yaml", "--models", "hstu", "--device", "npu", "--seeds", "1", "--quiet")
+    environment = {**os.environ, "RANKBENCH_CACHE": str(own_cache(tmp_path)), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "command", str(tmp_path), *command, "--set", "train.whole_step=graph"],
+        capture_output=True, text=True, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert "hstu_attention=torch asks the device for sizes of each batch; use padded or off" in done.stdout + done.stderr
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rankbench.kernels import dispatch
 from rankbench.kernels.hstu_attention import AttentionPlan, plan_attention, torch_blocks, triton
+from rankbench.kernels.hstu_attention.borders import key_borders
 from rankbench.kernels.hstu_attention.plan import Inputs
 from rankbench.kernels.hstu_attention.triton import blocks
 from rankbench.kernels.time_buckets import GAP_BUCKETS, borders, time_buckets
@@ -171,7 +172,7 @@ def test_blocks_cover_every_pair_and_little_more(two_way: bool) -> None:
 
 def test_borders_part_the_keys_of_each_time_bucket() -> None:
     plan = plan_of([30, 0, 50, 7], window=20)
-    edges, of_blocks = blocks.key_borders(plan), blocks.queries(plan, 16)
+    edges, of_blocks = key_borders(plan), blocks.queries(plan, 16)
     assert edges is not None and plan.query_time is not None and plan.key_time is not None
     for at, (begin, end) in enumerate(zip(of_blocks.begin.tolist(), of_blocks.end.tolist(), strict=True)):
         for i in range(begin, end):

@@ -85,31 +85,35 @@ STEPS = (
     ),
     Step(
         "steps-plain", f"-m rankbench speed large --device cuda --sizes base {LARGE} --results {{folder}}/plain",
-        f"-m support.interpreted speed large --device cpu {SMALL} --results {{folder}}/plain", 100, part=3,
+        f"-m support.interpreted speed large --device cpu {SMALL} --results {{folder}}/plain", 90, part=3,
     ),
     Step(
         "steps-whole", f"-m rankbench speed large --device cuda --sizes base {LARGE} --set train.whole_step=graph"
         " --set train.assembly=device --results {folder}/whole",
         f"-m support.interpreted speed large --device cpu {SMALL} --set train.whole_step=padded --set train.assembly=device"
-        " --results {folder}/whole", 110, part=3,
+        " --results {folder}/whole", 100, part=3,
     ),
     Step(
         "steps-recomputed", f"-m rankbench speed large --device cuda --sizes long {LARGE} --set train.recompute=true"
         " --results {folder}/recomputed",
-        f"-m rankbench speed large --device cpu {SMALL} --set train.recompute=true --results {{folder}}/recomputed", 110, part=3,
+        f"-m rankbench speed large --device cpu {SMALL} --set train.recompute=true --results {{folder}}/recomputed", 90, part=3,
     ),
     Step(
         "board-recorded",
         "-m rankbench run --device cuda --dataset simulator --models din,dcnv2,hstu --set train.whole_step=graph"
         " --set train.assembly=device --set train.epochs=2 --seeds 1 --quiet --results {folder}/recorded",
         "-m rankbench run --device cpu --dataset {table} --models din,dcnv2,hstu --set train.whole_step=padded"
-        " --set train.assembly=device --set train.epochs=1 --seeds 1 --jobs 1 --quiet --results {folder}/recorded", 80, part=3,
+        " --set train.assembly=device --set train.epochs=1 --seeds 1 --jobs 1 --quiet --results {folder}/recorded", 70, part=3,
+    ),
+    Step(
+        "board-ml-100k", "-m support.same_board cuda {folder}/same",
+        "-m support.same_board cpu {folder}/same --dataset {table} --beside {folder}/same", 110, part=3,
     ),
     Step(  # with several cards; one alone has nothing to part
         "parted", f"-m torch.distributed.run --standalone --nproc-per-node gpu -m rankbench speed large --device cuda"
         f" --sizes base --sharding fsdp {LARGE} --results {{folder}}/parted",
         f"-m torch.distributed.run --standalone --nproc-per-node 2 -m rankbench speed large --device cpu --sharding fsdp {SMALL}"
-        " --results {folder}/parted", 80, part=3,
+        " --results {folder}/parted", 60, part=3,
     ),
 )  # fmt: skip
 

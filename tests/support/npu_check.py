@@ -16,8 +16,8 @@ SIMULATED = "tests/support/on_npu.py command {folder}"
 LARGE = "--models hstu --steps 4 --rounds 2"
 
 STEPS = (
-    Step("doctor", "-m rankbench doctor", f"{SIMULATED} doctor", 30),
-    Step("operator", "-m rankbench ls kernels", f"{SIMULATED} ls kernels", 60),
+    Step("doctor", "-m rankbench doctor", f"{SIMULATED} doctor", 20),
+    Step("operator", "-m rankbench ls kernels", f"{SIMULATED} ls kernels", 40),
     Step(
         "numbers", "-m support.same_numbers npu {folder}/log",
         "tests/support/on_npu.py numbers {folder}/log din,hstu", 110,
@@ -40,6 +40,12 @@ STEPS = (
         " --set train.whole_step=padded --results {folder}/steps",
         f"{SIMULATED} speed large --device npu --sizes tiny {LARGE} --set train.whole_step=padded --results {{folder}}/steps",
         100,
+    ),
+    Step(
+        "board-recorded", "-m rankbench run --device npu --dataset simulator --models din,dcnv2 --set train.whole_step=graph"
+        " --set train.assembly=device --set train.epochs=2 --seeds 1 --quiet --results {folder}/recorded",
+        f"{SIMULATED} run --device npu --dataset {{table}} --models din --set train.whole_step=graph"
+        " --set train.assembly=device --set train.epochs=1 --seeds 1 --jobs 1 --quiet --results {folder}/recorded", 50,
     ),
 )  # fmt: skip
 

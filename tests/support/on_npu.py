@@ -5,6 +5,7 @@ A task prints one JSON line last.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -22,12 +23,12 @@ from rankbench.bench.evaluation import evaluator
 from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.gradients import Gradients
 from rankbench.bench.training.progress import Quiet
-from rankbench.bench.training.team import ALONE
 from rankbench.bench.training.trainer import train
-from rankbench.kernels.dispatch import replaced
+from rankbench.kernels.dispatch import forced, replaced
+from rankbench.kernels.hstu_attention.borders import key_borders
 from rankbench.kernels.hstu_attention.plan import Inputs
 from rankbench.kernels.hstu_attention.triton import blocks
-from support import fake_mxrec, simulated_hccl, simulated_npu
+from support import fake_mxrec, simulated_graphs, simulated_hccl, simulated_npu
 from support.logs import make_data
 from support.power import OffAt, PowerOff
 
@@ -111,7 +112,7 @@ def _geometry_alone(inputs: Inputs) -> torch.Tensor:
     blocks.tokens_of(inputs.plan)
     blocks.queries(inputs.plan, 64)
     blocks.keys(inputs.plan, 64, 32)
-    blocks.key_borders(inputs.plan)
+    key_borders(inputs.plan)
     return inputs.v
 
 
@@ -126,13 +127,32 @@ def decides(folder: Path, models: str) -> object:
         batch = to_device(padded(batches.assemble(batches.plans(0)[0], None)), NPU)
         model = info.build(info.config(), data.spec).to(NPU)
         assert not model.moving_shape()
-        gradients = Gradients(model, TrainConfig(), NPU, None, model.zero_grad, ALONE)
+        gradients = Gradients(model, TrainConfig(), NPU, None, model.zero_grad)
         with replaced("hstu_attention", _geometry_alone):
             gradients(batch, None)  # constants of a device are made once
             simulated_npu.SYNCS.clear()
             simulated_npu.SENT.clear()
             gradients(batch, None)
         found[name] = {"waits": dict(simulated_npu.SYNCS), "sent": dict(simulated_npu.SENT)}
+    return found
+
+
+def recorded(folder: Path, models: str) -> object:
+    """Scores of training over padded batches, and of the same as graphs; and how many were recorded and replayed."""
+    data, found = make_data(folder / "log", DataConfig("tiny", history_length=6), users=40, longest=60), {}
+    config = TrainConfig(epochs=3, patience=3, batch_size=128, batch_events=300, lr=2e-3)
+    for name in models.split(","):
+        info, scores = registry.info(name), []
+        simulated_graphs.COUNTS.clear()
+        for at, whole_step in enumerate(("padded", "graph")):
+            torch.manual_seed(0)
+            own = dataclasses.replace(config, whole_step=whole_step, assembly=("host", "device")[at])
+            model = info.build(info.config(), data.spec).to(NPU)
+            with forced({"hstu_attention": "dense"}):
+                train(model, info, data, own, 0, NPU, Checkpoint(folder / f"{name}-{at}.pt", "test"), Quiet())
+                forward = evaluator.Forward.of(model, own, NPU)
+                scores.append(evaluator.predictions(forward, info, data, "test")["score"].tolist())
+        found[name] = {"padded": scores[0], "graph": scores[1], **simulated_graphs.COUNTS}
     return found
 
 
@@ -153,7 +173,7 @@ def mistakes(folder: Path) -> object:
 if __name__ == "__main__":
     simulated_npu.install()
     task, folder, *arguments = sys.argv[1:]
-    tasks = (command, fused, together, resume, waits, numbers, decides, mistakes)
+    tasks = (command, fused, together, resume, waits, numbers, decides, recorded, mistakes)
     result = {one.__name__: one for one in tasks}[task](Path(folder), *arguments)
     print(json.dumps(result))
     sys.exit(bool(result.get("code") or result.get("wrong")))

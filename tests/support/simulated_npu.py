@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.utils import backend_registration as registration
 
+from . import simulated_graphs
+
 SYNCS: collections.Counter[str] = collections.Counter()
 """Operation -> how often the host waited for the device."""
 SENT: collections.Counter[str] = collections.Counter()
@@ -150,6 +152,17 @@ class _Call:
 
 
 def _fallback(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    graph, name = simulated_graphs.recording(), operation._schema.name
+    if graph is None:
+        return _done(operation, *args, **kwargs)
+    if name in _WAITS or (name == "aten::_copy_from" and _on_npu(args[0]) != _on_npu(args[1])):
+        raise RuntimeError(f"{name} asks the host, which nobody does while a graph is recorded")
+    if name in _ONLY_GEOMETRY:
+        return _done(operation, *args, **kwargs)
+    return graph.note(operation, _done, args, kwargs)
+
+
+def _done(operation: Any, *args: Any, **kwargs: Any) -> Any:
     name = operation._schema.name
     OPERATIONS[name] += 1
     if name in _WAITS:
@@ -197,6 +210,13 @@ class _Module(registration._DummyBackendModule):
     __name__ = "torch.npu"
     compiles_for_each_shape = True
     """torch_npu's default on some generations."""
+
+    NPUGraph, graph = simulated_graphs.NPUGraph, staticmethod(simulated_graphs.graph)
+    Stream = simulated_graphs.Stream
+    stream = device = staticmethod(simulated_graphs.nothing)
+
+    def current_stream(self, device: Any = None) -> simulated_graphs.Stream:
+        return simulated_graphs.Stream()
 
     def is_bf16_supported(self) -> bool:
         return True

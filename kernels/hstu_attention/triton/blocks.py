@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...time_buckets import GAP_BUCKETS, borders
+from ...time_buckets import GAP_BUCKETS
+from ..borders import borders_at, segments
 from ..plan import AttentionPlan, once_a_plan
 
 LANES = 128
@@ -50,7 +51,7 @@ class Queries(NamedTuple):
     """Every row of the block sees all of whole_from:whole_to, which may be empty."""
     whole_to: Tensor
     near: Tensor
-    """[blocks, LANES]: the smallest border of the block's rows, see `key_borders`; -1 behind the last."""
+    """[blocks, LANES]: the smallest border of the block's rows, see `borders.key_borders`; -1 behind the last."""
     far: Tensor
     """[blocks, LANES]: the largest."""
 
@@ -72,12 +73,6 @@ def tokens_of(plan: AttentionPlan) -> Tokens:
     return Tokens(*(one.to(torch.int32) for one in (plan.lo, plan.hi, plan.position, jump.cumsum(0))))
 
 
-def _segments(plan: AttentionPlan) -> Tensor:
-    """int64 [T]: the segment of each token."""
-    at = torch.arange(len(plan.lo), device=plan.lo.device)
-    return torch.searchsorted(plan.offsets, at, right=True) - 1
-
-
 @once_a_plan
 def spans(plan: AttentionPlan, size: int) -> Spans:
     """Cut every segment into blocks."""
@@ -88,37 +83,6 @@ def spans(plan: AttentionPlan, size: int) -> Spans:
     end = torch.minimum(begin + size, plan.offsets[segment + 1])
     begin = torch.minimum(begin, end)
     return Spans(begin.to(torch.int32), end.to(torch.int32))
-
-
-@once_a_plan
-def _timeline(plan: AttentionPlan) -> tuple[Tensor, Tensor]:
-    """int64 [T]: one rising row of numbers from the key times of all segments, 1 + milliseconds since the segment's first; and
-    how far the segments are apart in it."""
-    assert plan.key_time is not None
-    segment = _segments(plan)
-    since = (plan.key_time - plan.key_time[plan.offsets[segment]]).clamp(min=0)
-    span = since.max() + 2
-    # A token that nobody sees may stand out of order.
-    return (segment * span + 1 + since).cummax(0).values, span
-
-
-def _borders_at(plan: AttentionPlan, segment: Tensor, query_time: Tensor) -> Tensor:
-    """int32 [GAP_BUCKETS - 1, n]: border b of a query at a time [n] in a segment [n]: keys before it are above bucket b."""
-    assert plan.key_time is not None
-    line, span = _timeline(plan)
-    begin = plan.key_time[plan.offsets[segment].clamp(max=len(plan.lo) - 1)]
-    latest = (query_time - begin).unsqueeze(0) - borders(plan.lo.device).unsqueeze(1)
-    latest = latest.add_(1).clamp_(min=0).clamp_(max=span - 1).add_(segment * span)
-    return torch.searchsorted(line, latest, right=True, out_int32=True)
-
-
-@once_a_plan
-def key_borders(plan: AttentionPlan) -> Tensor | None:
-    """int32 [GAP_BUCKETS - 1, T]: a key that query i sees is above time bucket b if it lies before border [b, i].
-
-    Found by a binary search over the times of each segment, which all borders and queries do at once.
-    """
-    return None if plan.query_time is None else _borders_at(plan, _segments(plan), plan.query_time)
 
 
 @once_a_plan
@@ -139,9 +103,9 @@ def queries(plan: AttentionPlan, size: int) -> Queries:
         nothing = torch.empty(0, dtype=torch.int32, device=begin.device)
         return Queries(begin, end, first, last, whole_from, whole_to, nothing, nothing)
     # Borders rise with the time of the query, so the earliest and the latest of a block have its extremes.
-    time, segment = plan.query_time[rows], _segments(plan)[rows[:, 0]]
+    time, segment = plan.query_time[rows], segments(plan)[rows[:, 0]]
     extremes = (time.where(valid, time[:, :1]).amin(1), time.where(valid, time[:, :1]).amax(1))
-    near, far = (_borders_at(plan, segment, one).t() for one in extremes)
+    near, far = (borders_at(plan, segment, one).t() for one in extremes)
     padding = (0, LANES - GAP_BUCKETS + 1)
     near, far = (F.pad(one, padding, value=-1) for one in (near, far))
     return Queries(begin, end, first, last, whole_from, whole_to, near, far)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ...started import start
 from .. import torch_blocks
+from ..borders import key_borders
 from ..plan import AttentionPlan, Inputs, own_buckets
-from .blocks import LANES, key_borders, keys, queries, tokens_of
+from .blocks import LANES, keys, queries, tokens_of
 from .tiles import WIDEST_HEAD, Program, Tile, capability, tile
 
 _COPIES = 32

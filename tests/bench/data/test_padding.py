@@ -18,7 +18,6 @@ from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.padding import ROWS, STEPS, padded, rung, shape_of
 from rankbench.bench.training.gradients import Gradients
-from rankbench.bench.training.team import ALONE
 from support.logs import make_data
 
 CPU = torch.device("cpu")
@@ -153,7 +152,7 @@ def _same_gradients(name: str, data: RankingData, **settings: Any) -> None:
     for one in (batch, padded(batch)):
         torch.manual_seed(0)
         model = info.build(info.config(**settings), data.spec)
-        gradients = Gradients(model, TrainConfig(), CPU, None, model.zero_grad, ALONE)
+        gradients = Gradients(model, TrainConfig(), CPU, None, model.zero_grad)
         loss = gradients(one, None)
         results.append([loss.detach(), *(parameter.grad for parameter in model.parameters()), *model.buffers()])
     for plain, full in zip(*results, strict=True):

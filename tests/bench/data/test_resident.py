@@ -52,6 +52,12 @@ def test_batches_are_those_of_the_host(changes: dict[str, Any], view: str, data:
                 assert own.dtype == value.dtype and torch.equal(own, value)
             if isinstance(there, ResidentSequences):
                 assert isinstance(expected, SequenceBatch) and there.observed(two) == int(expected.observed.sum())
+    for role in ("valid", "test"):
+        usual, of_role = make_batches(data, view, role, 100, 200), resident_batches(data, view, role, 100, 200, CPU)
+        for one, two in zip(usual.plans(None), of_role.plans(None), strict=True):
+            expected, found = usual.assemble(one, None), of_role.assemble(two, None)
+            assert all(map(torch.equal, tensors_of(expected), tensors_of(found)))
+        assert of_role.log is there.log, "the columns lie on the device twice"
     if data.config.negatives == "uniform" and isinstance(there, ResidentSequences):
         assert int(there.extra.sum()) > 0, "no sampled item stands behind its segment"
     assert any(isinstance(ids, Jagged) for ids in found.fields.values())

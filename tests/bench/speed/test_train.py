@@ -14,6 +14,7 @@ from rankbench.bench import cli, registry
 from rankbench.bench.config import DataConfig, Settings, TrainConfig, resolve
 from rankbench.bench.speed import train
 from rankbench.bench.speed.train import ModelSpeed, lines, ways
+from rankbench.kernels import dispatch
 from support.cache import own_cache
 from support.logs import make_data
 from support.tables import click_table
@@ -47,7 +48,10 @@ def test_on_a_card_steps_are_recorded_too(tmp_path: Path) -> None:
         info = registry.info(name)
         experiment = resolve(info, Settings(data={"dataset": "tiny"}))
         assert set(ways(info, experiment, data, torch.device("cpu"))) == {"chosen", "torch"}
-        found = ways(info, experiment, data, torch.device("cuda"))
+        with dispatch.replaced("hstu_attention", lambda inputs: inputs.v):  # as programs do that ask the device for nothing
+            found = ways(info, experiment, data, torch.device("cuda"))
+        with dispatch.forced({"hstu_attention": "torch"}):
+            assert "recorded" not in ways(info, experiment, data, torch.device("cuda"))
         recorded |= {name} if "recorded" in found else set()
         for _, settings in found.values():
             dataclasses.replace(TrainConfig(), **settings)  # settings that there are

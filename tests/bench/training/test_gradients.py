@@ -22,12 +22,13 @@ from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import evaluator
 from rankbench.bench.recorded import Recordings, again
 from rankbench.bench.training.checkpoint import Checkpoint
-from rankbench.bench.training.gradients import Gradients
+from rankbench.bench.training.gradients import Gradients, recorder_of
 from rankbench.bench.training.optimizer import Optimizer
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.team import ALONE, Team
 from rankbench.bench.training.trainer import TrainState, train
 from rankbench.bench.training.whole_step import WholeSteps
+from rankbench.kernels import dispatch
 from support.logs import make_data
 
 CPU = torch.device("cpu")
@@ -60,7 +61,7 @@ def batches_of(name: str, data: RankingData, epochs: int = 1) -> list[Any]:
 def step(model: Ranker, batch: Any, config: TrainConfig) -> list[Tensor | None]:
     """Loss and gradients, with masks of dropout from one seed."""
     torch.manual_seed(1)
-    loss = Gradients(model, config, CPU, None, model.zero_grad, ALONE)(batch, None)
+    loss = Gradients(model, config, CPU, None, model.zero_grad)(batch, None)
     return [loss.detach(), *(parameter.grad for parameter in model.parameters())]
 
 
@@ -104,7 +105,7 @@ def test_steps_on_memory_of_their_own_are_steps(name: str, data: RankingData) ->
     for recorded in (False, True):
         model = built(name, data)
         optimizer = Optimizer(model, CONFIG, CPU)
-        gradients = Gradients(model, CONFIG, CPU, None, optimizer.zero_grad, ALONE)
+        gradients = Gradients(model, CONFIG, CPU, None, optimizer.zero_grad)
         if recorded:
             gradients.whole = WholeSteps(gradients.descend, model, again, CPU)
         losses = []
@@ -132,7 +133,7 @@ def test_replayed_steps_are_steps_on_a_card(name: str, precision: str, data: Ran
         config = dataclasses.replace(CONFIG, precision=precision, whole_step=whole_step)  # type: ignore[arg-type]
         model = built(name, data, dropout=0.0).to(card)
         optimizer, scaler = Optimizer(model, config, card), devices.grad_scaler(card, precision)
-        gradients = Gradients(model, config, card, scaler, optimizer.zero_grad, ALONE)
+        gradients = Gradients(model, config, card, scaler, optimizer.zero_grad)
         losses = []
         for batch in batches_of(name, data, epochs=3):
             losses.append(gradients(to_device(padded(batch), card), None).item())
@@ -145,7 +146,7 @@ def test_replayed_steps_are_steps_on_a_card(name: str, precision: str, data: Ran
 def test_shapes_beyond_the_most_run_as_they_come(data: RankingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rankbench.bench.recorded.MOST", 1)
     model = built("hstu", data)
-    gradients = Gradients(model, CONFIG, CPU, None, model.zero_grad, ALONE)
+    gradients = Gradients(model, CONFIG, CPU, None, model.zero_grad)
     gradients.whole = WholeSteps(gradients.descend, model, again, CPU)
     for batch in batches_of("hstu", data, epochs=3):
         torch.manual_seed(1)
@@ -176,7 +177,7 @@ def test_where_nothing_can_be_recorded_says_why(data: RankingData) -> None:
     graph = dataclasses.replace(CONFIG, whole_step="graph")
     cuda = torch.device("cuda")
     for device, team, model, reason in (
-        (CPU, ALONE, built("hstu", data), "CUDA graphs are recorded on an NVIDIA GPU, not on cpu"),
+        (CPU, ALONE, built("hstu", data), "graphs are recorded on an accelerator, not on cpu"),
         (cuda, Team(0, 2), built("hstu", data), "processes that train together sum their gradients up"),
         (cuda, ALONE, built("hstu", data, stochastic_depth=0.5), "stochastic_depth leaves out other layers"),
         (cuda, ALONE, built("dlrm-v3", data), "layout=request makes a segment of each request"),
@@ -186,9 +187,20 @@ def test_where_nothing_can_be_recorded_says_why(data: RankingData) -> None:
     ):
         config = dataclasses.replace(graph, recompute="recomputed" in reason)
         with pytest.raises(UserError, match=reason):
-            Gradients(model, config, device, None, model.zero_grad, team)
+            recorder_of(model, config, device, team)
     with pytest.raises(UserError, match=r"whole_step=padded needs train\.loss=bce"):
         TrainConfig(whole_step="padded", loss="listwise")
+
+
+def test_operations_that_ask_the_device_for_sizes_are_refused_before_anything_is_recorded(data: RankingData) -> None:
+    model, batch = built("hstu", data), padded(batches_of("hstu", data)[0])
+    whole = WholeSteps(Gradients(model, CONFIG, CPU, None, model.zero_grad).descend, model, again, CPU)
+    with (
+        dispatch.forced({"hstu_attention": "torch"}),
+        pytest.raises(UserError, match=r"whole_step=graph does not work here: hstu_attention=torch asks the device for sizes"),
+    ):
+        whole(batch)
+    assert not whole.shapes
 
 
 def fit(name: str, data: RankingData, file: Path, config: TrainConfig, **settings: Any) -> tuple[TrainState, np.ndarray]:
@@ -235,7 +247,7 @@ def test_mixed_precision_of_a_whole_model(name: str, precision: str, data: Ranki
     config = dataclasses.replace(CONFIG, precision=precision)  # type: ignore[arg-type]
     model, info = built(name, data), registry.info(name)
     scaler, optimizer = devices.grad_scaler(CPU, precision), Optimizer(model, config, CPU)
-    gradients = Gradients(model, config, CPU, scaler, optimizer.zero_grad, ALONE)
+    gradients = Gradients(model, config, CPU, scaler, optimizer.zero_grad)
     losses = []
     for batch in batches_of(name, data)[:3] * 8:
         losses.append(float(gradients(batch, None)))
@@ -255,7 +267,7 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_halved(data: 
     config = dataclasses.replace(CONFIG, precision="fp16")
     model, batch = built("hstu", data), batches_of("hstu", data)[0]
     optimizer, scaler = Optimizer(model, config, CPU), torch.amp.GradScaler("cpu", init_scale=2.0**40)
-    gradients = Gradients(model, config, CPU, scaler, optimizer.zero_grad, ALONE)
+    gradients = Gradients(model, config, CPU, scaler, optimizer.zero_grad)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     gradients(batch, None)
     optimizer.step(scaler)

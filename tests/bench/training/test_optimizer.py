@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,54 @@ def test_rowwise_adagrad_resumes_exactly(data: RankingData, tmp_path: Path) -> N
     _, resumed, scores = fit("dnn", data, tmp_path / "x.pt", config)
     assert scores == expected and without_seconds(resumed) == without_seconds(straight)
     assert scores != fit("dnn", data, tmp_path / "other.pt", dataclasses.replace(config, table_optimizer="adamw"))[2]
+
+
+def steps(model: nn.Linear, optimizer: Optimizer, count: int) -> None:
+    """Steps by gradients that lie where the first ones lay, as those of recorded steps do."""
+    for step in range(count):
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+        (model(torch.arange(4.0)) - step).square().sum().backward()
+        optimizer.step(None, share=1 / (1 + step))
+
+
+def test_recorded_steps_are_steps_and_go_on_from_a_checkpoint_of_either_kind() -> None:
+    """What is recorded reads its rate from memory, and is recorded once; weights and clipping are those of usual steps."""
+    recorded = 0
+
+    def record(work: Callable[[], None], tried: bool = False) -> Callable[[], None]:
+        nonlocal recorded
+        assert tried, "recording may not step twice"
+        recorded += 1
+        return work
+
+    results = []
+    for first, second in ((None, None), (record, record), (record, None), (None, record)):
+        torch.manual_seed(0)
+        model, recorded = nn.Linear(4, 2), 0
+        config = TrainConfig(clip_norm=0.5, weight_decay=0.1)
+        optimizer = Optimizer(model, config, torch.device("cpu"), record=first)
+        steps(model, optimizer, 5)
+        again = Optimizer(model, config, torch.device("cpu"), record=second)
+        again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        steps(model, again, 5)
+        assert recorded == (first is not None) + (second is not None)
+        results.append(model.weight.detach().clone())
+    for found in results[1:]:
+        torch.testing.assert_close(found, results[0], rtol=1e-6, atol=1e-7)
+
+
+def test_gradients_elsewhere_are_recorded_anew() -> None:
+    """One that comes late, or lies somewhere else: nothing moves by what lies at old places."""
+    model, recorded = nn.Linear(4, 2), []
+    optimizer = Optimizer(
+        model, TrainConfig(), torch.device("cpu"), record=lambda work, tried=False: recorded.append(work) or work
+    )
+    steps(model, optimizer, 3)
+    weight = model.weight.detach().clone()
+    old, model.weight.grad = model.weight.grad, torch.ones_like(model.weight)
+    optimizer.step(None)
+    assert len(recorded) == 1 and old is not model.weight.grad and not torch.equal(model.weight, weight)
+    optimizer.step(None)
+    assert len(recorded) == 2

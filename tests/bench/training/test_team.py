@@ -16,6 +16,7 @@ import torch
 from rankbench.bench import device as devices
 from rankbench.bench.contract import Ranker
 from rankbench.bench.data.batches import make_batches
+from rankbench.bench.data.resident import batches_at
 from rankbench.bench.errors import UserError
 from rankbench.bench.runs.schedule import _at_a_time
 from rankbench.bench.training import course
@@ -44,7 +45,7 @@ class Together:
 def of_one(name: str, folder: Path, size: int = 2) -> tuple[Ranker, TrainState]:
     """What one process makes of the batches of so many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(course, "make_batches", lambda *arguments: Together(make_batches(*arguments), size))
+        patch.setattr(course, "batches_at", lambda *arguments: Together(batches_at(*arguments), size))
         return fit(name, tiny(folder / f"log-{name}"), folder / f"{name}.pt", ALONE)
 
 
