@@ -104,11 +104,12 @@ def choose(operation: str, device: torch.device, dtype: torch.dtype | None = Non
         chosen = find(operation, name)
         if reason := chosen.refusal(device, dtype):
             raise ValueError(f"{operation}={name} is not available: {reason}")
-    _note(operation, chosen.name)
+    note(operation, chosen.name)
     return chosen
 
 
-def _note(operation: str, name: str) -> None:
+def note(operation: str, name: str) -> None:
+    """Tell whoever watches that an implementation ran: it was chosen, or the chosen one left its work to it."""
     for ran in _watchers:
         # Both, if one model mixes dtypes.
         seen = ran.get(operation, name)
@@ -124,7 +125,7 @@ def seen_before(ran: Mapping[str, str]) -> None:
     """Tell whoever watches of what was chosen in the process from whose checkpoint this one goes on."""
     for operation, names in ran.items():
         for name in names.split(" and "):
-            _note(operation, name)
+            note(operation, name)
 
 
 @contextlib.contextmanager

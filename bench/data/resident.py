@@ -43,7 +43,7 @@ def resident_batches(
 
 
 _logs: weakref.WeakValueDictionary[tuple[int, str], ResidentLog] = weakref.WeakValueDictionary()
-"""By data and device, as long as some batches are cut from them: training and scoring share the columns."""
+"""By data and device, as long as some batches are cut from them: training and validation after each epoch share the columns."""
 
 
 def _log_at(data: RankingData, device: torch.device) -> ResidentLog:

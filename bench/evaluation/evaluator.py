@@ -82,7 +82,7 @@ def predict_labels(forward: Forward, batches: Batches, data: RankingData) -> np.
 
     def assemble(plan: np.ndarray) -> Batch:
         batch = batches.assemble(plan, None)
-        scored.append(batch.example)
+        scored.append(batch.example.clone())  # alone: it may be a part of what was sent
         return to_device(batch if recorded is None else filled_up(batches, plan, batch), device)
 
     forward.model.eval()

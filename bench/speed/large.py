@@ -218,7 +218,8 @@ class _Steps:
                 raise UserError(f"--sharding {sharding} goes with fp32 and bf16, and with steps that are not recorded")
             sharded(model, device, team)
         record = recorder_of(model, self.config, device, ALONE if self.parted else team)
-        self.optimizer = Optimizer(model, self.config, device, team, self.parted, record)
+        of_step = record if self.scaler is None else None
+        self.optimizer = Optimizer(model, self.config, device, team, self.parted, of_step)
         self.gradients = Gradients(model, self.config, device, self.scaler, self.optimizer.zero_grad, record)
 
     def run(self, source: Iterator[Lesson]) -> float:

@@ -73,15 +73,22 @@ class Windows:
     def __init__(self, data: RankingData, info: ModelInfo, config: TrainConfig, seed: int, device: torch.device) -> None:
         self.data, self.info, self.config, self.seed, self.device = data, info, config, seed, device
         self.planned = self.length = data.windows - 1
+        self._at: tuple[int, RankingData] | None = None
+        """The latest window and its data, which are judged where they were learned from."""
 
     def lessons(self, epoch: int) -> Batches:
-        return _lessons(self.data.at(epoch), self.info, self.config, self.seed, self.device)
+        return _lessons(self._data(epoch), self.info, self.config, self.seed, self.device)
 
     def judge(self, epoch: int) -> Judged | None:
         if epoch + 1 >= self.planned:  # what comes next is the test
             return None
-        data = self.data.at(epoch)
+        data = self._data(epoch)
         return Judged(data, _judges(data, self.info, self.config, self.device))
+
+    def _data(self, epoch: int) -> RankingData:
+        if self._at is None or self._at[0] != epoch:
+            self._at = epoch, self.data.at(epoch)
+        return self._at[1]
 
 
 def course_of(

@@ -37,7 +37,7 @@ class Optimizer:
         Args:
             parted: parameters are parts of themselves (FSDP), which know no rows.
             record: how clipping and AdamW's step are recorded, for as long as the same gradients lie where they lay. None: they
-                are done as they come, and so they are beside loss scaling, and beside tables that another optimiser steps.
+                are done as they come, as they must be beside loss scaling; so they are beside tables that are stepped otherwise.
         """
         self.clip_norm, self.record = config.clip_norm, record
         self.replays: dict[tuple[int, ...], Callable[[], None] | None] = {}
@@ -53,16 +53,23 @@ class Optimizer:
         groups = list(groups_of(model, config, apart))
         self.lr = config.lr
         # A rate that a recording reads lies on the device, and so does the number of steps that were taken.
-        self.rate = torch.tensor(config.lr, device=device) if record is not None else None
+        self.rate = torch.tensor(config.lr, device=device) if record is not None and not adagrad and self.rows is None else None
         self.dense = torch.optim.AdamW(
             groups,
             lr=config.lr if self.rate is None else self.rate,
             fused=device.type in ("cpu", "cuda"),
-            capturable=self.rate is not None and device.type != "cpu",
+            capturable=self._on_device,
         )
+        # The first step is done as it comes, and torch would warn of that.
+        self.dense._warned_capturable_if_run_uncaptured = True
         self.tables = RowWiseAdagrad(by_adagrad, config.lr, config.embedding_decay) if by_adagrad else None
         self.whole: tuple[torch.optim.Optimizer, ...] = (self.dense,) if self.tables is None else (self.dense, self.tables)
         """Those that step whole parameters."""
+
+    @property
+    def _on_device(self) -> bool:
+        """The rate and the numbers of steps lie on an accelerator, for recordings."""
+        return self.rate is not None and self.rate.device.type != "cpu"
 
     @property
     def row_parameters(self) -> list[nn.Parameter]:
@@ -81,7 +88,8 @@ class Optimizer:
 
     def step(self, scaler: torch.amp.GradScaler | None, share: float = 1.0) -> None:
         """Clip and step. `scaler` has scaled the loss; it leaves out a step whose gradients overflowed. `share`: of the rate."""
-        if self.record is not None and self.rate is not None and scaler is None and self.tables is None and self.rows is None:
+        if self.record is not None and self.rate is not None:
+            assert scaler is None, "a step that may be left out is not recorded"
             self.rate.fill_(share * self.lr)
             return self._replayed(self.record)
         groups = [group for one in self.whole for group in one.param_groups]
@@ -140,11 +148,10 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.dense.load_state_dict(state["dense"])
         self.replays.clear()
-        if self.rate is not None:
-            for group in self.dense.param_groups:
-                group["lr"], group["capturable"] = self.rate, self.rate.device.type != "cpu"
-            for own in self.dense.state.values():
-                own["step"] = own["step"].to(self.rate.device)
+        for group in self.dense.param_groups:  # of whoever saved them, which may have recorded steps or not
+            group["lr"], group["capturable"] = self.lr if self.rate is None else self.rate, self._on_device
+        for parameter, own in self.dense.state.items():
+            own["step"] = own["step"].to(parameter.device if self._on_device or self.dense.defaults["fused"] else "cpu")
         if self.tables is not None:
             self.tables.load_state_dict(state["tables"])
         if self.rows is not None:

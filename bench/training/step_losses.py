@@ -23,8 +23,12 @@ class Total(NamedTuple):
 class StepLosses:
     """Of the current epoch, not read yet."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.most = 1 if device.type == "cpu" else EVERY
+    def __init__(self, device: torch.device, processes: int = 1) -> None:
+        """
+        Args:
+            processes: that train together; what they exchange is read at every step, and all of them must find a fault at once.
+        """
+        self.most = 1 if device.type == "cpu" or processes > 1 else EVERY
         self.waiting: list[tuple[Tensor, int, int]] = []
         """Loss, examples, and the step of the epoch, from 1."""
 

@@ -228,12 +228,13 @@ class _Loop:
         self.model, self.config, self.monitor, self.seed, self.device = model, config, monitor, seed, device
         self.resume_file, self.team, self.length, self.planned = resume_file, team, course.length, course.planned
         record = recorder_of(model, config, device, team)
-        self.optimizer = Optimizer(model, config, device, team, record=record)
+        # Of fp16, whose scaler leaves out steps, the gradients alone are recorded.
+        self.optimizer = Optimizer(model, config, device, team, record=record if config.precision != "fp16" else None)
         self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
         self.gradients = Gradients(model, config, device, self.scaler, self.optimizer.zero_grad, record)
         self.forward = evaluator.Forward.of(model, config, device)
-        self.state, self.losses = TrainState(), StepLosses(device)
+        self.state, self.losses = TrainState(), StepLosses(device, team.size)
         if team.size > 1:
             model.load_state_dict(team.from_leader(lambda: {name: value.cpu() for name, value in model.state_dict().items()}))
         self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
@@ -344,7 +345,8 @@ class _Loop:
         self.save()
 
     def save(self) -> None:
-        self.read_losses()
+        with self.clock():  # it waits for steps that are under way
+            self.read_losses()
         spent = self.meter.lap()
         self.state.cpu_joules += spent.cpu if self.team.size == 1 else math.nan
         self.state.accelerator_joules += spent.accelerator

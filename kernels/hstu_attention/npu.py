@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..dispatch import note
 from . import torch_blocks
 from .borders import key_borders, segments
 from .npu_bias import Places, buckets_of, dense_bias
@@ -58,29 +59,36 @@ def why_unavailable() -> str | None:
 
 
 def _differs(device: torch.device) -> str | None:
-    """What is wrong with the operator on a small case with windows, ties, segments and a bias; None if nothing is."""
+    """What is wrong with the operator, or with both biases and their gradients, on small cases with windows, segments, times, and
+    positions that stand on diagonals or are tied; None if nothing is."""
+    return _differs_on(device, tied=False) or _differs_on(device, tied=True)
+
+
+def _differs_on(device: torch.device, tied: bool) -> str | None:
     generator = torch.Generator().manual_seed(0)
     offsets = torch.tensor([0, 3, 20])
     at = torch.arange(20)
     start = torch.repeat_interleave(offsets[:-1], offsets.diff())
-    places = (offsets, torch.maximum(start, at - 9), torch.maximum(start, at - 1), at - start)
-    plan = plan_attention(*(one.to(device) for one in places))
+    position, time = at - start - (at >= (10 if tied else 20)).long(), (at - start) ** 3 * 1000
+    places = (offsets, torch.maximum(start, at - 9), torch.maximum(start, at - 1), position, time + 500, time)
+    own = (time - 7000 * (at % 3),) if tied else ()
+    plan = plan_attention(*(one.to(device) for one in (*places, *own)))
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(device)
 
-    tensors, grad = [draw(20, 2, 16), draw(20, 2, 16), draw(20, 2, 16), draw(12)], draw(20, 2, 16)
+    tensors, grad = [draw(20, 2, 16), draw(20, 2, 16), draw(20, 2, 16), draw(12), draw(72, 2)], draw(20, 2, 16)
     results = []
     for run in (attention, torch_blocks.attention):
         try:
             # Whoever scores asks first in inference mode, in which nothing has a gradient.
             with torch.inference_mode(False), torch.enable_grad():
-                q, k, v, bias = (one.clone().requires_grad_() for one in tensors)
-                out = run(Inputs(q, k, v, plan, 0.5, bias, None, "silu", 10.0))
-                results.append([out.detach(), *torch.autograd.grad(out, (q, k, v, bias), grad)])
+                q, k, v, position_bias, time_bias = leaves = [one.clone().requires_grad_() for one in tensors]
+                out = run(Inputs(q, k, v, plan, 0.5, position_bias, time_bias, "silu", 10.0))
+                results.append([out.detach(), *torch.autograd.grad(out, leaves, grad)])
         except (RuntimeError, TypeError, KeyError) as error:
             return f"torch.ops.mxrec.hstu_dense fails ({' '.join(str(error).split())[:160]})"
-    for name, own, wanted in zip(("output", "dq", "dk", "dv", "dbias"), *results, strict=True):
+    for name, own, wanted in zip(("output", "dq", "dk", "dv", "position bias", "time bias"), *results, strict=True):
         error = float(((own - wanted).norm() / wanted.norm()).cpu())
         if not error < _TOLERANCE:
             return f"torch.ops.mxrec.hstu_dense computes something else: relative error {error:.1e} of {name}"
@@ -91,13 +99,14 @@ def attention(inputs: Inputs) -> Tensor:
     """See `hstu_attention`."""
     q, k, v, plan, alpha, position_bias, time_bias, activation, divisor = inputs
     if activation != "silu" or len(q) == 0:
+        note("hstu_attention", "torch")
         return torch_blocks.attention(inputs)
     positions, buckets = (0 if table is None else len(table) for table in (position_bias, time_bias))
     padded = prepare(plan, positions, buckets)
     batch, heads = len(padded.mask), q.shape[1]
     bias = None
     if padded.places is not None:
-        bias = dense_bias(position_bias, time_bias, padded.places, heads).to(q.dtype)
+        bias = dense_bias(position_bias, time_bias, padded.places, heads, q.dtype)
     mask = padded.mask.unsqueeze(1).expand(-1, heads, -1, -1).to(q.dtype).contiguous()
     dense = [_spread(x, padded, batch) for x in (q * alpha, k, v)]
     out = _Dense.apply(*dense, mask, bias, padded.length).flatten(0, 1)  # type: ignore[union-attr]

@@ -100,3 +100,21 @@ def test_a_softmax_goes_the_way_of_torch() -> None:
     q, k, v = torch.randn(3, 13, 2, 8)
     inputs = Inputs(q, k, v, plan, 0.3, None, None, "softmax", 1.0)
     assert torch.equal(npu.attention(inputs), torch_blocks.attention(inputs))
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize("tie", [0.0, 0.4])
+@pytest.mark.parametrize("per_head", [False, True])
+def test_bias_gradients_keep_their_precision_in_half(per_head: bool, tie: float) -> None:
+    """Differences of prefix sums over many keys: as sums of bf16 they would be off by more than the gradient."""
+    plan, generator = geometry([60, 31], 50, tie, 3), torch.Generator().manual_seed(3)
+    shape = (2,) if per_head else ()
+    q, k, v, grad = (torch.randn(91, 2, 16, generator=generator, dtype=torch.float64) for _ in range(4))
+    tables = [torch.randn(rows, *shape, generator=generator, dtype=torch.float64) for rows in (12, GAP_BUCKETS)]
+    results = []
+    for run, dtype in ((npu.attention, torch.bfloat16), (torch_blocks.attention, torch.float64)):
+        leaves = [table.to(torch.float32 if dtype == torch.bfloat16 else dtype).requires_grad_() for table in tables]
+        out = run(Inputs(*(one.to(dtype) for one in (q, k, v)), plan, 0.3, *leaves, "silu", 10.0))
+        results.append(torch.autograd.grad(out, leaves, grad.to(dtype)))
+    for own, wanted in zip(*results, strict=True):
+        assert own.dtype == torch.float32 and float((own.double() - wanted).norm() / wanted.norm()) < 0.02

@@ -140,9 +140,9 @@ def decides(folder: Path, models: str) -> object:
 def recorded(folder: Path, models: str) -> object:
     """Scores of training over padded batches, and of the same as graphs; and how many were recorded and replayed."""
     data, found = make_data(folder / "log", DataConfig("tiny", history_length=6), users=40, longest=60), {}
-    config = TrainConfig(epochs=3, patience=3, batch_size=128, batch_events=300, lr=2e-3)
+    config = TrainConfig(epochs=3, patience=3, batch_size=128, batch_events=300, lr=2e-3, lr_decay="linear", clip_norm=0.2)
     for name in models.split(","):
-        info, scores = registry.info(name), []
+        info, scores, weights = registry.info(name), [], []
         simulated_graphs.COUNTS.clear()
         for at, whole_step in enumerate(("padded", "graph")):
             torch.manual_seed(0)
@@ -152,7 +152,9 @@ def recorded(folder: Path, models: str) -> object:
                 train(model, info, data, own, 0, NPU, Checkpoint(folder / f"{name}-{at}.pt", "test"), Quiet())
                 forward = evaluator.Forward.of(model, own, NPU)
                 scores.append(evaluator.predictions(forward, info, data, "test")["score"].tolist())
+            weights.append(torch.cat([value.detach().cpu().flatten() for value in model.parameters()]))
         found[name] = {"padded": scores[0], "graph": scores[1], **simulated_graphs.COUNTS}
+        found[name]["apart"] = float((weights[1] - weights[0]).norm() / weights[0].norm())
     return found
 
 

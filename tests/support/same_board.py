@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import rankbench
+from rankbench.bench.commands.roots import data_roots
+from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
@@ -31,9 +33,7 @@ def differences(here: list[RunRecord], there: list[RunRecord]) -> list[str]:
             if not own and not other:  # no request of these data has both labels
                 continue
             if min(len(own), len(other)) < 2:
-                lines.append(
-                    f"WRONG {model}: {len(own)} and {len(other)} runs have {metric}, two each are needed"
-                )
+                lines.append(f"WRONG {model}: {len(own)} and {len(other)} runs have {metric}, two each are needed")
                 break
             difference = statistics.mean(own) - statistics.mean(other)
             allowed = max(LEAST, MOST * (statistics.variance(own) / len(own) + statistics.variance(other) / len(other)) ** 0.5)
@@ -61,6 +61,11 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     settings = [f"train.precision={given.precision}"]
     jobs = 1 if given.device == "cpu" else len(MODELS) * SEEDS
+    try:
+        open_dataset(given.dataset, data_roots(None))
+    except UserError as error:
+        print(f"left out, for its data are not here: {error}")
+        return 0
     try:
         here = rankbench.run(
             MODELS, given.dataset, SEEDS, settings=settings, results=given.folder, device=given.device, jobs=jobs

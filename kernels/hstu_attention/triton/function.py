@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...dispatch import note
 from ...started import start
 from .. import torch_blocks
 from ..borders import key_borders
@@ -225,6 +226,7 @@ def attention(inputs: Inputs) -> Tensor:
     if len(q) == 0:
         return v.clone()
     if max(q.shape[2], v.shape[2]) > WIDEST_HEAD:
+        note("hstu_attention", "torch")
         return torch_blocks.attention(inputs)
     tables = (None if table is None else table.contiguous() for table in (position_bias, time_bias))
     return _Attention.apply(q, k, v, *tables, inputs.inverse_divisor(), plan, alpha)  # type: ignore[no-any-return]

@@ -57,6 +57,8 @@ def test_batches_are_those_of_the_host(changes: dict[str, Any], view: str, data:
         for one, two in zip(usual.plans(None), of_role.plans(None), strict=True):
             expected, found = usual.assemble(one, None), of_role.assemble(two, None)
             assert all(map(torch.equal, tensors_of(expected), tensors_of(found)))
+            if isinstance(of_role, ResidentSequences):
+                assert isinstance(expected, SequenceBatch) and of_role.observed(two) == int(expected.observed.sum())
         assert of_role.log is there.log, "the columns lie on the device twice"
     if data.config.negatives == "uniform" and isinstance(there, ResidentSequences):
         assert int(there.extra.sum()) > 0, "no sampled item stands behind its segment"

@@ -14,7 +14,6 @@ from rankbench.bench import cli, registry
 from rankbench.bench.config import DataConfig, Settings, TrainConfig, resolve
 from rankbench.bench.speed import train
 from rankbench.bench.speed.train import ModelSpeed, lines, ways
-from rankbench.kernels import dispatch
 from support.cache import own_cache
 from support.logs import make_data
 from support.tables import click_table
@@ -48,10 +47,7 @@ def test_on_a_card_steps_are_recorded_too(tmp_path: Path) -> None:
         info = registry.info(name)
         experiment = resolve(info, Settings(data={"dataset": "tiny"}))
         assert set(ways(info, experiment, data, torch.device("cpu"))) == {"chosen", "torch"}
-        with dispatch.replaced("hstu_attention", lambda inputs: inputs.v):  # as programs do that ask the device for nothing
-            found = ways(info, experiment, data, torch.device("cuda"))
-        with dispatch.forced({"hstu_attention": "torch"}):
-            assert "recorded" not in ways(info, experiment, data, torch.device("cuda"))
+        found = ways(info, experiment, data, torch.device("cuda"))
         recorded |= {name} if "recorded" in found else set()
         for _, settings in found.values():
             dataclasses.replace(TrainConfig(), **settings)  # settings that there are
@@ -63,13 +59,13 @@ def test_the_second_half_of_a_turn_counts(monkeypatch: pytest.MonkeyPatch) -> No
     wall, cpu = iter([0.0, 5.0, 9.0, 10.0, 11.0, 20.0]), iter([0.0, 2.0, 3.0, 3.5, 4.0, 9.0])
     clocks = SimpleNamespace(perf_counter=lambda: next(wall), process_time=lambda: next(cpu))
     monkeypatch.setattr(train, "time", clocks)
-    progress = train.SecondHalf()
+    progress = train.SecondHalf(torch.device("cpu"))
     progress.epoch_started(0, 1, 5, 0)
     for examples in (100, 100, 100, 100, 300):
         progress.step(0.5, examples)
     # The turn takes 20 seconds: what comes after the step that ended at 10 counts.
     assert progress.speeds() == (400 / 10, 400 / 5.5)
-    only = train.SecondHalf()
+    only = train.SecondHalf(torch.device("cpu"))
     only.steps = [(0.0, 0.0, 0), (2.0, 1.0, 50)]
     assert only.speeds() == (25, 50)
 

@@ -177,3 +177,16 @@ def test_a_pass_that_was_cut_off_goes_on_to_the_same_end(name: str, log: EventLo
     assert resumed.valid == straight.valid and resumed.state.steps == straight.state.steps
     assert resumed.state.epoch == resumed.state.best_epoch == WINDOWS - 1
     assert straight.valid["all"]["auc"] == pytest.approx(curve(straight)[-1]["valid_auc"], abs=2e-2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["din", "hstu"])
+def test_a_pass_with_batches_from_the_device_is_that_of_the_host(name: str, log: EventLog, tmp_path: Path) -> None:
+    """And a window's columns lie there once, for what is learned from them and for the window after it, which they judge."""
+    data = prepare_log(log, CONFIG)
+    usual, there = (passed(name, data, tmp_path / place, assembly=place) for place in ("host", "device"))
+    assert curve(there) == curve(usual) and scores(there, name) == scores(usual, name)
+    info = registry.info(name)
+    course = course_of(data, info, TrainConfig(order="time", assembly="device"), 0)
+    lessons, judged = course.lessons(1), course.judge(1)
+    assert judged is not None and judged.batches.log is lessons.log  # type: ignore[attr-defined]

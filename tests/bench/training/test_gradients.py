@@ -132,14 +132,18 @@ def test_replayed_steps_are_steps_on_a_card(name: str, precision: str, data: Ran
     for whole_step in ("padded", "graph"):
         config = dataclasses.replace(CONFIG, precision=precision, whole_step=whole_step)  # type: ignore[arg-type]
         model = built(name, data, dropout=0.0).to(card)
-        optimizer, scaler = Optimizer(model, config, card), devices.grad_scaler(card, precision)
-        gradients = Gradients(model, config, card, scaler, optimizer.zero_grad)
+        scaler, record = devices.grad_scaler(card, precision), recorder_of(model, config, card, ALONE)
+        optimizer = Optimizer(model, config, card, record=record if scaler is None else None)
+        gradients = Gradients(model, config, card, scaler, optimizer.zero_grad, record)
         losses = []
         for batch in batches_of(name, data, epochs=3):
             losses.append(gradients(to_device(padded(batch), card), None).item())
-            optimizer.step(scaler)
+            optimizer.step(scaler, share=1 / len(losses))
         results.append(losses)
+        assert (gradients.whole is None) == (whole_step == "padded")
         assert gradients.whole is None or 1 < len(gradients.whole.shapes) < len(losses)
+        recorded = [replay for replay in optimizer.replays.values() if replay is not None]
+        assert bool(recorded) == (whole_step == "graph" and scaler is None)
     np.testing.assert_allclose(results[1], results[0], rtol=1e-4 if precision == "fp32" else 2e-2)
 
 
