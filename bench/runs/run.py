@@ -83,7 +83,7 @@ def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoo
 
 
 def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord | None:
-    """Train, evaluate and store a cell.
+    """Train, evaluate and store a cell, unless it is finished by now.
 
     Args:
         progress: who is told how training goes, where that is more than showing it.
@@ -96,6 +96,9 @@ def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord
     device = devices.resolve(job.device)
     if any(job.team.everyones(job.limits.over)):
         return _not_begun(job, data, device) if job.team.leads else None
+    # Another command may have finished it since this one looked.
+    if (record := job.team.from_leader(lambda: job.store.finished(job.cell.identity))) is not None:
+        return record if job.team.leads else None
     with dispatch.forced(job.kernels):
         if job.team.leads:
             send(job.cell_id, CellStarted(dotted(job.cell.experiment.as_dict())))

@@ -61,8 +61,10 @@ def test_huaweis_operator_runs_where_it_is_loaded(tmp_path: Path) -> None:
     table = click_table(tmp_path, rows=300)
     arguments = ("run", "--dataset", str(table), "--models", "hstu,llama", "--device", "npu", "--seeds", "1", "--quiet")
     assert on_npu(tmp_path, "fused", *arguments, "--set", "train.epochs=1")["code"] == 0
-    for record in records(tmp_path).values():
-        assert record["status"] == "ok" and record["kernels"]["hstu_attention"] == "npu", record["error"]
+    ran = {"hstu": "npu", "llama": "npu and torch"}
+    """The operator leaves a softmax to torch, and the record says so."""
+    for name, record in records(tmp_path).items():
+        assert record["status"] == "ok" and record["kernels"]["hstu_attention"] == ran[name], record["error"]
 
 
 @pytest.mark.long

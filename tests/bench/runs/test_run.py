@@ -16,10 +16,16 @@ from typing import Any
 import psutil
 import pytest
 
-from rankbench.bench.config import DataConfig
+from rankbench.bench.config import DataConfig, Settings
 from rankbench.bench.data.dataset import prepare_log
 from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
+from rankbench.bench.records.store import Store
+from rankbench.bench.runs import schedule
+from rankbench.bench.runs.cell import plan
+from rankbench.bench.runs.run import Job, run_job
+from rankbench.bench.training.progress import CellId, Event
+from rankbench.bench.training.team import ALONE
 from rankbench.bench.typed import from_dict
 from support.cache import own_cache
 from support.tables import click_table
@@ -136,3 +142,20 @@ def test_a_record_holds_the_correction_of_its_logits(tmp_path: Path) -> None:
     roots = DataRoots(root=None, cache=tmp_path / "cache")
     data = prepare_log(open_dataset(str(tmp_path / "clicks.yaml"), roots), from_dict(DataConfig, record["config"]["data"], "it"))
     assert data.logit_correction != 0 and record["logit_correction"] == data.logit_correction
+
+
+def test_what_another_command_finished_meanwhile_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command plans its cells when it begins; two of them may share a results folder."""
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
+    roots = DataRoots(None, tmp_path / "cache")
+    planned = plan(("random",), Settings({"dataset": str(click_table(tmp_path, rows=300))}), 1)
+    (cell,), _ = schedule.with_data(planned, roots)
+    job, heard = Job(0, cell, "cpu", roots, Store(tmp_path / "out"), True, {}, ALONE), []
+
+    def send(_: CellId, event: Event) -> None:
+        heard.append(event)
+
+    first = run_job(job, send)
+    assert first is not None and first.status == "ok" and heard
+    heard.clear()
+    assert run_job(job, send) == first and not heard
