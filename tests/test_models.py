@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from rankbench.bench import registry
@@ -27,6 +26,7 @@ from rankbench.bench.training.checkpoint import Checkpoint
 from rankbench.bench.training.progress import Quiet
 from rankbench.bench.training.trainer import train
 from rankbench.bench.typed import from_dict
+from support.contract import other_outcomes, scattered, scores
 from support.logs import changed, make_data, raw_log, with_config
 
 CPU = torch.device("cpu")
@@ -95,12 +95,6 @@ def trained(name: str, data: RankingData) -> tuple[ModelInfo, Ranker]:
     return info, model.eval()
 
 
-def scores(model: Ranker, info: ModelInfo, data: RankingData, role: str = "test", size: int = 10_000) -> dict[int, float]:
-    batches = make_batches(data, info.view, role, size, size)
-    probability = evaluator.predict(evaluator.Forward(model, CPU, "fp32"), batches, data)
-    return dict(zip(batches.examples.ids().tolist(), probability.tolist(), strict=True))
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_the_table_of_models_says_what_the_cards_say(name: str) -> None:
     info, entry = registry.info(name), registry.MODELS[name]
@@ -108,15 +102,6 @@ def test_the_table_of_models_says_what_the_cards_say(name: str) -> None:
     assert info.paper and info.code
     assert dataclasses.is_dataclass(info.config) and info.config() is not None
     from_dict(TrainConfig, dict(info.train), name)
-
-
-def scattered(info: ModelInfo, data: RankingData, **settings: Any) -> Ranker:
-    """A model whose weights are drawn anew, so that none is at a start of zero, behind which nothing can be learned."""
-    torch.manual_seed(0)
-    model = info.build(info.config(**settings), data.spec)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.2)
-    return model
 
 
 @pytest.mark.parametrize("name", GRADIENT)
@@ -213,24 +198,8 @@ def test_candidates_of_one_request_score_as_if_alone(name: str, data: RankingDat
 
 @pytest.fixture(scope="module")
 def altered(data: RankingData, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[list[int], RankingData]]:
-    """One test example of each user, from the first to the last in four steps, and a log that is another from their hi on: new
-    labels and actions, and other items for all but the examples themselves."""
-    test = data.split.examples("test")
-    of_user = np.split(test, np.flatnonzero(np.diff(data.log.user_of(test))) + 1)
-    found = []
-    for part in range(4):
-        chosen = np.array([events[part * (len(events) - 1) // 3] for events in of_user])
-        label, action, item = (np.array(column) for column in (data.log.label, data.log.action, data.log.item))
-        for event in chosen.tolist():
-            end = int(data.log.user_offsets[data.log.user_of(np.array([event]))[0] + 1])
-            hidden = np.arange(data.hi[event], end)
-            label[hidden] ^= 1
-            action[hidden] = (action[hidden] + 1) % (data.log.action.max() + 1)
-            others = hidden[hidden != event]
-            item[others] = (item[others] + 7) % data.log.meta.items
-        folder = tmp_path_factory.mktemp("altered") / "log"
-        found.append((chosen.tolist(), changed(data, folder, label=label, action=action, item=item)))
-    return found
+    """Of test examples early and late; see there."""
+    return [other_outcomes(data, tmp_path_factory.mktemp("altered") / "log", part) for part in range(4)]
 
 
 @pytest.mark.parametrize("name", MODELS)
