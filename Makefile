@@ -13,7 +13,7 @@ MINIMUM ?= tests
 # Of the machine that wheels are for.
 PYTHON_THERE ?= 3.12
 
-# Which part of gpu-check; both if left out.
+# Which part of gpu-check; all if left out.
 PART ?=
 
 # What test-faults tries: inputs, rounds of kills (about three kills each), rounds of what a machine may lack.
@@ -104,7 +104,7 @@ wheels: install  ## build/wheels: what a machine with a card and without network
 	PYTHONPATH=tests $(BIN)/python -m support.wheels $(PYTHON_THERE) > build/wheels.txt
 	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --python-version $(PYTHON_THERE) --dest build/wheels -r build/wheels.txt
 
-gpu-check: triton  ## what an NVIDIA card has to show, PART=1, 2 and 3 of 9 minutes each; without one small shapes, interpreted
+gpu-check: triton  ## what an NVIDIA card has to show, PART=0 first (what decides), then 1, 2 and 3, 9 minutes each; without one small shapes
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m support.gpu_check $(if $(PART),--part $(PART))
 
 npu-check: install  ## what an Ascend card has to show, under 9 minutes; without one small shapes on a simulated device

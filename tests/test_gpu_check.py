@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from support import gpu_check, npu_check
-from support.card_check import ALL_TOGETHER_S, Step, run_all, with_needed
+from support.card_check import ALL_TOGETHER_S, Step, belongs, run_all, with_needed
 from support.gpu_check import main
 
+ALL = (gpu_check.STEPS, npu_check.STEPS)
+EACH = [
+    pytest.param(step, steps, id=f"{name}-{step.name}") for name, steps in zip(("gpu", "npu"), ALL, strict=True) for step in steps
+]
 
-@pytest.mark.parametrize("steps", [gpu_check.STEPS, npu_check.STEPS], ids=["gpu", "npu"])
+
+@pytest.mark.parametrize("steps", ALL, ids=["gpu", "npu"])
 def test_steps_of_a_part_fit_into_nine_minutes(steps: tuple[Step, ...]) -> None:
-    for part in {step.part for step in steps}:
-        assert sum(step.limit_s for step in steps if step.part == part) <= ALL_TOGETHER_S
+    for part in (0, *{step.part for step in steps}):
+        assert sum(step.limit_s for step in steps if belongs(step, part)) <= ALL_TOGETHER_S
     assert all(step.limit_s < 120 for step in steps) and len({step.name for step in steps}) == len(steps)
     for step in steps:
         for command in (step.on_card, step.small):
@@ -24,14 +29,16 @@ def test_steps_of_a_part_fit_into_nine_minutes(steps: tuple[Step, ...]) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("step", gpu_check.STEPS, ids=lambda step: step.name)
-def test_every_step_runs_without_a_card(step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("step", "steps"), EACH)
+def test_every_step_runs_without_a_card(
+    step: Step, steps: tuple[Step, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that nothing fails for the first time on the card; wherever the tests are run from."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton is not installed: make triton installs it")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    for outcome in run_all(with_needed([step.name], gpu_check.STEPS), None, tmp_path / "kept"):
+    for outcome in run_all(with_needed([step.name], steps), None, tmp_path / "kept"):
         assert outcome.result == "ok", "\n".join(outcome.said)
 
 

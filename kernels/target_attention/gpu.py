@@ -19,8 +19,20 @@ from ..started import start
 from . import parts
 from .events import Events, Layers, by_tables
 
-_EVENTS, _INPUTS, WARPS = 64, 32, 8
-"""Of a program: events, inputs of the first layer at a time, warps; none was timed."""
+WARPS = 8
+
+
+class Tile(NamedTuple):
+    """What a program holds at once."""
+
+    events: int
+    inputs: int
+    """Of the first layer."""
+
+
+_HALF, _SINGLE = Tile(64, 32), Tile(32, 16)
+"""bf16 and fp16; fp32, whose factors are two parts each. The largest of those tried that the compiler fits into the registers
+(`tests/support/compile_triton_unit.py`); none was timed."""
 _TOLERANCE = 1e-2
 """Of the small case, relative to the norm of each result: TF32 rounds to 1e-3."""
 
@@ -62,20 +74,29 @@ class _Inputs(NamedTuple):
     hidden_bias: Tensor
     out: Tensor
 
+    @property
+    def tile(self) -> Tile:
+        return _SINGLE if self.event.dtype == torch.float32 else _HALF
+
+    @property
+    def blocks(self) -> int:
+        """Programs that share the events."""
+        return -(-len(self.key) // self.tile.events)
+
     def run(self, name: str, **given: Any) -> None:
         programs, (events, size) = _programs(), self.key.shape
         assert not isinstance(programs, str)
-        sizes = fixed(size, len(self.event), len(self.hidden_bias), self.ids.shape[1])
+        sizes = fixed(size, len(self.event), len(self.hidden_bias), self.ids.shape[1], self.tile)
         precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
         own = {**self._asdict(), **given, **sizes, "T": events, "n": len(self.query), "PRECISION": precision}
-        start(getattr(programs, name), (-(-events // _EVENTS),), own, num_warps=WARPS)
+        start(getattr(programs, name), (self.blocks,), own, num_warps=WARPS)
 
 
-def fixed(size: int, first: int, second: int, tables: int) -> dict[str, int]:
+def fixed(size: int, first: int, second: int, tables: int, tile: Tile) -> dict[str, int]:
     """What a program is compiled for: numbers of a key and of both layers (0: one layer), and tables that are added."""
     return {
-        "Q": size, "A": tables, "H1": first, "H2": second, "BH": _padded(first), "BG": _padded(second), "BK": _INPUTS,
-        "BT": _EVENTS,
+        "Q": size, "A": tables, "H1": first, "H2": second, "BH": _padded(first), "BG": _padded(second), "BK": tile.inputs,
+        "BT": tile.events,
     }  # fmt: skip
 
 
@@ -109,8 +130,7 @@ class _Unit(torch.autograd.Function):
         grad, new = grads[0].contiguous(), functools.partial(inputs.key.new_empty, dtype=dtype)
         d_first, d_second, kept = new(events, first), new(events, second), new(events if second else 0, first)
         product, d_key, d_product = new(events, size), torch.empty_like(inputs.key), torch.empty_like(inputs.key)
-        blocks = -(-events // _EVENTS)
-        d_out = inputs.key.new_empty(blocks, inputs.out.shape[1], dtype=torch.float32)
+        d_out = inputs.key.new_empty(inputs.blocks, inputs.out.shape[1], dtype=torch.float32)
         inputs.run(
             "backward", d_weight=grad, d_first=d_first, d_second=d_second, kept=kept, product=product, d_key=d_key,
             d_product=d_product, d_out=d_out,

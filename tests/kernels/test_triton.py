@@ -16,7 +16,7 @@ from rankbench.kernels import dispatch
 from rankbench.kernels.hstu_attention import AttentionPlan, plan_attention, torch_blocks, triton
 from rankbench.kernels.hstu_attention.borders import key_borders
 from rankbench.kernels.hstu_attention.plan import Inputs
-from rankbench.kernels.hstu_attention.triton import blocks
+from rankbench.kernels.hstu_attention.triton import blocks, check, function
 from rankbench.kernels.time_buckets import GAP_BUCKETS, borders, time_buckets
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -127,8 +127,21 @@ INTERPRETER_LACKS_IT = pytest.mark.skipif(
 
 @pytest.mark.parametrize("dtype", [pytest.param(torch.bfloat16, marks=INTERPRETER_LACKS_IT), torch.float16])
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
-def test_half_precision(activation: str, dtype: torch.dtype) -> None:
-    assert_near(plan_of([70, 9], window=30), dtype, activation, "both", (2, 16, 16))
+@pytest.mark.parametrize("size", [16, 64, 128])
+@pytest.mark.parametrize("card", [80, 90])
+def test_half_precision(card: int, size: int, activation: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the tiles of both kinds of cards, more than one of them a segment."""
+    monkeypatch.setattr(function, "capability", lambda device: card)
+    assert_near(plan_of([140, 9], window=100), dtype, activation, "both", (1, size, size))
+
+
+def test_the_check_of_a_small_case_passes_and_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    dtypes = (torch.float32, torch.bfloat16) if DEVICE.type == "cuda" else (torch.float32,)
+    with torch.inference_mode():  # as who scores asks first
+        assert check.differs(DEVICE, dtypes) is None
+    steeper = lambda inputs: torch_blocks.attention(inputs._replace(time_bias=inputs.time_bias * 1.2))  # noqa: E731
+    monkeypatch.setattr(check, "attention", steeper)
+    assert "it computes something else: relative error" in str(check.differs(DEVICE, dtypes))
 
 
 @pytest.mark.parametrize("activation", ["silu", "softmax"])
@@ -188,13 +201,18 @@ def test_it_is_for_gpus_alone() -> None:
     assert one.refusal(torch.device("cuda"), torch.float64) == "it does not take float64"
 
 
+COMPILED = [
+    *((dtype, size, softmax, False) for dtype in ("fp32", "bf16") for size in (32, 64, 128) for softmax in (False, True)),
+    *(("bf16", size, False, True) for size in (64, 128)),
+    ("fp32", 64, False, True),
+    ("fp16", 64, False, False),
+]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("card", [80, 90])
-@pytest.mark.parametrize("softmax", [False, True])
-@pytest.mark.parametrize(
-    ("dtype", "size"), [("fp32", 32), ("fp32", 64), ("fp32", 128), ("bf16", 32), ("bf16", 64), ("bf16", 128)]
-)
-def test_programs_compile_for_a_gpu_and_fit_it(dtype: str, size: int, softmax: bool, card: int) -> None:
+@pytest.mark.parametrize(("dtype", "size", "softmax", "deterministic"), COMPILED)
+def test_programs_compile_for_a_gpu_and_fit_it(dtype: str, size: int, softmax: bool, card: int, deterministic: bool) -> None:
     """No GPU is needed: registers, shared memory and types are the compiler's business. In a process without the interpreter.
 
     What does not fit the registers goes through memory for every pair: that once made an H200 ten times slower."""
@@ -206,8 +224,9 @@ def test_programs_compile_for_a_gpu_and_fit_it(dtype: str, size: int, softmax: b
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, str(script), str(card), dtype, str(size), str(softmax)], capture_output=True, text=True, env=environment
-    )
+        [sys.executable, str(script), *map(str, (card, dtype, size, softmax, deterministic))],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     programs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     assert len(programs) == 3

@@ -98,5 +98,6 @@ def test_programs_compile_for_a_gpu_and_fit_it(card: int, dtype: str, sizes: tup
     command = [sys.executable, str(script), str(card), dtype, *map(str, sizes)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
-    shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    shared, beyond_registers = zip(*(map(int, line.split()[1:]) for line in done.stdout.splitlines()), strict=True)
     assert len(shared) == 2 and max(shared) <= {80: 166_912, 90: 232_448}[card], "what the card has for a block of threads"
+    assert max(beyond_registers) <= 128, "bytes a thread"

@@ -48,6 +48,8 @@ class Step:
     limit_s: float
     part: int = 1
     """Of the parts, of under nine minutes each, that may be run one by one."""
+    decides: bool = False
+    """It belongs to what is asked first, as part 0, where there are nine minutes alone."""
     needs: str = ""
     """The step whose results it reads; wherever it runs, that one runs before it."""
 
@@ -94,6 +96,11 @@ def run_step(step: Step, card: bool, folder: Path, table: Path, left_s: float) -
     return Outcome(step.name, result, round(time.monotonic() - begin, 1), command, lines[-12:])
 
 
+def belongs(step: Step, part: int | None) -> bool:
+    """Whether a step is of a part; None: of any."""
+    return step.decides if part == 0 else part in (None, step.part)
+
+
 def with_needed(chosen: Collection[str], steps: Sequence[Step]) -> list[Step]:
     """The steps of these names and those whose results they read, in the order of all."""
     wanted = set(chosen) | {step.needs for step in steps if step.name in chosen}
@@ -129,13 +136,15 @@ def check(arguments: list[str], steps: Sequence[Step], card: str | None, folder:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path(folder), help=f"where results go (default: {folder})")
     parser.add_argument("--only", default="", help="names of steps, separated by commas (default: all)")
-    parser.add_argument("--part", type=int, choices=sorted({step.part for step in steps}), help="this part alone (default: all)")
+    parts = [*([0] if any(step.decides for step in steps) else []), *sorted({step.part for step in steps})]
+    parser.add_argument("--part", type=int, choices=parts, help="this part alone; 0: what decides, of all parts (default: all)")
     asked = parser.parse_args(arguments)
-    names = asked.only.split(",") if asked.only else [step.name for step in steps if asked.part in (None, step.part)]
+    names = asked.only.split(",") if asked.only else [step.name for step in steps if belongs(step, asked.part)]
     if unknown := set(names) - {step.name for step in steps}:
         parser.error(f"no step is called {', '.join(sorted(unknown))}; there are {', '.join(step.name for step in steps)}")
     chosen = with_needed(names, steps)
     print(f"with a card: {card}" if card else f"without a card: {without}")
-    outcomes = run_all(chosen, card, asked.out.absolute(), ALL_TOGETHER_S * len({step.part for step in chosen}))
+    count = 1 if asked.part is not None else len({step.part for step in chosen})
+    outcomes = run_all(chosen, card, asked.out.absolute(), ALL_TOGETHER_S * count)
     print(f"results: {asked.out / 'results.json'}; what each step printed lies beside it. Please send the whole folder back.")
     return int(any(one.result != "ok" for one in outcomes))

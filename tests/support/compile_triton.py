@@ -1,15 +1,12 @@
-"""Compiles the programs for a GPU, without one: `python compile_triton.py CARD DTYPE SIZE SOFTMAX` (CARD: 80 or 90).
+"""Compiles the programs for a GPU, without one: `python compile_triton.py CARD DTYPE SIZE SOFTMAX DETERMINISTIC`
+(CARD: 80 or 90).
 
 Prints for each the bytes of shared memory, and of memory in which a thread keeps what does not fit its registers.
 """
 
 from __future__ import annotations
 
-import re
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,22 +16,23 @@ from triton.compiler import ASTSource
 
 from rankbench.kernels.hstu_attention.triton import backward, forward, tiles
 from rankbench.kernels.hstu_attention.triton.blocks import LANES
+from support.resources_of import Taken, resources_of
 
 ROWS = ("q", "k", "v", "out", "grad", "dq", "dk", "dv")
 SUMS = ("lse", "delta", "inverse", "position_sums", "time_sums", "position_table", "time_table")
 NUMBERS = ("T", "H", "R", "BUCKETS", "COPIES")
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def compiled(
-    name: tiles.Program, card: int, dtype: str, size: int, softmax: bool, tile: tiles.Tile | None = None
-) -> tuple[int, int]:
+    name: tiles.Program, card: int, dtype: str, size: int, softmax: bool, deterministic: bool, tile: tiles.Tile | None = None
+) -> Taken:
     program: Any = getattr(forward if name == "forward" else backward, name)
     tile = tile or tiles.tile(name, size, TYPES[dtype], card)
     fixed = {
         "POSITION": True, "TIME": True, "OWN_TIME": True, "SOFTMAX": softmax, "D": size, "DV": size, "BD": size, "BDV": size,
         "POSITION_HEADS": 1, "TIME_HEADS": 1, "BM": tile.queries, "BN": tile.keys, "LANES": LANES, "PRECISION": "tf32x3",
-        "DETERMINISTIC": False,
+        "DETERMINISTIC": deterministic,
     }  # fmt: skip
     absent = ("inverse",) if softmax else ("lse", "delta")
     signature, constants, aligned = {}, {}, {}
@@ -48,17 +46,10 @@ def compiled(
             signature[argument] = "*" + kind
             aligned[(at,)] = [["tt.divisibility", 16]]  # as torch allocates them
     source = ASTSource(program, signature, constants, aligned)
-    result = triton.compile(source, target=GPUTarget("cuda", card, 32), options={"num_warps": tile.warps})
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        Path(file.name).write_bytes(result.asm["cubin"])
-        tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
-        usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
-    stack = re.search(r"STACK:(\d+)", usage)
-    assert stack is not None, usage
-    return result.metadata.shared, int(stack[1])
+    return resources_of(triton.compile(source, target=GPUTarget("cuda", card, 32), options={"num_warps": tile.warps}))
 
 
 if __name__ == "__main__":
-    asked = (int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "True")
+    asked = (int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "True", sys.argv[5] == "True")
     for one in tiles.PROGRAMS:
         print(*compiled(one, *asked))

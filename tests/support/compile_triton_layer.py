@@ -1,6 +1,6 @@
 """Compiles the layer's programs for a GPU, without one: `python compile_triton_layer.py CARD DTYPE WIDTH` (CARD: 80 or 90).
 
-Prints for each its name and the bytes of shared memory that it takes.
+Prints for each its name and the bytes that it takes of shared memory, and, a thread, of memory beyond the registers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from rankbench.kernels.triton_layer import function, products, rows
+from support.resources_of import Taken, resources_of
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SINGLE = ("mean", "scale", "a_mean", "a_scale", "x_mean", "x_scale", "x", "y", "dx", "grad", "bias")
@@ -26,8 +27,7 @@ PROGRAMS: dict[str, Any] = {
 }
 
 
-def compiled(name: str, card: int, dtype: str, width: int) -> int:
-    """Bytes of shared memory."""
+def compiled(name: str, card: int, dtype: str, width: int) -> Taken:
     program, tile = PROGRAMS[name], function.product_tile(TYPES[dtype])
     fixed = {
         "D": width, "N": 4 * width, "BD": function.padded(width), "ROWS": function.rows_at_once(width), "KEEP": True,
@@ -44,9 +44,9 @@ def compiled(name: str, card: int, dtype: str, width: int) -> int:
             aligned[(at,)] = [["tt.divisibility", 16]]  # as torch allocates them
     warps = tile.warps if name in ("project", "output") else 4 if width <= 1024 else 8
     source = ASTSource(program, signature, constants, aligned)
-    return triton.compile(source, target=GPUTarget("cuda", card, 32), options={"num_warps": warps}).metadata.shared
+    return resources_of(triton.compile(source, target=GPUTarget("cuda", card, 32), options={"num_warps": warps}))
 
 
 if __name__ == "__main__":
     for one in PROGRAMS:
-        print(one, compiled(one, int(sys.argv[1]), sys.argv[2], int(sys.argv[3])), flush=True)
+        print(one, *compiled(one, int(sys.argv[1]), sys.argv[2], int(sys.argv[3])), flush=True)

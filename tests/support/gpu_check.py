@@ -1,5 +1,5 @@
-"""Everything that an NVIDIA card has to show, in three parts of under nine minutes: `PYTHONPATH=tests python -m
-support.gpu_check`.
+"""Everything that an NVIDIA card has to show, in three parts of under nine minutes, or at first (`--part 0`) what decides whether
+it is as fast as it should be: `PYTHONPATH=tests python -m support.gpu_check`.
 
 Without a card the same steps run on small shapes, Triton's programs in its interpreter.
 """
@@ -26,7 +26,7 @@ TOGETHER = "-n 8 --dist worksteal"
 """Most of the time of a test is the compiler's."""
 
 STEPS = (
-    Step("implementations", "-m support.gpu_programs", "-m support.gpu_programs", 100),
+    Step("implementations", "-m support.gpu_programs", "-m support.gpu_programs", 60, decides=True),
     Step(
         "programs", f"-m pytest -q {TOGETHER} tests/kernels/test_triton.py -m 'long and not slow'",
         "-m pytest -q tests/kernels/test_triton.py -m 'long and not slow' -k 'nothing or borders or blocks or gpus'", 110,
@@ -54,20 +54,27 @@ STEPS = (
     ),
     Step(
         "attention", "-m rankbench speed kernels --device cuda --dtype bf16 --grid published --rounds 2 --results {folder}",
-        "-m support.interpreted speed kernels --device cpu --grid tiny --rounds 1 --results {folder}", 118, part=2,
+        "-m support.interpreted speed kernels --device cpu --grid tiny --rounds 1 --results {folder}", 115, part=2, decides=True,
     ),
     Step(
         "training",
         "-m rankbench speed train --device cuda --dataset simulator --models din,hstu --seconds 4 --rounds 1 --results {folder}",
         "-m support.interpreted speed train --device cpu --dataset {table} --models din --seconds 1 --rounds 1"
-        " --results {folder}", 118, part=2,
+        " --results {folder}", 95, part=2, decides=True,
+    ),
+    Step(  # what the card's examples a second are held against
+        "training-on-its-host",
+        "-m rankbench speed train --device cpu --threads 1 --dataset simulator --models din,hstu --seconds 4 --rounds 1"
+        " --results {folder}",
+        "-m rankbench speed train --device cpu --threads 1 --dataset {table} --models din --seconds 1 --rounds 1"
+        " --results {folder}", 50, part=2, decides=True,
     ),
     Step(
         "training-others",
         "-m rankbench speed train --device cuda --dataset simulator --models sasrec,llama --seconds 4 --rounds 1"
         " --results {folder}",
         "-m support.interpreted speed train --device cpu --dataset {table} --models hstu --seconds 1 --rounds 1"
-        " --results {folder}", 118, part=2,
+        " --results {folder}", 90, part=2,
     ),
     Step(
         "training-wide",
@@ -91,7 +98,7 @@ STEPS = (
         "steps-whole", f"-m rankbench speed large --device cuda --sizes base {LARGE} --set train.whole_step=graph"
         " --set train.assembly=device --results {folder}/whole",
         f"-m support.interpreted speed large --device cpu {SMALL} --set train.whole_step=padded --set train.assembly=device"
-        " --results {folder}/whole", 100, part=3,
+        " --results {folder}/whole", 95, part=3, decides=True,
     ),
     Step(
         "steps-recomputed", f"-m rankbench speed large --device cuda --sizes long {LARGE} --set train.recompute=true"
@@ -106,8 +113,9 @@ STEPS = (
         " --set train.assembly=device --set train.epochs=1 --seeds 1 --jobs 1 --quiet --results {folder}/recorded", 70, part=3,
     ),
     Step(
-        "board-ml-100k", "-m support.same_board cuda {folder}/same",
-        "-m support.same_board cpu {folder}/same --dataset {table} --beside {folder}/same", 110, part=3,
+        "board-ml-100k", "-m support.same_board cuda {folder}/same --precision bf16",
+        "-m support.same_board cpu {folder}/same --precision bf16 --dataset {table} --beside {folder}/same", 110, part=3,
+        decides=True,
     ),
     Step(  # with several cards; one alone has nothing to part
         "parted", f"-m torch.distributed.run --standalone --nproc-per-node gpu -m rankbench speed large --device cuda"

@@ -42,10 +42,12 @@ STEPS = (
         100,
     ),
     Step(
-        "board-recorded", "-m rankbench run --device npu --dataset simulator --models din,dcnv2 --set train.whole_step=graph"
-        " --set train.assembly=device --set train.epochs=2 --seeds 1 --quiet --results {folder}/recorded",
-        f"{SIMULATED} run --device npu --dataset {{table}} --models din --set train.whole_step=graph"
-        " --set train.assembly=device --set train.epochs=1 --seeds 1 --jobs 1 --quiet --results {folder}/recorded", 50,
+        "board-recorded", "-m rankbench run --device npu --dataset simulator --models din,dcnv2,hstu"
+        " --kernel hstu_attention=dense --set train.whole_step=graph --set train.assembly=device --set train.epochs=2 --seeds 1"
+        " --quiet --results {folder}/recorded",
+        f"{SIMULATED} run --device npu --dataset {{table}} --models din,hstu --kernel hstu_attention=dense"
+        " --set train.whole_step=graph --set train.assembly=device --set train.epochs=1 --seeds 1 --jobs 1 --quiet"
+        " --results {folder}/recorded", 50,
     ),
 )  # fmt: skip
 

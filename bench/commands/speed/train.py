@@ -14,7 +14,7 @@ from ..values import positive
 
 HELP = (
     "Measure the training speed of our models with the kernels of this machine and with torch's operations alone, in turn; on an "
-    "NVIDIA GPU as recorded steps too."
+    "accelerator as recorded steps too."
 )
 
 EXAMPLES = ("rankbench speed train --models din,hstu,llama --dataset ml-1m", "rankbench speed train --seconds 20 --device cuda")
