@@ -28,6 +28,7 @@ from .hstu_attention import AttentionPlan, LayerCache, cpu, hstu_attention, plan
 from .hstu_attention.plan import Activation, once_a_plan
 from .layers.rotary import rotate
 from .linear import linear
+from .small_case import apart, first_difference, why_not
 from .time_buckets import GAP_BUCKETS
 
 EPSILON = 1e-6
@@ -264,10 +265,7 @@ def _why_not_on_gpu() -> str | None:
     """None if the programs run here and compute on a small case what the layer's parts do in torch's operations."""
     if reason := triton_layer.why_unavailable():
         return reason
-    try:
-        return differs_from_parts(_on_gpu, torch.device("cuda"))
-    except Exception as error:  # whatever a compiler or a driver raises: the parts run instead, and the reason is shown
-        return f"a small case fails ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
+    return why_not(lambda: differs_from_parts(_on_gpu, torch.device("cuda")))
 
 
 def differs_from_parts(run: Callable[[Layer], Tensor], device: torch.device) -> str | None:
@@ -283,9 +281,7 @@ def differs_from_parts(run: Callable[[Layer], Tensor], device: torch.device) -> 
     *drawn, grad = (torch.randn(shape, generator=generator).to(device) * 0.5 for shape in shapes)
     results = []
     parts = {part: "torch" for part in ("linear", "silu_split", "hstu_attention", "gated_norm", "dropout")}
-    # Whoever scores asks first in inference mode, in which nothing has a gradient.
-    learning = torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False)
-    with dispatch.unwatched(), dispatch.forced(parts), learning[0], learning[1], learning[2]:
+    with dispatch.unwatched(), dispatch.forced(parts), apart(device):
         for one in (run, _composed):
             leaves = [tensor.clone().requires_grad_() for tensor in drawn]
             x, uvqk, out, bias, position, time = leaves
@@ -293,11 +289,7 @@ def differs_from_parts(run: Callable[[Layer], Tensor], device: torch.device) -> 
             y = one(layer)
             results.append([y.detach(), *torch.autograd.grad(y, leaves, grad)])
     names = ("output", "dx", "duvqk", "dout", "dbias", "dposition", "dtime")
-    for name, own, wanted in zip(names, *results, strict=True):
-        error = float((own - wanted).norm() / wanted.norm())
-        if not error < _TOLERANCE:
-            return f"it computes something else: relative error {error:.1e} of {name}"
-    return None
+    return first_difference(names, *results, _TOLERANCE)
 
 
 register(

@@ -45,11 +45,12 @@ def switches() -> Iterator[tuple[str, str, Any]]:
 
 
 def turned(name: str, field: str, value: Any, data: RankingData) -> Ranker:
-    """Skips what the model refuses, alone or on these data."""
+    """Skips what the model's settings refuse."""
     try:
-        return scattered(registry.info(name), data, **{field: value}).eval()
+        registry.info(name).config(**{field: value})
     except ValueError as refusal:
         pytest.skip(f"refused: {refusal}")
+    return scattered(registry.info(name), data, **{field: value}).eval()
 
 
 @pytest.mark.long

@@ -198,7 +198,7 @@ def test_candidates_of_one_request_score_as_if_alone(name: str, data: RankingDat
 
 @pytest.fixture(scope="module")
 def altered(data: RankingData, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[list[int], RankingData]]:
-    """Of test examples early and late; see there."""
+    """For test examples early and late, what `other_outcomes` makes of the log."""
     return [other_outcomes(data, tmp_path_factory.mktemp("altered") / "log", part) for part in range(4)]
 
 

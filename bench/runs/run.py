@@ -94,11 +94,11 @@ def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord
     devices.keep_freed_memory()
     data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
     device = devices.resolve(job.device)
-    if any(job.team.everyones(job.limits.over)):
-        return _not_begun(job, data, device) if job.team.leads else None
     # Another command may have finished it since this one looked.
     if (record := job.team.from_leader(lambda: job.store.finished(job.cell.identity))) is not None:
         return record if job.team.leads else None
+    if any(job.team.everyones(job.limits.over)):
+        return _not_begun(job, data, device) if job.team.leads else None
     with dispatch.forced(job.kernels):
         if job.team.leads:
             send(job.cell_id, CellStarted(dotted(job.cell.experiment.as_dict())))
@@ -113,8 +113,14 @@ def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord
 def _not_begun(job: Job, data: RankingData, device: torch.device) -> RunRecord:
     """The record of a cell for which no time is left; a checkpoint of an earlier start stays."""
     why = f"not begun: the time of --max-hours {job.limits.hours:g} was over"
-    record = dataclasses.replace(_started(job.cell, data, device), status="stopped", error=why, finished=_now())
-    job.store.write(record, None)
+    return _kept(job, dataclasses.replace(_started(job.cell, data, device), status="stopped", error=why, finished=_now()))
+
+
+def _kept(job: Job, record: RunRecord, predictions: pd.DataFrame | None = None, weights: bytes | None = None) -> RunRecord:
+    """Store a record, unless it has no result and another command finished the cell meanwhile: then that one's."""
+    if record.status != "ok" and (finished := job.store.finished(record.identity)) is not None:
+        return finished
+    job.store.write(record, predictions, weights)
     return record
 
 
@@ -125,9 +131,7 @@ def _now() -> str:
 def lost(job: Job, how: str) -> RunRecord:
     """The failed record of a cell whose process died; its checkpoint stays, and the next start goes on from it."""
     data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
-    record = dataclasses.replace(_started(job.cell, data, devices.resolve(job.device)), error=how, finished=_now())
-    job.store.write(record, None)
-    return record
+    return _kept(job, dataclasses.replace(_started(job.cell, data, devices.resolve(job.device)), error=how, finished=_now()))
 
 
 def _started(cell: Cell, data: RankingData, device: torch.device) -> RunRecord:
@@ -176,8 +180,7 @@ def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Repor
         record = dataclasses.replace(record, status="stopped", error=str(error))
     except Exception as error:  # a model may fail in any way; the other cells must go on
         record = dataclasses.replace(record, error=in_one_line(error))
-    record = dataclasses.replace(record, kernels=ran, finished=_now())
-    job.store.write(record, predictions, trained)
+    record = _kept(job, dataclasses.replace(record, kernels=ran, finished=_now()), predictions, trained)
     if record.status != "stopped":  # the same command goes on from there
         forget(checkpoint)
     return record

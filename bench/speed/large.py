@@ -153,6 +153,7 @@ def measure(
         devices.synchronize(device)
         found.append((time.perf_counter() - begin) * 1e3 / steps)
         memory.sample()
+    trainer.release()
     size = experiment.params
     return LargeRun(
         model=info.name,
@@ -221,6 +222,11 @@ class _Steps:
         of_step = record if self.scaler is None else None
         self.optimizer = Optimizer(model, self.config, device, team, self.parted, of_step)
         self.gradients = Gradients(model, self.config, device, self.scaler, self.optimizer.zero_grad, record)
+
+    def release(self) -> None:
+        """Give back what is recorded, before the next size."""
+        self.gradients.release()
+        self.optimizer.release()
 
     def run(self, source: Iterator[Lesson]) -> float:
         """The loss of the first step, which sees the same examples in every round; a mean over the processes."""

@@ -1,6 +1,6 @@
-"""A model over several processes of torchrun: copies that sum up gradients (training/team.py), or parts that are gathered when they are needed
-(FSDP2, torch.distributed.fsdp.fully_shard): weights, gradients and moments of AdamW then take the memory of one in all. Rows of
-large tables may lie apart from either; see scattered_rows.py."""
+"""A model over several processes of torchrun: copies that sum up gradients (training/team.py), or parts that are gathered when
+they are needed (FSDP2, torch.distributed.fsdp.fully_shard): weights, gradients and moments of AdamW then take the memory of one
+in all. Rows of large tables may lie apart from either; see scattered_rows.py."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ from ..data.resident_log import why_not_resident
 from ..errors import UserError
 from ..training.checkpoint import Checkpoint
 from ..training.progress import Quiet
-from ..training.step_losses import EVERY
 from ..training.trainer import EpochPoint, train
 
 WARM_UP = 1.0
@@ -62,32 +62,39 @@ def at_defaults(model: str, data: RankingData, verb: str) -> tuple[ModelInfo, Ex
     return info, resolve(info, Settings(data={"dataset": data.config.dataset}))
 
 
+_SECONDS_BETWEEN = 0.2
+"""Between two moments at which an accelerator is waited for."""
+
+
 class SecondHalf(Quiet):
     """Speed once a turn has run for half of its time: by then programs are compiled and steps recorded."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.device, self.every = device, 1 if device.type == "cpu" else EVERY
+        self.device, self.seldom = device, device.type != "cpu"
         self.steps: list[tuple[float, float, int]] = []
         """Wall and CPU seconds when the first epoch began, and when some of its steps had ended on the device as well; and the
         examples since the one before."""
         self.judged = False
-        self.waiting = [0, 0]
-        """Steps, and their examples, since then: to wait after each would be to measure the host."""
+        self.left = self.waiting = 0
+        """Steps of the epoch that are to come, and examples since the last of `steps`."""
 
     def epoch_started(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        self.left = steps - done
         if not self.steps:
             self._note()
 
     def step(self, loss: float, examples: int) -> None:
-        self.waiting = [self.waiting[0] + 1, self.waiting[1] + examples]
-        if not self.judged and self.waiting[0] == self.every:
+        self.left, self.waiting = self.left - 1, self.waiting + examples
+        # To wait for an accelerator after each step would be to measure its host.
+        early = self.seldom and self.left > 0 and time.perf_counter() - self.steps[-1][0] < _SECONDS_BETWEEN
+        if not self.judged and not early:
             self._note()
 
     def _note(self) -> None:
         devices.synchronize(self.device)
-        self.steps.append((time.perf_counter(), time.process_time(), self.waiting[1]))
-        self.waiting = [0, 0]
+        self.steps.append((time.perf_counter(), time.process_time(), self.waiting))
+        self.waiting = 0
 
     def epoch_finished(self, point: EpochPoint, epochs: int, examples_per_second: float) -> None:
         self.judged = True
@@ -123,10 +130,11 @@ def measure(model: str, data: RankingData, device: torch.device, seconds: float,
                 try:
                     train(network, info, data, config, 0, device, resume, progress)
                 except UserError as refusal:  # an operation that no recording holds is found by running it
-                    if name != "recorded" or at > 0:
+                    if name != "recorded":
                         raise
-                    print(f"{model}, recorded: {refusal}")
+                    print(f"{model}, recorded: {refusal}", file=sys.stderr)
                     del choices[name]
+                    continue
             if at > 0:
                 for speeds, speed in zip((wall[name], cpu[name]), progress.speeds(), strict=True):
                     speeds.append(speed)

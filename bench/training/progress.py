@@ -57,7 +57,7 @@ class Stepped:
     steps: int
     """Done of this epoch."""
     loss: float
-    """Of the last step."""
+    """The epoch's mean so far; of an accelerator, some steps ago."""
     examples_per_second: float
 
 

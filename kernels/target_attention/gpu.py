@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import dispatch
+from ..small_case import apart, first_difference, why_not
 from ..started import start
 from . import parts
 from .events import Events, Layers, by_tables
@@ -53,10 +54,7 @@ def why_unavailable() -> str | None:
         return programs
     if not torch.cuda.is_available():
         return "this torch sees no NVIDIA GPU"
-    try:
-        return differs_from_parts(torch.device("cuda"))
-    except Exception as error:  # whatever a compiler or driver raises: the parts run then
-        return f"a small case fails ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
+    return why_not(lambda: differs_from_parts(torch.device("cuda")))
 
 
 class _Inputs(NamedTuple):
@@ -197,14 +195,10 @@ def differs_from_parts(device: torch.device) -> str | None:
         drawn(3, 24), drawn(90, 24), drawn(3, 40), drawn(5, 8), drawn(40, 56), drawn(20, 40), drawn(20), drawn(1, 20), drawn(1)
     ]  # fmt: skip
     grad, results = drawn(90), []
-    with dispatch.unwatched(), torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+    with dispatch.unwatched(), apart(device):
         for run in (unit, parts.unit):
             query, key, start, table, *weights = own = [leaf.clone().requires_grad_() for leaf in leaves]
             weight = run(query, Events(key, [[(table, ids)]]), offsets, start, Layers(*weights))
             results.append([weight.detach(), *torch.autograd.grad(weight, own, grad)])
     names = ("weights", "dquery", "dkey", "dstart", "dtable", "devent", "dhidden", "dbias", "dout", "dout_bias")
-    for name, own, wanted in zip(names, *results, strict=True):
-        error = float((own - wanted).norm() / wanted.norm())
-        if not error < _TOLERANCE:
-            return f"it computes something else: relative error {error:.1e} of {name}"
-    return None
+    return first_difference(names, *results, _TOLERANCE)

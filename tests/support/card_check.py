@@ -29,6 +29,9 @@ ALL_TOGETHER_S = 530.0
 """Of a part: nine minutes, less what it takes to begin and to end."""
 
 
+LEFT_OUT = 75
+"""The exit code of a step whose data are not here and cannot be fetched (EX_TEMPFAIL)."""
+
 GRACE_S = 5.0
 """For a step that has run too long, to end by itself."""
 
@@ -60,7 +63,7 @@ class Outcome:
 
     name: str
     result: str
-    """ok, failed, too long (what it had kept by then is there) or no time left"""
+    """ok, left out (what it needs is not here), failed, too long (what it had kept by then is there) or no time left"""
     seconds: float
     command: str
     said: list[str]
@@ -82,7 +85,7 @@ def run_step(step: Step, card: bool, folder: Path, table: Path, left_s: float) -
             env=os.environ | {"PYTHONPATH": path},
         )  # fmt: skip
         try:
-            result = "ok" if process.wait(limit) == 0 else "failed"
+            result = {0: "ok", LEFT_OUT: "left out"}.get(process.wait(limit), "failed")
         except subprocess.TimeoutExpired:
             result = "too long"
             # First so that those can end who have started processes in sessions of their own, as torchrun does.
@@ -147,4 +150,4 @@ def check(arguments: list[str], steps: Sequence[Step], card: str | None, folder:
     count = 1 if asked.part is not None else len({step.part for step in chosen})
     outcomes = run_all(chosen, card, asked.out.absolute(), ALL_TOGETHER_S * count)
     print(f"results: {asked.out / 'results.json'}; what each step printed lies beside it. Please send the whole folder back.")
-    return int(any(one.result != "ok" for one in outcomes))
+    return int(any(one.result not in ("ok", "left out") for one in outcomes))

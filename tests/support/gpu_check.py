@@ -26,7 +26,7 @@ TOGETHER = "-n 8 --dist worksteal"
 """Most of the time of a test is the compiler's."""
 
 STEPS = (
-    Step("implementations", "-m support.gpu_programs", "-m support.gpu_programs", 60, decides=True),
+    Step("implementations", "-m support.gpu_programs", "-m support.gpu_programs", 65, decides=True),
     Step(
         "programs", f"-m pytest -q {TOGETHER} tests/kernels/test_triton.py -m 'long and not slow'",
         "-m pytest -q tests/kernels/test_triton.py -m 'long and not slow' -k 'nothing or borders or blocks or gpus'", 110,

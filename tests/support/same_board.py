@@ -14,6 +14,7 @@ from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.schema import RunRecord
 from rankbench.bench.records.store import Store
+from support.card_check import LEFT_OUT
 
 MODELS = ("din", "hstu")
 METRICS = ("auc", "request_gauc")
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> int:
         open_dataset(given.dataset, data_roots(None))
     except UserError as error:
         print(f"left out, for its data are not here: {error}")
-        return 0
+        return LEFT_OUT
     try:
         here = rankbench.run(
             MODELS, given.dataset, SEEDS, settings=settings, results=given.folder, device=given.device, jobs=jobs
@@ -80,8 +81,8 @@ def main(arguments: list[str]) -> int:
         print(f"WRONG: {error}", file=sys.stderr)
         return 2
     lines = differences(here, there)
-    print("\n".join(lines))
-    return int(any(line.startswith("WRONG") for line in lines))
+    print("\n".join(lines) or "WRONG: nothing was compared")
+    return int(not lines or any(line.startswith("WRONG") for line in lines))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.records.store import Store
 from rankbench.bench.runs import schedule
 from rankbench.bench.runs.cell import plan
-from rankbench.bench.runs.run import Job, run_job
+from rankbench.bench.runs.run import Job, lost, run_job
 from rankbench.bench.training.progress import CellId, Event
 from rankbench.bench.training.team import ALONE
 from rankbench.bench.typed import from_dict
@@ -159,3 +159,16 @@ def test_what_another_command_finished_meanwhile_is_not_trained_again(tmp_path: 
     assert first is not None and first.status == "ok" and heard
     heard.clear()
     assert run_job(job, send) == first and not heard
+
+
+def test_a_run_that_could_not_begin_replaces_none_that_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time was over when another command had finished the cell; scores and weights stay as well."""
+    monkeypatch.setenv("RANKBENCH_CACHE", str(own_cache(tmp_path)))
+    roots = DataRoots(None, tmp_path / "cache")
+    planned = plan(("ctr",), Settings({"dataset": str(click_table(tmp_path, rows=300))}), 1)
+    (cell,), _ = schedule.with_data(planned, roots)
+    job = Job(0, cell, "cpu", roots, Store(tmp_path / "out"), True, {}, ALONE)
+    first = run_job(job, lambda _, event: None)
+    assert first is not None and first.status == "ok"
+    assert lost(job, "killed") == first and job.store.finished(cell.identity) == first
+    assert job.store.weights_path(cell.identity).exists() and job.store.has_scores(cell.identity)
