@@ -201,4 +201,5 @@ def differs_from_parts(device: torch.device) -> str | None:
             weight = run(query, Events(key, [[(table, ids)]]), offsets, start, Layers(*weights))
             results.append([weight.detach(), *torch.autograd.grad(weight, own, grad)])
     names = ("weights", "dquery", "dkey", "dstart", "dtable", "devent", "dhidden", "dbias", "dout", "dout_bias")
-    return first_difference(names, *results, _TOLERANCE)
+    own, wanted = results
+    return first_difference(names, own, wanted, _TOLERANCE)

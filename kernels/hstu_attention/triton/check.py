@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -46,7 +46,9 @@ def differs(device: torch.device, cases: Sequence[tuple[torch.dtype, Activation]
     return None
 
 
-def _results(run: object, plan: AttentionPlan, device: torch.device, dtype: torch.dtype, activation: Activation) -> list[Tensor]:
+def _results(
+    run: Callable[[Inputs], Tensor], plan: AttentionPlan, device: torch.device, dtype: torch.dtype, activation: Activation
+) -> list[Tensor]:
     """Output and all gradients, of numbers that bf16 holds."""
     generator = torch.Generator().manual_seed(0)
 
