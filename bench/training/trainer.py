@@ -345,8 +345,9 @@ class _Loop:
         self.save()
 
     def save(self) -> None:
-        with self.clock():  # it waits for steps that are under way
-            self.read_losses()
+        if self.losses.waiting:
+            with self.clock():  # for steps that are under way
+                self.read_losses()
         spent = self.meter.lap()
         self.state.cpu_joules += spent.cpu if self.team.size == 1 else math.nan
         self.state.accelerator_joules += spent.accelerator
