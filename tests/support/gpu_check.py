@@ -74,7 +74,7 @@ STEPS = (
         "-m rankbench speed train --device cuda --dataset simulator --models sasrec,llama --seconds 4 --rounds 1"
         " --results {folder}",
         "-m support.interpreted speed train --device cpu --dataset {table} --models hstu --seconds 1 --rounds 1"
-        " --results {folder}", 90, part=2,
+        " --results {folder}", 110, part=2,
     ),
     Step(
         "training-wide",
@@ -83,12 +83,12 @@ STEPS = (
         " --set llama.heads=8 --results {folder}/wide",
         "-m support.interpreted run --device cpu --dataset {table} --models hstu --set hstu.width=32 --set hstu.heads=1"
         " --set hstu.layers=1 --set data.history_length=5 --set train.epochs=1 --seeds 1 --jobs 1 --quiet"
-        " --results {folder}/wide", 110, part=2,
+        " --results {folder}/wide", 100, part=2,
     ),
     Step(
         "fp16", "-m rankbench run --device cuda --dataset simulator --models din,hstu --set train.precision=fp16"
         " --set train.epochs=2 --seeds 1 --quiet --results {folder}/fp16",
-        "-m pytest -q tests/bench/training/test_gradients.py -m long -k overflow", 60, part=2,
+        "-m pytest -q tests/bench/training/test_gradients.py -m long -k overflow", 50, part=2,
     ),
     Step(
         "steps-plain", f"-m rankbench speed large --device cuda --sizes base {LARGE} --results {{folder}}/plain",

@@ -38,8 +38,8 @@ STEPS = (
     Step(
         "steps", f"-m rankbench speed large --device npu --sizes base {LARGE} --set train.precision=bf16"
         " --set train.whole_step=padded --results {folder}/steps",
-        f"{SIMULATED} speed large --device npu --sizes tiny {LARGE} --set train.whole_step=padded --results {{folder}}/steps",
-        100,
+        f"{SIMULATED} speed large --device npu --sizes tiny --models hstu --steps 2 --rounds 1 --set hstu.layers=1"
+        " --set train.batch_events=300 --set data.history_length=8 --set train.whole_step=padded --results {folder}/steps", 100,
     ),
     Step(
         "board-recorded", "-m rankbench run --device npu --dataset simulator --models din,dcnv2,hstu"
