@@ -20,28 +20,6 @@ from .negatives import Examples
 from .padding import padded
 from .resident_log import ResidentLog
 
-
-def resident_batches(
-    data: RankingData,
-    view: str,
-    role: str,
-    batch_size: int,
-    batch_events: int,
-    device: torch.device,
-    seed: int = 0,
-    whole_requests: bool = False,
-) -> ResidentRows | ResidentSequences:
-    """As `make_batches`.
-
-    Raises:
-        UserError: the data are made of more than gathering on a device knows.
-    """
-    log = _log_at(data, device)
-    if view == "pointwise":
-        return ResidentRows(log, role, batch_size, seed, whole_requests)
-    return ResidentSequences(log, role, batch_events, seed, whole_requests)
-
-
 _logs: weakref.WeakValueDictionary[tuple[int, str], ResidentLog] = weakref.WeakValueDictionary()
 """By data and device, as long as some batches are cut from them: training and validation after each epoch share the columns."""
 
@@ -69,14 +47,17 @@ def batches_at(
     seed: int = 0,
     whole_requests: bool = False,
 ) -> Batches:
-    """Batches that are put together on a device, from a log that lies there, or, at None, on the host.
+    """As `make_batches`: put together on a device, from a log that lies there, or, at None, on the host.
 
     Raises:
         UserError: the data are made of more than gathering on a device knows.
     """
     if place is None:
         return make_batches(data, view, role, batch_size, batch_events, seed, whole_requests)
-    return resident_batches(data, view, role, batch_size, batch_events, place, seed, whole_requests)
+    log = _log_at(data, place)
+    if view == "pointwise":
+        return ResidentRows(log, role, batch_size, seed, whole_requests)
+    return ResidentSequences(log, role, batch_events, seed, whole_requests)
 
 
 class ResidentRows(PointwiseBatches):

@@ -12,12 +12,11 @@ from torch.nn import functional as F
 from .. import device as devices
 from ..config import TrainConfig
 from ..contract import Ranker
-from ..errors import UserError
 from ..recorded import Batch, Graphs, Recorder
 from .losses import Lists, main_loss
 from .recompute import recomputed
 from .team import Team
-from .whole_step import WholeSteps
+from .whole_step import WholeSteps, refused
 
 
 class Gradients:
@@ -84,7 +83,7 @@ def recorder_of(model: Ranker, config: TrainConfig, device: torch.device, team: 
     if config.whole_step != "graph":
         return None
     if reason := _why_not_recorded(model, config, device, team):
-        raise UserError(f"train.whole_step=graph does not work here: {reason}; use padded or off")
+        raise refused(reason)
     return Graphs(device)
 
 

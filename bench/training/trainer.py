@@ -228,10 +228,10 @@ class _Loop:
         self.model, self.config, self.monitor, self.seed, self.device = model, config, monitor, seed, device
         self.resume_file, self.team, self.length, self.planned = resume_file, team, course.length, course.planned
         record = recorder_of(model, config, device, team)
-        # Of fp16, whose scaler leaves out steps, the gradients alone are recorded.
-        self.optimizer = Optimizer(model, config, device, team, record=record if config.precision != "fp16" else None)
-        self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.scaler = devices.grad_scaler(device, config.precision)
+        # Beside a scaler, which leaves out steps, the gradients alone are recorded.
+        self.optimizer = Optimizer(model, config, device, team, record=record if self.scaler is None else None)
+        self.average = Average(model, config.ema, self.optimizer) if config.ema else None
         self.gradients = Gradients(model, config, device, self.scaler, self.optimizer.zero_grad, record)
         self.forward = evaluator.Forward.of(model, config, device)
         self.state, self.losses = TrainState(), StepLosses(device, team.size)

@@ -17,6 +17,11 @@ Run = Callable[[Batch, None, Callable[[], None]], Tensor]
 """Batch, no lists, what makes gradients zero -> mean loss; gradients are left behind."""
 
 
+def refused(reason: str) -> UserError:
+    """What is raised where steps cannot be recorded."""
+    return UserError(f"train.whole_step=graph does not work here: {reason}; use padded or off")
+
+
 class WholeSteps(Recordings):
     """Runs steps by their shapes: batch -> the mean loss over its examples, a scalar; gradients are left behind."""
 
@@ -37,10 +42,7 @@ class WholeSteps(Recordings):
             f"{operation}={name}" for operation, names in ran.items() for name in names.split(" and ") if _asks(operation, name)
         ]
         if asking:
-            raise UserError(
-                f"train.whole_step=graph does not work here: {', '.join(asking)} asks the device for sizes of each batch; "
-                "use padded or off"
-            )
+            raise refused(f"{', '.join(asking)} asks the device for sizes of each batch")
         return loss
 
     def _zero(self) -> None:

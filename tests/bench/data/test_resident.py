@@ -12,7 +12,7 @@ from rankbench.bench.config import DataConfig
 from rankbench.bench.contract import Jagged, SequenceBatch
 from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData
-from rankbench.bench.data.resident import ResidentSequences, resident_batches
+from rankbench.bench.data.resident import ResidentRows, ResidentSequences, batches_at
 from rankbench.bench.errors import UserError
 from rankbench.bench.recorded import tensors_of
 from support.logs import make_data, with_config
@@ -42,7 +42,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize("changes", VARIANTS, ids=lambda changes: " ".join(f"{key}={value}" for key, value in changes.items()))
 def test_batches_are_those_of_the_host(changes: dict[str, Any], view: str, data: RankingData) -> None:
     data = with_config(data, **changes)
-    usual, there = make_batches(data, view, "train", 100, 200), resident_batches(data, view, "train", 100, 200, CPU)
+    usual, there = make_batches(data, view, "train", 100, 200), batches_at(CPU, data, view, "train", 100, 200)
     for epoch in (0, 1):
         for one, two in zip(usual.plans(epoch), there.plans(epoch), strict=True):
             assert np.array_equal(one, two)
@@ -53,12 +53,13 @@ def test_batches_are_those_of_the_host(changes: dict[str, Any], view: str, data:
             if isinstance(there, ResidentSequences):
                 assert isinstance(expected, SequenceBatch) and there.observed(two) == int(expected.observed.sum())
     for role in ("valid", "test"):
-        usual, of_role = make_batches(data, view, role, 100, 200), resident_batches(data, view, role, 100, 200, CPU)
+        usual, of_role = make_batches(data, view, role, 100, 200), batches_at(CPU, data, view, role, 100, 200)
         for one, two in zip(usual.plans(None), of_role.plans(None), strict=True):
             expected, found = usual.assemble(one, None), of_role.assemble(two, None)
             assert all(map(torch.equal, tensors_of(expected), tensors_of(found)))
             if isinstance(of_role, ResidentSequences):
                 assert isinstance(expected, SequenceBatch) and of_role.observed(two) == int(expected.observed.sum())
+        assert isinstance(of_role, ResidentRows | ResidentSequences) and isinstance(there, ResidentRows | ResidentSequences)
         assert of_role.log is there.log, "the columns lie on the device twice"
     if data.config.negatives == "uniform" and isinstance(there, ResidentSequences):
         assert int(there.extra.sum()) > 0, "no sampled item stands behind its segment"
@@ -70,4 +71,4 @@ def test_data_that_it_cannot_gather_are_refused(view: str, data: RankingData) ->
     with pytest.raises(
         UserError, match=r"assembly=device does not work with these data: histories do not hold all events .* use"
     ):
-        resident_batches(with_config(data, behaviours=("label",)), view, "train", 100, 200, CPU)
+        batches_at(CPU, with_config(data, behaviours=("label",)), view, "train", 100, 200)
