@@ -1,8 +1,9 @@
-"""Quality on the next window by what was learned from, and what it takes to reach a quality."""
+"""Quality on the next window by what was learned from, beside the best floor's, and what it takes to reach a quality."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ...analysis.stream import StreamBoard, StreamRow
 from ...analysis.stream_statements import ToTarget
+from ...evaluation.stats import Estimate
 from ..board_files import LOADED
 from ..study_words import short
 from ..words import listed
@@ -19,11 +21,15 @@ from .style import STYLE, headed, legend_of
 
 NAMED = 3
 """Rows that a title lists."""
+Levels = Callable[[StreamRow], Sequence[Estimate]]
+GAPS: Mapping[str, Levels] = {"AUC": lambda row: row.auc, "request GAUC": lambda row: row.request_gauc}
+"""Metrics by which models are held against floors, window by window."""
 
 
 def to_target(board: StreamBoard) -> Figure:
     """To the left the AUC of each window before it was learned from, by the samples so far: means over seeds, bands their
-    intervals, floors dashed. To the right the samples and seconds until the target."""
+    intervals, floors dashed; below it, by how much models are above the best floor of each window, by both headlines. To the
+    right the samples and seconds until the target."""
     told = {one.row: one for one in board.statements if isinstance(one, ToTarget)}
     look = looks([Line(row.label, row.family, ()) for row in board.rows])
     with matplotlib.rc_context(STYLE):
@@ -32,10 +38,17 @@ def to_target(board: StreamBoard) -> Figure:
             f"{board.dataset}@{board.split}, {board.protocol}: a point is a window, scored before anything was learned from it; "
             f"a description of these runs, {'bands are 95% intervals over seeds' if several else 'one seed each'}"
         )
-        figure = headed(title(board, told), about, max(3.4, 0.24 * len(board.rows) + 1.2), 9.6)
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        if not all(row.comparable for row in board.rows):
+            about += f". {LOADED} marks times of a machine with other work, which may be compared with nothing"
+        gaps = GAPS if len({row.family == "floor" for row in board.rows}) == 2 else {}
+        if gaps:
+            about += ". The lower panels are cut where first windows lie far below the floors"
+        height = max(2.9 + 1.5 * len(gaps), 0.24 * len(board.rows) + 1.2)
+        figure = headed(title(board, told), about, height, 9.6)
+        grid = figure.add_gridspec(1 + len(gaps), 2, width_ratios=(3, 2), height_ratios=(4, *[3] * len(gaps)))
+        left, right = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[:, 1])
         for row in board.rows:
-            _curve(left, row, look[row.label])
+            _curve(left, row, [(one.value, one.low, one.high) for one in row.auc], look[row.label], len(row.seeds) > 1)
         left.axhline(board.target, color="black", linewidth=0.9, linestyle=":")
         left.annotate(
             f"target {board.target:g}",
@@ -45,9 +58,16 @@ def to_target(board: StreamBoard) -> Figure:
             textcoords="offset points",
             fontsize=7,
         )
-        left.set_xlabel("samples learned from before the window")
-        left.set_ylabel("AUC of the next window (higher is better)")
-        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value else "0"))
+        left.set_ylabel("AUC of the next window\n(higher is better)")
+        upper = lowest = left
+        for at, (name, levels) in enumerate(gaps.items(), 1):
+            lowest = figure.add_subplot(grid[at, 0], sharex=left)
+            _above_floors(lowest, board, levels, look)
+            lowest.set_ylabel(f"{name} minus\nthe best floor's")
+            upper.tick_params(labelbottom=False)
+            upper = lowest
+        lowest.set_xlabel("samples learned from before the window")
+        lowest.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value else "0"))
         _bars(right, board, told, look)
         legend_of(figure, left)
         return figure
@@ -85,15 +105,30 @@ def _samples(one: ToTarget) -> float:
     return math.inf if one.work is None else one.work.samples
 
 
-def _curve(axes: Axes, row: StreamRow, look: Look) -> None:
+def _above_floors(axes: Axes, board: StreamBoard, levels: Levels, look: dict[str, Look]) -> None:
+    """The floor with the highest mean is another one in each window; its noise is not in the bands."""
+    floors = [[one.value for one in levels(row)] for row in board.rows if row.family == "floor"]
+    best = [max(known, default=math.nan) for known in ([x for x in of if not math.isnan(x)] for of in zip(*floors, strict=True))]
+    gaps = []
+    for row in board.rows:
+        if row.family != "floor":
+            marks = zip(levels(row), best, strict=True)
+            gaps.append([(one.value - least, one.low - least, one.high - least) for one, least in marks])
+            _curve(axes, row, gaps[-1], look[row.label], len(row.seeds) > 1)
+    axes.axhline(0, color="black", linewidth=0.9, linestyle=":")
+    # What was learned from one window or two is far below: the later half would be a flat line beside it.
+    later = [low for one in gaps for _, low, _ in one[len(best) // 2 :] if not math.isnan(low)]
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 2 * min([*later, -axes.get_ylim()[1]])))
+
+
+def _curve(axes: Axes, row: StreamRow, marks: Sequence[tuple[float, float, float]], look: Look, bands: bool) -> None:
+    """`marks`: value, low and high of each window."""
     x = [work.samples for work in row.work]
     dash = "--" if row.family == "floor" else "-"
-    mean = [one.value for one in row.auc]
-    axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=3.5, linewidth=1.2, linestyle=dash, label=row.label)
-    if len(row.seeds) > 1:
-        axes.fill_between(
-            x, [one.low for one in row.auc], [one.high for one in row.auc], color=look.colour, alpha=0.15, linewidth=0
-        )
+    value, low, high = zip(*marks, strict=True)
+    axes.plot(x, value, color=look.colour, marker=look.marker, markersize=3.5, linewidth=1.2, linestyle=dash, label=row.label)
+    if bands:
+        axes.fill_between(x, low, high, color=look.colour, alpha=0.15, linewidth=0)
 
 
 def _bars(axes: Axes, board: StreamBoard, told: dict[str, ToTarget], look: dict[str, Look]) -> None:
@@ -113,8 +148,5 @@ def _bars(axes: Axes, board: StreamBoard, told: dict[str, ToTarget], look: dict[
     axes.set_xlim(0, 1.45 * longest)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value else "0"))
-    loaded = (
-        "" if all(row.comparable for row in rows) else f"\n{LOADED} times of a machine with other work: compare them with nothing"
-    )
-    axes.set_xlabel(f"samples and training seconds to AUC {board.target:g}{loaded}")
+    axes.set_xlabel(f"samples and training seconds to AUC {board.target:g}")
     axes.grid(axis="y", visible=False)

@@ -12,32 +12,14 @@ import numpy as np
 import pytest
 
 from rankbench.bench.analysis import stream
-from rankbench.bench.analysis.stream import SeedCurve, StreamRow, over_seeds
+from rankbench.bench.analysis.stream import StreamRow, over_seeds
 from rankbench.bench.analysis.stream_statements import BeyondEnvelope, Envelopes, Work
 from rankbench.bench.errors import UserError
 from rankbench.bench.records.schema import CurvePoint, RunRecord
 from rankbench.bench.records.store import Store
 from rankbench.bench.records.view import View
 from support.records import predictions, record
-
-WINDOWS = 4
-
-
-def row(label: str, curves: Sequence[Sequence[float]], target: float = 0.7, family: str = "classical") -> StreamRow:
-    work = tuple(Work(100.0 * (at + 1), at + 1.0, 1e6 * (at + 1)) for at in range(WINDOWS))
-    seeds = tuple(SeedCurve(seed, tuple(auc), (0.5,) * WINDOWS, work) for seed, auc in enumerate(curves))
-    return StreamRow(
-        label=label,
-        model=label,
-        family=family,
-        config_hash="0" * 12,
-        comparable=True,
-        seeds=seeds,
-        auc=tuple(over_seeds([one[at] for one in curves]) for at in range(WINDOWS)),
-        request_gauc=tuple(over_seeds([0.5] * len(curves)) for _ in range(WINDOWS)),
-        work=work,
-        reached=tuple(next((at for at, auc in enumerate(one) if auc >= target), None) for one in curves),
-    )
+from support.stream_rows import WINDOWS, row
 
 
 def alarms(rows: Sequence[StreamRow], others: dict[Any, Any] | None = None) -> list[BeyondEnvelope]:
