@@ -41,6 +41,7 @@ MOST_FILES = 1_600
 """Of the repository."""
 CONTENTS = ROOT / "results" / "contents.txt"
 STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
+STREAMS = sorted(path.parent for path in (ROOT / "results").rglob("stream.json") if "local" not in path.parts)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,10 @@ def records() -> dict[Path, list[RunRecord]]:
 
 
 def test_what_is_promised_is_here_and_nothing_else() -> None:
-    """The list names every folder of a board or a study, one per line, as a path below results/."""
+    """The list names every folder of a board, a study or a pass through time, one per line, as a path below results/."""
     if not CONTENTS.exists():
         pytest.skip(f"{CONTENTS.name} is not there: nothing is promised")
-    here = {folder.relative_to(ROOT / "results").as_posix() for folder in (*BOARDS, *STUDIES)}
+    here = {folder.relative_to(ROOT / "results").as_posix() for folder in (*BOARDS, *STUDIES, *STREAMS)}
     assert here == set(CONTENTS.read_text().split())
 
 
@@ -126,6 +127,16 @@ def test_studies_are_made_again_byte_by_byte(folder: Path, clone: Path, monkeypa
     words = [*shlex.split(study["command"])[1:], "--results", str(store), "--device", "cpu", "--quiet", "--jobs", "1"]
     assert cli.main(words) == 0
     _same(folder, store / "studies" / study["study"] / folder.name)
+
+
+@pytest.mark.parametrize("folder", STREAMS, ids=lambda folder: folder.relative_to(ROOT / "results").as_posix())
+def test_passes_through_time_are_made_again_byte_by_byte(folder: Path, clone: Path) -> None:
+    stream = json.loads((folder / "stream.json").read_text())
+    _need(stream["dataset"])
+    store = clone / folder.parents[1].relative_to(ROOT / "results")
+    words = ["board", "--protocol", stream["protocol"], "--dataset", stream["dataset"], "--target", str(stream["target"])]
+    assert cli.main([*words, "--results", str(store)]) == 0
+    _same(folder, store / "streams" / folder.name)
 
 
 def _same(committed: Path, made: Path) -> None:
