@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,15 @@ def told(events: pd.DataFrame, *columns: str) -> list[tuple[str, ...]]:
 def as_told(rows: Iterable[Sequence[Any]]) -> list[tuple[str, ...]]:
     """The same of rows that a test has."""
     return sorted(tuple(str(cell) for cell in row) for row in rows)
+
+
+def write_json_lines(path: Path, rows: Rows) -> Path:
+    """An object a line; gzipped where the name ends so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    if path.suffix == ".gz":
+        with gzip.open(path, "wt") as packed:
+            packed.write(text)
+    else:
+        path.write_text(text)
+    return path

@@ -121,7 +121,8 @@ DATASETS: dict[str, DatasetCard] = {
         ),
         DatasetCard(
             "amazon-2023",
-            "Amazon Reviews 2023: ratings of the categories whose files are there, each a domain; label rating >= 4",
+            "Amazon Reviews 2023: ratings of the categories whose files are there, each a domain, with metadata of products "
+            "where they are there; label rating >= 4",
             "McAuley lab: research use, cite",
             "global-time",
             "amazon_2023",

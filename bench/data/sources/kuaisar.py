@@ -65,7 +65,10 @@ def load(name: str, roots: DataRoots) -> RawLog:
         name=name,
         events=FileEvents(
             [EventFile(recommended, _RECOMMENDED, _recommendation), EventFile(searched, _SEARCHED, _search)],
-            tables={"user": SideFile(users, "user_id", _USER_FEATURES), "item": SideFile(items, "item_id", _ITEM_FEATURES)},
+            tables={
+                "user": [SideFile(users, "user_id", _USER_FEATURES)],
+                "item": [SideFile(items, "item_id", _ITEM_FEATURES)],
+            },
         ),
         users=None,
         items=None,

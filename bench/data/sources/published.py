@@ -6,7 +6,7 @@ event table. What is known only when all rows were read, such as features of ite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -118,6 +118,8 @@ class SideFile:
     """Of a block, before anything else; columns that it makes are among `columns`."""
     read: Sequence[str] = ()
     """Columns of the file, if they are others than key and columns."""
+    joined: Mapping[str, str] = field(default_factory=dict)
+    """Column of lists -> the sign between their values."""
 
 
 @dataclass
@@ -127,8 +129,8 @@ class FileEvents:
     files: Sequence[EventFile]
     features: dict[str, OwnFeatures] = field(default_factory=dict)
     """By owner, user or item."""
-    tables: dict[str, SideFile] = field(default_factory=dict)
-    """By owner; read when all events were, so that only rows of ids in the log are held."""
+    tables: dict[str, Sequence[SideFile]] = field(default_factory=dict)
+    """By owner, the files of one table; read when all events were, so that only rows of ids in the log are held."""
     left_out: int = 0
     """Rows that `shape` dropped."""
 
@@ -149,25 +151,26 @@ class FileEvents:
         """The log with its features and tables."""
         tables = {"user": raw.users, "item": raw.items}
         tables |= {owner: features.table() for owner, features in self.features.items()}
-        tables |= {owner: side_table_of(side, self._met[owner]) for owner, side in self.tables.items()}
+        tables |= {owner: side_table_of(files, self._met[owner]) for owner, files in self.tables.items()}
         return replace(raw, users=tables["user"], items=tables["item"], left_out=self.left_out)
 
 
-def side_table_of(side: SideFile, met: set[str] | None = None) -> pd.DataFrame:
+def side_table_of(files: Sequence[SideFile], met: set[str] | None = None) -> pd.DataFrame:
     """A table of users or items, index: id; of an id that is listed twice, the first row counts.
 
     Args:
+        files: one or more, of equal key and columns.
         met: ids that are kept; None: all.
     """
+    key, names = files[0].key, [files[0].key, *files[0].columns]
     parts = []
-    for block in read_blocks(side.path, list(side.read or (side.key, *side.columns))):
-        shaped = side.shape(block) if side.shape else block
-        parts.append(shaped if met is None else rows_of(shaped, column_of(shaped, side.key).isin(met)))
-    names = [side.key, *side.columns]
+    for side in files:
+        for block in read_blocks(side.path, list(side.read or (side.key, *side.columns)), joined=side.joined):
+            shaped = side.shape(block) if side.shape else block
+            parts.append(columns_of(shaped if met is None else rows_of(shaped, column_of(shaped, key).isin(met)), names))
     if not parts:
-        return pd.DataFrame({name: pd.Series(dtype="str") for name in names}).set_index(side.key)
-    table = columns_of(pd.concat(parts, ignore_index=True), names)
-    return table.drop_duplicates(side.key).set_index(side.key)
+        return pd.DataFrame({name: pd.Series(dtype="str") for name in names}).set_index(key)
+    return pd.concat(parts, ignore_index=True).drop_duplicates(key).set_index(key)
 
 
 def renamed(columns: dict[str, str], **more: object) -> Callable[[pd.DataFrame], pd.DataFrame]:

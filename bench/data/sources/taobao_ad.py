@@ -45,7 +45,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
     events = EventFile(samples, [*_EVENT_NAMES, "pid", "clk"], renamed(_EVENT_NAMES))
     return RawLog(
         name=name,
-        events=FileEvents([events], tables={"item": SideFile(ads, "adgroup_id", _ITEM_FEATURES)}),
+        events=FileEvents([events], tables={"item": [SideFile(ads, "adgroup_id", _ITEM_FEATURES)]}),
         users=_users(read_columns(profiles, ["userid", *_USER_FEATURES])),
         items=None,
         schema=Schema(

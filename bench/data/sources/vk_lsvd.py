@@ -53,8 +53,8 @@ def load(name: str, roots: DataRoots) -> RawLog:
         events=FileEvents(
             [EventFile(path, _COLUMNS, _Week(path, _role(path, last))) for path in weeks],
             tables={
-                "user": SideFile(users, "user_id", ("age", "gender", "geo")),
-                "item": SideFile(items, "item_id", ("author_id", "duration")),
+                "user": [SideFile(users, "user_id", ("age", "gender", "geo"))],
+                "item": [SideFile(items, "item_id", ("author_id", "duration"))],
             },
         ),
         users=None,

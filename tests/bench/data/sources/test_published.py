@@ -74,7 +74,7 @@ def test_a_log_is_the_same_in_blocks_of_any_size_and_holds_tables_of_those_who_o
 
     events = FileEvents(
         [EventFile(tmp_path / "log.csv", [*names, "click", "kind"], bought)],
-        tables={"item": SideFile(tmp_path / "items.csv", "id", ("colour",))},
+        tables={"item": [SideFile(tmp_path / "items.csv", "id", ("colour",))]},
     )
     raw = RawLog("toy", events, None, None, Schema("click", ("click",)), (), "none", "none")
     log, report = converted(raw)
