@@ -1,4 +1,4 @@
-"""Faults of features: those that tell the label alone, and those that know the future."""
+"""Faults of features: those that tell the label alone, and those that are filled in later."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import rankdata
 
 from ..data.columns import Column, Computed, blocks, order_statistics
 from ..data.dataset import RankingData
-from ..data.eventlog import EventLog
-from ..data.sources.schema import Feature
 from ..data.splits import KNOWN, TEST, TRAIN, VALID
 from .finding import Fault
-from .values import Values, counted, values_of
+from .values import counted, values_of
 
 TELLS = 0.95
 """AUC from which on a feature alone is a leak candidate."""
 PRIOR = 2.0
 """Rows at the base rate that are added to those of a value."""
-COUNTS, AHEAD = 0.95, 0.01
-"""Rank correlation of a feature with a count from which on it is that count; and how much more it must be with the count of all
-rows than with that of training."""
-FEWEST = 30
-"""Users or items that are seen both in training and later, at least, to say something of counts."""
 FILLED = 0.2
 """Difference between the shares of missing values from which on it is told."""
 _LATE = KNOWN + 1
@@ -80,49 +72,7 @@ def _halves(data: RankingData) -> Column:
     return Computed(log.meta.events, lambda row: np.where((role[row] == TRAIN) & (log.time[row] >= middle), _LATE, role[row]))
 
 
-def futures(data: RankingData) -> Iterator[Fault]:
-    """Columns that know what comes after training."""
-    yield from _counts(data)
-    yield from _filled_in(data)
-
-
-def _counts(data: RankingData) -> Iterator[Fault]:
-    """Numbers of users and items that are counts of all rows, the test included."""
-    log = data.log
-    for ids in values_of(log, features=False):
-        rows = counted(ids, log, Computed(log.meta.events, lambda row: np.where(data.split.known[row], TRAIN, TEST)))[..., 1:]
-        for owner, feature in log.meta.features:
-            if owner == ids.owner and feature.kind == "number":
-                yield from _is_count(log, ids, feature, rows)
-
-
-def _is_count(log: EventLog, ids: Values, feature: Feature, rows: np.ndarray) -> Iterator[Fault]:
-    """
-    Args:
-        rows: int [roles, 2, users or items], by label; training, and all the rest as the test.
-    """
-    values = log.column(f"feature.{feature.column}")
-    for what, labels in (("rows", [0, 1]), ("positive rows", [1])):
-        past = rows[TRAIN, labels].sum(0)
-        whole = past + rows[TEST, labels].sum(0)
-        both = np.isfinite(values) & (past > 0) & (whole > past)
-        if both.sum() < FEWEST or any(np.ptp(one[both]) == 0 for one in (values, whole, past)):
-            continue
-        ranks = rankdata(values[both])
-        of_whole, of_past = (float(np.corrcoef(ranks, rankdata(one[both]))[0, 1]) for one in (whole, past))
-        if of_whole >= COUNTS and of_whole > of_past + AHEAD:
-            yield Fault(
-                "future",
-                "serious",
-                f"The {ids.owner} feature {feature.column} is a count of {what} of the whole log: rank correlation "
-                f"{of_whole:.3f} with that count, {of_past:.3f} with that of training alone.",
-                "Take the feature from before the first test row, or leave it out: it says how often the "
-                f"{ids.owner} will be met in the test.",
-            )
-            return
-
-
-def _filled_in(data: RankingData) -> Iterator[Fault]:
+def filled_in(data: RankingData) -> Iterator[Fault]:
     """Columns that are missing in one period and there in another."""
     for values in values_of(data.log, ids=False):
         rows = counted(values, data.log, data.split.role).sum(1)

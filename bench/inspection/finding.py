@@ -26,8 +26,8 @@ LOOKED_FOR: dict[Kind, str] = {
     "time": "Times of a wrong unit or of a missing date: rows before 1990 or after 2050, a log of minutes or of centuries.",
     "ties": "Events of one user at one moment, whose order is unknown.",
     "repeats": "Rows that stand twice, that contradict each other, or that were logged again within seconds.",
-    "leak": "Features, items and users that tell the label of a later row all alone, with an AUC of .95 or more.",
-    "future": "Features that know the future: counts of all rows, those of the test included, and values filled in later.",
+    "leak": "Features, items and users that tell the label of a later row alone or by how they change, with an AUC of .95 or more.",
+    "future": "Features that know the future: counts and shares of rows that come later, and values filled in later.",
     "both sides": "Rows of one request, or of one moment of a user, in training as well as in the test.",
     "drift": "Training and test that differ in base rate, in features, or in whom they are about.",
     "one label": "Users with a single label, about whom nothing can be ranked.",
@@ -35,7 +35,7 @@ LOOKED_FOR: dict[Kind, str] = {
 """Kind -> what is looked for, in the order in which findings stand."""
 
 LIMITS = (
-    "A feature that was taken after the events and is no count of them: ask whoever made it when it was taken.",
+    "A feature that was taken after the events and follows no count of them: ask whoever made it when it was taken.",
     "An outcome that tells less than an AUC of .95 alone, or only together with another one: look at each context feature, and "
     "ask whether it is known when an item is shown.",
     "Rows that were never logged, and how what was shown was chosen.",

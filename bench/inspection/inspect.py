@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ..data.dataset import RankingData
 from . import features, rows
+from .counts import counts
 from .drift import drift
 from .finding import LOOKED_FOR, Fault
 
@@ -14,7 +15,8 @@ CHECKS: tuple[Callable[[RankingData], Iterator[Fault]], ...] = (
     rows.ties,
     rows.repeats,
     features.leaks,
-    features.futures,
+    counts,
+    features.filled_in,
     rows.both_sides,
     drift,
     rows.one_label,
