@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,7 @@ EXAMPLES = (
     "rankbench data describe kuairand-pure --data-root my/data",
     "rankbench data check my.yaml",
     "rankbench data init ratings.csv movies.csv",
+    "rankbench data init clicks/",
 )
 
 
@@ -52,9 +54,12 @@ def add(parser: Parser) -> None:
     init = verbs.add_parser(
         "init",
         help="look at files of your own and propose the YAML file that describes them",
-        description="Look at files of your own and propose the YAML file that describes them, guesses marked.",
+        description="Look at files of your own and propose the YAML file that describes them, guesses marked. Of a folder, files "
+        "of equal columns are one table.",
     )
-    init.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a table of events, and tables of its users or items")
+    init.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a table of events, and tables of its users or items; or a folder"
+    )
     init.add_argument("--to", type=Path, metavar="YAML", help="the file to write (default: beside the first, with its name)")
     init.add_argument("--force", action="store_true", help="replace the file if it is there")
 
@@ -83,16 +88,25 @@ def _check(args: argparse.Namespace) -> int:
 def _init(args: argparse.Namespace) -> int:
     from ..data.proposal.text import propose, write_proposal
 
-    first: Path = args.files[0]
-    target = args.to or first.with_name(f"{first.name.split('.')[0] or 'data'}.yaml")
+    target = args.to or _beside(args.files[0])
     proposal = propose(args.files, target)
     write_proposal(proposal, target, args.force)
     for said in proposal.guessed:
         print(f"guessed: {said}")
+    for said in proposal.left_out:
+        print(f"left out: {said}")
     for said in proposal.open:
         print(f"not guessed, fill it in: {said}")
     print(f"written: {target}; look at every line, then: rankbench data describe {target}")
     return 0
+
+
+def _beside(first: Path) -> Path:
+    """The YAML file that is called like a file or folder; that of the working folder lies within it."""
+    whole = first.absolute()
+    stem = f"{Path(os.path.normpath(whole)).name.split('.')[0] or 'data'}.yaml"
+    inside = first.is_dir() and first.resolve() == Path.cwd()
+    return first / stem if inside or first.name in ("", "..") else first.with_name(stem)
 
 
 def _open(args: argparse.Namespace) -> int:

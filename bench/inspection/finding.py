@@ -26,7 +26,7 @@ LOOKED_FOR: dict[Kind, str] = {
     "time": "Times of a wrong unit or of a missing date: rows before 1990 or after 2050, a log of minutes or of centuries.",
     "ties": "Events of one user at one moment, whose order is unknown.",
     "repeats": "Rows that stand twice, that contradict each other, or that were logged again within seconds.",
-    "leak": "Features, items and users that tell the label of a later row alone or by how they change, with an AUC of .95 or more.",
+    "leak": "Features, items and users that tell the label of later rows, alone or by their changes, at an AUC of .95 or more.",
     "future": "Features that know the future: counts and shares of rows that come later, and values filled in later.",
     "both sides": "Rows of one request, or of one moment of a user, in training as well as in the test.",
     "drift": "Training and test that differ in base rate, in features, or in whom they are about.",

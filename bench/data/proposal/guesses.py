@@ -13,7 +13,8 @@ import pandas as pd
 from ...errors import UserError
 from ..sources.files import columns_of
 from .columns import TimeGuess, entry_sign, is_flag, is_outcome, named, numbers_of, separator_of, time_of
-from .sample import Sample, look_at
+from .sample import Sample
+from .tables import LeftOut, Table, events_among, tables_of, time_column
 
 _PARTS = {
     "train": ("train", "training"),
@@ -45,18 +46,25 @@ _MOST_KINDS = 20
 class SideGuess:
     """A table with one row for each user or item."""
 
-    sample: Sample
+    table: Table
     owner: str
     key: str
+
+    @property
+    def sample(self) -> Sample:
+        return self.table.sample
 
 
 @dataclass
 class Guess:
     """What the files seem to be. What is None or empty was not told by them."""
 
-    events: Sample
+    table: Table
+    """Of events."""
     parts: dict[str, list[Path]]
     """Role ("" for all) -> files of events."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What lies in a folder and is of no use."""
     sides: list[SideGuess] = field(default_factory=list)
     columns: dict[str, str | None] = field(default_factory=dict)
     time: TimeGuess | None = None
@@ -82,24 +90,29 @@ class Guess:
     unused: list[str] = field(default_factory=list)
     """Columns of the event table whose meaning is open."""
 
+    @property
+    def events(self) -> Sample:
+        return self.table.sample
+
 
 def guess(files: Sequence[Path]) -> Guess:
-    """What files seem to be; the first that has times holds the events.
+    """What files, and those below folders, seem to be; the first that has times holds the events.
 
     Raises:
-        UserError: a file that cannot be read, or one that is neither events nor about their users or items.
+        UserError: a file that cannot be read, or one that is neither events nor about their users or items; a folder with
+            several tables that may hold the events.
     """
-    samples = [look_at(path) for path in files]
-    timed = [sample for sample in samples if _time_column(sample) is not None] or samples[:1]
+    tables, left_out = tables_of(files)
     # Side tables may hold a date, too: files of events have the same columns as the first one.
-    first = timed[0]
-    events = [sample for sample in samples if list(sample.frame.columns) == list(first.frame.columns)]
-    found = Guess(first, _in_parts([sample.path for sample in events]))
+    first = events_among(tables)
+    events = [table for table in tables if table.columns == first.columns]
+    found = Guess(first, _in_parts([path for table in events for path in table.paths]), left_out=left_out)
     _columns(found)
-    for sample in samples:
-        if all(sample is not one for one in events):
-            found.sides.append(_side(found, sample))
+    for table in tables:
+        if table.columns != first.columns and (side := _side(found, table)) is not None:
+            found.sides.append(side)
     _outcome(found)
+    _one_table_each(found)
     _features(found)
     return found
 
@@ -108,18 +121,11 @@ def _in_parts(paths: list[Path]) -> dict[str, list[Path]]:
     words = {word: role for role, words in _PARTS.items() for word in words}
     parts: dict[str, list[Path]] = {}
     for path in paths:
-        told = [words[word] for word in re.split(r"[\W_]+", path.name.lower()) if word in words]
+        told = [
+            words[word] for name in (path.name, path.parent.name) for word in re.split(r"[\W_]+", name.lower()) if word in words
+        ]
         parts.setdefault(told[0] if told else "", []).append(path)
     return parts if {"train", "test"} <= parts.keys() <= _PARTS.keys() else {"": paths}
-
-
-def _time_column(sample: Sample) -> str | None:
-    columns = list(sample.frame.columns)
-    by_name = named(columns, "time")
-    if by_name is not None:
-        return by_name
-    fitting = [column for column in columns if column not in sample.lists and time_of(sample.values(column)) is not None]
-    return fitting[0] if len(fitting) == 1 else None
 
 
 def _columns(found: Guess) -> None:
@@ -132,7 +138,7 @@ def _columns(found: Guess) -> None:
             free.remove(column)
         return column
 
-    found.columns["time"] = take(_time_column(sample))
+    found.columns["time"] = take(time_column(sample))
     if (time := found.columns["time"]) is not None:
         found.time = time_of(sample.values(time))
     _lists(found, free)
@@ -165,8 +171,10 @@ def _lists(found: Guess, free: list[str]) -> None:
         found.clicked = (shown[0], clicked[0])
 
 
-def _side(found: Guess, sample: Sample) -> SideGuess:
-    """Whose table it is: the column whose values are most of all ids of users or items."""
+def _side(found: Guess, table: Table) -> SideGuess | None:
+    """Whose table it is: the column whose values are most of all ids of users or items. None of a table that lies in a folder
+    and belongs to nothing."""
+    sample = table.sample
     best: tuple[float, str, str] = (0.0, "", "")
     for owner in ("user", "item"):
         ids = _ids(found, owner)
@@ -179,11 +187,39 @@ def _side(found: Guess, sample: Sample) -> SideGuess:
                 share += 1 if column in (found.columns.get(owner), named(list(sample.frame.columns), owner)) else 0
                 best = max(best, (share, owner, str(column)))
     if best[0] < 0.05:
-        raise UserError(
-            f"{sample.path} has neither the columns of {found.events.path.name} nor one whose values are its users or items: "
-            "describe it by hand, as docs/howto/own-data.md says"
-        )
-    return SideGuess(sample, best[1], best[2])
+        neither = f"neither the columns of {found.events.path.name} nor one whose values are its users or items"
+        if table.folder is None:
+            raise UserError(f"{sample.path} has {neither}: describe it by hand, as docs/howto/own-data.md says")
+        found.left_out.append(LeftOut(table.paths, f"it has {neither}"))
+        return None
+    return SideGuess(table, best[1], best[2])
+
+
+def _one_table_each(found: Guess) -> None:
+    """Of several tables of users, or of items, the one with the most features.
+
+    Raises:
+        UserError: two that were named themselves.
+    """
+    for owner in ("user", "item"):
+        sides = [side for side in found.sides if side.owner == owner]
+        chosen = max(sides, key=lambda side: (side.table.folder is None, _features_in(found, side)), default=None)
+        for side in sides:
+            if chosen is None or side is chosen:
+                continue
+            if side.table.folder is None:
+                raise UserError(
+                    f"{chosen.sample.path} and {side.sample.path} are both tables of {owner}s: join them, or pass one of them"
+                )
+            found.sides.remove(side)
+            found.left_out.append(LeftOut(side.table.paths, f"{chosen.sample.path.name} is the table of {owner}s"))
+
+
+def _features_in(found: Guess, side: SideGuess) -> int:
+    decimal_comma = found.decimal_comma
+    features = sum(column != side.key and _kind(found, side.sample, column) is not None for column in side.table.columns)
+    found.decimal_comma = decimal_comma  # which a table that is left out does not decide
+    return features
 
 
 def _ids(found: Guess, owner: str) -> list[str]:

@@ -49,20 +49,18 @@ class Sample:
         return self.frame[column].dropna()  # type: ignore[return-value]
 
 
-def look_at(path: Path) -> Sample:
+def look_at(path: Path, rows: int = ROWS) -> Sample:
     """The first rows of a file.
 
     Raises:
         UserError: a file that cannot be read, is empty, or has no columns.
     """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: name one of its files, and then write the folder after `events`")
     if path.suffix in COLUMNAR:
-        sample = _columnar(path)
+        sample = _columnar(path, rows)
     elif is_json_lines(path):
-        sample = _json_lines(path)
+        sample = _json_lines(path, rows)
     else:
-        sample = _text(path)
+        sample = _text(path, rows)
     if len(sample.frame) == 0:
         raise UserError(f"{path} has no rows")
     return sample
@@ -79,10 +77,10 @@ def _frame(columns: Mapping[str, Sequence[str | None]]) -> pd.DataFrame:
     return pd.DataFrame(plain, dtype="str")
 
 
-def _columnar(path: Path) -> Sample:
+def _columnar(path: Path, rows: int) -> Sample:
     with readable(path):
         schema = schema_of(path)
-        batch = next(batches_of(path, schema.names, ROWS), None)
+        batch = next(batches_of(path, schema.names, rows), None)
         table = pa.Table.from_batches([batch] if batch is not None else [], schema)
     lists, columns = set(), {}
     for name in table.column_names:
@@ -93,9 +91,9 @@ def _columnar(path: Path) -> Sample:
     return Sample(path, "", True, True, _frame(columns), frozenset(lists))
 
 
-def _json_lines(path: Path) -> Sample:
+def _json_lines(path: Path, most: int) -> Sample:
     rows = []
-    for number, line in enumerate(itertools.islice(_lines(path), ROWS), 1):
+    for number, line in enumerate(itertools.islice(_lines(path), most), 1):
         if not line.strip():
             continue
         try:
@@ -121,12 +119,12 @@ def _shown(value: object) -> str | None:
     return str(value)
 
 
-def _text(path: Path) -> Sample:
+def _text(path: Path, rows: int) -> Sample:
     head = [line for line in itertools.islice(_lines(path), _SNIFFED) if line.strip()]
     if not head:
         raise UserError(f"{path} is empty")
     sign = _delimiter(path, head)
-    lines = list(itertools.islice(_lines(path), ROWS + 1))
+    lines = list(itertools.islice(_lines(path), rows + 1))
     with readable(path):
         table, plain = (_rows(lines, sign, quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE))
     # An open quote swallows lines, and a protected delimiter makes too many fields without quotes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import yaml
 
 from ...errors import UserError
 from .guesses import Guess, guess
+from .tables import patterns_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Proposal:
     """What was told by names and values, and may be wrong."""
     open: tuple[str, ...]
     """What nobody but the owner can say; the file cannot be read before it is."""
+    left_out: tuple[str, ...] = ()
+    """Files of a folder that are of no use, and why."""
 
 
 class _Lines:
@@ -66,7 +68,10 @@ def propose(files: Sequence[Path], target: Path) -> Proposal:
     if found.unused:
         lines.note(f"Not used: {', '.join(found.unused)}.")
         lines.note("What is known when an item is shown belongs under context_features: [...]; what came of it under labels.")
-    return Proposal("\n".join(lines.lines) + "\n", tuple(lines.guessed), tuple(lines.open))
+    left_out = tuple(f"{', '.join(patterns_of(one.paths, None, target))}: {one.why}" for one in found.left_out)
+    for one in left_out:
+        lines.note(f"Left out: {one}.")
+    return Proposal("\n".join(lines.lines) + "\n", tuple(lines.guessed), tuple(lines.open), left_out)
 
 
 def write_proposal(proposal: Proposal, target: Path, force: bool) -> None:
@@ -85,15 +90,16 @@ def write_proposal(proposal: Proposal, target: Path, force: bool) -> None:
 
 
 def _files(found: Guess, target: Path, lines: _Lines) -> None:
-    parts = {role: [_name(path, target) for path in paths] for role, paths in found.parts.items()}
-    plain = {role: names[0] if len(names) == 1 else names for role, names in parts.items()}
+    folder = found.table.folder
+    plain = {role: _one(patterns_of(paths, folder, target)) for role, paths in found.parts.items()}
     if "" in plain:
-        lines.key("events", plain[""])
+        reason = "" if folder is None else f"{_counted(found.parts[''])} with the columns {', '.join(found.table.columns[:8])}"
+        lines.key("events", plain[""], reason, said=folder is not None)
     else:
         # Named after the file of training rows, the data set would be called `train`.
-        lines.key(
-            "name", re.sub(r"[^\w.-]+", "-", target.absolute().parent.name, flags=re.ASCII)[:100] or "data", "of the folder"
-        )
+        if folder is None:
+            name = re.sub(r"[^\w.-]+", "-", target.absolute().parent.name, flags=re.ASCII)[:100] or "data"
+            lines.key("name", name, "of the folder")
         lines.key("events", plain, "by the names of the files", said=True)
     sample = found.events
     if not sample.header:
@@ -205,7 +211,7 @@ def _label_name(column: str) -> str:
 def _sides(found: Guess, target: Path, lines: _Lines) -> None:
     for side in found.sides:
         plural, key = f"{side.owner}s", side.key if side.sample.header else int(side.key)
-        lines.key(plural, _name(side.sample.path, target), f"its column {key} holds ids of {plural}", said=True)
+        lines.key(plural, _one(side.table.pattern(target)), f"its column {key} holds ids of {plural}", said=True)
         # The key is called as in the events unless it is said.
         if side.key != (found.columns.get(side.owner) or side.owner):
             lines.key(f"{side.owner}_key", key)
@@ -223,8 +229,12 @@ def _sides(found: Guess, target: Path, lines: _Lines) -> None:
         lines.key(f"{owner}_features", entries, "by their values", said=True)
 
 
-def _name(path: Path, target: Path) -> str:
-    return os.path.relpath(path, target.parent)
+def _one(names: list[str]) -> str | list[str]:
+    return names[0] if len(names) == 1 else names
+
+
+def _counted(paths: Sequence[Path]) -> str:
+    return "the file" if len(paths) == 1 else f"{len(paths):,} files"
 
 
 def _plain(value: object) -> str:
