@@ -74,6 +74,15 @@ class Job:
         )
 
 
+@dataclass(frozen=True)
+class Done:
+    """What became of a job."""
+
+    record: RunRecord
+    elsewhere: bool = False
+    """Another command finished the cell meanwhile: the record is its."""
+
+
 @functools.lru_cache(maxsize=1)
 def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoots) -> RankingData:
     log = open_dataset(source, roots)
@@ -82,21 +91,21 @@ def _prepared(source: str, config: DataConfig, content_hash: str, roots: DataRoo
     return prepare_log(log, config)
 
 
-def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord | None:
+def run_job(job: Job, send: Send, progress: Reporter | None = None) -> Done | None:
     """Train, evaluate and store a cell, unless it is finished by now.
 
     Args:
         progress: who is told how training goes, where that is more than showing it.
 
     Returns:
-        Its record; None of a process that does not lead its team.
+        Its record, and whose it is; None of a process that does not lead its team.
     """
     devices.keep_freed_memory()
     data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
     device = devices.resolve(job.device)
     # Another command may have finished it since this one looked.
     if (record := job.team.from_leader(lambda: job.store.finished(job.cell.identity))) is not None:
-        return record if job.team.leads else None
+        return Done(record, elsewhere=True) if job.team.leads else None
     if any(job.team.everyones(job.limits.over)):
         return _not_begun(job, data, device) if job.team.leads else None
     with dispatch.forced(job.kernels):
@@ -110,25 +119,25 @@ def run_job(job: Job, send: Send, progress: Reporter | None = None) -> RunRecord
         return None
 
 
-def _not_begun(job: Job, data: RankingData, device: torch.device) -> RunRecord:
+def _not_begun(job: Job, data: RankingData, device: torch.device) -> Done:
     """The record of a cell for which no time is left; a checkpoint of an earlier start stays."""
     why = f"not begun: the time of --max-hours {job.limits.hours:g} was over"
     return _kept(job, dataclasses.replace(_started(job.cell, data, device), status="stopped", error=why, finished=_now()))
 
 
-def _kept(job: Job, record: RunRecord, predictions: pd.DataFrame | None = None, weights: bytes | None = None) -> RunRecord:
+def _kept(job: Job, record: RunRecord, predictions: pd.DataFrame | None = None, weights: bytes | None = None) -> Done:
     """Store a record, unless it has no result and another command finished the cell meanwhile: then that one's."""
     if record.status != "ok" and (finished := job.store.finished(record.identity)) is not None:
-        return finished
+        return Done(finished, elsewhere=True)
     job.store.write(record, predictions, weights)
-    return record
+    return Done(record)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def lost(job: Job, how: str) -> RunRecord:
+def lost(job: Job, how: str) -> Done:
     """The failed record of a cell whose process died; its checkpoint stays, and the next start goes on from it."""
     data = _prepared(job.cell.source, job.cell.experiment.data, job.cell.content_hash, job.roots)
     return _kept(job, dataclasses.replace(_started(job.cell, data, devices.resolve(job.device)), error=how, finished=_now()))
@@ -160,7 +169,7 @@ def _started(cell: Cell, data: RankingData, device: torch.device) -> RunRecord:
     )
 
 
-def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Reporter) -> RunRecord:
+def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Reporter) -> Done:
     """Train, evaluate and store one cell. Whatever goes wrong inside becomes a failed record."""
     cell, checkpoint = job.cell, job.checkpoint
     if not job.resume:
@@ -180,10 +189,10 @@ def _run_cell(job: Job, data: RankingData, device: torch.device, progress: Repor
         record = dataclasses.replace(record, status="stopped", error=str(error))
     except Exception as error:  # a model may fail in any way; the other cells must go on
         record = dataclasses.replace(record, error=in_one_line(error))
-    record = _kept(job, dataclasses.replace(record, kernels=ran, finished=_now()), predictions, trained)
-    if record.status != "stopped":  # the same command goes on from there
+    done = _kept(job, dataclasses.replace(record, kernels=ran, finished=_now()), predictions, trained)
+    if done.record.status != "stopped":  # the same command goes on from there
         forget(checkpoint)
-    return record
+    return done
 
 
 def _measure(

@@ -30,10 +30,10 @@ from ..training.progress import CellEnded
 from ..training.team import ALONE, Team
 from . import processes
 from .cell import Cell
-from .run import Job, lost, run_job
+from .run import Done, Job, lost, run_job
 
-CarryOut: TypeAlias = Callable[[Sequence[Job], int, int, Display], Iterator[tuple[Job, RunRecord | None]]]
-"""carry_out(jobs, jobs at a time, threads of each, display) -> every job that it ends with, and its record."""
+CarryOut: TypeAlias = Callable[[Sequence[Job], int, int, Display], Iterator[tuple[Job, Done | None]]]
+"""carry_out(jobs, jobs at a time, threads of each, display) -> every job that it ends with, and what became of it."""
 
 LEAST_ROOM = 50 * 2**20
 """Bytes that a checkpoint, weights and the test rows of the smallest board take."""
@@ -126,14 +126,14 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[RunRecord]:
             display.line(note)
         if len(missing) < len(cells):
             display.line(f"{len(cells) - len(missing)} of {len(cells)} cells were finished before")
-        for job, record in (options.carry_out or _here)(missing, at_a_time, threads, display):
-            if record is not None:
-                records[job.at] = record
-                display.handle(job.cell_id, ended(record))
+        for job, done in (options.carry_out or _here)(missing, at_a_time, threads, display):
+            if done is not None:
+                records[job.at] = done.record
+                display.handle(job.cell_id, ended(done))
     return [record for record in records if record is not None] if team.leads else []
 
 
-def _here(jobs: Sequence[Job], at_a_time: int, threads: int, display: Display) -> Iterator[tuple[Job, RunRecord | None]]:
+def _here(jobs: Sequence[Job], at_a_time: int, threads: int, display: Display) -> Iterator[tuple[Job, Done | None]]:
     """In processes of this one."""
     return processes.run(run_job, jobs, at_a_time, threads, display, lost)
 
@@ -228,8 +228,10 @@ def _check_stream(data: RankingData) -> None:
             raise UserError(f"data.{key}={getattr(config, key)} does not go with train.order=time: {why}; leave it out")
 
 
-def ended(record: RunRecord) -> CellEnded:
+def ended(done: Done) -> CellEnded:
     """A run as it is shown."""
+    record = done.record
     if record.status != "ok" or record.metrics is None or record.cost is None:
         return CellEnded("stopped" if record.status == "stopped" else "failed", reason=record.error or "")
-    return CellEnded("ok", record.cost.train_seconds, "test", record.metrics.test["all"], record.cost.best_epoch)
+    status = "elsewhere" if done.elsewhere else "ok"
+    return CellEnded(status, record.cost.train_seconds, "test", record.metrics.test["all"], record.cost.best_epoch)

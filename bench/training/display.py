@@ -124,6 +124,8 @@ def _outcome(event: CellEnded) -> str:
         return event.reason
     known = {key: value for key, value in (event.metrics or {}).items() if value is not None}
     metrics = "  ".join(f"{key} {known[key]:.4f}" for key in SHOWN if key in known)
+    if event.status == "elsewhere":
+        return f"finished by another command meanwhile: {event.role} {metrics}"
     what = "pruned" if event.status == "pruned" else f"{event.role} {metrics}"
     best = "" if event.best_epoch is None else f", best epoch {event.best_epoch}"
     return f"{what}  trained in {event.seconds:.1f} s{best}"

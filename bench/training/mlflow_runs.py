@@ -29,7 +29,7 @@ PARAMS_AT_ONCE, METRICS_AT_ONCE, LONGEST_VALUE = 100, 500, 500
 """What every version of its servers takes."""
 PATIENCE = 5.0
 """Seconds for which values are collected before they are sent: a request takes longer than a step."""
-STATUS = {"ok": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+STATUS = {"ok": "FINISHED", "elsewhere": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 
 @dataclass

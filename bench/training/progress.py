@@ -72,8 +72,9 @@ class EpochFinished:
 class CellEnded:
     """A run, or a trial of a search."""
 
-    status: Literal["ok", "failed", "pruned", "stopped"]
-    """stopped: by a limit of the command, see limits.py."""
+    status: Literal["ok", "elsewhere", "failed", "pruned", "stopped"]
+    """elsewhere: another command finished the run meanwhile, with these seconds, metrics and epoch. stopped: by a limit of the
+    command, see limits.py."""
     seconds: float = 0.0
     """Of training."""
     role: Literal["test", "valid"] = "test"

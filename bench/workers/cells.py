@@ -222,10 +222,11 @@ class CellWorker:
                 job = order_of(CellOrder, trial.user_attrs[ORDER], key).job(self.device, self.roots, self.store)
                 if key_of(job) != key:
                     raise UserError(f"{key} is {key_of(job)} here: this machine has another version of the program or the model")
-                record, here = self.store.finished(job.cell.identity), False
+                record, done = self.store.finished(job.cell.identity), None
                 if record is None:
-                    record, here = run_job(job, self.send, Held(job.cell_id, self.send, lease)), True
-                    assert record is not None, "a process that is alone leads"
+                    done = run_job(job, self.send, Held(job.cell_id, self.send, lease))
+                    assert done is not None, "a process that is alone leads"
+                    record = done.record
         except Lost:
             return
         # Neither is the cell's fault: somebody else goes on from the checkpoint.
@@ -240,8 +241,8 @@ class CellWorker:
             own = self.claims.end(trial.number, TrialState.COMPLETE, record.cost.train_seconds)
         else:
             own = self.claims.end(trial.number, TrialState.FAIL, reason=record.error or "")
-        if here and own:  # else whoever has the cell by now says how it ends
-            self.send(job.cell_id, ended(record))
+        if done is not None and own:  # else whoever has the cell by now says how it ends
+            self.send(job.cell_id, ended(done))
 
 
 class Held(Reporter):

@@ -12,7 +12,7 @@ from ..data.sources.schema import DataRoots
 from ..errors import UserError
 from ..records.schema import RunRecord
 from ..runs import processes
-from ..runs.run import Job, lost
+from ..runs.run import Done, Job, lost
 from ..search.claims import PAUSE
 from ..search.storage import open_storage
 from ..training.display import Display
@@ -30,9 +30,7 @@ class Shared:
     take_part: bool = True
     """Else the cells are handed out and left to others."""
 
-    def __call__(
-        self, jobs: Sequence[Job], at_a_time: int, threads: int, display: Display
-    ) -> Iterator[tuple[Job, RunRecord | None]]:
+    def __call__(self, jobs: Sequence[Job], at_a_time: int, threads: int, display: Display) -> Iterator[tuple[Job, Done | None]]:
         """
         Raises:
             UserError: the storage cannot be opened, all processes of this command died, or a record is not where it must be.
@@ -54,7 +52,7 @@ class Shared:
             raise UserError("every process that trained here died; the same command goes on with what is left")
         for job in jobs:
             found = outcome(job, root, storage)
-            yield job, found if isinstance(found, RunRecord) else lost(job, found)
+            yield job, Done(found) if isinstance(found, RunRecord) else lost(job, found)
 
 
 @dataclass(frozen=True)

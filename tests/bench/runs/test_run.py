@@ -23,7 +23,7 @@ from rankbench.bench.data.sources.schema import DataRoots
 from rankbench.bench.records.store import Store
 from rankbench.bench.runs import schedule
 from rankbench.bench.runs.cell import plan
-from rankbench.bench.runs.run import Job, lost, run_job
+from rankbench.bench.runs.run import Done, Job, lost, run_job
 from rankbench.bench.training.progress import CellId, Event
 from rankbench.bench.training.team import ALONE
 from rankbench.bench.typed import from_dict
@@ -156,9 +156,10 @@ def test_what_another_command_finished_meanwhile_is_not_trained_again(tmp_path: 
         heard.append(event)
 
     first = run_job(job, send)
-    assert first is not None and first.status == "ok" and heard
+    assert first is not None and first.record.status == "ok" and not first.elsewhere and heard
     heard.clear()
-    assert run_job(job, send) == first and not heard
+    assert run_job(job, send) == Done(first.record, elsewhere=True) and not heard
+    assert (schedule.ended(first).status, schedule.ended(Done(first.record, elsewhere=True)).status) == ("ok", "elsewhere")
 
 
 def test_a_run_that_could_not_begin_replaces_none_that_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +170,6 @@ def test_a_run_that_could_not_begin_replaces_none_that_is_finished(tmp_path: Pat
     (cell,), _ = schedule.with_data(planned, roots)
     job = Job(0, cell, "cpu", roots, Store(tmp_path / "out"), True, {}, ALONE)
     first = run_job(job, lambda _, event: None)
-    assert first is not None and first.status == "ok"
-    assert lost(job, "killed") == first and job.store.finished(cell.identity) == first
+    assert first is not None and first.record.status == "ok"
+    assert lost(job, "killed") == Done(first.record, elsewhere=True) and job.store.finished(cell.identity) == first.record
     assert job.store.weights_path(cell.identity).exists() and job.store.has_scores(cell.identity)

@@ -57,6 +57,14 @@ def test_a_quiet_display_shows_nothing_and_another_one_every_end(tmp_path: Path,
     assert lines[3] == "<hstu> seed 1: FAILED: it has no such file"
 
 
+def test_what_another_command_finished_is_not_shown_as_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Display(quiet=False, followers=Followed(json=tmp_path / "log").start()) as display:
+        display.handle(cell(), CellEnded("elsewhere", 3.0, "test", {"auc": 0.7, "request_gauc": 0.6}, 1))
+    shown = "din seed 0: finished by another command meanwhile: test request_gauc 0.6000  auc 0.7000"
+    assert capsys.readouterr().err.splitlines() == [shown]
+    assert json.loads((tmp_path / "log").read_text())["status"] == "elsewhere"
+
+
 @pytest.mark.parametrize("where", [Followed(json=Path("file/log")), Followed(tensorboard=Path("file/curves"))])
 def test_a_place_that_cannot_be_written_is_one_line(where: Followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if where.tensorboard is not None:
