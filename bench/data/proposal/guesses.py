@@ -14,7 +14,7 @@ from ...errors import UserError
 from ..sources.files import columns_of
 from .columns import TimeGuess, entry_sign, is_flag, is_outcome, named, numbers_of, separator_of, time_of
 from .sample import Sample
-from .tables import LeftOut, Table, events_among, tables_of, time_column
+from .tables import LeftOut, Table, events_among, shown_and_clicked, tables_of, time_column
 
 _PARTS = {
     "train": ("train", "training"),
@@ -165,10 +165,7 @@ def _lists(found: Guess, free: list[str]) -> None:
             found.impressions = (column, sign)
             free.remove(column)
             return
-    shown = [column for column in sample.lists if re.search(r"inview|shown|impress|candidates|slate", column.lower())]
-    clicked = [column for column in sample.lists if re.search(r"click|chosen|selected", column.lower())]
-    if len(shown) == 1 and len(clicked) == 1:
-        found.clicked = (shown[0], clicked[0])
+    found.clicked = shown_and_clicked(sample)
 
 
 def _side(found: Guess, table: Table) -> SideGuess | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,9 +134,16 @@ def _likeness(table: Table) -> tuple[int, bool]:
     """How many of user and item the table names, and whether it names an outcome."""
     sample = table.sample
     columns = [column for column in table.columns if column not in sample.lists]
-    listed = bool(sample.lists) or any(entry_sign(sample.values(column)) is not None for column in columns)
+    listed = shown_and_clicked(sample) is not None or any(entry_sign(sample.values(column)) is not None for column in columns)
     known = (named(columns, "user") is not None) + (named(columns, "item") is not None or listed)
     return known, listed or named(columns, "label") is not None or named(columns, "behaviour") is not None
+
+
+def shown_and_clicked(sample: Sample) -> tuple[str, str] | None:
+    """The columns of lists of what was shown and of what was clicked, by their names."""
+    shown = [column for column in sample.lists if re.search(r"inview|shown|impress|candidates|slate", column.lower())]
+    clicked = [column for column in sample.lists if re.search(r"click|chosen|selected", column.lower())]
+    return (shown[0], clicked[0]) if len(shown) == 1 and len(clicked) == 1 else None
 
 
 def time_column(sample: Sample) -> str | None:

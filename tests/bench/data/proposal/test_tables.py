@@ -86,6 +86,8 @@ def test_tables_of_users_and_items_beside_the_parts_are_told_by_their_ids(tmp_pa
         save(events()[part * 450 : (part + 1) * 450], folder / f"log-{part}.csv")
     save(items(), folder / "catalogue.csv")
     save(users(), folder / "customers.csv")
+    past = {"user_id": range(40), "last_ts": range(1_500_000_000, 1_500_000_040), "seen": [[1, 2]] * 40}
+    save(pd.DataFrame(past), folder / "past.parquet")
     save(pd.DataFrame({"colour": ["red", "blue"], "sound": ["loud", "soft"]}), folder / "other.csv")
     save(pd.DataFrame({"item_id": range(60), "address": [f"https://x/{at}" for at in range(60)]}), folder / "links.csv")
     (folder / "notes.json").write_text('{\n "a": 1\n}\n')
@@ -93,7 +95,7 @@ def test_tables_of_users_and_items_beside_the_parts_are_told_by_their_ids(tmp_pa
     assert (keys["events"], keys["items"], keys["users"]) == ("shop/log-*.csv", "shop/catalogue.csv", "shop/customers.csv")
     assert keys["item_features"][0] == "genre" and keys["user_features"] == ["segment"]
     told = sorted(proposal.left_out)
-    assert [one.split(":")[0] for one in told] == ["shop/links.csv", "shop/notes.json", "shop/other.csv"]
+    assert [one.split(":")[0] for one in told] == ["shop/links.csv", "shop/notes.json", "shop/other.csv", "shop/past.parquet"]
     assert "catalogue.csv is the table of items" in told[0] and "holds no JSON object" in told[1] and "neither" in told[2]
     assert rows_read(proposal, folder) == N
 
