@@ -198,7 +198,7 @@ class BackwardUnit : Unit {
         gated = scratch.take<float>(int64_t(n) * w.row);
         d_attended = scratch.take<float>(int64_t(n) * w.row);
         result = scratch.take<float>(ROWS_TOGETHER * w.row);
-        strips = scratch.take<float>(int64_t(DEPTH) * round_up(w.width, ROWS));
+        strips = scratch.take<float>(int64_t(DEPTH) * round_up(w.width, TALL));
         p.grad = tokens(d_attended, w.row);
         p.dv = part(steps, 1), p.dq = part(steps, 2), p.dk = part(steps, 3);
         blocks([&](int first, int count) { before_attention(first, count); });

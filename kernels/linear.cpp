@@ -52,7 +52,7 @@ struct Side {
 // sums [narrow columns][padded wide columns] += narrow^T wide.
 void outer(Side narrow, Side wide, int64_t rows, float* sums) {
   const int row = padded(wide.columns);
-  std::vector<float> whole(wide.columns == row ? 0 : DEPTH * row, 0.f), strips(DEPTH * (narrow.columns + ROWS));
+  std::vector<float> whole(wide.columns == row ? 0 : DEPTH * row, 0.f), strips(DEPTH * (narrow.columns + TALL));
   for (int64_t first = 0; first < rows; first += DEPTH) {
     const int count = static_cast<int>(std::min<int64_t>(DEPTH, rows - first));
     const float* b = wide.at + first * wide.columns;

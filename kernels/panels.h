@@ -48,26 +48,26 @@ static void panels_product(const float* a, int64_t a_row, int rows, int64_t dept
     panel_product<ADD>(a, a_row, rows, depth, packed + v * LANES * depth, c + v * LANES, c_row, std::min(2, vectors - v));
 }
 
-// c [columns of a][vectors * LANES] += a^T b for rows of a and b; `strips` has room for DEPTH x (columns of a, rounded up to ROWS).
+// c [columns of a][vectors * LANES] += a^T b for rows of a and b; `strips` has room for DEPTH x (columns of a, rounded up to TALL).
 static void add_outer(const float* a, int64_t a_row, int columns, const float* b, int64_t b_row, int vectors, int rows, float* c, int64_t c_row,
                       float* strips) {
   for (int first = 0; first < rows; first += DEPTH) {
     const int deep = std::min(DEPTH, rows - first);
-    for (int o = 0; o < columns; o += ROWS) {  // strips of ROWS columns: [deep][ROWS]
-      const int height = std::min(ROWS, columns - o);
+    for (int o = 0; o < columns; o += TALL) {  // strips of TALL columns: [deep][TALL]
+      const int height = std::min(TALL, columns - o);
       float* strip = strips + o * deep;
       for (int r = 0; r < deep; r++) {
         const float* source = a + (first + r) * a_row + o;
-        if (height == ROWS) {
-          std::memcpy(strip + r * ROWS, source, ROWS * sizeof(float));  // of a size that compilers know: one move
+        if (height == TALL) {
+          std::memcpy(strip + r * TALL, source, TALL * sizeof(float));  // of a size that compilers know: one move
         } else {
-          for (int i = 0; i < height; i++) strip[r * ROWS + i] = source[i];
+          for (int i = 0; i < height; i++) strip[r * TALL + i] = source[i];
         }
       }
     }
     for (int v = 0; v < vectors; v += 2)
-      for (int o = 0; o < columns; o += ROWS)
-        rows_product<true>({strips + o * deep, 1, ROWS}, {b + first * b_row + v * LANES, b_row, LANES}, std::min(ROWS, columns - o), deep,
+      for (int o = 0; o < columns; o += TALL)
+        rows_product<true>({strips + o * deep, 1, TALL}, {b + first * b_row + v * LANES, b_row, LANES}, std::min(TALL, columns - o), deep,
                            c + o * c_row + v * LANES, c_row, std::min(2, vectors - v));
   }
 }

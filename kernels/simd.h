@@ -8,15 +8,19 @@
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
 constexpr int ROWS = 8;  // rows of a register tile: ROWS x 2 vectors must fit into the registers, 32 here
+constexpr int TALL = 8;  // the same where no group of rows must be a power of 2
 #elif defined(__AVX2__)
 constexpr int LANES = 8;
 constexpr int ROWS = 4;  // 16 registers
+constexpr int TALL = 6;  // 12 sums, 2 vectors and 1 number: enough sums at once to keep both multipliers busy
 #elif defined(__aarch64__)
 constexpr int LANES = 4;
 constexpr int ROWS = 8;
+constexpr int TALL = 8;
 #else
 constexpr int LANES = 4;
 constexpr int ROWS = 4;
+constexpr int TALL = 4;
 #endif
 
 // aligned(4): any float may be the first of a vector. may_alias: they lie over plain arrays.
@@ -210,8 +214,8 @@ template <bool ADD>
 static void rows_product(const View& a, const View& b, int rows, int depth, float* c, int64_t c_row, int vectors) {
     const auto from = [&](int r) { return View{a.at + r * a.row, a.row, a.column}; };
     int r = 0;
-    for (; r + ROWS <= rows; r += ROWS) product<ADD>(from(r), b, depth, c + r * c_row, c_row, vectors);
-    if (ROWS > 4 && r + 4 <= rows) product<ADD, 4>(from(r), b, depth, c + r * c_row, c_row, vectors), r += 4;
+    for (; r + TALL <= rows; r += TALL) product<ADD, TALL>(from(r), b, depth, c + r * c_row, c_row, vectors);
+    if (TALL > 4 && r + 4 <= rows) product<ADD, 4>(from(r), b, depth, c + r * c_row, c_row, vectors), r += 4;
     if (r + 2 <= rows) product<ADD, 2>(from(r), b, depth, c + r * c_row, c_row, vectors), r += 2;
     for (; r < rows; r++) product<ADD, 1>(from(r), b, depth, c + r * c_row, c_row, vectors);
 }
