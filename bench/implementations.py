@@ -10,6 +10,7 @@ import torch
 from ..kernels import (  # noqa: F401
     decayed_attention,
     dropout,
+    elementwise,
     gating,
     hstu_attention,
     hstu_layer,

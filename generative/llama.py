@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..bench.contract import DataSpec, ModelInfo, Positive
 from ..kernels.dropout import Dropout
 from ..kernels.layers.feed_forward import SwiGLU
+from ..kernels.layers.rms_norm import RMSNorm
 from ._blocks import ProjectedAttention
 from .attention import Geometry
 from .config import FEED_FORWARD, GENERATIVE_SPACE, RelativeBiasKind, SequenceConfig
@@ -39,7 +40,7 @@ class LlamaBlock(nn.Module):
         super().__init__()
         assert isinstance(config, Config)
         self.clean = config.residual == "clean"
-        self.attention_norm, self.feed_norm = nn.RMSNorm(config.width, eps=1e-6), nn.RMSNorm(config.width, eps=1e-6)
+        self.attention_norm, self.feed_norm = RMSNorm(config.width), RMSNorm(config.width)
         self.attention = ProjectedAttention(config, spec, bias=False)
         self.feed = SwiGLU(config.width, round(config.width * config.feed_forward))
         self.dropout = Dropout(config.dropout)

@@ -45,7 +45,9 @@ def _declare(library: ctypes.CDLL) -> None:
         getattr(library, name).restype = None
 
 
-LIBRARY = native.Library(Path(__file__).with_suffix(".cpp"), Path(__file__).with_name("simd.h"), declare=_declare)
+_HERE = Path(__file__).parent
+
+LIBRARY = native.Library(*(_HERE / name for name in ("gating.cpp", "row_parts.h", "simd.h")), declare=_declare)
 
 
 class _SiluSplit(torch.autograd.Function):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..kernels.dropout import Dropout
+from ..kernels.elementwise import gelu, silu_gate
 from ._per_token import PerTokenLinear
 
 
@@ -36,7 +37,7 @@ class ReluExperts(nn.Module):
             self.gates = gate.sum(2).mean(1)
             dense = torch.rand(len(x), 1, 1, device=x.device) < 0.5
             gate = torch.where(dense, F.relu(self.dense_router(x)), gate)
-        hidden = self.dropout(F.gelu(self.up(x))).unflatten(2, (self.experts, -1))
+        hidden = self.dropout(gelu(self.up(x))).unflatten(2, (self.experts, -1))
         return self.down((hidden * gate.unsqueeze(3)).flatten(2)) + self.down_bias(gate)
 
     def take_gates(self) -> Tensor | None:
@@ -62,8 +63,7 @@ class PerTokenSwiGLU(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up(x).chunk(2, dim=2)
-        hidden = self.dropout(F.silu(gate) * up)
+        hidden = self.dropout(silu_gate(self.gate_up(x)))
         if self.router is not None:
             hidden = (hidden.unflatten(2, (self.routed + 1, -1)) * self.open(x).unsqueeze(3)).flatten(2)
         return self.down(hidden)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..kernels.dropout import Dropout
+from ..kernels.elementwise import gelu
 
 
 class PerTokenLinear(nn.Module):
@@ -45,7 +45,7 @@ class PerTokenFeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(self.dropout(F.gelu(self.up(x))))
+        return self.down(self.dropout(gelu(self.up(x))))
 
 
 def mix(x: Tensor) -> Tensor:

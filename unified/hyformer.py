@@ -23,8 +23,10 @@ from ..baselines._inputs import EventInputs, example_of_event, select_events
 from ..baselines._layers import MLP, output_layer
 from ..bench.contract import Choice, DataSpec, History, ModelInfo, PointwiseBatch, Ranker, SearchSpace, Size
 from ..kernels.dropout import Dropout
+from ..kernels.elementwise import gelu
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
 from ..kernels.layers.feed_forward import SwiGLU
+from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
 from ._attention import CrossAttention
@@ -88,10 +90,10 @@ class EventEncoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         width, self.heads, self.sequence = config.width, config.heads, config.sequence
-        self.feed_norm, self.feed = nn.RMSNorm(width, eps=1e-6), SwiGLU(width, config.token_hidden)
+        self.feed_norm, self.feed = RMSNorm(width), SwiGLU(width, config.token_hidden)
         self.dropout = Dropout(config.dropout)
         if config.sequence != "swiglu":
-            self.norm = nn.RMSNorm(width, eps=1e-6)
+            self.norm = RMSNorm(width)
             self.attention = CrossAttention(width, config.heads)
 
     def forward(self, h: Tensor, events: EventSequence) -> Tensor:
@@ -118,7 +120,7 @@ class QueryDecoder(nn.Module):
         super().__init__()
         self.recent = config.recent if config.sequence == "longer" else None
         self.encoder = EventEncoder(config)
-        self.query_norm, self.event_norm = (nn.RMSNorm(config.width, eps=1e-6) for _ in range(2))
+        self.query_norm, self.event_norm = (RMSNorm(config.width) for _ in range(2))
         self.attention = CrossAttention(config.width, config.heads)
         self.dropout = Dropout(config.dropout)
 
@@ -141,7 +143,7 @@ class HyFormerLayer(nn.Module):
         super().__init__()
         self.queries = config.all_queries
         self.decoders = nn.ModuleList(QueryDecoder(config) for _ in range(config.sequences))
-        self.norm = nn.RMSNorm(config.width, eps=1e-6)
+        self.norm = RMSNorm(config.width)
         self.feed = PerTokenFeedForward(config.tokens, config.width, config.token_hidden, config.dropout)
 
     def forward(self, x: Tensor, encoded: list[Tensor], events: list[EventSequence]) -> tuple[Tensor, list[Tensor]]:
@@ -170,7 +172,7 @@ class HyFormer(Ranker):
         self.query_up = PerTokenLinear(config.all_queries, info, config.token_hidden)
         self.query_down = PerTokenLinear(config.all_queries, config.token_hidden, width)
         self.layers = nn.ModuleList(HyFormerLayer(config) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.norm = RMSNorm(width)
         self.mlp = MLP(config.tokens * width, config.hidden, "relu", config.dropout)
         self.out = output_layer(self.mlp.width, spec)
 
@@ -212,7 +214,7 @@ class HyFormer(Ranker):
         """FFN_n of all fields [n, M, D] and the mean of each sequence -> [n, N, D]."""
         means = [segment_mean(one.x, one.offsets) for one in events]
         info = torch.cat([fields.flatten(1), *means], dim=1).unsqueeze(1).expand(-1, self.config.all_queries, -1)
-        return self.query_down(nn.functional.gelu(self.query_up(info)))
+        return self.query_down(gelu(self.query_up(info)))
 
 
 def build(config: Config, spec: DataSpec) -> Ranker:

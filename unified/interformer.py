@@ -25,6 +25,7 @@ from ..baselines._inputs import EmbeddingConfig, EventInputs
 from ..baselines._layers import MLP, output_layer
 from ..bench.contract import SHARED_SPACE, Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Whole
 from ..kernels.dropout import Dropout
+from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.layers.rotary import rotate, rotation
 from ..kernels.linear import Linear
 from ..kernels.padded_attention import padded_attention
@@ -140,7 +141,7 @@ class ContextAttention(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         width, self.heads = config.width, config.heads
-        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.norm = RMSNorm(width)
         self.up, self.matrix = Linear(config.summaries * width, 2 * width), Linear(2 * width, width * width)
         self.qkv, self.out = Linear(width, 3 * width, bias=False), Linear(width, width, bias=False)
         self.dropout = Dropout(config.dropout)

@@ -23,6 +23,8 @@ from ..baselines._inputs import EmbeddingConfig, EventInputs
 from ..baselines._layers import MLP, output_layer
 from ..bench.contract import SHARED_SPACE, Choice, DataSpec, ModelInfo, PointwiseBatch, Positive, Ranker, Rate, Size, Whole
 from ..kernels.dropout import Dropout
+from ..kernels.elementwise import gelu
+from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
 from ._attention import CrossAttention
 from ._inputs import padding_of
@@ -64,7 +66,7 @@ class ReadingLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, config: Config) -> None:
         super().__init__()
-        self.norm, self.feed_norm = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
+        self.norm, self.feed_norm = RMSNorm(width), RMSNorm(width)
         self.attention = CrossAttention(width, heads)
         hidden = round(width * config.expansion)
         self.up, self.down = Linear(width, hidden), Linear(hidden, width)
@@ -74,7 +76,7 @@ class ReadingLayer(nn.Module):
         """visible: bool [n, N, L]"""
         key_value = self.attention.key_value(self.norm(keys))
         x = x + self.dropout(self.attention(self.norm(x), key_value, visible))
-        return x + self.dropout(self.down(F.gelu(self.up(self.feed_norm(x)))))
+        return x + self.dropout(self.down(gelu(self.up(self.feed_norm(x)))))
 
 
 class LONGER(Ranker):
@@ -92,7 +94,7 @@ class LONGER(Ranker):
         self.learned = nn.Parameter(torch.randn(config.width) * 0.02)
         nn.init.normal_(self.order.weight, std=0.02)
         self.layers = nn.ModuleList(ReadingLayer(config.width, config.heads, config) for _ in range(1 + config.layers))
-        self.norm = nn.RMSNorm(config.width, eps=1e-6)
+        self.norm = RMSNorm(config.width)
         inputs = GLOBAL * config.width + self.inputs.example_width
         self.mlp = MLP(inputs, config.hidden, "relu", config.dropout)
         self.out = output_layer(self.mlp.width, spec)

@@ -36,8 +36,10 @@ from ..bench.contract import (
     Size,
 )
 from ..kernels.dropout import Dropout
+from ..kernels.elementwise import gelu
 from ..kernels.hstu_attention import AttentionPlan, hstu_attention, plan_attention
 from ..kernels.layers.embedding import FieldEmbeddings
+from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
 from ..kernels.padded_attention import padded_attention
 from ..kernels.time_buckets import time_buckets
@@ -108,10 +110,10 @@ class EventLayer(nn.Module):
         super().__init__()
         width = config.width
         self.heads, self.last = config.heads, last
-        self.attention_norm = nn.RMSNorm(width, eps=1e-6)
+        self.attention_norm = RMSNorm(width)
         self.qkv = Linear(width, (2 if last else 3) * width, bias=False)
         if not last:
-            self.out, self.feed_norm = Linear(width, width, bias=False), nn.RMSNorm(width, eps=1e-6)
+            self.out, self.feed_norm = Linear(width, width, bias=False), RMSNorm(width)
             self.up, self.down = Linear(width, round(width * config.expansion)), Linear(round(width * config.expansion), width)
             self.dropout = Dropout(config.dropout)
 
@@ -131,7 +133,7 @@ class EventLayer(nn.Module):
             activation="softmax",
         )
         x = x + self.dropout(self.out(attended.flatten(1)))
-        return x + self.dropout(self.down(F.gelu(self.up(self.feed_norm(x))))), k, v
+        return x + self.dropout(self.down(gelu(self.up(self.feed_norm(x))))), k, v
 
 
 class RequestLayer(nn.Module):
@@ -143,7 +145,7 @@ class RequestLayer(nn.Module):
         super().__init__()
         width, self.heads = config.width, config.heads
         sets = config.tokens if config.own_weights else 1
-        self.attention_norm, self.feed_norm = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
+        self.attention_norm, self.feed_norm = RMSNorm(width), RMSNorm(width)
         self.qkv, self.out = PerTokenLinear(sets, width, 3 * width, bias=False), PerTokenLinear(sets, width, width, bias=False)
         self.feed = PerTokenFeedForward(sets, width, round(width * config.expansion), 0.0)
         self.dropout = Dropout(config.dropout)
@@ -191,7 +193,7 @@ class OneTrans(Ranker):
         self.bias = nn.ModuleList(TokenBias(spec) for _ in range(config.layers))
         self.event_layers = nn.ModuleList(EventLayer(config, at == config.layers - 1) for at in range(config.layers))
         self.request_layers = nn.ModuleList(RequestLayer(config) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.norm = RMSNorm(width)
         self.out = output_layer(config.tokens * width, spec)
 
     def forward(self, batch: SequenceBatch) -> Tensor:

@@ -43,6 +43,7 @@ from ..bench.contract import (
     Size,
     Whole,
 )
+from ..kernels.layers.rms_norm import RMSNorm
 from ._experts import PerTokenSwiGLU, ReluExperts
 from ._inputs import FieldRow, FieldTokens, PooledRow
 from ._per_token import PerTokenFeedForward, mix
@@ -132,7 +133,7 @@ class TokenMixerLargeBlock(nn.Module):
     def __init__(self, config: Config, tokens: int) -> None:
         super().__init__()
         sizes = (tokens, config.width, config.token_hidden, config.experts)
-        self.mixed_norm, self.own_norm = (nn.RMSNorm(config.width, eps=1e-6) for _ in range(2))
+        self.mixed_norm, self.own_norm = (RMSNorm(config.width) for _ in range(2))
         self.mixed_feed, self.own_feed = (PerTokenSwiGLU(*sizes, config.dropout) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,7 +156,7 @@ class RankMixer(Ranker):
         self.tokens = FieldTokens(self.row.width, pieces, config.width)
         block = TokenMixerLargeBlock if self.large else RankMixerBlock
         self.blocks = nn.ModuleList(block(config, config.tokens) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(config.width, eps=1e-6) if self.large else None
+        self.norm = RMSNorm(config.width) if self.large else None
         self.out = output_layer(config.width, spec)
         self.early = nn.ModuleList(output_layer(config.width, spec) for _ in self.connections())
         self.early_loss: Tensor | None = None
