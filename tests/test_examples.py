@@ -85,6 +85,18 @@ def test_a_model_of_ones_own_from_python_and_from_the_shell(place: Path) -> None
     assert {name: record["status"] for name, record in records.items()} == {"liked-items": "ok", "lr": "ok"}
 
 
+@pytest.mark.long
+def test_every_unified_block_is_timed_without_anybody_elses_code(place: Path) -> None:
+    shown = called(
+        place, sys.executable, "examples/unified_blocks.py", "--rounds", "1", "--seconds", "0", "--events", "20"
+    ).splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in shown[2:]]
+    titles = [title.split(",")[0] for title, *_ in rows]
+    assert set(titles) == {"RankMixer", "TokenMixer-Large", "OneTrans", "HyFormer", "InterFormer", "LONGER"} and len(titles) == 10
+    for _, whose, parameters, speed, *_ in rows:
+        assert whose == "ours" and int(parameters.replace(",", "")) > 0 and int(speed.replace(",", "")) > 0
+
+
 @pytest.mark.slow
 def test_the_wheel_alone_runs_the_quickstart(tmp_path: Path) -> None:
     """Without the checkout: libraries come from this environment, the package from the wheel."""
