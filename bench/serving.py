@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy import special
 from torch import Tensor
 
 from . import device as devices
@@ -186,7 +187,7 @@ class Scorer:
         codes = self.names.codes("item", items)
         logits = self.logits(request, codes, remember, data, told_by)
         names = ("label", *self.data.config.labels)[: logits.shape[1]]
-        return Scores(tuple(items), names, 1 / (1 + np.exp(-logits)), codes >= 0, request)
+        return Scores(tuple(items), names, special.expit(logits), codes >= 0, request)
 
     def logits(
         self,

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
+from scipy import special
 from torch import Tensor
 
 from .. import device as devices
@@ -105,7 +106,7 @@ def predict_labels(forward: Forward, batches: Batches, data: RankingData) -> np.
             raise FloatingPointError("scores that are not finite; lower train.lr")
         if not len(probability):
             probability = np.empty((len(examples), found.shape[1]))
-        probability[rows] = 1 / (1 + np.exp(-(found + data.logit_correction)))
+        probability[rows] = special.expit(found + data.logit_correction)
         times[rows] += 1
     if not (times == 1).all():
         raise RuntimeError("not every example was scored exactly once")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy import special
 
 from ...analysis.comparison import test_slices
 from ...analysis.costs import train_seconds
@@ -85,7 +86,7 @@ def _uncorrected(view: View, identity: Identity, shift: float) -> tuple[float, f
     label, score = frame["label"].to_numpy(), frame["score"].to_numpy(np.float64)
     with np.errstate(divide="ignore"):
         logit = np.log(score) - np.log1p(-score) - shift
-    raw = 1 / (1 + np.exp(-logit))
+    raw = special.expit(logit)
     return metrics.logloss(label, raw), metrics.expected_calibration_error(label, raw)
 
 
