@@ -216,6 +216,7 @@ DATASETS: dict[str, DatasetCard] = {
                 "behaviours": "Simulated log with a behaviour that predicts clicks and one that does not",
                 "domains": "Simulated log of three domains: a large one, a small one that it helps, one that goes against both",
                 "side-information": "Simulated log of many items whose features tell more than their ids can",
+                "long-history": "Simulated log whose clicks follow from what the user did many events before",
             }.items()
         ),
     )

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .schema import Feature, Label, RawLog, Schema
-from .simulated_pages import Count, PagesConfig, Strength, draw_pages, loaders, names, raw_log
+from .simulated_pages import CategoryPages, Count, PagesConfig, Strength, draw_pages, loaders, page_rows, past_rows, raw_log
 from .simulator import sigmoid
 
 
@@ -33,20 +33,12 @@ def simulate(config: BehavioursConfig, name: str) -> RawLog:
     """Draw a log; the same config gives the same log."""
     time_rng, item_rng, shown_rng, outcome_rng = map(np.random.default_rng, np.random.SeedSequence(config.seed).spawn(4))
     pages = draw_pages(config, time_rng)
-    count, categories = len(pages.user), config.categories
+    of_categories = CategoryPages(config, config.categories, shown_rng)
     quality = item_rng.standard_normal(config.items)
-    of_category = [np.arange(config.items)[np.arange(config.items) % categories == at] for at in range(categories)]
-
-    def item_of(category: np.ndarray) -> np.ndarray:
-        sizes = np.array([len(one) for one in of_category])[category]
-        return category + categories * (shown_rng.random(category.shape) * sizes).astype(np.int64)
-
     # Of the items of a page one is of the category that was searched for, one of that scrolled past; all categories differ.
-    drawn = np.argsort(shown_rng.random((count, max(categories, config.shown))), axis=1)[:, : config.shown] % categories
-    order = shown_rng.permuted(np.tile(np.arange(config.shown), (count, 1)), axis=1)
+    drawn, category = of_categories.draw(len(pages.user))
     searched, scrolled = drawn[:, 0], drawn[:, min(1, config.shown - 1)]
-    category = np.take_along_axis(drawn, order, axis=1)
-    item = item_of(category)
+    item = of_categories.item_of(category)
     known = config.intercept + config.popularity * quality[item]
     found = (category == searched[:, None]) * config.search + (category == scrolled[:, None]) * config.scroll
     probability = sigmoid(known + found)
@@ -55,14 +47,10 @@ def simulate(config: BehavioursConfig, name: str) -> RawLog:
     share = 1 / config.shown
     without = (1 - 2 * share) * sigmoid(known) + share * (sigmoid(known + config.search) + sigmoid(known + config.scroll))
 
-    first = shown_rng.random(count) < 0.5
-    rows = [
-        _rows("view", np.repeat(pages.user, config.shown), item.ravel(), np.repeat(pages.time, config.shown), click, like),
-        _rows("search", pages.user, item_of(searched), pages.time - np.where(first, 60, 30)),
-        _rows("scroll", pages.user, item_of(scrolled), pages.time - np.where(first, 30, 60)),
-    ]
-    rows[0]["true_probability"] = probability.ravel()
-    catalogue = np.arange(config.items)
+    first = shown_rng.random(len(pages.user)) < 0.5
+    rows = [page_rows(pages, item, {"click": click, "liked": like}, probability)]
+    for behaviour, of, before in (("search", searched, np.where(first, 60, 30)), ("scroll", scrolled, np.where(first, 30, 60))):
+        rows.append(past_rows(behaviour, pages.user, of_categories.item_of(of), pages.time - before, ("click", "liked")))
     return raw_log(
         name,
         config,
@@ -77,30 +65,7 @@ def simulate(config: BehavioursConfig, name: str) -> RawLog:
         ),
         without.ravel(),
         f"a search predicts clicks on its category (logit {config.search:+g}); a scroll, {config.scroll:+g}",
-        items=pd.DataFrame({"category": names("c", catalogue % categories)}, index=names("i", catalogue)),
-    )
-
-
-def _rows(
-    behaviour: str,
-    user: np.ndarray,
-    item: np.ndarray,
-    time: np.ndarray,
-    click: np.ndarray | None = None,
-    like: np.ndarray | None = None,
-) -> pd.DataFrame:
-    nothing = np.zeros(len(user), dtype=np.int64)
-    return pd.DataFrame(
-        {
-            "user": names("u", user),
-            "item": names("i", item),
-            "time": time,
-            "behaviour": behaviour,
-            "role": "" if behaviour == "view" else "history",
-            "click": nothing if click is None else click.ravel().astype(np.int64),
-            "liked": nothing if like is None else like.ravel().astype(np.int64),
-            "true_probability": np.nan,
-        }
+        items=of_categories.catalogue(),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from annotated_types import Ge, Gt, Le
 
+from ...errors import UserError
 from ...typed import from_dict
 from .schema import DataRoots, RawLog, Schema
 from .simulator import expected_auc
@@ -19,10 +20,12 @@ from .simulator import expected_auc
 _START = 1_704_067_200
 """2024-01-01 00:00 UTC, in seconds since 1970."""
 _DAYS = 30
-_APART = 600
+APART = 600
 """Seconds between two pages of a user, at least."""
 
 Count = Annotated[int, Ge(1), Le(10_000_000)]
+PageCount = Annotated[int, Ge(1), Le(2_000)]
+"""As many as lie apart within the time of a log."""
 Strength = Annotated[float, Ge(-20), Le(20)]
 """Of an effect, on the logit scale; 0 turns it off."""
 Share = Annotated[float, Gt(0), Le(1)]
@@ -33,7 +36,7 @@ class PagesConfig:
     """Size of a simulated log."""
 
     users: Count = 800
-    pages: Count = 16
+    pages: PageCount = 16
     """Of each user."""
     shown: Count = 5
     """Items on a page, which are one request."""
@@ -49,7 +52,7 @@ class Pages:
     user: np.ndarray
     """int64 [P]"""
     time: np.ndarray
-    """int64 [P], seconds; more than _APART later than the user's page before."""
+    """int64 [P], seconds; more than APART later than the user's page before."""
 
 
 C = TypeVar("C", bound=PagesConfig)
@@ -73,10 +76,65 @@ def loaders(
 
 def draw_pages(config: PagesConfig, rng: np.random.Generator) -> Pages:
     """Pages spread evenly over the time of the log, so that a split by time leaves every user some of each role."""
-    slots = _DAYS * 86_400 // (2 * _APART)
+    slots = _DAYS * 86_400 // (2 * APART)
     time = np.sort(rng.random((config.users, config.pages)) * (slots - config.pages), axis=1).astype(np.int64)
-    time = (time + np.arange(config.pages)) * 2 * _APART + rng.integers(0, _APART, time.shape)
+    time = (time + np.arange(config.pages)) * 2 * APART + rng.integers(0, APART, time.shape)
     return Pages(np.repeat(np.arange(config.users), config.pages), _START + time.ravel())
+
+
+@dataclass(frozen=True)
+class CategoryPages:
+    """What P pages show where each of their items is of another category: item i is of category i modulo `categories`."""
+
+    config: PagesConfig
+    categories: int
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        if self.categories > self.config.items:
+            raise UserError(f"categories ({self.categories}) must not exceed items ({self.config.items})")
+
+    def draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Categories that pages are drawn with, and in the order in which they are shown; int64 [count, shown] each.
+
+        They are all different where there are as many categories as places. The first of a row of the former says nothing of its
+        place on the page.
+        """
+        shown = self.config.shown
+        drawn = np.argsort(self.rng.random((count, max(self.categories, shown))), axis=1)[:, :shown] % self.categories
+        order = self.rng.permuted(np.tile(np.arange(shown), (count, 1)), axis=1)
+        return drawn, np.take_along_axis(drawn, order, axis=1)
+
+    def item_of(self, category: np.ndarray) -> np.ndarray:
+        """An item of each category, as likely as any other of it; int64, as `category`."""
+        sizes = (self.config.items - 1 - category) // self.categories + 1
+        return category + self.categories * (self.rng.random(category.shape) * sizes).astype(np.int64)
+
+    def catalogue(self) -> pd.DataFrame:
+        """The table of items with the category of each."""
+        items = np.arange(self.config.items)
+        return pd.DataFrame({"category": names("c", items % self.categories)}, index=names("i", items))
+
+
+def past_rows(behaviour: str, user: np.ndarray, item: np.ndarray, time: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
+    """Rows of a behaviour that are no examples, and have none of the labels."""
+    rows = pd.DataFrame({"user": names("u", user), "item": names("i", item), "time": time, "behaviour": behaviour})
+    return rows.assign(role="history", **dict.fromkeys(labels, 0), true_probability=np.nan)
+
+
+def page_rows(
+    pages: Pages, item: np.ndarray, labels: Mapping[str, np.ndarray], probability: np.ndarray, behaviour: str = "view"
+) -> pd.DataFrame:
+    """Examples: what the pages show.
+
+    Args:
+        item, probability, labels: [P, shown]
+    """
+    shown = item.shape[1]
+    user, time = np.repeat(pages.user, shown), np.repeat(pages.time, shown)
+    rows = pd.DataFrame({"user": names("u", user), "item": names("i", item.ravel()), "time": time, "behaviour": behaviour})
+    outcomes = {name: outcome.ravel().astype(np.int64) for name, outcome in labels.items()}
+    return rows.assign(role="", **outcomes, true_probability=probability.ravel())
 
 
 def names(prefix: str, codes: np.ndarray) -> np.ndarray:

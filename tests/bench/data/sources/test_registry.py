@@ -21,7 +21,7 @@ def test_listing_imports_neither_pandas_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("['ml-100k', 'ml-1m', ") and done.stdout.endswith("'simulator-side-information'] set()\n")
+    assert done.stdout.startswith("['ml-100k', 'ml-1m', ") and done.stdout.endswith("'simulator-long-history'] set()\n")
 
 
 @pytest.mark.parametrize("name", sources.DATASETS)

@@ -13,7 +13,12 @@ import pytest
 
 from rankbench.bench.data import sources
 from rankbench.bench.data.eventlog import write_log
-from rankbench.bench.data.sources import simulated_behaviours, simulated_domains, simulated_side_information
+from rankbench.bench.data.sources import (
+    simulated_behaviours,
+    simulated_domains,
+    simulated_long_history,
+    simulated_side_information,
+)
 from rankbench.bench.data.sources.schema import DataRoots, RawLog
 from rankbench.bench.errors import UserError
 from rankbench.bench.evaluation import metrics
@@ -23,12 +28,14 @@ SCENARIOS: dict[str, tuple[Callable[..., RawLog], type]] = {
     "simulator-behaviours": (simulated_behaviours.simulate, simulated_behaviours.BehavioursConfig),
     "simulator-domains": (simulated_domains.simulate, simulated_domains.DomainsConfig),
     "simulator-side-information": (simulated_side_information.simulate, simulated_side_information.SideInformationConfig),
+    "simulator-long-history": (simulated_long_history.simulate, simulated_long_history.LongHistoryConfig),
 }
 
 
 def drawn(name: str, **settings: Any) -> RawLog:
     simulate, config = SCENARIOS[name]
-    return simulate(config(**{**SMALL, **settings}), name)
+    near = {"distance": 12} if name == "simulator-long-history" else {}
+    return simulate(config(**{**SMALL, **near, **settings}), name)
 
 
 def examples(raw: RawLog) -> pd.DataFrame:
@@ -62,6 +69,7 @@ def test_clicks_follow_their_probabilities_whose_auc_is_the_best(name: str) -> N
         ("simulator-behaviours", {"search": 0.0}),
         ("simulator-domains", {"opposition": 1.0}),
         ("simulator-side-information", {"brand": 0.0, "segment": 0.0}),
+        ("simulator-long-history", {"search": 0.0}),
     ],
 )
 def test_what_is_off_is_not_there_and_changes_nothing_else(name: str, off: dict[str, float]) -> None:
@@ -88,6 +96,36 @@ def test_a_page_has_an_item_of_the_category_that_was_searched_for_and_it_is_clic
         assert (hit.groupby([latest["user"], latest["time"]]).sum() == 1).all()
         rates[behaviour] = latest["click"][hit].mean() - latest["click"][~hit].mean()
     assert rates["search"] > 0.4 and rates["scroll"] < 0
+
+
+@pytest.mark.parametrize("distance", [0, 7])
+def test_what_a_history_holds_of_a_search_begins_at_its_distance(distance: int) -> None:
+    """The last `distance` events before a page tell nothing; the one before these is a search for what is clicked."""
+    raw = drawn("simulator-long-history", distance=distance, popularity=0.0, categories=6)
+    assert isinstance(raw.events, pd.DataFrame) and raw.items is not None
+    events = raw.events.assign(category=raw.items["category"].reindex(raw.events["item"]).to_numpy()).sort_values(
+        ["user", "time"]
+    )
+    pages = events[events["behaviour"] == "view"].groupby(["user", "time"], sort=False)
+    past = {user: rows for user, rows in events.groupby("user")}
+    clicked = {True: [], False: []}
+    for (user, time), page in pages:
+        before = past[user][past[user]["time"] < time]
+        near, search = before.iloc[len(before) - distance :], before.iloc[len(before) - distance - 1]
+        assert set(near["behaviour"]) <= {"scroll"} and set(near["category"]) <= {"other"} and search["behaviour"] == "search"
+        hit = page["category"] == search["category"]
+        assert hit.sum() == 1
+        for found in (True, False):
+            clicked[found] += list(page["click"][hit == found])
+    assert np.mean(clicked[True]) > np.mean(clicked[False]) + 0.4
+
+
+def test_a_category_without_items_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    for name in ("behaviours", "long-history"):
+        file.write_text(f"source: simulator-{name}\nitems: 5\ncategories: 6\n")
+        with pytest.raises(UserError, match=r"categories \(6\) must not exceed items \(5\)"):
+            sources.load(str(file), DataRoots(None, tmp_path))
 
 
 def test_tastes_agree_between_feed_and_shop_and_turn_in_the_games() -> None:

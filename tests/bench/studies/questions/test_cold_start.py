@@ -28,10 +28,11 @@ from rankbench.bench.runs import schedule
 from rankbench.bench.studies import grid
 from rankbench.bench.studies.grid import Study, StudyResult
 from rankbench.bench.studies.offers import Offers
-from rankbench.bench.studies.points import Point, Scope, cells
+from rankbench.bench.studies.points import Scope, cells
 from rankbench.bench.studies.questions import cold_start
 from rankbench.bench.studies.questions.cold_start import HELD_OUT, ID, KNOWN_BY, STUDY, masks
 from support.records import predictions, record
+from support.recovered import small
 from support.studies import made_up, scope
 
 
@@ -106,13 +107,20 @@ WORLD = SimulatorConfig(
 """Items differ, and their features say nothing of it."""
 
 
-def ran(config: SimulatorConfig, folder: Path, study: Study = STUDY) -> StudyResult:
-    """The study by logistic regression, on a world with three tenths of its items held out."""
+def ran(
+    config: SimulatorConfig, folder: Path, study: Study = STUDY, model: str = "lr", settings: Iterable[str] = ("train.epochs=6",)
+) -> StudyResult:
+    """The study by one model, on a world with three tenths of its items held out."""
     file = folder / "world.yaml"
     file.write_text(yaml.safe_dump({"source": "simulator", **dataclasses.asdict(config)}))
     data = {"dataset": str(file), "history_length": 5, "held_out_items": 0.3, "code_size": 16}
     options = schedule.Options(Store(folder / "results"), DataRoots(None, folder), quiet=True, jobs=1)
-    return grid.run(study, Scope(("lr",)), Settings(data=data, train={"epochs": 6}), 2, options)
+    return grid.run(study, Scope((model,)), Settings(data=data).changed(list(settings), (model,)), 2, options)
+
+
+def of_places(*places: str) -> Study:
+    """The study of some things that items may be known by."""
+    return dataclasses.replace(STUDY, points=lambda scope: (point for point in STUDY.points(scope) if point.at in places))
 
 
 def on_held_out(finding: StudyResult) -> dict[str, str]:
@@ -145,6 +153,16 @@ def test_features_that_say_nothing_are_not_called_better(tmp_path: Path) -> None
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("told", [True, False])
+def test_a_generative_ranker_is_better_by_features_that_tell_and_by_no_others(told: bool, tmp_path: Path) -> None:
+    world = dataclasses.replace(WORLD, popularity=0.0, told_quality=1.5) if told else WORLD
+    finding = ran(world, tmp_path, of_places(ID, "features"), "hstu", small("hstu"))
+    assert (on_held_out(finding) == {"features": "better"}) == told
+    # Where features say nothing, the items that training knows are told apart by their ids alone.
+    assert [one.verdict for one in finding.pairs["auc"]] == ["better" if told else "worse"]
+
+
+@pytest.mark.long
 def test_codes_of_other_items_bring_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same codes, each item with those of another: whatever is found with them is found without reason."""
 
@@ -152,11 +170,8 @@ def test_codes_of_other_items_bring_nothing(tmp_path: Path, monkeypatch: pytest.
         made, order = item_codes(log, train, config), np.random.default_rng(0).permutation(log.meta.items)
         return dataclasses.replace(made, codes=made.codes[order], has_code=made.has_code[order])
 
-    def alone(scope: Scope) -> Iterable[Point]:
-        return (point for point in STUDY.points(scope) if point.at in (ID, "semantic id"))
-
     monkeypatch.setattr(item_ids, "item_codes", of_others)
     world = dataclasses.replace(WORLD, popularity=0.0, told_quality=1.5)
-    finding = ran(world, tmp_path, dataclasses.replace(STUDY, points=alone))
+    finding = ran(world, tmp_path, of_places(ID, "semantic id"))
     assert on_held_out(finding) == {"semantic id": "not settled"}
     assert [one.verdict for one in finding.pairs["auc"]] == ["worse"], "ids tell items apart, such codes do not"

@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from rankbench.bench import cli
-from rankbench.bench.analysis import study as study_file
-from rankbench.bench.analysis.statements import of_kind
-from rankbench.bench.analysis.study import StudyRecord
-from rankbench.bench.analysis.study_statements import Differences
+from support.recovered import answered, value, verdicts
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("own_folders")]
-
-SEEDS = 3
-
-
-def answered(study: str, log: dict[str, float], series: tuple[str, ...], models: str, history: int = 4) -> StudyRecord:
-    """The study of a log with these settings, by whole commands."""
-    lines = [f"source: simulator-{study}", *(f"{key}: {value}" for key, value in log.items())]
-    Path("planted.yaml").write_text("\n".join(lines) + "\n")
-    words = ["--dataset", "planted.yaml", "--models", models, "--seeds", str(SEEDS), "--device", "cpu", "--jobs", "1", "--quiet"]
-    words += [word for one in series for word in ("--series", one)]
-    for setting in (f"data.history_length={history}", "train.lr=0.01", "train.batch_size=256", "train.epochs=4"):
-        words += ["--set", setting]
-    assert cli.main(["study", study, *words, "--results", "out"]) == 0
-    return study_file.load(Path(f"out/studies/{study}/planted@global-time/study.json"))
-
-
-def verdicts(found: StudyRecord, series: str, part: str = "", reference: str = "") -> dict[str, str]:
-    """Place -> word, by the headline, of the statement about a series, a slice and a reference."""
-    said = [
-        one
-        for one in of_kind(found.statements, Differences)
-        if (one.series, one.part, one.metric) == (series, part, found.headline) and reference in ("", one.reference)
-    ]
-    return {str(item.at): item.verdict for one in said for item in one.differences}
-
-
-def value(found: StudyRecord, label: str) -> float:
-    return next(point.row.quality[found.headline].point for point in found.points if point.row.label == label)
 
 
 def test_behaviours_finds_the_one_that_predicts_and_not_the_other() -> None:

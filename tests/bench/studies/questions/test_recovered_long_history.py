@@ -1,0 +1,45 @@
+"""The study of long histories finds how far back what was planted lies, and no gain from more where nothing lies there."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.recovered import answered, small, value, verdicts
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("own_folders")]
+
+FAR = {"users": 1200, "pages": 1, "items": 20, "categories": 5, "intercept": -1.5, "popularity": 0.3, "search": 4.0}
+"""One page a user, so that nothing but the search before it can be known."""
+TRAINING = ("train.batch_size=128", "train.lr=0.01", "train.epochs=6", "train.patience=6")
+MODELS = {
+    "din": ("din.attention_hidden=[16]", "din.embedding_dim=8", "din.hidden=[32]", "din.dropout=0", *TRAINING),
+    # One layer: each looks one history length further back.
+    "llama": small("llama"),
+}
+
+
+def lengths(model: str, **log: float) -> tuple[dict[str, str], dict[int, float]]:
+    """Length -> the verdict against a history of 50 events, and length -> the headline metric."""
+    found = answered("long-history", {**FAR, **log}, (), model, MODELS[model], history=None, seeds=2)
+    return verdicts(found, model), {length: value(found, f"{model} @ {length}") for length in (10, 50, 200, 1000)}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_longer_history_is_found_to_help_where_the_effect_lies_further_back_than_the_usual_one(model: str) -> None:
+    word, level = lengths(model, distance=55)
+    print(word, level)
+    assert word["200"] == word["1000"] == "better" and word["10"] != "worse"
+    assert min(level[200], level[1000]) > max(level[10], level[50]) + 0.1
+
+
+def test_a_short_history_is_found_to_be_too_short_and_a_longer_one_to_bring_nothing_where_the_effect_is_nearer() -> None:
+    word, level = lengths("din", distance=15)
+    print(word, level)
+    assert word["10"] == "worse" and "better" not in word.values()
+    assert level[50] > level[10] + 0.1
+
+
+def test_no_length_is_found_to_matter_where_the_past_tells_nothing() -> None:
+    word, level = lengths("din", distance=55, search=0.0)
+    print(word, level)
+    assert not {"better", "worse"} & set(word.values())
