@@ -21,11 +21,11 @@ from rankbench.bench.studies.grid import PointPair, Study, StudyResult
 from rankbench.bench.studies.points import Point, Scope
 
 
-def small(model: str, epochs: int = 6) -> tuple[str, ...]:
+def small(model: str, epochs: int = 8) -> tuple[str, ...]:
     """Settings of a generative ranker that learns from a few thousand examples within seconds: one layer, and one token an event,
     so that a layer knows which item an action was on."""
     of_model = ("layers=1", "layout=candidate", "width=32", "dropout=0")
-    training = ("lr=0.01", "batch_events=1024", f"epochs={epochs}", f"patience={epochs}")
+    training = ("lr=0.01", "batch_events=512", f"epochs={epochs}", f"patience={epochs}")
     return (*(f"{model}.{one}" for one in of_model), *(f"train.{one}" for one in training))
 
 
@@ -73,7 +73,12 @@ def value(found: StudyRecord, label: str) -> float:
 
 
 def points_of(
-    study: Study, places: Sequence[str], source: str, log: Mapping[str, float], models: Sequence[str], settings: Sequence[str]
+    study: Study,
+    places: Sequence[str | float],
+    source: str,
+    log: Mapping[str, float],
+    models: Sequence[str],
+    settings: Sequence[str],
 ) -> StudyResult:
     """Some points of a study, two seeds each, in the working folder: what says nothing of the effect in question is not trained.
 

@@ -4,42 +4,47 @@ from __future__ import annotations
 
 import pytest
 
-from support.recovered import answered, small, value, verdicts
+from rankbench.bench.studies.questions.long_history import STUDY
+from support.recovered import against, answered, points_of, small, value, verdicts
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("own_folders")]
 
-FAR = {"users": 1200, "pages": 1, "items": 20, "categories": 5, "intercept": -1.5, "popularity": 0.3, "search": 4.0}
+LOG = {"users": 1200, "pages": 1, "items": 20, "categories": 5, "intercept": -1.5, "popularity": 0.3, "search": 4.0}
 """One page a user, so that nothing but the search before it can be known."""
-TRAINING = ("train.batch_size=128", "train.lr=0.01", "train.epochs=6", "train.patience=6")
-MODELS = {
-    "din": ("din.attention_hidden=[16]", "din.embedding_dim=8", "din.hidden=[32]", "din.dropout=0", *TRAINING),
-    # One layer: each looks one history length further back.
-    "llama": small("llama"),
-}
+DIN = (
+    *("din.attention_hidden=[16]", "din.embedding_dim=8", "din.hidden=[32]", "din.dropout=0"),
+    *("train.batch_size=128", "train.lr=0.01", "train.epochs=6", "train.patience=6"),
+)
 
 
-def lengths(model: str, **log: float) -> tuple[dict[str, str], dict[int, float]]:
-    """Length -> the verdict against a history of 50 events, and length -> the headline metric."""
-    found = answered("long-history", {**FAR, **log}, (), model, MODELS[model], history=None, seeds=2)
-    return verdicts(found, model), {length: value(found, f"{model} @ {length}") for length in (10, 50, 200, 1000)}
+def lengths(**log: float) -> tuple[dict[str, str], dict[int, float]]:
+    """Length -> the verdict against a history of 50 events, and length -> the headline metric; of DIN."""
+    found = answered("long-history", {**LOG, **log}, (), "din", DIN, history=None, seeds=2)
+    return verdicts(found, "din"), {length: value(found, f"din @ {length}") for length in (10, 50, 200, 1000)}
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_longer_history_is_found_to_help_where_the_effect_lies_further_back_than_the_usual_one(model: str) -> None:
-    word, level = lengths(model, distance=55)
-    print(word, level)
+def test_a_longer_history_is_found_to_help_where_the_effect_lies_further_back_than_the_usual_one() -> None:
+    word, level = lengths(distance=55)
     assert word["200"] == word["1000"] == "better" and word["10"] != "worse"
     assert min(level[200], level[1000]) > max(level[10], level[50]) + 0.1
 
 
 def test_a_short_history_is_found_to_be_too_short_and_a_longer_one_to_bring_nothing_where_the_effect_is_nearer() -> None:
-    word, level = lengths("din", distance=15)
-    print(word, level)
+    word, level = lengths(distance=15)
     assert word["10"] == "worse" and "better" not in word.values()
     assert level[50] > level[10] + 0.1
 
 
 def test_no_length_is_found_to_matter_where_the_past_tells_nothing() -> None:
-    word, level = lengths("din", distance=55, search=0.0)
-    print(word, level)
+    word, _ = lengths(distance=55, search=0.0)
     assert not {"better", "worse"} & set(word.values())
+
+
+@pytest.mark.parametrize("planted", [True, False])
+def test_a_generative_ranker_needs_the_longer_history_as_well(planted: bool) -> None:
+    """With one layer, because each looks one history length further back."""
+    log = {**LOG, "users": 900, "distance": 55, "searches": 10, "search": 4.0 if planted else 0.0}
+    found = points_of(STUDY, [50, 200], "simulator-long-history", log, ("llama",), small("llama"))
+    longer = against(found, "llama @ 200", "llama @ 50")
+    print("LONG", planted, longer.verdict, longer.difference)
+    assert (longer.verdict == "better") == planted
