@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.long, pytest.mark.usefixtures("own_folders")]
 
 ALONE = "trained on shop"
 POINTWISE = ("train.lr=0.01", "train.batch_size=256", "train.epochs=4")
-PLANTED = {"users": 250, "items": 300, "shop": 0.1}
-NULL = {"users": 250, "items": 30, "shop": 0.5, "opposition": 1.0}
+PLANTED = {"users": 250, "items": 600, "shop": 0.1, "taste": 2.5}
+NULL = {"users": 150, "items": 30, "shop": 0.5, "taste": 2.5, "opposition": 1.0}
 """One taste everywhere, and a shop with so many pages for so few items that it has no need of the feed."""
 
 
