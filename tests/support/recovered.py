@@ -106,5 +106,4 @@ def in_domain(finding: StudyResult, domain: str, pairs: Sequence[tuple[str, str]
     """Label of the first -> the verdict of each pair on the test rows of one domain, by AUC, which needs fewer of them."""
     assert finding.domains is not None, "the log declares domains"
     found = part(finding.measured, "auc", domain, finding.domains == domain, pairs)
-    print([(one, pair.verdict, pair.difference) for (one, _), pair in zip(pairs, found.pairs, strict=True)])
     return {one: pair.verdict for (one, _), pair in zip(pairs, found.pairs, strict=True)}

@@ -26,7 +26,6 @@ def test_rankers_of_several_domains_serve_a_small_shop_and_are_not_misled_by_the
     shop = in_domain(finding, "shop", [(label, f"din @ {ALONE}") for label in rankers])
     hidden = {label: against(finding, label, f"din @ {HIDDEN}") for label in rankers}
     for label in rankers:
-        print("RANK", planted, label, shop[label], hidden[label].verdict, hidden[label].difference)
         assert (shop[label] == "better") == planted, "feed and shop have one taste"
         assert (hidden[label].verdict == "better") == planted, "the games have another"
 
@@ -38,6 +37,5 @@ def test_a_generative_ranker_serves_a_small_shop_and_must_know_the_domain(plante
     finding = points_of(STUDY, places, "simulator-domains", PLANTED if planted else NULL, ("llama",), settings)
     together, hidden, alone = places
     shop = in_domain(finding, "shop", [(together, alone)])
-    print("DOM", planted, shop, against(finding, hidden, together).verdict, against(finding, hidden, together).difference)
     assert (shop[together] == "better") == planted
     assert (against(finding, hidden, together).verdict == "worse") == planted

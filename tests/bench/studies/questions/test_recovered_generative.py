@@ -26,7 +26,6 @@ def test_behaviours(planted: bool) -> None:
     search, scroll = (
         against(found, f"hstu, history @ the target and {one}", f"hstu, history @ {TARGET}") for one in ("search", "scroll")
     )
-    print("BEH", planted, search.verdict, search.difference, scroll.verdict, scroll.difference)
     assert (search.verdict == "better") == planted
     assert scroll.verdict != "better"
 
@@ -41,7 +40,6 @@ def test_side_information(planted: bool) -> None:
         side_information.STUDY, [f"sasrec @ {at}" for at in places], "simulator-side-information", log, ("sasrec",), settings
     )
     items, users = (against(found, f"sasrec @ {one}", "sasrec @ none") for one in places[1:])
-    print("SIDE", planted, items.verdict, items.difference, users.verdict, users.difference)
     assert (items.verdict == "better") == planted
     assert users.verdict != "better"
 
@@ -53,5 +51,4 @@ def test_shift(planted: bool) -> None:
     settings = ("data.history_length=5", *small("llama"))
     found = points_of(shift.STUDY, [shift.ONCE, shift.AS_MANY], "simulator", log, ("llama",), settings)
     (fresh,) = found.pairs["auc"]
-    print("SHIFT", planted, fresh.verdict, fresh.difference)
     assert (fresh.verdict == "better") == planted

@@ -46,5 +46,4 @@ def test_a_generative_ranker_needs_the_longer_history_as_well(planted: bool) -> 
     log = {**LOG, "users": 900, "distance": 55, "searches": 10, "search": 4.0 if planted else 0.0}
     found = points_of(STUDY, [50, 200], "simulator-long-history", log, ("llama",), small("llama"))
     longer = against(found, "llama @ 200", "llama @ 50")
-    print("LONG", planted, longer.verdict, longer.difference)
     assert (longer.verdict == "better") == planted
