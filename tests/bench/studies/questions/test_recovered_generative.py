@@ -10,6 +10,8 @@ from support.recovered import against, points_of, small
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("own_folders")]
 
+NOTHING = 0.04
+"""Half of the smallest effect that is planted: a wide interval alone must not make nothing of it."""
 BOTH = pytest.mark.parametrize("planted", [True, False])
 STEADY = {"intercept": 0, "popularity": 1.5, "long_term_taste": 0, "recent_interest": 0, "time_of_day": 0, "target_match": 0}
 """Of the simulator: nothing but the popularity of items says anything."""
@@ -27,6 +29,7 @@ def test_behaviours(planted: bool) -> None:
         against(found, f"hstu, history @ the target and {one}", f"hstu, history @ {TARGET}") for one in ("search", "scroll")
     )
     assert (search.verdict == "better") == planted
+    assert planted or abs(search.difference.value) < NOTHING
     assert scroll.verdict != "better"
 
 
@@ -41,6 +44,7 @@ def test_side_information(planted: bool) -> None:
     )
     items, users = (against(found, f"sasrec @ {one}", "sasrec @ none") for one in places[1:])
     assert (items.verdict == "better") == planted
+    assert planted or abs(items.difference.value) < NOTHING
     assert users.verdict != "better"
 
 
@@ -52,3 +56,4 @@ def test_shift(planted: bool) -> None:
     found = points_of(shift.STUDY, [shift.ONCE, shift.AS_MANY], "simulator", log, ("llama",), settings)
     (fresh,) = found.pairs["auc"]
     assert (fresh.verdict == "better") == planted
+    assert planted or abs(fresh.difference.value) < NOTHING
