@@ -19,7 +19,7 @@ class Details:
     """By label of a row; a row that has none is left out."""
 
     curves: dict[str, tuple[Curve, ...]]
-    """One per seed."""
+    """One per seed, over epochs."""
     reliability: dict[str, Reliability]
 
 
@@ -33,7 +33,11 @@ def details(view: View, board: Board) -> Details:
         row.label: [record for record in records.get((row.model, row.config_hash), []) if record.identity.seed in row.seeds]
         for row in board.rows
     }
-    curves = {label: tuple(record.curve for record in group if record.curve) for label, group in groups.items()}
+    # What was learned window by window has a figure of its own: no window is one in which training might have ended.
+    curves = {
+        label: tuple(record.curve for record in group if record.curve and not record.once_through_time)
+        for label, group in groups.items()
+    }
     return Details(
         curves={label: found for label, found in curves.items() if found},
         reliability={

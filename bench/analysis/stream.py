@@ -153,7 +153,7 @@ def build(
 
 
 def _passes(record: RunRecord) -> bool:
-    return record.status == "ok" and record.config["train"].get("order") == "time"
+    return record.status == "ok" and record.once_through_time
 
 
 class _Samples:

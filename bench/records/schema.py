@@ -288,6 +288,11 @@ class RunRecord:
     finished: str
     """When the record was made: UTC, ISO 8601."""
 
+    @property
+    def once_through_time(self) -> bool:
+        """Whether it learned window by window, so that its curve has windows and no epochs."""
+        return bool(self.config["train"].get("order") == "time")
+
 
 def to_json(record: RunRecord) -> str:
     """The record as it is stored: declared order, one space indent, floats that read back exactly, null for NaN."""
