@@ -290,9 +290,9 @@ def loss_name(one: Trend) -> str:
 
 
 def short(value: float) -> str:
-    """43.2k"""
+    """43.2k: three digits, and never a power of ten."""
     for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if value >= 0.9995 * size:  # which three digits round to it
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"
 

@@ -55,7 +55,7 @@ TIME = CostAxis(
     _clock,
     lambda row: max(row.train_seconds, SECONDS_FLOOR),
     True,
-    lambda amount: f"{amount:.3g} s",
+    lambda amount: f"{short(amount)} s",
     True,
 )
 FLOPS = CostAxis(

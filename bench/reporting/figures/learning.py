@@ -15,6 +15,7 @@ from ...analysis.details import Curve
 from ...analysis.leaderboard import Board
 from ...evaluation.cards import shown
 from ...records.schema import CurvePoint
+from ..study_words import short
 from . import style
 from .style import COLOURS, STYLE
 
@@ -86,7 +87,7 @@ def learning(board: Board, curves: Mapping[str, tuple[Curve, ...]], by: By) -> F
 def title(medians: Mapping[str, Curve], value: Callable[[CurvePoint], float], by: By, metric: str) -> str:
     """When the median seeds of the rows are at their best by this metric; another one may have chosen their epochs."""
     ends = sorted(getattr(curve[_best([value(point) for point in curve])], by) for curve in medians.values())
-    first, last = (f"{end:.3g}" for end in (ends[0], ends[-1]))
+    first, last = map(short, (ends[0], ends[-1]))
     span = first if first == last else f"{first} to {last}"
     what = "epochs" if by == "epoch" else "seconds"
     return f"On validation {metric} is highest after {span} {what}, by the median seed of each row"
