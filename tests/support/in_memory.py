@@ -55,6 +55,7 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     """
     events, schema = raw.events, raw.schema
     assert isinstance(events, pd.DataFrame)
+    assert isinstance(raw.users, pd.DataFrame | None) and isinstance(raw.items, pd.DataFrame | None)
     user, item = as_text(column_of(events, "user")), as_text(column_of(events, "item"))
     time, has_time = milliseconds(column_of(events, "time"), schema, raw.name)
     label = _labels(events, schema.label, schema)

@@ -117,10 +117,10 @@ class _Spooled:
         """All rows of the table; `unread`: by number feature."""
         for ids, frame in self.table:
             self.ids.note(ids)
-            known = ids.notna().to_numpy()
-            kept = {_ID: ids[known].reset_index(drop=True)}
+            known = np.flatnonzero(ids.notna())
+            kept = {_ID: ids.iloc[known].reset_index(drop=True)}
             for feature in self.features:
-                column = column_of(frame, feature.column)[known].reset_index(drop=True)
+                column = column_of(frame, feature.column).iloc[known].reset_index(drop=True)
                 if feature.kind == "number":
                     exact = as_numbers(column, unread[feature.column].decimal)
                     unread[feature.column].note(column, exact)

@@ -31,9 +31,8 @@ TABLE = st.dictionaries(st.sampled_from(["007", "7", "x", "10", "nobody", "9", "
 
 def log_of(items: pd.DataFrame | SideFiles, known: list[str]) -> RawLog:
     times = [str(10**9 + at) for at in range(len(known))]
-    events = pd.DataFrame(
-        {"user": "u", "item": known, "time": times, "click": ["0", "1", *["1"] * (len(known) - 2)]}, dtype="str"
-    )
+    clicks = ["0", *["1"] * (len(known) - 1)]
+    events = pd.DataFrame({"user": "u", "item": known, "time": times, "click": clicks}, dtype="str")
     schema = Schema("click", ("click",), item_features=FEATURES)
     return RawLog("toy", events, None, items, schema, (), "none", "none")
 
