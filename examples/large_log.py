@@ -3,7 +3,8 @@
     python examples/large_log.py 100_000_000 large
     rankbench data get large/large.yaml
 
-Each part has a million events of users of its own; items are shared.
+Each part has a million events of users of its own; items are shared. A third argument adds a table of so many items, of which the
+log knows the first 100,000.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ label: click
 action: [click, vote]
 context_features: [device]
 """
+ITEMS = """\
+items: items/*.parquet
+item_features: [brand, title, {column: price, kind: number}, {column: tags, kind: multi}]
+"""
 
 
-def main(events: int, folder: Path) -> None:
+def main(events: int, folder: Path, items: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for part in range(-(-events // PART)):
         config = SimulatorConfig(events=min(PART, events - part * PART), users=10_000, items=100_000, categories=200, seed=part)
@@ -36,8 +41,15 @@ def main(events: int, folder: Path) -> None:
         table["device"] = np.array(["phone", "tablet", "desktop"])[np.random.default_rng(part).integers(0, 3, len(table))]
         table.drop(columns="true_probability").to_parquet(folder / f"{part:05d}.parquet", index=False)
         print(f"{folder}: {min((part + 1) * PART, events):,} events", file=sys.stderr)
-    (folder / f"{folder.name}.yaml").write_text(DESCRIPTION, encoding="utf-8")
+    for begin in range(0, items, PART):
+        number = np.arange(begin, min(begin + PART, items))
+        tags = [f"t{one % 97} t{one % 89}" for one in number.tolist()]
+        names = "i" + pd.Series(number).astype("str")
+        table = pd.DataFrame({"item": names, "brand": number % 1000, "title": names, "price": number % 777 / 10, "tags": tags})
+        (folder / "items").mkdir(exist_ok=True)
+        table.to_parquet(folder / "items" / f"{begin // PART:05d}.parquet", index=False)
+    (folder / f"{folder.name}.yaml").write_text(DESCRIPTION + (ITEMS if items else ""), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)

@@ -9,18 +9,14 @@ conflicting. Faults that stop with an error: a negative time, a label other than
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import cast
 
-import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from .sources.files import column_of
-from .sources.labels import parse_label, refuse_mostly_unread
-from .sources.schema import ALL_POSITIVE, Feature, RawLog, Schema
-from .sources.values import as_feature, as_numbers, as_text
+from .sources.labels import parse_label
+from .sources.schema import ALL_POSITIVE, RawLog, Schema
 from .times import standard_offset_hours, zone_of
 
 _RESERVED = {"user", "item", "time", "label", "action", "request", "role", "hour", "weekday", "since_last"}
@@ -101,6 +97,8 @@ def check_schema(raw: RawLog) -> None:
     )
     seen = set(_RESERVED)
     for table_name, table, features in owned:
+        if features and table is not None and not isinstance(table, pd.DataFrame):
+            table.check()
         for feature in features:
             if feature.column in seen or "/" in feature.column or not feature.column:
                 raise UserError(
@@ -109,7 +107,7 @@ def check_schema(raw: RawLog) -> None:
             seen.add(feature.column)
             if table is None and events is not None:
                 raise UserError(f"{raw.name}: feature {feature.column!r} needs a {table_name}, and there is none")
-            if table is not None:
+            if isinstance(table, pd.DataFrame):
                 _require(raw.name, table_name, table, feature.column)
     rules = [*(() if schema.label == ALL_POSITIVE else (schema.label,)), *(label.rule for label in schema.labels)]
     outcomes = {*schema.action, *(parse_label(rule).column for rule in rules)}
@@ -137,47 +135,11 @@ def _require(name: str, table_name: str, table: pd.DataFrame, column: str) -> No
         raise UserError(f"{name}: the {table_name} has no column {column!r}; it has: {', '.join(map(str, table.columns))}")
 
 
-def side_table(
-    table: pd.DataFrame | None, features: tuple[Feature, ...], where: str, schema: Schema, unread: dict[str, int]
-) -> pd.DataFrame | None:
-    """A table of users or items in its final form: index is the id, unique; categories and multi-valued features are strings
-    ("" = missing), numbers float32 with NaN.
-
-    Args:
-        unread: number feature -> its values that are there but no numbers; those of this table are added.
-
-    Raises:
-        UserError: an id that stands twice, a number feature that holds few numbers.
-    """
-    if table is None or not features:
-        return None
-    table = cast(pd.DataFrame, table.loc[table.index.notna()])
-    repeated = table.index.duplicated()
-    if repeated.any():
-        raise UserError(f"the {where} lists {str(table.index[repeated.argmax()])!r} more than once: keep one row for each id")
-    columns = {}
-    for feature in features:
-        column = column_of(table, feature.column)
-        if feature.kind == "number":
-            exact = as_numbers(column, schema.decimal)
-            what = f"the {where}: feature {feature.column!r}"
-            unread[feature.column] = refuse_mostly_unread(what, column, exact, schema.decimal)
-            columns[feature.column] = pd.Series(as_feature(exact), index=column.index)
-        else:
-            columns[feature.column] = as_text(column).fillna("")
-    return pd.DataFrame(columns, index=table.index.astype("str"))
-
-
 def with_offset(schema: Schema, first_ms: int, name: str) -> Schema:
     """The schema with an offset from UTC: its own, or that of its zone at the first event."""
     if schema.utc_offset_hours is not None:
         return schema
     return replace(schema, utc_offset_hours=standard_offset_hours(zone_of(schema.time_zone, name), first_ms))
-
-
-def absent(ids: Iterable[np.ndarray], table: pd.DataFrame | None) -> int:
-    """Ids, which come in blocks, that a side table lacks; 0 if there is none."""
-    return 0 if table is None else sum(int((~pd.Index(block).isin(table.index)).sum()) for block in ids)
 
 
 def check_rows(raw: RawLog, report: CleaningReport, classes: Collection[int], asked: int) -> None:

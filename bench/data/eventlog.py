@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,12 +25,12 @@ from ..atomic import alone
 from ..config import LogDefaults
 from ..errors import UserError
 from ..typed import as_json, read, text_of
-from .cleaning import CleaningReport, absent, check_rows, check_schema, side_table, with_offset
+from .cleaning import CleaningReport, check_rows, check_schema, with_offset
 from .columns import Column, Computed, blocks, user_blocks
-from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash, encoded
-from .conversion.merge import TextFile, Texts
+from .content import CONVERTER_VERSION, ContentFacts, Owner, content_hash
+from .conversion.merge import TextFile
+from .conversion.side import join
 from .conversion.stream import BLOCK_ROWS, stream_columns
-from .sources.files import column_of
 from .sources.labels import parse_label
 from .sources.schema import ALL_POSITIVE, HISTORY, Domain, Feature, Label, RawLog, Schema, SourceFile
 from .steps.declared import StepEffect
@@ -292,10 +292,11 @@ def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:
     raw, unread, dictionaries = found.raw, dict(found.screened.unread), dict(found.dictionaries)
     if found.rows_read == 0:
         raise UserError(f"{raw.name} has no rows")
-    tables: dict[Owner, pd.DataFrame | None] = {
-        "user": side_table(raw.users, raw.schema.user_features, f"user table of {raw.name}", raw.schema, unread),
-        "item": side_table(raw.items, raw.schema.item_features, f"item table of {raw.name}", raw.schema, unread),
-    }
+    users, items = (
+        join(raw, "user", dictionaries["user"], unread, folder),
+        join(raw, "item", dictionaries["item"], unread, folder),
+    )
+    dictionaries |= users.texts | items.texts
     report = CleaningReport(
         rows_read=found.rows_read,
         **found.screened.faults,
@@ -303,8 +304,8 @@ def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:
         conflicting=found.conflicting,
         rows_kept=found.rows_kept,
         sorted_by_time=found.screened.sorted_by_time,
-        users_without_features=absent(dictionaries["user"].blocks(), tables["user"]),
-        items_without_features=absent(dictionaries["item"].blocks(), tables["item"]),
+        users_without_features=users.absent,
+        items_without_features=items.absent,
         unread_numbers=tuple((name, count) for name, count in unread.items() if count),
         left_out=raw.left_out,
     )
@@ -313,9 +314,6 @@ def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:
     labels = np.bincount(label if asked is None else label[asked], minlength=2)
     check_rows(raw, report, np.flatnonzero(labels).tolist(), int(labels.sum()))
     facts = facts_of(with_offset(raw.schema, found.screened.first_time, raw.name))
-    for owner, feature in facts.features:
-        if owner != "context":
-            _write_feature(owner, feature, tables, dictionaries, folder)
     for name, values in dictionaries.items():
         file = TextFile(folder / f"{name}.dictionary.feather", compression="zstd")
         for texts in values.blocks():
@@ -359,25 +357,3 @@ def facts_of(schema: Schema) -> ContentFacts:
         features=tuple((owner, feature) for owner, features in owned for feature in features),
         utc_offset_hours=schema.utc_offset_hours or 0.0,
     )
-
-
-def _write_feature(
-    owner: Owner, feature: Feature, tables: dict[Owner, pd.DataFrame | None], dictionaries: dict[str, Texts], folder: Path
-) -> None:
-    """A feature of users or items as a column in the order of their codes, and its dictionary."""
-    table = tables[owner]
-    if table is None:
-        raise UserError(f"feature {feature.column!r} needs a table of {owner}s, and there is none")
-    name, column = f"feature.{feature.column}", column_of(table.reindex(dictionaries[owner].whole()), feature.column)
-    if feature.kind == "number":
-        np.save(folder / f"{name}.npy", column.to_numpy(dtype=np.float32))
-        return
-    text = cast(pd.Series, column.astype("str").fillna(""))
-    if feature.kind == "multi":
-        parts = [[part for part in value.split(feature.separator) if part] for value in text]
-        lengths = np.array([len(one) for one in parts], dtype=np.int64)
-        np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
-        text = pd.Series([part for one in parts for part in one], dtype="str")
-    values = encoded(text)
-    np.save(folder / f"{name}.npy", values.codes.astype(np.int32))
-    dictionaries[name] = Texts(values.categories.to_numpy(dtype=object))

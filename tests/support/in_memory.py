@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from rankbench.bench.data.cleaning import CleaningReport, absent, side_table, with_offset
+from rankbench.bench.data.cleaning import CleaningReport, with_offset
 from rankbench.bench.data.content import ContentFacts, Owner, content_hash, encoded, in_order
 from rankbench.bench.data.eventlog import facts_of
 from rankbench.bench.data.sources.files import column_of
@@ -54,6 +55,7 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
     """
     events, schema = raw.events, raw.schema
     assert isinstance(events, pd.DataFrame)
+    assert isinstance(raw.users, pd.DataFrame | None) and isinstance(raw.items, pd.DataFrame | None)
     user, item = as_text(column_of(events, "user")), as_text(column_of(events, "item"))
     time, has_time = milliseconds(column_of(events, "time"), schema, raw.name)
     label = _labels(events, schema.label, schema)
@@ -126,6 +128,42 @@ def clean(raw: RawLog) -> tuple[CleanLog, CleaningReport]:
         notes=raw.notes,
     )
     return clean_log, report
+
+
+def side_table(
+    table: pd.DataFrame | None, features: tuple[Feature, ...], where: str, schema: Schema, unread: dict[str, int]
+) -> pd.DataFrame | None:
+    """A table of users or items in its final form: index is the id, unique; categories and multi-valued features are strings
+    ("" = missing), numbers float32 with NaN.
+
+    Args:
+        unread: number feature -> its values that are there but no numbers; those of this table are added.
+
+    Raises:
+        UserError: an id that stands twice, a number feature that holds few numbers.
+    """
+    if table is None or not features:
+        return None
+    table = cast(pd.DataFrame, table.loc[table.index.notna()])
+    repeated = table.index.duplicated()
+    if repeated.any():
+        raise UserError(f"the {where} lists {str(table.index[repeated.argmax()])!r} more than once: keep one row for each id")
+    columns = {}
+    for feature in features:
+        column = column_of(table, feature.column)
+        if feature.kind == "number":
+            exact = as_numbers(column, schema.decimal)
+            what = f"the {where}: feature {feature.column!r}"
+            unread[feature.column] = refuse_mostly_unread(what, column, exact, schema.decimal)
+            columns[feature.column] = pd.Series(as_feature(exact), index=column.index)
+        else:
+            columns[feature.column] = as_text(column).fillna("")
+    return pd.DataFrame(columns, index=table.index.astype("str"))
+
+
+def absent(ids: Iterable[np.ndarray], table: pd.DataFrame | None) -> int:
+    """Ids, which come in blocks, that a side table lacks; 0 if there is none."""
+    return 0 if table is None else sum(int((~pd.Index(block).isin(table.index)).sum()) for block in ids)
 
 
 def _empty(column: pd.Series) -> np.ndarray:

@@ -90,6 +90,18 @@ def coded(values: Values, wording: Wording, used: np.ndarray, path: Path) -> Cod
     return Codes(rank, Texts(path))
 
 
+def as_they_are(values: Values, path: Path, missing: bool = False) -> Codes:
+    """Codes of all values as texts that stay what they are.
+
+    Args:
+        missing: a missing value is used as well.
+        path: as for `coded`.
+    """
+    used = np.ones(len(values) + 1, dtype=bool)
+    used[-1] = missing
+    return coded(values, Wording(whole=False, dotted=False, flags=False), used, path)
+
+
 def coded_words(text: pd.Series) -> Codes:
     """Codes of texts that are few, none missing."""
     found = encoded(text)

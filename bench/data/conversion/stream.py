@@ -15,6 +15,8 @@ import pandas as pd
 from ..content import order_of_texts
 from ..sources.files import columns_of
 from ..sources.schema import Feature, RawLog
+from .cells import spread
+from .growing_column import GrowingColumn
 from .merge import Texts
 from .rows import Records, Screened, screen
 from .spool import Spool
@@ -47,8 +49,8 @@ def blocks_of(raw: RawLog, rows: int = BLOCK_ROWS) -> Iterator[pd.DataFrame]:
 def stream_columns(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> Converted:
     """Write the columns of events of a log into `folder`, in memory that does not grow with the rows.
 
-    Held whole are distinct values of labels and actions, numbers for each distinct value of other columns, and tables of users
-    and items. What is finished in `folder`/rows, by a conversion of the same rows that was killed, is not done again.
+    Held whole are distinct values of labels and actions, and numbers for each distinct value of other columns. What is finished
+    in `folder`/rows, by a conversion of the same rows that was killed, is not done again.
 
     Raises:
         UserError: whatever is wrong with the rows.
@@ -145,35 +147,14 @@ def _write(records: Records, spool: Spool, screened: Screened, folder: Path, tel
     return written
 
 
-class GrowingColumn:
-    """A .npy file of one dimension that grows at its end."""
-
-    _HEADER = 128
-
-    def __init__(self, path: Path, kind: np.dtype) -> None:
-        self._stream, self._kind, self._rows = path.open("wb"), kind, 0
-        self._stream.write(b"\0" * self._HEADER)
-
-    def append(self, values: np.ndarray) -> None:
-        np.ascontiguousarray(values, dtype=self._kind).tofile(self._stream)
-        self._rows += len(values)
-
-    def close(self) -> None:
-        """Write the header, whose length does not depend on the number of rows."""
-        self._stream.seek(0)
-        facts = {"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": (self._rows,)}
-        np.lib.format.write_array_header_1_0(self._stream, facts)
-        assert self._stream.tell() == self._HEADER
-        self._stream.close()
-
-
 def _close(texts: dict[str, Texts], written: _Written, context: tuple[Feature, ...], folder: Path) -> None:
     """Forget values that only dropped rows had, and bring features into their final form."""
     kinds = {f"feature.{feature.column}": feature for feature in context}
-    for name, used in written.used.items():
+    for at, (name, used) in enumerate(written.used.items()):
         feature = kinds.get(name)
         if feature is not None and feature.kind == "multi":
-            texts[name] = Texts(_spread(name, texts[name].whole(), feature.separator, folder))
+            codes = np.load(folder / f"{name}.npy", mmap_mode="r")
+            texts[name] = spread(texts[name].blocks(), used, codes, feature.separator, folder / name, folder / "rows", at)
             continue
         if used.all():
             continue
@@ -190,35 +171,3 @@ def _translate(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
     column = np.load(path, mmap_mode="r+")
     for begin in range(0, len(column), BLOCK_ROWS):
         column[begin : begin + BLOCK_ROWS] = change(column[begin : begin + BLOCK_ROWS])
-
-
-def _spread(name: str, cells: np.ndarray, separator: str, folder: Path) -> np.ndarray:
-    """A column of codes of cells becomes one of their values, with offsets; returns the values' texts."""
-    path = folder / f"{name}.npy"
-    parts = [[part for part in str(cell).split(separator) if part] for cell in cells]
-    codes = np.load(path, mmap_mode="r")
-    seen = np.zeros(len(cells), dtype=bool)
-    for begin in range(0, len(codes), BLOCK_ROWS):
-        seen[codes[begin : begin + BLOCK_ROWS]] = True
-    distinct = np.array(sorted({part for at in np.flatnonzero(seen) for part in parts[at]}), dtype=object)
-    texts = distinct[order_of_texts(distinct)]
-    place = {text: at for at, text in enumerate(texts)}
-    length = np.array([len(cell) if seen[at] else 0 for at, cell in enumerate(parts)], dtype=np.int64)
-    start = np.concatenate([[0], np.cumsum(length)])
-    every = np.array([place[part] for at, cell in enumerate(parts) if seen[at] for part in cell], dtype=np.int32)
-    values = GrowingColumn(folder / f"{name}.values", np.dtype(np.int32))
-    offsets = GrowingColumn(folder / f"{name}.offsets.npy", np.dtype(np.int64))
-    offsets.append(np.zeros(1, dtype=np.int64))
-    total = 0
-    for begin in range(0, len(codes), BLOCK_ROWS):
-        cell = np.asarray(codes[begin : begin + BLOCK_ROWS])
-        ends = np.cumsum(length[cell])
-        row = np.repeat(np.arange(len(cell)), length[cell])
-        within = np.arange(len(row)) - (ends - length[cell])[row]
-        values.append(every[start[cell][row] + within])
-        offsets.append(total + ends)
-        total += int(ends[-1]) if len(ends) else 0
-    values.close()
-    offsets.close()
-    (folder / f"{name}.values").replace(path)
-    return texts

@@ -21,8 +21,9 @@ from pathlib import Path
 import pandas as pd
 
 from .files import column_of
-from .published import EventFile, FileEvents, Place, SideFile, matching, sources_of
+from .published import EventFile, FileEvents, Place, matching, sources_of
 from .schema import DataRoots, Domain, Feature, Label, RawLog, Schema
+from .side_files import SideFiles, SideParts
 from .values import as_numbers
 
 _EVENT_NAMES = {"user_id": "user", "parent_asin": "item", "timestamp": "time", "rating": "rating"}
@@ -50,12 +51,9 @@ def load(name: str, roots: DataRoots) -> RawLog:
     metadata = {category: path for category in categories.values() for path in _metadata_of(category, folder)}
     return RawLog(
         name=name,
-        events=FileEvents(
-            [EventFile(path, list(_EVENT_NAMES), _of(category)) for path, category in categories.items()],
-            tables={"item": [_products(path, category) for category, path in metadata.items()]} if metadata else {},
-        ),
+        events=FileEvents([EventFile(path, list(_EVENT_NAMES), _of(category)) for path, category in categories.items()]),
         users=None,
-        items=None,
+        items=SideParts([_products(path, category) for category, path in metadata.items()]) if metadata else None,
         schema=Schema(
             label="rating >= 4",
             labels=(Label("five-stars", "rating >= 5"),),
@@ -97,7 +95,7 @@ def _metadata_of(category: str, folder: Path) -> list[Path]:
     return [path for place in places for path in matching(place, f"meta_{category}.jsonl")][:1]
 
 
-def _products(path: Path, category: str) -> SideFile:
+def _products(path: Path, category: str) -> SideFiles:
     columns = [feature.column for feature in _METADATA]
 
     def shape(block: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +103,8 @@ def _products(path: Path, category: str) -> SideFile:
         price = as_numbers(column_of(block, "price"))
         return block.assign(item=f"{category}/" + column_of(block, "parent_asin"), price=price)
 
-    return SideFile(path, "item", columns, shape, ("parent_asin", *columns), {"categories": _LEVELS})
+    read = ("parent_asin", *columns)
+    return SideFiles([path], "item", columns, shape, read, joined={"categories": _LEVELS})
 
 
 def _notes(known: list[str], categories: list[str]) -> list[str]:

@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from ...errors import UserError
-from .files import column_of, read_columns
+from .files import column_of
 from .published import EventFile, FileEvents, Place, matching, renamed, sources_of
 from .schema import DataRoots, Domain, Feature, Label, RawLog, Schema
+from .side_files import SideFiles
 from .values import as_numbers
 
 _FEEDBACK = ("is_click", "is_like", "is_follow", "is_comment", "is_forward", "is_hate", "long_view", "is_profile_enter")
@@ -95,8 +96,8 @@ def load(name: str, roots: DataRoots) -> RawLog:
     return RawLog(
         name=name,
         events=FileEvents(events),
-        users=_by_id(user_file, "user_id", _USER_FEATURES),
-        items=_by_id(video_file, "video_id", tuple(feature.column for feature in _ITEM_FEATURES)),
+        users=SideFiles([user_file], "user_id", _USER_FEATURES, repeated="refused"),
+        items=SideFiles([video_file], "video_id", [feature.column for feature in _ITEM_FEATURES], repeated="refused"),
         schema=Schema(
             label=label,
             labels=tuple(Label(column.removeprefix("is_"), column) for column in _FEEDBACK if column != label),
@@ -146,10 +147,6 @@ def _by_date(block: pd.DataFrame) -> pd.DataFrame:
     date = as_numbers(column_of(block, "date"))
     role = np.select([date <= 20220421, date <= 20220428], ["train", "valid"], default="test")
     return block.drop(columns="date").rename(columns=_EVENT_NAMES).assign(role=role)
-
-
-def _by_id(path: Path, key: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    return read_columns(path, [key, *columns]).set_index(key)
 
 
 def _how(base: str, version: _Version) -> str:

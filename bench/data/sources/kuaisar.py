@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from .files import column_of, rows_of
-from .published import EventFile, FileEvents, Place, SideFile, sources_of
+from .published import EventFile, FileEvents, Place, sources_of
 from .schema import DataRoots, Domain, Feature, Label, RawLog, Schema
+from .side_files import SideFiles
 from .values import as_numbers, as_text
 
 _SIGNALS = ("forward", "like", "follow")
@@ -63,15 +64,9 @@ def load(name: str, roots: DataRoots) -> RawLog:
     recommended, searched, users, items = files
     return RawLog(
         name=name,
-        events=FileEvents(
-            [EventFile(recommended, _RECOMMENDED, _recommendation), EventFile(searched, _SEARCHED, _search)],
-            tables={
-                "user": [SideFile(users, "user_id", _USER_FEATURES)],
-                "item": [SideFile(items, "item_id", _ITEM_FEATURES)],
-            },
-        ),
-        users=None,
-        items=None,
+        events=FileEvents([EventFile(recommended, _RECOMMENDED, _recommendation), EventFile(searched, _SEARCHED, _search)]),
+        users=SideFiles([users], "user_id", _USER_FEATURES),
+        items=SideFiles([items], "item_id", _ITEM_FEATURES),
         schema=Schema(
             label="click",
             labels=tuple(Label(signal, signal) for signal in _SIGNALS),

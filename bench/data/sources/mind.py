@@ -12,6 +12,7 @@ made of it. Histories come from earlier impressions.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +21,18 @@ import pandas as pd
 
 from ...errors import UserError
 from .event_rows import one_row_an_entry
-from .files import TextFormat, column_of, read_text
+from .files import TextFormat, column_of
 from .published import EventFile, FileEvents, Place, matching, sources_of
 from .schema import DataRoots, Feature, RawLog, Schema
+from .side_files import SideFiles
 from .table_config import Impressions
 from .table_description import OUTCOME
 
 _PLAIN = TextFormat(quoted=False, header=False)
 _LISTS = Impressions("shown", outcome="-")
 _ROLES = {"train": "train", "dev": "test"}
+_NEWS = {"0": "item", "1": "category", "2": "subcategory", "6": "title", "7": "abstract"}
+"""Position in news.tsv -> our name; the last two hold the entities of title and abstract."""
 
 
 def load(name: str, roots: DataRoots) -> RawLog:
@@ -47,7 +51,9 @@ def load(name: str, roots: DataRoots) -> RawLog:
         name=name,
         events=FileEvents(events),
         users=None,
-        items=_news(news),
+        items=SideFiles(
+            news, "item", ("category", "subcategory", "entities"), functools.partial(_news, news), read=[*_NEWS], form=_PLAIN
+        ),
         schema=Schema(
             label=OUTCOME,
             action=(OUTCOME,),
@@ -102,24 +108,20 @@ def _parts(place: Place, roots: DataRoots, size: str) -> dict[str, tuple[Path, P
     return found
 
 
-def _news(files: Sequence[Path]) -> pd.DataFrame:
-    columns = {"0": "item", "1": "category", "2": "subcategory", "6": "title", "7": "abstract"}
-    tables = []
-    for path in files:
-        table = read_text(path, list(columns), _PLAIN).rename(columns=columns)
-        cells = zip(table["item"], table["title"], table["abstract"], strict=True)
-        entities = [_entities(path, item, title, abstract) for item, title, abstract in cells]
-        tables.append(table.assign(entities=pd.Series(entities, dtype="str")).drop(columns=["title", "abstract"]))
-    return pd.concat(tables, ignore_index=True).drop_duplicates("item").set_index("item")
+def _news(files: Sequence[Path], block: pd.DataFrame) -> pd.DataFrame:
+    table = block.rename(columns=_NEWS)
+    cells = zip(table["item"], table["title"], table["abstract"], strict=True)
+    where = ", ".join(map(str, files))
+    return table.assign(entities=pd.Series([_entities(where, *row) for row in cells], index=table.index, dtype="str"))
 
 
-def _entities(path: Path, item: str, *cells: str | float) -> str:
+def _entities(where: str, item: str, *cells: str | float) -> str:
     """Wikidata ids of what title and abstract are about, each once, in order."""
     try:
         lists = [json.loads(cell) for cell in cells if isinstance(cell, str)]
         return " ".join(dict.fromkeys(entity["WikidataId"] for one in lists for entity in one))
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: the entities of {item} are not JSON as published ({error})") from None
+        raise UserError(f"{where}: the entities of {item} are not JSON as published ({error})") from None
 
 
 def _how(name: str, size: str) -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import pandas as pd
 
 from .fetch import Package, fetch
-from .files import column_of, read_columns, source_file
+from .files import column_of, source_file
 from .movielens import CITATION, LAST_YEAR, LICENCE, TERMS, TIME_NOTE
 from .published import EventFile, FileEvents, renamed
 from .schema import DataRoots, Feature, Label, RawLog, Schema
+from .side_files import SideFiles
 
 _MD5 = {
     "ml-20m": "cd245b17a1ae2cc31bb14903e1204af3",
@@ -48,7 +49,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
         name=name,
         events=FileEvents([EventFile(ratings, [*names, "rating"], renamed(names))]),
         users=None,
-        items=_films(read_columns(films, ["movieId", "title", "genres"])),
+        items=SideFiles([films], "movieId", ("genres", "year"), _films, read=("movieId", "title", "genres"), repeated="refused"),
         schema=Schema(
             label="rating >= 4",
             labels=(Label("five-stars", "rating >= 5"),),
@@ -68,5 +69,4 @@ def load(name: str, roots: DataRoots) -> RawLog:
 
 def _films(table: pd.DataFrame) -> pd.DataFrame:
     genres = column_of(table, "genres")
-    known = table.assign(genres=genres.mask(genres == _NO_GENRE), year=column_of(table, "title").str.extract(LAST_YEAR)[0])
-    return known.drop(columns="title").set_index("movieId")
+    return table.assign(genres=genres.mask(genres == _NO_GENRE), year=column_of(table, "title").str.extract(LAST_YEAR)[0])

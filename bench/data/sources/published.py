@@ -6,7 +6,7 @@ event table. What is known only when all rows were read, such as features of ite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -14,7 +14,7 @@ from typing import Literal, cast
 import pandas as pd
 
 from ...errors import UserError
-from .files import TextFormat, column_of, columns_of, read_blocks, rows_of, source_file
+from .files import TextFormat, columns_of, read_blocks, source_file
 from .schema import DataRoots, RawLog, SourceFile
 
 _MERGE_AT = 2_000_000
@@ -107,70 +107,31 @@ class OwnFeatures:
         return least.reset_index()
 
 
-@dataclass(frozen=True)
-class SideFile:
-    """A table with one row for each user or item, of which those are kept that occur in the events."""
-
-    path: Path
-    key: str
-    columns: Sequence[str]
-    shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
-    """Of a block, before anything else; columns that it makes are among `columns`."""
-    read: Sequence[str] = ()
-    """Columns of the file, if they are others than key and columns."""
-    joined: Mapping[str, str] = field(default_factory=dict)
-    """Column of lists -> the sign between their values."""
-
-
 @dataclass
 class FileEvents:
-    """The rows of files in blocks, with features within them and tables beside them; read once, as EventBlocks."""
+    """The rows of files in blocks, with features within them; read once, as EventBlocks."""
 
     files: Sequence[EventFile]
     features: dict[str, OwnFeatures] = field(default_factory=dict)
     """By owner, user or item."""
-    tables: dict[str, Sequence[SideFile]] = field(default_factory=dict)
-    """By owner, the files of one table; read when all events were, so that only rows of ids in the log are held."""
     left_out: int = 0
     """Rows that `shape` dropped."""
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         self.left_out = 0
-        self._met: dict[str, set[str]] = {owner: set() for owner in self.tables}
         for file in self.files:
             for block in read_blocks(file.path, list(file.columns), file.form):
                 rows = file.shape(block)
                 self.left_out += max(0, len(block) - len(rows))
                 for features in self.features.values():
                     features.add(rows)
-                for owner, met in self._met.items():
-                    met.update(column_of(rows, owner).dropna().unique())
                 yield rows
 
     def finish(self, raw: RawLog) -> RawLog:
-        """The log with its features and tables."""
+        """The log with its features."""
         tables = {"user": raw.users, "item": raw.items}
         tables |= {owner: features.table() for owner, features in self.features.items()}
-        tables |= {owner: side_table_of(files, self._met[owner]) for owner, files in self.tables.items()}
         return replace(raw, users=tables["user"], items=tables["item"], left_out=self.left_out)
-
-
-def side_table_of(files: Sequence[SideFile], met: set[str] | None = None) -> pd.DataFrame:
-    """A table of users or items, index: id; of an id that is listed twice, the first row counts.
-
-    Args:
-        files: one or more, of equal key and columns.
-        met: ids that are kept; None: all.
-    """
-    key, names = files[0].key, [files[0].key, *files[0].columns]
-    parts = []
-    for side in files:
-        for block in read_blocks(side.path, list(side.read or (side.key, *side.columns)), joined=side.joined):
-            shaped = side.shape(block) if side.shape else block
-            parts.append(columns_of(shaped if met is None else rows_of(shaped, column_of(shaped, key).isin(met)), names))
-    if not parts:
-        return pd.DataFrame({name: pd.Series(dtype="str") for name in names}).set_index(key)
-    return pd.concat(parts, ignore_index=True).drop_duplicates(key).set_index(key)
 
 
 def renamed(columns: dict[str, str], **more: object) -> Callable[[pd.DataFrame], pd.DataFrame]:

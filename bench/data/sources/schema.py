@@ -119,6 +119,40 @@ class EventBlocks(Protocol):
         ...
 
 
+Repeated = Literal["refused", "equal", "first"]
+"""What a table of users or items may do with an id of the log that it lists more than once: nothing; say the same each time; say
+anything, and the first row counts."""
+
+
+class SideTable(Protocol):
+    """A table of users or items that is too large to be held whole; may be read more than once."""
+
+    @property
+    def repeated(self) -> Repeated: ...
+
+    @property
+    def where(self) -> str:
+        """For messages: what lists the ids."""
+        ...
+
+    @property
+    def ids(self) -> str:
+        """For messages: the ids."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+        """Some rows at a time: their ids as files have them, and the columns that the schema names."""
+        ...
+
+    def check(self) -> None:
+        """Refuse at once what can be seen at once.
+
+        Raises:
+            UserError: a file is missing, unreadable or lacks a column.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class RawLog:
     """A data set as it was published, before cleaning, sorting and encoding."""
@@ -126,9 +160,9 @@ class RawLog:
     name: str
     events: pd.DataFrame | EventBlocks
     """Columns user, item, time and those that the schema names, in source order."""
-    users: pd.DataFrame | None
-    """Index: user id as string, unique. Columns of schema.user_features."""
-    items: pd.DataFrame | None
+    users: pd.DataFrame | SideTable | None
+    """Columns of schema.user_features; of a frame the index is the user id as string, unique."""
+    items: pd.DataFrame | SideTable | None
     schema: Schema
     files: tuple[SourceFile, ...]
     licence: str

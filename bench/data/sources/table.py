@@ -22,8 +22,9 @@ import pandas as pd
 
 from ...errors import UserError
 from .event_rows import in_examples, in_parts, one_row_an_entry, refuse_absent
-from .files import TextFormat, column_of, columns_of, files_of, read_blocks, read_columns, source_file
+from .files import TextFormat, column_of, columns_of, files_of, read_blocks, source_file
 from .schema import Feature, RawLog, Schema
+from .side_files import SideFiles
 from .table_description import OUTCOME, TableDescription, describe_table
 from .values import as_ids, as_text
 
@@ -44,14 +45,16 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
     events = TableEvents(path, by_role, described, form)
     files = list(event_files)
     notes = [f"columns: {', '.join(f'{role} = {name}' for role, name in described.read.items())}"]
-    tables: dict[str, pd.DataFrame | None] = {"user": None, "item": None}
+    tables: dict[str, SideFiles | None] = {"user": None, "item": None}
     for owner, entries, key, features in (
         ("user", config.users, config.user_key or columns.user, described.user_features),
         ("item", config.items, config.item_key or columns.item, described.item_features),
     ):
         if features and entries:
             side_files = files_of(path.parent, entries, f"{path}: {owner}s")
-            tables[owner] = _side_table(side_files, key, features, form)
+            joined = {feature.column: feature.separator for feature in features if feature.kind == "multi"}
+            names = [feature.column for feature in features]
+            tables[owner] = SideFiles(side_files, key, names, form=form, joined=joined, repeated="equal")
             files += side_files
         elif entries:
             raise UserError(f"{path}: {owner}s is given, but no {owner}_features: list the columns to use, or leave {owner}s out")
@@ -213,20 +216,6 @@ def one_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
                 part[name] = text.iloc[begin : begin + len(part)].to_numpy()
                 begin += len(part)
     return pd.concat(parts, ignore_index=True)
-
-
-def _side_table(files: Sequence[Path], key: str, features: tuple[Feature, ...], form: TextFormat) -> pd.DataFrame:
-    joined = {feature.column: feature.separator for feature in features if feature.kind == "multi"}
-    columns = [key, *(feature.column for feature in features)]
-    table = one_table([read_columns(file, columns, form, joined) for file in files])
-    table[key] = as_ids(column_of(table, key), str(files[0]))
-    table = table.dropna(subset=[key]).drop_duplicates().set_index(key)
-    repeated = table.index.duplicated()
-    if repeated.any():
-        raise UserError(
-            f"{files[0]} lists {table.index[repeated.argmax()]!r} more than once with different values: keep one row for each id"
-        )
-    return table
 
 
 def _constant(events: pd.DataFrame, owner: str, features: tuple[Feature, ...], where: str) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .files import read_columns
-from .published import EventFile, FileEvents, Place, SideFile, renamed, sources_of
+from .published import EventFile, FileEvents, Place, renamed, sources_of
 from .schema import DataRoots, Domain, Feature, RawLog, Schema
+from .side_files import SideFiles
 
 _EVENT_NAMES = {"user": "user", "adgroup_id": "item", "time_stamp": "time"}
 _USER_FEATURES = {
@@ -45,9 +45,9 @@ def load(name: str, roots: DataRoots) -> RawLog:
     events = EventFile(samples, [*_EVENT_NAMES, "pid", "clk"], renamed(_EVENT_NAMES))
     return RawLog(
         name=name,
-        events=FileEvents([events], tables={"item": [SideFile(ads, "adgroup_id", _ITEM_FEATURES)]}),
-        users=_users(read_columns(profiles, ["userid", *_USER_FEATURES])),
-        items=None,
+        events=FileEvents([events]),
+        users=SideFiles([profiles], "userid", [*_USER_FEATURES.values()], _named, read=["userid", *_USER_FEATURES]),
+        items=SideFiles([ads], "adgroup_id", _ITEM_FEATURES),
         schema=Schema(
             label="clk",
             action=("clk",),
@@ -74,5 +74,5 @@ def load(name: str, roots: DataRoots) -> RawLog:
     )
 
 
-def _users(table: pd.DataFrame) -> pd.DataFrame:
-    return table.rename(columns=_USER_FEATURES).drop_duplicates("userid").set_index("userid")
+def _named(block: pd.DataFrame) -> pd.DataFrame:
+    return block.rename(columns=_USER_FEATURES)

@@ -55,6 +55,8 @@ class Wording:
     """All texts are whole numbers with `.0`."""
     flags: bool = True
     """All texts are true or false."""
+    _finest: pd.Series | None = None
+    """One of the moments with the most detail, from days to nanoseconds: all are written with as much."""
 
     def note(self, column: pd.Series) -> None:
         """One more block."""
@@ -62,6 +64,12 @@ class Wording:
             if self.whole:
                 known = column.dropna().astype("float64")
                 self.whole = bool((known % 1 == 0).all()) and bool((known.abs() < 2**53).all())
+            return
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            known = column.dropna() if self._finest is None else pd.concat([self._finest, column.dropna()], ignore_index=True)
+            if len(known):
+                at = int(_detail(known).argmax())
+                self._finest = known.iloc[at : at + 1]
             return
         known = cast(pd.Series, column.astype("str")).dropna()
         if len(known):
@@ -73,10 +81,18 @@ class Wording:
         if pd.api.types.is_float_dtype(column.dtype):
             column = column.astype("float64").astype("Int64") if self.whole else column
             return cast(pd.Series, column.astype("str"))
+        if self._finest is not None:
+            return cast(pd.Series, pd.concat([column, self._finest]).astype("str").iloc[:-1])
         text = cast(pd.Series, column.astype("str"))
         if self.dotted:
             return text.str.removesuffix(".0")
         return text.str.lower() if self.flags else text
+
+
+def _detail(moments: pd.Series) -> np.ndarray:
+    """int [rows]: 0 for a day, 1 for seconds, up to 4 for nanoseconds."""
+    count = moments.dt.as_unit("ns").astype("int64").to_numpy()
+    return np.sum([count % unit != 0 for unit in (86_400 * 10**9, 10**9, 10**6, 10**3)], axis=0)
 
 
 def as_text(column: pd.Series) -> pd.Series:

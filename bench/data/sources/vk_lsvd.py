@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from ...errors import UserError
 from .files import column_of, readable
-from .published import EventFile, FileEvents, Place, SideFile, sources_of
+from .published import EventFile, FileEvents, Place, sources_of
 from .schema import DataRoots, Domain, Feature, Label, RawLog, Schema
+from .side_files import SideFiles
 from .values import as_numbers
 
 _WEEK_MS = 7 * 86_400_000
@@ -50,15 +51,9 @@ def load(name: str, roots: DataRoots) -> RawLog:
     last = weeks[-1] if held_out else None
     return RawLog(
         name=name,
-        events=FileEvents(
-            [EventFile(path, _COLUMNS, _Week(path, _role(path, last))) for path in weeks],
-            tables={
-                "user": [SideFile(users, "user_id", ("age", "gender", "geo"))],
-                "item": [SideFile(items, "item_id", ("author_id", "duration"))],
-            },
-        ),
-        users=None,
-        items=None,
+        events=FileEvents([EventFile(path, _COLUMNS, _Week(path, _role(path, last))) for path in weeks]),
+        users=SideFiles([users], "user_id", ("age", "gender", "geo")),
+        items=SideFiles([items], "item_id", ("author_id", "duration")),
         schema=Schema(
             label="like",
             labels=tuple(Label(signal, signal) for signal in _SIGNALS if signal != "like"),

@@ -106,7 +106,7 @@ class _Tracks(FileEvents):
     def finish(self, raw: RawLog) -> RawLog:
         """The log with artists, albums and lengths of its tracks."""
         raw = super().finish(raw)
-        assert raw.items is not None, "lengths of tracks stand in the events"
+        assert isinstance(raw.items, pd.DataFrame), "lengths of tracks stand in the events"
         names = {owner: _joined(path, f"{owner}_id", raw.items.index) for owner, path in self.mappings.items()}
         return replace(raw, items=raw.items.assign(**names))
 

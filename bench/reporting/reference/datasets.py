@@ -33,8 +33,9 @@ were **not run on the published files**: a column that is filled otherwise than 
 {_table(["data set", "what it is"], made)}
 
 What a loader reads of each row, what it leaves out and why stands at the head of its file in `bench/data/sources/`. Events are
-read in blocks, whatever their number. Tables of users and items are held in memory while a log is converted: for kuairand-27k,
-whose table of videos has 32 million rows, that is the largest part.
+read in blocks, whatever their number, and so are tables of users and items, of which a log has the rows of its own ids alone.
+What stands of a user or an item in every event, and the artists and albums of yambda's tracks, are held in memory as one row of
+texts for each of them while the log is converted.
 
 ## Terms
 

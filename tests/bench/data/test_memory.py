@@ -98,6 +98,37 @@ for size, limited in (("small", False), ("large", True)):
 )
 
 
+JOINS = (
+    LIMITED
+    + """
+from rankbench.bench.data.logs import open_dataset
+
+for size, limited in (("small", False), ("large", True)):
+    if limited:
+        limit()
+    log = open_dataset(str(folder / f"{size}-goods.yaml"), DataRoots(None, folder / "other-cache"))
+    price = log.column("feature.price")
+    assert (price == [float(code) for code in log.dictionary("item")]).all()
+    print(size, len(price))
+"""
+)
+
+
+@pytest.mark.long
+def test_a_side_table_is_joined_under_a_limit_below_what_it_would_take_in_memory(tmp_path: Path) -> None:
+    """A million rows, of which the log has 500, took 600 MB when all were held; 64 are enough."""
+    for name, rows in (("small", 20_000), ("large", 1_000_000)):
+        number = np.arange(rows)
+        goods = pd.DataFrame({"sku": number, "price": number.astype(float), "brand": number % 1000, "title": number + 7})
+        goods["tags"] = goods["brand"].astype("str") + " " + goods["sku"].astype("str")
+        goods.to_parquet(tmp_path / f"{name}-goods.parquet")
+        (tmp_path / f"{name}-goods.yaml").write_text(
+            f"events: small.parquet\nlabel: click\naction: [click]\nitems: {name}-goods.parquet\nitem_key: sku\n"
+            "item_features: [brand, title, {column: price, kind: number}, {column: tags, kind: multi}]\n"
+        )
+    assert sizes(JOINS, 64 << 20, tmp_path) == [500, 500]
+
+
 @pytest.mark.long
 def test_a_table_is_converted_under_a_limit_below_what_it_would_take_in_memory(tmp_path: Path) -> None:
     """Ids are text: two million rows of four such columns are some 500 MB as Python holds them."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from rankbench.bench.data.conversion import merge, rows, stream
-from rankbench.bench.data.conversion.stream import GrowingColumn
+from rankbench.bench.data.conversion.growing_column import GrowingColumn
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.sources.schema import ROLE_WORDS, Feature, Label, RawLog, Schema
 from rankbench.bench.errors import UserError

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources import files, published
-from rankbench.bench.data.sources.published import EventFile, FileEvents, OwnFeatures, Place, SideFile, matching, renamed
-from rankbench.bench.data.sources.schema import DataRoots, RawLog, Schema
+from rankbench.bench.data.sources.published import EventFile, FileEvents, OwnFeatures, Place, matching, renamed
+from rankbench.bench.data.sources.schema import DataRoots, Feature, RawLog, Schema
+from rankbench.bench.data.sources.side_files import SideFiles
 from rankbench.bench.errors import UserError
 from support.converted import converted
 from support.tables import click_table
@@ -72,19 +73,16 @@ def test_a_log_is_the_same_in_blocks_of_any_size_and_holds_tables_of_those_who_o
     def bought(frame: pd.DataFrame) -> pd.DataFrame:
         return renamed(names)(frame[frame["kind"] != "2"])
 
-    events = FileEvents(
-        [EventFile(tmp_path / "log.csv", [*names, "click", "kind"], bought)],
-        tables={"item": [SideFile(tmp_path / "items.csv", "id", ("colour",))]},
-    )
-    raw = RawLog("toy", events, None, None, Schema("click", ("click",)), (), "none", "none")
+    events = FileEvents([EventFile(tmp_path / "log.csv", [*names, "click", "kind"], bought)])
+    items = SideFiles([tmp_path / "items.csv"], "id", ("colour",))
+    raw = RawLog("toy", events, None, items, Schema("click", ("click",), item_features=(Feature("colour"),)), (), "none", "none")
     log, report = converted(raw)
     kept = [row for row in rows if row[4] != 2]
     assert (report.rows_kept, report.left_out) == (len(kept), 200 - len(kept))
     assert sorted(zip(log.events["user"], log.events["time"], strict=True)) == sorted(
         (str(row[0]), row[2] * 1000) for row in kept
     )
-    done = events.finish(raw)
-    assert done.items is not None and done.items["colour"].to_dict() == {str(row[1]): f"c{row[1]}" for row in kept}
+    assert log.items is not None and log.items["colour"].to_dict() == {str(row[1]): f"c{row[1]}" for row in kept}
 
 
 def test_a_feather_file_gives_the_log_of_the_same_csv_file(tmp_path: Path) -> None:

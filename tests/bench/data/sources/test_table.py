@@ -167,7 +167,7 @@ def test_lists_in_parquet_are_the_values_of_a_multi_feature_and_keep_their_space
     items.to_parquet(tmp_path / "items.parquet")
     feature = {"column": "genres", "kind": "multi"}
     with pytest.raises(UserError, match="'space opera' in the lists of column 'genres' holds the separator ' ' itself"):
-        load(tmp_path, items="items.parquet", item_features=[feature])
+        log_of(load(tmp_path, items="items.parquet", item_features=[feature]))
     log = log_of(load(tmp_path, items="items.parquet", item_features=[{**feature, "separator": "|"}]))
     assert log.items is not None and log.items["genres"].tolist() == ["space opera|war", "", ""]
 
