@@ -81,6 +81,8 @@ class _Gelu(torch.autograd.Function):
 class _SiluGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
+        if z.shape[-1] % 2:
+            raise ValueError(f"rows of {z.shape[-1]} numbers have no two halves")
         z = z.contiguous()
         width = z.shape[-1] // 2
         y = z.new_empty(*z.shape[:-1], width)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from ..data.columns import Computed, positions
+from ..data.columns import Column, Computed, positions
 from ..data.dataset import RankingData
 from ..data.eventlog import EventLog, Multi, Owner
 from ..data.sources.schema import Feature
@@ -57,10 +57,10 @@ def counts(data: RankingData) -> Iterator[Fault]:
                 drawn = drawn if drawn is not None else _draw(log, ids, rows)
                 yield from _of_events(feature, values[drawn.event], drawn, ids.owner, rows)
             else:
-                yield from _whole(f"{owner} feature {feature.column}", values, rows, ids.owner)
+                yield from _whole(f"{owner} feature {feature.column}", np.asarray(values[:]), rows, ids.owner)
 
 
-def numbers_of(log: EventLog, feature: Feature) -> np.ndarray | None:
+def numbers_of(log: EventLog, feature: Feature) -> Column | None:
     """float [users, items or events]: a feature's numbers, NaN where there is none; None if it holds anything else.
 
     A category whose values are all numbers counts as one: a count may have been declared as such.
@@ -74,7 +74,7 @@ def numbers_of(log: EventLog, feature: Feature) -> np.ndarray | None:
     numbers = as_numbers(pd.Series(texts, dtype="str"))
     if not np.isfinite(numbers).any() or not np.isfinite(numbers[texts != ""]).all():
         return None
-    return numbers[values]
+    return Computed(len(values), lambda row: numbers[values[row]])
 
 
 def _whole(what: str, values: np.ndarray, rows: np.ndarray, owner: Owner) -> Iterator[Fault]:
@@ -163,10 +163,14 @@ class _Drawn:
 
 
 def _draw(log: EventLog, ids: Values, rows: np.ndarray) -> _Drawn:
-    """Users or items at random, as many as have ROWS rows at most, one in any case."""
+    """Users or items at random, as many as have ROWS rows at most, or those with the fewest rows, if these are too few; one in
+    any case."""
     total = rows.sum((0, 1))
-    order = np.random.default_rng(0).permutation(len(total))
+    order = np.random.default_rng(0).permutation(np.flatnonzero(total))
     fits = np.cumsum(total[order]) <= ROWS
+    if fits.sum() < FEWEST:
+        order = order[np.argsort(total[order], kind="stable")]
+        fits = np.cumsum(total[order]) <= ROWS
     fits[0] = True
     chosen = np.zeros(len(total), dtype=bool)
     chosen[order[fits]] = True
@@ -185,7 +189,7 @@ def _of_events(feature: Feature, values: np.ndarray, drawn: _Drawn, owner: Owner
         rows: int [2, 2, users or items], as for `_whole`.
     """
     known = np.isfinite(values)
-    if len(drawn.code) < FEWEST or not known.any():
+    if min(len(drawn.code), len(np.unique(drawn.owner[known]))) < FEWEST:
         return
     one = _constant(values, known, drawn)
     if one is not None:
@@ -220,9 +224,9 @@ def _change_tells(values: np.ndarray, known: np.ndarray, drawn: _Drawn) -> float
     """AUC, of .5 or more, of the change since the row before of the same user or item as the score of a row's label."""
     follows = (np.diff(drawn.owner) == 0) & known[1:] & known[:-1]
     change, positive = np.diff(values)[follows], drawn.label[1:][follows] == 1
-    pairs = float(positive.sum()) * float((~positive).sum())
-    if not pairs:
+    if min(positive.sum(), (~positive).sum()) < FEWEST:
         return 0.5
+    pairs = float(positive.sum()) * float((~positive).sum())
     below = rankdata(change)[positive].sum() - positive.sum() * (positive.sum() + 1) / 2
     return max(float(below) / pairs, 1 - float(below) / pairs)
 

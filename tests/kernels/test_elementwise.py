@@ -95,3 +95,5 @@ def test_the_norm_is_torchs_layer_in_everything_else() -> None:
 def test_a_wrong_width_is_refused() -> None:
     with pytest.raises((ValueError, RuntimeError)):
         RMSNorm(12)(torch.zeros(3, 11))
+    with pytest.raises((ValueError, RuntimeError)):
+        silu_gate(torch.zeros(10, 3))

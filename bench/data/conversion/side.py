@@ -31,7 +31,8 @@ from .merge import Texts, merge_runs, write_run
 
 BLOCK_ROWS = 200_000
 """Rows of a table in memory that are looked at together."""
-_ID = "id"
+_ID = ""
+"""Column of the ids in a spool: no feature is called so."""
 
 
 @dataclass(frozen=True)

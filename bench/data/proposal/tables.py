@@ -56,7 +56,10 @@ def tables_of(files: Sequence[Path]) -> tuple[list[Table], list[LeftOut]]:
         if not path.is_dir():
             tables.append(Table(look_at(path), (path,)))
             continue
-        found, unread = _in_folder(path)
+        named_too = {one.resolve() for one in files if not one.is_dir()}
+        found, unread = _in_folder(path, named_too)
+        if not found and not unread:
+            continue
         if not found:
             raise UserError(f"{path}: no file of it can be read as a table; {unread[0].why}")
         tables += found
@@ -64,10 +67,16 @@ def tables_of(files: Sequence[Path]) -> tuple[list[Table], list[LeftOut]]:
     return tables, left_out
 
 
-def _in_folder(folder: Path) -> tuple[list[Table], list[LeftOut]]:
+def _in_folder(folder: Path, without: set[Path]) -> tuple[list[Table], list[LeftOut]]:
+    """
+    Args:
+        without: resolved paths of files that were named themselves.
+    """
     groups: dict[tuple, list[Path]] = {}
     unread = []
     for path in files_of(folder, [""], "data init"):
+        if path.resolve() in without:
+            continue
         try:
             sample = look_at(path, _LOOKED_AT)
         except UserError as error:
@@ -85,7 +94,16 @@ def _joined(groups: dict[tuple, list[Path]]) -> list[list[Path]]:
     joined: dict[tuple, list[Path]] = {}
     for key in order:
         home = next(
-            (one for one in joined if isinstance(key[0], frozenset) and isinstance(one[0], frozenset) and key[0] <= one[0]), key
+            (
+                one
+                for one in joined
+                if isinstance(key[0], frozenset)
+                and isinstance(one[0], frozenset)
+                and key[0] <= one[0]
+                # A table of items may hold a part of what events say of them.
+                and all(named(sorted(key[0]), what) == named(sorted(one[0]), what) for what in ("user", "item", "time"))
+            ),
+            key,
         )
         joined.setdefault(home, []).extend(groups[key])
     return [sorted(paths) for paths in joined.values()]

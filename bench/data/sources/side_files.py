@@ -13,6 +13,11 @@ from .files import TextFormat, column_of, columns_of, read_blocks
 from .schema import Repeated
 
 
+def _files(paths: Sequence[Path]) -> str:
+    first, *others = map(str, paths)
+    return f"{first} (and {len(others)} more)" if others else first
+
+
 @dataclass(frozen=True)
 class SideFiles:
     """Files with a row for each user or item, one below the other; rows of ids that no event names are passed over."""
@@ -33,13 +38,13 @@ class SideFiles:
 
     @property
     def where(self) -> str:
-        """The first file."""
-        return str(self.paths[0])
+        """The files."""
+        return _files(self.paths)
 
     @property
     def ids(self) -> str:
-        """The column of ids and its file."""
-        return f"{self.where}: column {self.key!r}"
+        """The column of ids, as files call it."""
+        return f"{self.where}: column {(*self.read, self.key)[0]!r}"
 
     def __iter__(self) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
         """Ids and features of some rows."""
@@ -70,13 +75,13 @@ class SideParts:
 
     @property
     def where(self) -> str:
-        """The first file."""
-        return self.parts[0].where
+        """The files."""
+        return _files([path for part in self.parts for path in part.paths])
 
     @property
     def ids(self) -> str:
-        """The column of ids of the first file."""
-        return self.parts[0].ids
+        """The column of ids, as the first file calls it."""
+        return f"{self.where}: column {(*self.parts[0].read, self.parts[0].key)[0]!r}"
 
     def __iter__(self) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
         """Ids and features of some rows."""

@@ -117,7 +117,8 @@ def _above_floors(axes: Axes, board: StreamBoard, levels: Levels, look: dict[str
             _curve(axes, row, gaps[-1], look[row.label], len(row.seeds) > 1)
     axes.axhline(0, color="black", linewidth=0.9, linestyle=":")
     # What was learned from one window or two is far below: the later half would be a flat line beside it.
-    later = [low for one in gaps for _, low, _ in one[len(best) // 2 :] if not math.isnan(low)]
+    marks = [value if math.isnan(low) else low for one in gaps for value, low, _ in one[len(best) // 2 :]]
+    later = [mark for mark in marks if not math.isnan(mark)]
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 2 * min([*later, -axes.get_ylim()[1]])))
 
 

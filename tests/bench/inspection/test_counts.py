@@ -117,6 +117,9 @@ HONEST: dict[str, Callable[[], RawLog]] = {
     "the hour as a category": lambda: of_events((TIME // 3600 % 24).astype(str), "category"),
     "chance": lambda: of_events(np.random.default_rng(0).normal(size=len(TABLE))),
     "one value": lambda: of_events(np.ones(len(TABLE))),
+    "chance in few rows": lambda: of_events(
+        np.where(np.arange(len(TABLE)) % 200 == 7, np.random.default_rng(3).normal(size=len(TABLE)), np.nan)
+    ),
     "none": lambda: of_events(np.where(np.arange(len(TABLE)) == 7, 3.0, np.nan)),
 }
 

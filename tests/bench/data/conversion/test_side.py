@@ -95,13 +95,26 @@ def test_what_is_said_of_an_id_that_stands_more_than_once(folder: Path, block: i
     log = in_blocks(folder, [first, second], known, block, "first")
     values, offsets = log.feature("tags")
     assert log.dictionary("feature.tags")[values].tolist() == ["a", "b"] and offsets.tolist() == [0, 1, 2]
-    with pytest.raises(UserError, match=r"0\.parquet lists '7' more than once with different values: keep one row for each id"):
+    with pytest.raises(
+        UserError, match=r"0\.parquet \(and 1 more\) lists '7' more than once with different values: keep one row for each id"
+    ):
         in_blocks(folder, [first, second], known, block, "equal")
-    with pytest.raises(UserError, match=r"0\.parquet lists '8' more than once: keep one row for each id"):
+    with pytest.raises(UserError, match=r"0\.parquet \(and 1 more\) lists '8' more than once: keep one row for each id"):
         in_blocks(folder, [first, second[:1]], known, block, "refused")
     elsewhere = table_of({"7": ROW, "nobody": ROW}), table_of({"8": OTHER, "nobody": OTHER})
     for repeated in ("first", "equal", "refused"):
         assert in_blocks(folder, list(elsewhere), known, block, repeated).meta.content_hash == log.meta.content_hash
+
+
+def test_a_feature_may_be_called_as_ids_often_are(tmp_path: Path) -> None:
+    """Its values are ids of the log in another order: whoever takes them for ids finds every row."""
+    items = pd.DataFrame({"sku": ["7", "8"], "id": ["8", "7"], "brand": ["of 7", "of 8"]}, dtype="str")
+    items.to_csv(tmp_path / "items.csv", index=False)
+    raw = log_of(SideFiles([tmp_path / "items.csv"], "sku", ["brand", "id"]), ["7", "8"])
+    schema = dataclasses.replace(raw.schema, item_features=(Feature("brand"), Feature("id")))
+    log = write_log(dataclasses.replace(raw, schema=schema), tmp_path / "log")
+    for feature, values in (("brand", ["of 7", "of 8"]), ("id", ["8", "7"])):
+        assert log.dictionary(f"feature.{feature}")[log.feature(feature)].tolist() == values
 
 
 def test_what_can_be_seen_of_a_table_is_refused_before_the_events_are_read(folder: Path) -> None:

@@ -172,3 +172,25 @@ def test_the_command_takes_a_folder(
     said = capsys.readouterr().out
     assert yaml.safe_load(Path(written).read_text())["events"] == pattern
     assert "left out: " in said and "broken.json" in said and f"written: {written}" in said
+
+
+def test_a_table_of_items_with_columns_that_events_have_too_is_no_part_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "clicks"
+    save(events().assign(genre="g0"), folder / "events.jsonl")
+    save(items()[["item_id", "genre"]], folder / "items.jsonl")
+    proposal, found = proposed(folder)
+    assert found["events"] == "clicks/events.jsonl" and found["items"] == "clicks/items.jsonl"
+    assert rows_read(proposal, folder) == N
+
+
+def test_a_file_that_is_named_beside_its_folder_is_read_once(tmp_path: Path) -> None:
+    folder = tmp_path / "clicks"
+    for part in range(3):
+        save(events(part), folder / f"part-{part}.csv")
+    proposal = propose([folder / "part-0.csv", folder], folder.with_suffix(".yaml"))
+    assert sorted(yaml.safe_load(proposal.text)["events"]) == [f"clicks/part-{part}.csv" for part in range(3)]
+    assert rows_read(proposal, folder) == 3 * N
+    alone = tmp_path / "alone"
+    save(events(), alone / "part-0.csv")
+    proposal = propose([alone / "part-0.csv", alone], alone.with_suffix(".yaml"))
+    assert yaml.safe_load(proposal.text)["events"] == "alone/part-0.csv"

@@ -45,6 +45,12 @@ def test_windows_before_anything_was_learned_do_not_flatten_the_later_ones() -> 
     assert -0.10 < low < 0 < 0.04 <= high
 
 
+def test_a_single_seed_that_stays_below_the_floors_is_seen() -> None:
+    below = row("din", [[0.50, 0.60, 0.62, 0.63]])
+    low, _ = axes_of([below, *FLOORS])["AUC minus the best floor's"].get_ylim()
+    assert low < 0.62 - 0.72
+
+
 @pytest.mark.parametrize("rows", [[DIN], list(FLOORS)], ids=["no floor", "floors alone"])
 def test_without_floors_and_models_there_is_nothing_to_hold_against(rows: list[StreamRow]) -> None:
     assert not [name for name in axes_of(rows) if "best floor" in name]
