@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from rankbench.bench import cli
+from rankbench.bench import cli, protocols
 from rankbench.bench.analysis.statements import Families, of_kind
 from rankbench.bench.audit.public_board import FOLDER, about_public
 from rankbench.bench.commands.roots import data_roots
@@ -37,7 +37,7 @@ STORES = [store.root for store in stores_below(ROOT / "results") if "local" not 
 BOARDS = sorted(path.parent for store in STORES for path in store.glob("boards/*/board.json"))
 LARGEST_PAGE = 2_000_000
 """Bytes of the report of all committed results."""
-MOST_FILES = 1_600
+MOST_FILES = 1_700
 """Of the repository."""
 CONTENTS = ROOT / "results" / "contents.txt"
 STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json") if "local" not in path.parts)
@@ -134,8 +134,10 @@ def test_passes_through_time_are_made_again_byte_by_byte(folder: Path, clone: Pa
     stream = json.loads((folder / "stream.json").read_text())
     _need(stream["dataset"])
     store = clone / folder.parents[1].relative_to(ROOT / "results")
-    words = ["board", "--protocol", stream["protocol"], "--dataset", stream["dataset"], "--target", str(stream["target"])]
-    assert cli.main([*words, "--results", str(store)]) == 0
+    words = ["board", "--protocol", stream["protocol"], "--dataset", stream["dataset"], "--results", str(store)]
+    usual = protocols.PROTOCOLS[stream["protocol"]].targets.get(stream["dataset"])
+    asked = [] if usual is not None and usual.auc == stream["target"] else ["--target", str(stream["target"])]
+    assert cli.main([*words, *asked]) == 0
     _same(folder, store / "streams" / folder.name)
 
 
