@@ -30,14 +30,7 @@ def write_csv(path: Path, columns: str, rows: Rows, header: bool = True, separat
         if separator == ",":
             cells = [f'"{cell}"' if "," in cell else cell for cell in cells]
         lines.append(separator.join(cells))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(f"{line}\n" for line in lines)
-    if path.suffix == ".gz":
-        with gzip.open(path, "wt") as packed:
-            packed.write(text)
-    else:
-        path.write_text(text)
-    return path
+    return _write(path, lines)
 
 
 def write_arrow(path: Path, types: Mapping[str, Any], rows: Rows) -> Path:
@@ -68,8 +61,12 @@ def as_told(rows: Iterable[Sequence[Any]]) -> list[tuple[str, ...]]:
 
 def write_json_lines(path: Path, rows: Rows) -> Path:
     """An object a line; gzipped where the name ends so."""
+    return _write(path, [json.dumps(row) for row in rows])
+
+
+def _write(path: Path, lines: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    text = "".join(f"{line}\n" for line in lines)
     if path.suffix == ".gz":
         with gzip.open(path, "wt") as packed:
             packed.write(text)
