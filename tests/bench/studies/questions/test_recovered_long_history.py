@@ -43,8 +43,10 @@ def test_no_length_is_found_to_matter_where_the_past_tells_nothing() -> None:
 @pytest.mark.parametrize("planted", [True, False])
 def test_a_generative_ranker_needs_the_longer_history_as_well(planted: bool) -> None:
     """With one layer, because each looks one history length further back."""
-    log = {**LOG, "users": 900, "distance": 55, "searches": 10, "search": 4.0 if planted else 0.0}
-    found = points_of(STUDY, [50, 200], "simulator-long-history", log, ("llama",), small("llama"))
+    log = {**LOG, "users": 1500, "distance": 55, "searches": 10, "search": 4.0 if planted else 0.0}
+    # With fewer users, smaller batches or faster steps, whether a seed finds it is a matter of rounding.
+    settings = (*small("llama", epochs=16), "train.lr=0.004", "train.batch_events=2048")
+    found = points_of(STUDY, [50, 200], "simulator-long-history", log, ("llama",), settings)
     longer = against(found, "llama @ 200", "llama @ 50")
     assert (longer.verdict == "better") == planted
     assert planted or abs(longer.difference.value) < 0.04, "a wide interval alone must not make nothing of it"
