@@ -22,6 +22,7 @@ from ..data.eventlog import EventLog, Multi, Owner
 from ..data.sources.schema import Feature
 from ..data.sources.values import as_numbers
 from ..data.splits import TEST, TRAIN
+from ..evaluation.metrics import auc
 from .features import TELLS
 from .finding import Fault
 from .values import Values, counted, values_of
@@ -149,11 +150,11 @@ class _Drawn:
         Args:
             moment: int64 [rows].
         """
-        first = self.time.min()
-        span = int(max(self.time.max(), moment.max()) - first) + 1
-        # One number for owner and time, in which the rows are ascending.
-        place = self.owner * span - first
-        return np.searchsorted(place + self.time, place + moment) - self.begin[self.owner]
+        moments = np.unique(self.time)
+        # One number for owner and time, in which the rows are ascending; times by their places: no date is too late for it.
+        place = self.owner * (len(moments) + 1)
+        rows = place + np.searchsorted(moments, self.time)
+        return np.searchsorted(rows, place + np.searchsorted(moments, moment)) - self.begin[self.owner]
 
     def positive(self, rows: np.ndarray) -> np.ndarray:
         """int64 [rows]: how many of the first so many rows of its own user or item are positive."""
@@ -226,9 +227,8 @@ def _change_tells(values: np.ndarray, known: np.ndarray, drawn: _Drawn) -> float
     change, positive = np.diff(values)[follows], drawn.label[1:][follows] == 1
     if min(positive.sum(), (~positive).sum()) < FEWEST:
         return 0.5
-    pairs = float(positive.sum()) * float((~positive).sum())
-    below = rankdata(change)[positive].sum() - positive.sum() * (positive.sum() + 1) / 2
-    return max(float(below) / pairs, 1 - float(below) / pairs)
+    found = auc(positive, change)
+    return max(found, 1 - found)
 
 
 def _constant(values: np.ndarray, known: np.ndarray, drawn: _Drawn) -> np.ndarray | None:

@@ -104,7 +104,8 @@ def read_text(path: Path, columns: Sequence[str], form: TextFormat = TextFormat(
     Raises:
         UserError: the file is missing, empty or unreadable, or a row has more or fewer fields than the first.
     """
-    return _whole(read_text_blocks(path, columns, form), columns)
+    parts = list(read_text_blocks(path, columns, form))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({column: pd.Series(dtype="str") for column in columns})
 
 
 def read_text_blocks(path: Path, columns: Sequence[str], form: TextFormat = TextFormat()) -> Iterator[pd.DataFrame]:
@@ -136,17 +137,11 @@ def _has_rows(path: Path, form: TextFormat) -> bool:
         return any(rows)
 
 
-def _whole(blocks: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    parts = list(blocks)
-    if not parts:
-        return pd.DataFrame({column: pd.Series(dtype="str") for column in columns})
-    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-
-
-def read_columns(
-    path: Path, columns: Iterable[str], form: TextFormat = TextFormat(), joined: Mapping[str, str] | None = None
-) -> pd.DataFrame:
-    """The named columns of a file in csv, JSON lines (either may be .gz), parquet or feather; others are never held in memory.
+def read_blocks(
+    path: Path, columns: Sequence[str], form: TextFormat = TextFormat(), joined: Mapping[str, str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """The named columns of a file in csv, JSON lines (either may be .gz), parquet or feather, some hundred thousand rows at a
+    time; other columns are never held in memory.
 
     Args:
         form: of csv files.
@@ -158,14 +153,6 @@ def read_columns(
     Raises:
         UserError: the file is missing, empty, unreadable or lacks a column.
     """
-    wanted = list(dict.fromkeys(columns))
-    return _whole(read_blocks(path, wanted, form, joined), wanted)
-
-
-def read_blocks(
-    path: Path, columns: Sequence[str], form: TextFormat = TextFormat(), joined: Mapping[str, str] | None = None
-) -> Iterator[pd.DataFrame]:
-    """The rows of `read_columns` as they come, some hundred thousand at a time."""
     wanted = list(dict.fromkeys(columns))
     _check_format(path)
     if is_json_lines(path):

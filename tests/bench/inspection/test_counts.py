@@ -144,3 +144,15 @@ def test_some_of_the_items_tell_as_much(case: str, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module, "ROWS", 6_000)
     found = pd.Series(said(LATER[case][1](), tmp_path), dtype="str")
     assert found.str.contains(LATER[case][0]).any(), found.tolist()
+
+
+def test_rows_before_a_moment_are_counted_whatever_the_dates() -> None:
+    """A row of the year 9999 and a hundred thousand users: owner and time in milliseconds are no number of 64 bits."""
+    users, late = 100_000, 253_370_764_800_000
+    time = np.sort(np.random.default_rng(0).integers(0, 1_000, (users, 3)))
+    time[-1, -1] = late
+    owner, row = np.repeat(np.arange(users), 3), np.arange(3 * users)
+    drawn = module._Drawn(row, owner, np.arange(users), time.ravel(), row % 2, 0)
+    for moment in (time.ravel(), time.ravel() + 400):
+        expected = (time[owner] < moment[:, None]).sum(1)
+        assert np.array_equal(drawn.until(moment), expected)

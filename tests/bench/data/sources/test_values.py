@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
-from rankbench.bench.data.sources.files import read_columns
+from rankbench.bench.data.sources.files import read_blocks
 from rankbench.bench.data.sources.labels import parse_label
 from rankbench.bench.data.sources.values import as_ids, as_numbers, as_text, present
 from rankbench.bench.errors import UserError
@@ -26,7 +26,7 @@ def no_warnings() -> None:
 def stored(tmp_path: Path, values: pa.Array) -> pd.Series:
     """A column as it comes out of a parquet file."""
     pq.write_table(pa.table({"user": values}), tmp_path / "t.parquet")
-    return read_columns(tmp_path / "t.parquet", ["user"])["user"]
+    return pd.concat(read_blocks(tmp_path / "t.parquet", ["user"]))["user"]
 
 
 @pytest.mark.parametrize(
