@@ -41,6 +41,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "split": ("split", "fold", "subset", "partition", "set"),
 }
 """What is usually called so, in small letters without signs; of several columns the first name here counts."""
+_OF_IDS = re.compile(r"(?:hash|hashed|key|code|number|no|nr|uuid|guid)$")
+"""What follows a name when its ids are of some kind."""
 
 _OUTCOMES = re.compile(
     r"(?:^is_|play|watch|dwell|stay|duration_read|read_time|rating|score|click|like|bought|purchase|paid|price_paid)"
@@ -64,6 +66,8 @@ class TimeGuess:
 def named(columns: list[str], role: str) -> str | None:
     """The column that is called as `role` usually is."""
     plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(columns)}
+    if role in ("user", "item"):
+        plain = {_OF_IDS.sub("", name): column for name, column in plain.items()} | plain
     return next((plain[name] for name in NAMES[role] if name in plain), None)
 
 

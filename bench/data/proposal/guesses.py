@@ -169,8 +169,8 @@ def _lists(found: Guess, free: list[str]) -> None:
 
 
 def _side(found: Guess, table: Table) -> SideGuess | None:
-    """Whose table it is: the column whose values are most of all ids of users or items. None of a table that lies in a folder
-    and belongs to nothing."""
+    """Whose table it is: the column whose values are most of all ids of users or items. None of one that belongs to ids of which
+    it is open whose they are, and of a table that lies in a folder and belongs to nothing."""
     sample = table.sample
     best: tuple[float, str, str] = (0.0, "", "")
     for owner in ("user", "item"):
@@ -184,12 +184,35 @@ def _side(found: Guess, table: Table) -> SideGuess | None:
                 share += 1 if column in (found.columns.get(owner), named(list(sample.frame.columns), owner)) else 0
                 best = max(best, (share, owner, str(column)))
     if best[0] < 0.05:
+        if (column := _shared_ids(found, sample)) is not None:
+            found.left_out.append(LeftOut(table.paths, _OPEN_OWNER.format(column=column, events=found.events.path.name)))
+            return None
         neither = f"neither the columns of {found.events.path.name} nor one whose values are its users or items"
         if table.folder is None:
             raise UserError(f"{sample.path} has {neither}: describe it by hand, as docs/howto/own-data.md says")
         found.left_out.append(LeftOut(table.paths, f"it has {neither}"))
         return None
     return SideGuess(table, best[1], best[2])
+
+
+_OPEN_OWNER = (
+    "its column {column} is one of {events}, too, but whether it holds users or items is open: name the table under users "
+    "(user_key: {column}) or items (item_key: {column}) once columns are filled in"
+)
+
+
+def _shared_ids(found: Guess, sample: Sample) -> str | None:
+    """A column that names rows of a table, and is also one of the events with the same values, where users or items are open."""
+    events = found.events
+    if all(_ids(found, owner) for owner in ("user", "item")):
+        return None
+    for column in sample.frame.columns:
+        values = sample.values(column)
+        if column in events.frame.columns and len(values) and values.is_unique:
+            share = float(events.values(column).isin(values).mean())
+            if share > 0.5:
+                return str(column)
+    return None
 
 
 def _one_table_each(found: Guess) -> None:

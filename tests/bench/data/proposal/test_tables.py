@@ -194,3 +194,21 @@ def test_a_file_that_is_named_beside_its_folder_is_read_once(tmp_path: Path) -> 
     save(events(), alone / "part-0.csv")
     proposal = propose([alone / "part-0.csv", alone], alone.with_suffix(".yaml"))
     assert yaml.safe_load(proposal.text)["events"] == "alone/part-0.csv"
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_table_of_ids_in_another_language_is_named_with_what_to_do(folder: bool, tmp_path: Path) -> None:
+    """Whether `kunde` is the user is not guessed; that the other table belongs to `produkt` is seen, and said."""
+    german = {"user_id": "kunde", "item_id": "produkt"}
+    files = [tmp_path / "log.csv", tmp_path / "waren.csv"]
+    save(events().rename(columns=german), files[0])
+    save(items()[["item_id", "genre"]].rename(columns=german), files[1])
+    proposal = propose([tmp_path] if folder else files, tmp_path / "own.yaml")
+    assert "item_key: produkt" in proposal.text and "waren.csv" in proposal.text
+    assert "items:" not in [line.split()[0] for line in proposal.text.splitlines() if line.strip()]
+
+
+def test_ids_of_a_kind_are_ids(tmp_path: Path) -> None:
+    save(events().rename(columns={"user_id": "user_hash", "item_id": "product_code"}), tmp_path / "log.csv")
+    columns = yaml.safe_load(propose([tmp_path / "log.csv"], tmp_path / "own.yaml").text)["columns"]
+    assert (columns["user"], columns["item"]) == ("user_hash", "product_code")
