@@ -5,7 +5,6 @@ Everything is gathered from columns and offsets, without a Python loop over rows
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -15,15 +14,15 @@ from torch import Tensor
 
 from ...kernels.time_buckets import time_buckets
 from ..contract import ITEM, ITEM_CODES, UNKNOWN, History, Ids, Jagged, PointwiseBatch, SequenceBatch
-from .columns import blocks, collected, ranges, scratch, shuffled
+from .columns import blocks, collected, numbered, ranges, scratch, shuffled, sorted_rows, user_blocks
 from .dataset import RankingData
 from .eventlog import Multi
+from .examples import Examples
 from .keys import example_keys
-from .negatives import Examples
 from .pools import bounds_in_segments
 from .segments import chunk_start
 from .vocabulary import FieldTable
-from .whole_requests import packed, request_offsets
+from .whole_requests import batches_of, request_offsets
 
 
 class Batches(Protocol):
@@ -62,20 +61,6 @@ def make_batches(
     if view == "pointwise":
         return PointwiseBatches(data, role, batch_size, seed, whole_requests)
     return SequenceBatches(data, role, batch_events, seed, whole_requests)
-
-
-def batches_of(offsets: np.ndarray, size: np.ndarray, order: np.ndarray, limit: int) -> list[np.ndarray]:
-    """The members of groups, batch by batch, int64 [n] each; no batch has a part of a group.
-
-    Args:
-        offsets: group g has the members offsets[g]:offsets[g + 1], [G + 1].
-        size: what a group takes of a batch, [G].
-        order: of the groups, [G].
-        limit: what a batch holds; a larger group is a batch of its own.
-    """
-    bounds = packed(size[order], limit)
-    chosen = (order[begin:end] for begin, end in itertools.pairwise(bounds))
-    return [ranges(offsets[groups], offsets[groups + 1] - offsets[groups])[0] for groups in chosen]
 
 
 def int64(values: np.ndarray) -> Tensor:
@@ -139,18 +124,22 @@ class PointwiseBatches:
 
     def __init__(self, data: RankingData, role: str, batch_size: int, seed: int = 0, whole_requests: bool = False) -> None:
         self.data, self.role, self.batch_size, self.seed, self.whole_requests = data, role, batch_size, seed, whole_requests
-        self.examples = data.examples(role, seed)
+        self.examples, self._epoch = data.examples(role, seed), 0
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
-        self.examples = self.data.examples(self.role, self.seed, epoch or 0)
+        if self._epoch != (epoch or 0):
+            del self.examples  # scratch files of one epoch are gone before those of the next are made
+            self._epoch = epoch or 0
+            self.examples = self.data.examples(self.role, self.seed, self._epoch)
+        near = self.data.log.near
         if self.whole_requests and epoch is not None:
             offsets = request_offsets(self.data, self.examples.event)
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(offsets) - 1)
-            return batches_of(offsets, np.diff(offsets), order, self.batch_size)
+            parts = blocks(len(offsets) - 1)
+            size = collected((np.diff(offsets[part.start : part.stop + 1]) for part in parts), np.int64, near)
+            order = shuffled(len(size), np.random.default_rng([self.seed, epoch]), near)
+            return batches_of(offsets, size, order, self.batch_size, near)
         count, size = len(self.examples), self.batch_size
-        if epoch is None:
-            return [np.arange(begin, min(begin + size, count)) for begin in range(0, count, size)]
-        rows = shuffled(count, np.random.default_rng([self.seed, epoch]), self.data.log.near)
+        rows = numbered(count, near) if epoch is None else shuffled(count, np.random.default_rng([self.seed, epoch]), near)
         return [rows[begin : begin + size] for begin in range(0, count, size)]
 
     def rows(self, plan: np.ndarray) -> np.ndarray:
@@ -204,6 +193,7 @@ class SequenceBatches:
     def __init__(self, data: RankingData, role: str, batch_events: int, seed: int = 0, whole_requests: bool = False) -> None:
         self.data, self.role, self.batch_events, self.seed = data, role, batch_events, seed
         self.whole_requests = whole_requests
+        self._epoch = 0
         self._cut(data.examples(role, seed))
 
     def _cut(self, examples: Examples) -> None:
@@ -225,7 +215,11 @@ class SequenceBatches:
             for part in parts:
                 self.extra[part] = np.diff(self.offsets[part.start : part.stop + 1])
         elif examples.sampled:
-            self.extra[:] = np.diff(np.concatenate([[0], np.cumsum(self._behind(examples))])[self.offsets])
+            for part in blocks(len(examples)):
+                first, last = np.searchsorted(self.offsets, [part.start, part.stop - 1], side="right") - 1
+                bounds = self.offsets[first : last + 2].clip(part.start, part.stop) - part.start
+                behind = np.concatenate([[0], np.cumsum(self._behind(examples.take(part)))])
+                self.extra[first : last + 1] += np.diff(behind[bounds])
 
     def _in_pools(self, parts: list[slice]) -> Iterator[np.ndarray]:
         """How many events the segments hold where not all that lie between their ends belong to them."""
@@ -247,15 +241,23 @@ class SequenceBatches:
         return examples.draw > 0 if self.data.places is None else np.ones(len(examples), dtype=bool)
 
     def plans(self, epoch: int | None) -> list[np.ndarray]:
-        if self.role == "train":
-            self._cut(self.data.examples(self.role, self.seed, epoch or 0))
+        if self.role == "train" and self._epoch != (epoch or 0):
+            del self.examples  # as of rows
+            self._epoch = epoch or 0
+            self._cut(self.data.examples(self.role, self.seed, self._epoch))
         count, near = len(self.start), self.data.log.near
         if self.whole_requests and epoch is not None:  # a dense segment has all of its requests already
-            offsets = request_offsets(self.data, self.examples.event[self.offsets[:-1]])
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(offsets) - 1)
-            return batches_of(offsets, np.add.reduceat(self._size(slice(None)), offsets[:-1]), order, self.batch_events)
+            first = collected((self.examples.event[self.offsets[part]] for part in blocks(count)), np.int64, near)
+            offsets = request_offsets(self.data, first)
+            sizes = (
+                np.add.reduceat(self._size(segments), offsets[requests] - segments.start)
+                for requests, segments in user_blocks(offsets)
+            )
+            size = collected(sizes, np.int64, near)
+            order = shuffled(len(size), np.random.default_rng([self.seed, epoch]), near)
+            return batches_of(offsets, size, order, self.batch_events, near)
         if epoch is None:  # of similar length together: less padding where a kernel pads
-            order = np.argsort(self._size(slice(None)), kind="stable")
+            order = sorted_rows(count, self._size, near)
         else:
             order = shuffled(count, np.random.default_rng([self.seed, epoch]), near)
         batches, begin, filled = [], 0, 0

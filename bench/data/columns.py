@@ -50,13 +50,14 @@ class Computed:
 Column = np.ndarray | Computed
 
 
-def blocks(rows: int) -> Iterator[slice]:
-    """0 .. rows - 1 in blocks."""
-    return (slice(begin, min(begin + BLOCK_ROWS, rows)) for begin in range(0, rows, BLOCK_ROWS))
+def blocks(rows: int, width: int = 1) -> Iterator[slice]:
+    """0 .. rows - 1 in blocks, of fewer rows where a row has `width` values."""
+    size = max(BLOCK_ROWS // width, 1)
+    return (slice(begin, min(begin + size, rows)) for begin in range(0, rows, size))
 
 
 def user_blocks(user_offsets: np.ndarray) -> Iterator[tuple[slice, slice]]:
-    """Users and their events in blocks of whole users.
+    """Users and their events in blocks of whole users, or whatever else has such offsets.
 
     Args:
         user_offsets: int64 [users + 1].
@@ -133,18 +134,47 @@ def positions(rows: int, which: Callable[[slice], np.ndarray], near: Path | None
     return collected((block.start + np.flatnonzero(which(block)) for block in blocks(rows)), np.int64, near)
 
 
+def chosen(values: np.ndarray, which: Callable[[np.ndarray], np.ndarray], near: Path | None = None) -> np.ndarray:
+    """Those of the values for which `which`, asked for one block after the other, is true."""
+    parts = (values[block] for block in blocks(len(values)))
+    return collected((part[which(part)] for part in parts), values.dtype, near)
+
+
 def ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The integers start[r] .. start[r] + length[r] - 1 of all rows end to end, and the rows' offsets [n + 1]."""
     offsets = np.concatenate([[0], np.cumsum(length)])
     return np.repeat(start - offsets[:-1], length) + np.arange(offsets[-1]), offsets
 
 
-def shuffled(rows: int, rng: np.random.Generator, near: Path | None = None) -> np.ndarray:
-    """int32 or int64 [rows]: what `rng.permutation(rows)` gives."""
+def numbered(rows: int, near: Path | None = None) -> np.ndarray:
+    """int32 or int64 [rows]: 0 .. rows - 1."""
     order = scratch(rows, np.int32 if rows < 2**31 else np.int64, near)
     for block in blocks(rows):
         order[block] = np.arange(block.start, block.stop)
+    return order
+
+
+def shuffled(rows: int, rng: np.random.Generator, near: Path | None = None) -> np.ndarray:
+    """int32 or int64 [rows]: what `rng.permutation(rows)` gives."""
+    order = numbered(rows, near)
     rng.shuffle(order)
+    return order
+
+
+def sorted_rows(rows: int, key: Callable[[slice], np.ndarray], near: Path | None = None) -> np.ndarray:
+    """int32 or int64 [rows]: what a stable `argsort` of the keys gives.
+
+    Args:
+        key: of a block of rows, whole numbers within 2^53 of 0: as exact as a float is.
+    """
+    # Complex numbers are ordered by their real part, then by the other one, and sorted in place: no copy is held in memory.
+    pair = scratch(rows, np.complex128, near)
+    for block in blocks(rows):
+        pair.real[block], pair.imag[block] = key(block), np.arange(block.start, block.stop)
+    pair.sort()
+    order = scratch(rows, np.int32 if rows < 2**31 else np.int64, near)
+    for block in blocks(rows):
+        order[block] = pair.imag[block]
     return order
 
 

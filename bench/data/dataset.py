@@ -16,13 +16,14 @@ from ..contract import UNKNOWN, DataSpec, Field
 from ..errors import UserError, unknown_name
 from . import last_events
 from .action_bits import action_bits
-from .columns import Column, Computed, blocks, positions, ranges, user_blocks
+from .columns import Column, Computed, blocks, chosen, positions, ranges, user_blocks
 from .eventlog import EventLog
+from .examples import Examples
 from .growing import GrowingVocabulary, met
 from .item_ids import with_item_ids
 from .logs import open_dataset
 from .mismatch import ValidationMismatch, mismatch
-from .negatives import Ahead, Examples, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
+from .negatives import Ahead, Sampler, held_out_examples, negatives_per_positive, of_domains, training_examples
 from .pools import HistoryPools, held_places
 from .segments import longest_segment
 from .sources.schema import DataRoots
@@ -144,7 +145,8 @@ class RankingData:
         else:
             event = self.split.examples("train", "valid") if self.refit else self.split.examples("train")
         if (self.refit or self.window is not None) and self.config.held_out_items:
-            event = event[~held_out(self.log, self.config.held_out_items)[self.log.item[event]]]
+            left_out = held_out(self.log, self.config.held_out_items)
+            event = chosen(event, lambda part: ~left_out[self.log.item[part]], self.log.near)
         return of_domains(self.log, event, self.config)
 
     def examples(self, role: str, seed: int = 0, epoch: int = 0) -> Examples:
@@ -243,7 +245,7 @@ def prepare_log(log: EventLog, config: DataConfig) -> RankingData:
     train, known, measured, growing = split.examples("train"), split.known, None, None
     grows = bool(split.edges) and config.item_id in ("id", "none")  # semantic ids are made of all training events at once
     if split.edges:  # what is measured beforehand is measured in the first window
-        train = train[window_of(split.edges, log.time[train]) == 0]
+        train = chosen(train, lambda part: window_of(split.edges, log.time[part]) == 0, log.near)
         measured = Computed(log.meta.events, lambda row: split.known[row] & (window_of(split.edges, log.time[row]) == 0))
     train = of_domains(log, train, config)
     if grows:

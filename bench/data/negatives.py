@@ -21,15 +21,16 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from ..config import DataConfig
 from ..errors import UserError, unknown_name
-from .columns import blocks, collected, scratch, shuffled, user_blocks
+from .columns import blocks, chosen, collected, scratch, shuffled, sorted_rows, user_blocks
 from .eventlog import EventLog
+from .examples import Examples
 from .splits import Split
 from .visibility import Requests
 
@@ -38,56 +39,6 @@ IN_BATCH = 1024
 
 _ROUNDS = 12
 """Times that a refused draw is repeated before everything that is left is looked at."""
-
-
-class Examples:
-    """n pairs of a request and an item to score, ordered by event, then draw."""
-
-    def __init__(self, log: EventLog, event: np.ndarray, sampled: tuple[np.ndarray, np.ndarray] | None = None) -> None:
-        """
-        Args:
-            event: int64 [n]: position of the event whose request it is.
-            sampled: int64 [n] item codes and [n] draws: 0 for the event itself, d for its d-th sampled negative; None: the
-                events as they were logged.
-        """
-        self.log, self.event, self._sampled = log, event, sampled
-
-    def __len__(self) -> int:
-        return len(self.event)
-
-    @property
-    def sampled(self) -> bool:
-        """Whether there may be others than events as they were logged."""
-        return self._sampled is not None
-
-    @functools.cached_property
-    def item(self) -> np.ndarray:
-        """int64 [n]: item code; the event's own or a sampled one."""
-        return np.asarray(self.log.item[self.event], dtype=np.int64) if self._sampled is None else self._sampled[0]
-
-    @functools.cached_property
-    def draw(self) -> np.ndarray:
-        """int64 [n]: 0 for the event itself, d for its d-th sampled negative."""
-        return np.zeros_like(self.event) if self._sampled is None else self._sampled[1]
-
-    @functools.cached_property
-    def label(self) -> np.ndarray:
-        """uint8 [n]"""
-        return np.asarray(self.log.label[self.event]) if self._sampled is None else (self.draw == 0).astype(np.uint8)
-
-    @property
-    def positives(self) -> int:
-        """How many have the label 1."""
-        return sum(int(self.take(block).label.sum()) for block in blocks(len(self)))
-
-    def take(self, rows: np.ndarray | slice) -> Examples:
-        """Some of them."""
-        sampled = None if self._sampled is None else (self._sampled[0][rows], self._sampled[1][rows])
-        return Examples(self.log, self.event[rows], sampled)
-
-    def ids(self) -> np.ndarray:
-        """int64 [n]: event + draw * events of the log; the same pair of one split has the same id in every run."""
-        return self.event + self.draw * self.log.meta.events
 
 
 def training_examples(
@@ -106,15 +57,15 @@ def training_examples(
     if config.negatives == "exposed":
         if rate < 1:
             rng = np.random.default_rng([1, seed])
-            event = _chosen(log, event, lambda part: (rng.random(len(part)) < rate) | (log.label[part] == 1))
+            event = chosen(event, lambda part: (rng.random(len(part)) < rate) | (log.label[part] == 1), log.near)
         return Examples(log, event)
-    positive = _chosen(log, event, lambda part: log.label[part] == 1)
+    positive = _liked(log, event)
     return sampler().with_negatives(positive, config.negatives, int(rate), np.random.default_rng([2, seed, epoch]))
 
 
-def _chosen(log: EventLog, event: np.ndarray, which: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Those of the events for which `which`, asked in their order, is true."""
-    return collected((part[which(part)] for part in (event[block] for block in blocks(len(event)))), np.int64, log.near)
+def _liked(log: EventLog, event: np.ndarray) -> np.ndarray:
+    """The positives among events, in their order."""
+    return chosen(event, lambda part: log.label[part] == 1, log.near)
 
 
 class Ahead(NamedTuple):
@@ -142,7 +93,7 @@ def of_domains(log: EventLog, event: np.ndarray, config: DataConfig) -> np.ndarr
             raise unknown_name(f"domain of {log.meta.name} in data.domains", name, names)
     code, wanted = log.feature(column), [names[name] for name in config.domains]
     assert isinstance(code, np.ndarray), "a domain is a category"
-    kept = _chosen(log, event, lambda part: np.isin(code[part], wanted))
+    kept = chosen(event, lambda part: np.isin(code[part], wanted), log.near)
     if not len(kept) or (Examples(log, kept).positives in (0, len(kept)) and not log.positive_only):
         raise UserError(
             f"data.domains={list(config.domains)} leaves {len(kept):,} examples of {log.meta.name} for training or validation, "
@@ -174,7 +125,7 @@ def held_out_examples(
     if config.test_negatives == "exposed":
         return Examples(log, event)
     rng = np.random.default_rng([3, int(split.hash[:15], 16), len(role), *([] if ahead is None else [ahead.window])])
-    return sampler().with_negatives(event[log.label[event] == 1], config.test_negatives, config.test_negative_rate, rng)
+    return sampler().with_negatives(_liked(log, event), config.test_negatives, config.test_negative_rate, rng)
 
 
 def negatives_per_positive(log: EventLog, train: np.ndarray, config: DataConfig) -> tuple[float, float]:
@@ -202,11 +153,38 @@ def _meetings(log: EventLog, events: slice, user: np.ndarray, liked: bool = Fals
     return pair, events.start + first
 
 
+class _Proposals(NamedTuple):
+    """What may be proposed to each host: a range of items, in which an item stands as often as it weighs."""
+
+    items: np.ndarray
+    """Integers: item codes."""
+    ranges: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    """int64 hosts [n] -> where the range of each begins among the items, and where it ends."""
+
+    def some(self, host: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A random item for each of n hosts, -1 where the range is empty."""
+        begin, end = self.ranges(host)
+        size = end - begin
+        drawn = begin + (rng.random(len(host)) * size).astype(np.int64)
+        if not len(self.items):
+            return np.full(len(host), -1)
+        return np.where(size > 0, self.items[np.minimum(drawn, len(self.items) - 1)], -1)
+
+    def every(self, host: int) -> np.ndarray:
+        """The range of a host."""
+        begin, end = self.ranges(np.array([host]))
+        return self.items[int(begin[0]) : int(end[0])]
+
+
 class Sampler:
-    """What may be sampled at a request: items that were available, but not those that its user had met."""
+    """What may be sampled at a request: items that were available, but not those that its user had met.
+
+    Held in memory is what is as long as the items. What is as long as events, meetings or examples lies in scratch files and is
+    worked on in blocks; random numbers are drawn in the same order whatever the blocks.
+    """
 
     def __init__(self, log: EventLog, split: Split, requests: Requests, exclude_future_positives: bool, repeats: bool) -> None:
-        self.log, self.exclude_future, self.repeats = log, exclude_future_positives, repeats
+        self.log, self.split, self.exclude_future, self.repeats = log, split, exclude_future_positives, repeats
         self.start, items = requests.start, log.meta.items
         self.first_time = np.full(items, np.iinfo(np.int64).max)
         for block in blocks(log.meta.events):
@@ -220,12 +198,32 @@ class Sampler:
         for _, events in user_blocks(log.user_offsets):
             self.end[events] = requests.last(events)
         if exclude_future_positives:
-            liked = (_meetings(log, block, user, liked=True)[0] for block, user in log.users_of_blocks())
-            self.liked = np.isin(self.met, collected(liked, np.int64, log.near), assume_unique=True)
-        train = split.examples("train")
-        positive = train[log.label[train] == 1]
-        positive = positive[np.argsort(log.time[positive], kind="stable")]
-        self.popular, self.popular_time = np.asarray(log.item[positive], dtype=np.int64), np.asarray(log.time[positive])
+            liked = (
+                np.isin(_meetings(log, *part)[0], _meetings(log, *part, liked=True)[0], assume_unique=True)
+                for part in log.users_of_blocks()
+            )
+            self.liked = collected(liked, np.bool_, log.near)
+
+    @property
+    def popular(self) -> np.ndarray:
+        """int32 [positives of training]: the item of each, in order of time."""
+        return self._popular[0]
+
+    @property
+    def popular_time(self) -> np.ndarray:
+        """int64, milliseconds: the times of `popular`."""
+        return self._popular[1]
+
+    @functools.cached_property
+    def _popular(self) -> tuple[np.ndarray, np.ndarray]:
+        log = self.log
+        positive = _liked(log, self.split.examples("train"))
+        order = sorted_rows(len(positive), lambda block: log.time[positive[block]], log.near)
+        item, time = scratch(len(order), np.int32, log.near), scratch(len(order), np.int64, log.near)
+        for block in blocks(len(order)):
+            event = positive[order[block]]
+            item[block], time[block] = log.item[event], log.time[event]
+        return item, time
 
     def without(self, items: np.ndarray) -> Sampler:
         """One that draws none of these items, bool [items]: to it they were never there."""
@@ -236,78 +234,106 @@ class Sampler:
 
     def with_negatives(self, positive: np.ndarray, source: str, rate: int, rng: np.random.Generator) -> Examples:
         """The rankable of the events `positive` (ascending) and up to `rate` distinct negatives each, fewer if no more exist."""
-        positive = positive[self.rankable(positive)]
-        taken = np.full((len(positive), rate + 1), -1, dtype=np.int64)
-        taken[:, 0] = self.log.item[positive]
-        propose, pool = self._source(source, positive, rng)
+        host = chosen(positive, self.rankable, self.log.near)
+        # Items of each host: its own, then those drawn, -1 where there was none.
+        taken = scratch(len(host) * (rate + 1), np.int32, self.log.near).reshape(len(host), rate + 1)
+        for block in blocks(len(host)):
+            taken[block, 0] = self.log.item[host[block]]
+        proposals = self._proposals(source, host, rng)
         for draw in range(1, rate + 1):
-            taken[:, draw] = self._draw(positive, taken[:, :draw], propose, pool, rng)
-        host, draw = np.nonzero(taken >= 0)
-        return Examples(self.log, positive[host], (taken[host, draw], draw.astype(np.int64)))
+            self._draw(host, taken, draw, proposals, rng)
+        return self._examples(host, taken)
 
     def rankable(self, event: np.ndarray) -> np.ndarray:
         """bool [n]: somebody had met the item of event [n] earlier, and its user, unless repeats are kept, had not."""
-        first = np.isin(event, self.met_event) | self.repeats
-        return (self.first_time[self.log.item[event]] < self.start[event]) & first
+        item = self.log.item[event]
+        first = self.met_event[self._meeting(event, item)[0]] == event
+        return (self.first_time[item] < self.start[event]) & (first | self.repeats)
 
     def allowed(self, event: np.ndarray, item: np.ndarray) -> np.ndarray:
         """bool [n]: item [n] may be a negative at the request of event [n]."""
-        key = self.log.user_of(event) * self.log.meta.items + item
-        at = np.minimum(np.searchsorted(self.met, key), len(self.met) - 1)
-        known = self.met[at] == key
+        at, known = self._meeting(event, item)
         refused = known & (self.met_event[at] <= self.end[event])
         if self.exclude_future:
             refused |= known & self.liked[at]
         return (item >= 0) & (self.first_time[item] < self.start[event]) & ~refused
 
-    def _draw(
+    def _meeting(self, event: np.ndarray, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the users of events [n] meet items [n] first, among all first meetings, and bool: whether they do so at all."""
+        key = self.log.user_of(event) * self.log.meta.items + item
+        at = np.minimum(np.searchsorted(self.met, key), len(self.met) - 1)
+        return at, self.met[at] == key
+
+    def _draw(self, host: np.ndarray, taken: np.ndarray, draw: int, proposals: _Proposals, rng: np.random.Generator) -> None:
+        """One more item for each host, in the column `draw`. A refused proposal is made again, then chosen among all."""
+        missing = None
+        for _ in range(_ROUNDS):
+            missing = collected(self._refused(missing, host, taken, draw, proposals, rng), np.int64, self.log.near)
+            if not len(missing):
+                return
+        assert missing is not None
+        for block in blocks(len(missing)):
+            for at in missing[block].tolist():
+                left = collected(self._possible(host[at], taken[at, :draw], proposals.every(at)), np.int32, self.log.near)
+                if len(left):
+                    taken[at, draw] = rng.choice(left)
+
+    def _refused(
         self,
+        missing: np.ndarray | None,
         host: np.ndarray,
         taken: np.ndarray,
-        propose: Callable[[np.ndarray], np.ndarray],
-        pool: Callable[[int], np.ndarray],
+        draw: int,
+        proposals: _Proposals,
         rng: np.random.Generator,
-    ) -> np.ndarray:
-        """One more item for each host, -1 where none is left. A refused proposal is made again, then chosen among all."""
-        found = np.full(len(host), -1, dtype=np.int64)
-        missing = np.arange(len(host))
-        for _ in range(_ROUNDS):
-            item = propose(missing)
-            good = self.allowed(host[missing], item) & (taken[missing] != item[:, None]).all(1)
-            found[missing[good]] = item[good]
-            missing = missing[~good]
-            if not len(missing):
-                return found
-        for at in missing.tolist():
-            left = pool(at)
-            left = left[self.allowed(np.full(len(left), host[at]), left) & ~np.isin(left, taken[at])]
-            if len(left):
-                found[at] = rng.choice(left)
-        return found
+    ) -> Iterator[np.ndarray]:
+        """Propose once to the hosts that are missing one, all at None, and say which still are."""
+        for block in blocks(len(host) if missing is None else len(missing), draw + 1):
+            at = np.arange(block.start, block.stop) if missing is None else missing[block]
+            item = proposals.some(at, rng)
+            good = self.allowed(host[at], item) & (taken[at, :draw] != item[:, None]).all(1)
+            taken[at, draw] = np.where(good, item, -1)
+            yield at[~good]
 
-    def _source(
-        self, source: str, host: np.ndarray, rng: np.random.Generator
-    ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[int], np.ndarray]]:
-        """Random proposals for some of the hosts, and everything that could be proposed for one, as often as it weighs."""
+    def _possible(self, event: int, taken: np.ndarray, items: np.ndarray) -> Iterator[np.ndarray]:
+        """Those of the items that may be a negative of an event that has `taken`."""
+        for block in blocks(len(items)):
+            part = items[block]
+            yield part[self.allowed(np.full(len(part), event), part) & ~np.isin(part, taken)]
+
+    def _examples(self, host: np.ndarray, taken: np.ndarray) -> Examples:
+        """Those that were found, by host, then draw."""
+        parts, near = list(blocks(len(host), taken.shape[1])), self.log.near
+        count = sum(int(np.count_nonzero(taken[part] >= 0)) for part in parts)
+        kinds = (np.int64, np.int32, np.min_scalar_type(taken.shape[1]))
+        event, item, draw = (scratch(count, kind, near) for kind in kinds)
+        end = 0
+        for part in parts:
+            found = taken[part]
+            row, column = np.nonzero(found >= 0)
+            begin, end = end, end + len(row)
+            event[begin:end], item[begin:end], draw[begin:end] = host[part][row], found[row, column], column
+        return Examples(self.log, event, (item, draw))
+
+    def _proposals(self, source: str, host: np.ndarray, rng: np.random.Generator) -> _Proposals:
+        """What is proposed to hosts, int64 [n], which are events."""
+        count, near = len(host), self.log.near
         if source == "in-batch":
-            order = rng.permutation(len(host))
-            shuffled = np.asarray(self.log.item[host[order]], dtype=np.int64)
-            place = np.empty_like(order)
-            place[order] = np.arange(len(order))
-            begin = place // IN_BATCH * IN_BATCH
-            end = np.minimum(begin + IN_BATCH, len(host))
-            items = shuffled
+            order = shuffled(count, rng, near)
+            items = collected((self.log.item[host[order[block]]] for block in blocks(count)), np.int32, near)
+            place = scratch(count, order.dtype, near)
+            for block in blocks(count):
+                place[order[block]] = np.arange(block.start, block.stop)
+
+            def group(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                begin = place[at].astype(np.int64) // IN_BATCH * IN_BATCH
+                return begin, np.minimum(begin + IN_BATCH, count)
+
+            return _Proposals(items, group)
+        if source == "uniform":
+            items, since = self.by_first_time, self.first_time[self.by_first_time]
         else:
-            items, since = (
-                (self.by_first_time, self.first_time[self.by_first_time])
-                if source == "uniform"
-                else (self.popular, self.popular_time)
-            )
-            begin, end = np.zeros(len(host), dtype=np.int64), np.searchsorted(since, self.start[host], side="left")
-
-        def propose(at: np.ndarray) -> np.ndarray:
-            size = (end - begin)[at]
-            chosen = begin[at] + (rng.random(len(at)) * size).astype(np.int64)
-            return np.where(size > 0, items[np.minimum(chosen, len(items) - 1)], -1) if len(items) else np.full(len(at), -1)
-
-        return propose, lambda at: items[begin[at] : end[at]]
+            items, since = self.popular, self.popular_time
+        before = (np.searchsorted(since, self.start[host[block]], side="left") for block in blocks(count))
+        end = collected(before, np.int64, near)
+        return _Proposals(items, lambda at: (np.zeros(len(at), dtype=np.int64), end[at]))

@@ -15,8 +15,8 @@ from ...kernels.time_buckets import time_buckets
 from ..contract import History, PointwiseBatch, SequenceBatch
 from .batches import Batches, PointwiseBatches, SequenceBatches, make_batches
 from .dataset import RankingData
+from .examples import Examples
 from .keys import example_keys
-from .negatives import Examples
 from .padding import padded
 from .resident_log import ResidentLog
 
@@ -151,7 +151,7 @@ class ResidentSequences(SequenceBatches):
         target, example, label = asked - start[of] + offsets[of], asked, log.label[asked].float()
         item = log.item[event].long()
         if self._drawn is not None:
-            drawn_item, draw = (column[row] for column in self._drawn)
+            drawn_item, draw = (column[row].long() for column in self._drawn)
             behind = (draw > 0).long()
             place = behind.cumsum(0) - behind - F.pad(extra.cumsum(0), (1, 0))[:-1][of]
             target = torch.where(draw > 0, offsets[of + 1] - extra[of] + place, target)

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 
 from rankbench.bench.data import columns
-from rankbench.bench.data.columns import Computed, collected, order_statistics, positions, scratch, shuffled, user_blocks
+from rankbench.bench.data.columns import (
+    Computed,
+    blocks,
+    chosen,
+    collected,
+    numbered,
+    order_statistics,
+    positions,
+    scratch,
+    shuffled,
+    sorted_rows,
+    user_blocks,
+)
 from rankbench.bench.errors import UserError
 
 
@@ -33,6 +45,11 @@ def test_parts_are_collected_end_to_end_and_positions_are_those_of_the_whole(tmp
     assert collected(parts, np.int64, tmp_path).tolist() == [*range(3), *range(40)]
     wanted = np.random.default_rng(0).random(50) < 0.4
     assert positions(50, lambda block: wanted[block], tmp_path).tolist() == np.flatnonzero(wanted).tolist()
+    values = np.arange(50)[::-1]
+    assert chosen(values, lambda part: wanted[part], tmp_path).tolist() == values[wanted[values]].tolist()
+    assert numbered(50, tmp_path).tolist() == list(range(50))
+    assert [(part.start, part.stop) for part in blocks(5, 3)] == [(0, 2), (2, 4), (4, 5)]
+    assert [(part.start, part.stop) for part in blocks(2, 99)] == [(0, 1), (1, 2)], "one row at least"
     assert not scratch(100, np.int32, tmp_path / "no such folder").any()
 
 
@@ -49,6 +66,16 @@ def test_a_scratch_file_without_room_is_refused_before_anything_is_written(monke
 def test_order_statistics_are_those_of_the_sorted_values(values: list[int], parts: int) -> None:
     column, places = np.array(values, dtype=np.int64), [0, len(values) // 3, len(values) - 1]
     assert order_statistics(lambda: np.array_split(column, parts), places) == [sorted(values)[place] for place in places]
+
+
+@given(st.lists(st.integers(-(2**53), 2**53) | st.integers(-3, 3), max_size=60), st.sampled_from([0, 1 << 24]))
+def test_rows_are_sorted_as_a_stable_sort_does(values: list[int], memory: int) -> None:
+    key = np.array(values, dtype=np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "BLOCK_ROWS", 7)
+        patch.setattr(columns, "IN_MEMORY", memory)
+        order = sorted_rows(len(key), lambda block: key[block])
+    assert order.tolist() == np.argsort(key, kind="stable").tolist()
 
 
 @given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 12))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankbench.bench.config import DataConfig
-from rankbench.bench.data import whole_requests
+from rankbench.bench.data import columns
 from rankbench.bench.data.batches import SequenceBatches, make_batches
 from rankbench.bench.data.dataset import RankingData
 from rankbench.bench.data.whole_requests import has_mixed_request, packed, request_offsets
@@ -38,7 +38,7 @@ def test_batches_are_filled_one_thing_after_the_other(size: list[int], limit: in
 def test_requests_are_found_across_blocks(data: RankingData, monkeypatch: pytest.MonkeyPatch) -> None:
     event = data.examples("train").event
     whole = request_offsets(data, event)
-    monkeypatch.setattr(whole_requests, "_BLOCK", 7)
+    monkeypatch.setattr(columns, "BLOCK_ROWS", 7)
     assert np.array_equal(request_offsets(data, event), whole)
     names, count = np.unique(data.request[event], return_counts=True)
     assert len(names) == len(whole) - 1 and np.array_equal(np.diff(whole), count)
