@@ -105,6 +105,10 @@ def check_schema(raw: RawLog) -> None:
                     f"{raw.name}: feature name {feature.column!r} is reserved, used twice or holds '/': rename the column"
                 )
             seen.add(feature.column)
+            if feature.column in raw.within:
+                if events is not None:
+                    _require(raw.name, "event table", events, feature.column)
+                continue
             if table is None and events is not None:
                 raise UserError(f"{raw.name}: feature {feature.column!r} needs a {table_name}, and there is none")
             if isinstance(table, pd.DataFrame):

@@ -293,8 +293,8 @@ def _write(raw: RawLog, folder: Path, rows: int) -> LogMeta:
     if found.rows_read == 0:
         raise UserError(f"{raw.name} has no rows")
     users, items = (
-        join(raw, "user", dictionaries["user"], unread, folder),
-        join(raw, "item", dictionaries["item"], unread, folder),
+        join(raw, "user", dictionaries["user"], found.events, unread, folder),
+        join(raw, "item", dictionaries["item"], found.events, unread, folder),
     )
     dictionaries |= users.texts | items.texts
     report = CleaningReport(

@@ -17,6 +17,9 @@ from ..sources.values import Ids, Wording
 from .dictionary import Values
 from .merge import TextFile, Texts, merge_runs, read_texts, write_run
 
+AS_THEY_ARE = Wording(whole=False, dotted=False, flags=False)
+"""Of texts that stay what they are."""
+
 
 @dataclass
 class Codes:
@@ -90,16 +93,15 @@ def coded(values: Values, wording: Wording, used: np.ndarray, path: Path) -> Cod
     return Codes(rank, Texts(path))
 
 
-def as_they_are(values: Values, path: Path, missing: bool = False) -> Codes:
+def as_they_are(values: Values, path: Path) -> Codes:
     """Codes of all values as texts that stay what they are.
 
     Args:
-        missing: a missing value is used as well.
         path: as for `coded`.
     """
     used = np.ones(len(values) + 1, dtype=bool)
-    used[-1] = missing
-    return coded(values, Wording(whole=False, dotted=False, flags=False), used, path)
+    used[-1] = False
+    return coded(values, AS_THEY_ARE, used, path)
 
 
 def coded_words(text: pd.Series) -> Codes:

@@ -13,8 +13,10 @@ import pyarrow as pa
 from ..sources.values import Wording
 from .merge import merge_runs, read_texts, write_run
 
-_FLOAT = "\0float:"
-"""Marks a value that a file holds as a floating point number: whether all of them are whole decides how they are written."""
+_FLOAT = "float"
+_MARKED = r"^\x00(float|datetime64\[[^\]]*\])\x00"
+"""What a value begins with that a file holds as a floating point number or a moment, and its kind, which for moments is their
+type: how they are written is decided by all of them, whether all are whole or have no more than a date."""
 
 
 class Dictionary:
@@ -49,27 +51,33 @@ class Dictionary:
 
 
 def _marked(column: pd.Series) -> pd.Series:
-    text = column.astype("str")
-    return _FLOAT + text if pd.api.types.is_float_dtype(column.dtype) else text
+    if pd.api.types.is_float_dtype(column.dtype):
+        return f"\0{_FLOAT}\0" + column.astype("str")
+    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column.astype("str")
+    known = column.dropna()
+    return (f"\0{column.dtype}\0" + known.astype("int64").astype("str")).reindex(column.index)
 
 
 class Values:
-    """The distinct values of a column by their codes, in the type that files have them in: floating point numbers, or text; text
-    if both occur. Some hundred thousand are in memory at a time."""
+    """The distinct values of a column by their codes, in the type that files have them in: floating point numbers, moments, or
+    text; text if several types occur. Some hundred thousand are in memory at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._length = path, 0
-        self._floats, self._texts, self._numbers, self._words = False, False, Wording(), Wording()
+        self._wordings: dict[str, Wording] = {}
         for text in self._read():
-            floats = text.str.startswith(_FLOAT).to_numpy(dtype=bool)
             self._length += len(text)
-            self._floats, self._texts = self._floats or bool(floats.any()), self._texts or not floats.all()
-            if floats.any():
-                self._numbers.note(_number(text[floats]))
-            self._words.note(cast(pd.Series, text[~floats]))
+            for kind, rows in _kinds(text):
+                self._wordings.setdefault(kind, Wording()).note(_as(kind, cast(pd.Series, text[rows])))
 
     def __len__(self) -> int:
         return self._length
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Types of the values: "" for text, what others are called."""
+        return frozenset(self._wordings)
 
     def __iter__(self) -> Iterator[tuple[slice, pd.Series]]:
         """Codes, and their values."""
@@ -87,16 +95,29 @@ class Values:
         return (batch.to_pandas().astype("str") for batch in read_texts(self._path))
 
     def _native(self, text: pd.Series) -> pd.Series:
-        if not self._floats:
-            return text
-        floats = text.str.startswith(_FLOAT).to_numpy(dtype=bool)
-        if not self._texts:
-            return _number(text)
-        text[floats] = self._numbers.write(_number(text[floats]))
-        text[~floats] = self._words.write(cast(pd.Series, text[~floats]))
+        if len(self._wordings) < 2:
+            return _as(next(iter(self._wordings), ""), text)
+        parts = [self._wordings[kind].write(_as(kind, cast(pd.Series, text[rows]))) for kind, rows in _kinds(text)]
+        return cast(pd.Series, pd.concat(parts).reindex(text.index))
+
+
+def _kinds(text: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+    """Which kinds of values there are, and bool [values]: which of them are so."""
+    if not text.str.startswith("\0").any():
+        yield "", np.ones(len(text), dtype=bool)
+        return
+    kind = cast(pd.Series, text.str.extract(_MARKED, expand=False)).fillna("")
+    yield from ((str(one), (kind == one).to_numpy(dtype=bool)) for one in kind.unique())
+
+
+def _as(kind: str, text: pd.Series) -> pd.Series:
+    """Values of one kind in its type."""
+    if not kind:
         return text
-
-
-def _number(text: object) -> pd.Series:
-    assert isinstance(text, pd.Series)
-    return text.str.removeprefix(_FLOAT).astype("float64")
+    bare = text.str.slice(len(kind) + 2)
+    if kind == _FLOAT:
+        return bare.astype("float64")
+    dtype = pd.api.types.pandas_dtype(kind)
+    unit = dtype.unit if isinstance(dtype, pd.DatetimeTZDtype) else np.datetime_data(dtype)[0]
+    moments = pd.Series(bare.astype("int64").to_numpy().view(f"M8[{unit}]"), index=text.index)
+    return moments.dt.tz_localize("UTC").dt.tz_convert(dtype.tz) if isinstance(dtype, pd.DatetimeTZDtype) else moments

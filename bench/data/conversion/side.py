@@ -24,10 +24,11 @@ from ..sources.files import column_of
 from ..sources.labels import Unread
 from ..sources.schema import Feature, RawLog, Repeated, SideTable
 from ..sources.values import Ids, Wording, as_feature, as_numbers
-from .cells import spread
-from .coding import as_they_are
+from .coding import AS_THEY_ARE
 from .dictionary import Dictionary
+from .features import write_all, write_words
 from .merge import Texts, merge_runs, write_run
+from .within import Events, write_within
 
 BLOCK_ROWS = 200_000
 """Rows of a table in memory that are looked at together."""
@@ -67,21 +68,42 @@ class Joined:
     """Ids of the log that the table lacks."""
 
 
-def join(raw: RawLog, owner: Owner, ids: Texts, unread: dict[str, int], folder: Path) -> Joined:
+def join(raw: RawLog, owner: Owner, ids: Texts, events: Events, unread: dict[str, int], folder: Path) -> Joined:
     """Write the features of a log's users or items, in the order of their codes, into `folder`.
 
     Args:
         ids: by code.
-        unread: number feature -> its values that are there but no numbers; those of this table are added.
+        events: may hold some of the features, or all.
+        unread: number feature -> its values that are there but no numbers; those of this owner are added.
 
     Raises:
         UserError: there is no table, ids that fell together, an id of the log that is listed more often than the table may, a
             number feature that holds few numbers.
     """
     schema = raw.schema
-    table, features = (raw.users, schema.user_features) if owner == "user" else (raw.items, schema.item_features)
-    if not features:
-        return Joined({}, 0)
+    table, owned = (raw.users, schema.user_features) if owner == "user" else (raw.items, schema.item_features)
+    features = tuple(feature for feature in owned if feature.column not in raw.within)
+    counted: dict[str, int] = {}
+    texts = write_within(events, owner, len(ids), counted, folder) if len(features) < len(owned) else {}
+    absent = 0
+    if features:
+        joined = _join_table(raw, owner, table, features, ids, counted, folder)
+        # What stands in the events knows every id.
+        texts, absent = texts | joined.texts, joined.absent if len(features) == len(owned) else 0
+    unread |= {feature.column: counted[feature.column] for feature in owned if feature.column in counted}
+    return Joined(texts, absent)
+
+
+def _join_table(
+    raw: RawLog,
+    owner: Owner,
+    table: pd.DataFrame | SideTable | None,
+    features: tuple[Feature, ...],
+    ids: Texts,
+    unread: dict[str, int],
+    folder: Path,
+) -> Joined:
+    schema = raw.schema
     if table is None:
         raise UserError(f"feature {features[0].column!r} needs a table of {owner}s, and there is none")
     what = f"{owner} table of {raw.name}"
@@ -194,9 +216,18 @@ class _Written:
             np.save(self._path(block, "code"), codes[chosen])
             for at, feature in enumerate(spooled.features):
                 column = column_of(rows, feature.column)
-                number = feature.kind == "number"
-                values = column.to_numpy() if number else self._words[at].add(block, spooled.text(feature, column))
-                np.save(self._path(block, str(at)), values)
+                np.save(self._path(block, str(at)), self._values(block, at, feature, column))
+
+    def _values(self, block: int, at: int, feature: Feature, column: pd.Series) -> np.ndarray:
+        """Numbers, or codes within the block."""
+        if feature.kind == "number":
+            return column.to_numpy()
+        text = self._spooled.text(feature, column)
+        return self._words[at].add(block, text.where(text != "") if self._all else text)
+
+    @property
+    def _all(self) -> bool:
+        return self._spooled.table.repeated == "all"
 
     @property
     def absent(self) -> int:
@@ -205,20 +236,21 @@ class _Written:
 
     def feature(self, at: int, feature: Feature) -> Texts | None:
         """Write one of the features; the texts of its codes, unless it has numbers."""
-        name = f"feature.{feature.column}"
         if feature.kind == "number":
-            np.save(self._folder / f"{name}.npy", self._column(at, np.float32(np.nan), lambda _, values: values))
+            numbers = self._column(at, np.float32(np.nan), lambda _, values: values)
+            np.save(self._folder / f"feature.{feature.column}.npy", numbers)
             return None
         words, work = self._words[at], self._spooled.work
         values = words.finish(self._spooled.blocks)
-        if feature.kind == "category":
-            found = as_they_are(values, work / f"text{at}", missing=self.absent > 0)
-            column = self._column(at, found.rank[-1], lambda block, local: found.rank[words.codes(block, local)])
-            np.save(self._folder / f"{name}.npy", column)
-            return found.texts
-        cells = self._column(at, np.int32(len(values)), words.codes)
-        every = itertools.chain((text.to_numpy(dtype=object) for _, text in values), [np.array([""], dtype=object)])
-        return spread(every, np.ones(len(values) + 1, dtype=bool), cells, feature.separator, self._folder / name, work, at)
+        if self._all:
+            return write_all(feature, lambda: self._pairs(at, words), values, len(self._ids), self._folder, work, at)
+        codes = self._column(at, np.int32(-1), words.codes)
+        return write_words(feature, values, AS_THEY_ARE, codes, self._folder, work, at)
+
+    def _pairs(self, at: int, words: Dictionary) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Ids and values of the rows, in blocks."""
+        for block in range(self._spooled.blocks):
+            yield np.load(self._path(block, "code")), words.codes(block, np.load(self._path(block, str(at))))
 
     def _column(self, at: int, missing: np.generic, final: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
         """[ids of the log], in the type of `missing`, which stands for ids without a row."""
@@ -235,6 +267,9 @@ class _Written:
     def _once(self, codes: np.ndarray) -> np.ndarray:
         """int64: which rows are taken, by the codes of their ids."""
         rows = np.flatnonzero(codes >= 0)
+        if self._all:
+            self._met[codes[rows]] = True
+            return rows
         first = np.zeros(len(rows), dtype=bool)
         first[np.unique(codes[rows], return_index=True)[1]] = True
         first &= ~self._met[codes[rows]]

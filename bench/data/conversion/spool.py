@@ -35,6 +35,13 @@ class Spool:
             name: Dictionary(folder, f"text{at}")
             for at, name in enumerate(dict.fromkeys((*self.ids, *self.rules, *schema.action, *features)))
         }
+        self.owned = {
+            feature.column: (owner, feature, Dictionary(folder, f"{owner}{at}"))
+            for owner, owned in (("user", schema.user_features), ("item", schema.item_features))
+            for at, feature in enumerate(owned)
+            if feature.column in raw.within
+        }
+        """Features of users and items that stand in the event table -> whose, which, and their values where the id is known."""
 
     def add(self, frame: pd.DataFrame) -> None:
         """Keep the numbers of one more block; if a killed conversion has kept them, they are not written again.
@@ -62,6 +69,11 @@ class Spool:
             if name == "request" and self.raw.schema.request_at_time:
                 column = column.mask(column.notna(), pd.Series(time, index=column.index).astype("str") + "-" + column)
             columns[f"text.{name}"] = dictionary.add(self.blocks, column)
+        for name, (owner, feature, dictionary) in self.owned.items() if not kept else ():
+            column = column_of(frame, name)
+            if feature.kind == "number" and pd.api.types.is_float_dtype(column.dtype):
+                column = column.astype("float64")  # a text of fewer bits would be read as another number
+            columns[f"owned.{name}"] = dictionary.add(self.blocks, column.where(column_of(frame, owner).notna()))
         if not kept:
             part = path.with_suffix(".part.npz")
             np.savez(part, **columns)  # type: ignore[arg-type]
@@ -87,6 +99,10 @@ class Block:
     def text(self, name: str) -> np.ndarray:
         """int32 [rows]: code among all values of a text column, -1 where missing."""
         return self._spool.texts[name].codes(self._number, self._stored[f"text.{name}"])
+
+    def owned(self, name: str) -> np.ndarray:
+        """int32 [rows]: the same of a feature of users or items."""
+        return self._spool.owned[name][2].codes(self._number, self._stored[f"owned.{name}"])
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._stored[name]

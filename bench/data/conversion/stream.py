@@ -20,6 +20,7 @@ from .growing_column import GrowingColumn
 from .merge import Texts
 from .rows import Records, Screened, screen
 from .spool import Spool
+from .within import Events
 
 BLOCK_ROWS = 200_000
 """Rows that are read, encoded or written at a time."""
@@ -33,6 +34,7 @@ class Converted:
     """With what was known only when all rows were read."""
     dictionaries: dict[str, Texts]
     screened: Screened
+    events: Events
     rows_read: int
     rows_kept: int
     repeated: int
@@ -65,7 +67,7 @@ def stream_columns(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> Convert
         raw = spool.raw = raw.events.finish(raw)
     if spool.rows == 0:
         shutil.rmtree(work)
-        return Converted(raw, {}, _NOTHING, 0, 0, 0, 0)
+        return Converted(raw, {}, _NOTHING, Events(spool, {}), 0, 0, 0, 0)
     spool.times.finish()
     for counted in spool.unread.values():
         counted.finish()
@@ -76,7 +78,9 @@ def stream_columns(raw: RawLog, folder: Path, rows: int = BLOCK_ROWS) -> Convert
     texts = {name: codes.texts for name, codes in screened.codes.items() if name != "request"}
     renamed = {name if name in ("user", "item", "action") else f"feature.{name}": one for name, one in texts.items()}
     _close(renamed, written, raw.schema.context_features, folder)
-    return Converted(raw, renamed, screened, spool.rows, written.rows, written.repeated, written.conflicting)
+    # Every id of a row that is kept is in the log: rows are only left out for others of the same user and item.
+    events = Events(spool, {owner: screened.codes[owner].rank for owner in ("user", "item")})
+    return Converted(raw, renamed, screened, events, spool.rows, written.rows, written.repeated, written.conflicting)
 
 
 _NOTHING = Screened({}, True, 0, False, {}, {}, np.empty(0), np.empty(0), {})

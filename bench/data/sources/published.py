@@ -1,7 +1,7 @@
 """Files of published data sets below a data root: where they are looked for, and events that are read from them in blocks.
 
 A source says which columns of which files it reads and how a block of rows becomes rows of the log; nothing here holds a whole
-event table. What is known only when all rows were read, such as features of items that stand in every event, comes at the end.
+event table.
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
 
 import pandas as pd
 
 from ...errors import UserError
-from .files import TextFormat, columns_of, read_blocks, source_file
+from .files import TextFormat, read_blocks, source_file
 from .schema import DataRoots, RawLog, SourceFile
-
-_MERGE_AT = 2_000_000
-"""Rows of distinct values that wait before they are merged into those of all blocks so far."""
 
 
 @dataclass(frozen=True)
@@ -75,45 +71,11 @@ class EventFile:
     form: TextFormat = field(default_factory=TextFormat)
 
 
-class OwnFeatures:
-    """Features of users or items that stand in every event: each id has one value, the smallest text where there are several.
-
-    A value that changes with time would carry the future into the past; so the one that is taken depends on no time and no order.
-    """
-
-    def __init__(self, owner: Literal["user", "item"], columns: Sequence[str]) -> None:
-        self._owner, self._columns = owner, list(columns)
-        self._parts: list[pd.DataFrame] = []
-        self._rows = 0
-
-    def add(self, rows: pd.DataFrame) -> None:
-        """Note the values of one more block."""
-        part = columns_of(rows, [self._owner, *self._columns]).dropna(subset=[self._owner]).drop_duplicates()
-        self._parts.append(part)
-        self._rows += len(part)
-        if self._rows > _MERGE_AT:
-            self._parts = [self._merged()]
-            self._rows = -len(self._parts[0])
-
-    def table(self) -> pd.DataFrame:
-        """Index: id, unique."""
-        return self._merged().set_index(self._owner)
-
-    def _merged(self) -> pd.DataFrame:
-        if not self._parts:
-            return pd.DataFrame({name: pd.Series(dtype="str") for name in (self._owner, *self._columns)})
-        rows = pd.concat(self._parts, ignore_index=True).drop_duplicates()
-        least = cast(pd.DataFrame, rows.groupby(self._owner, sort=False)[self._columns].min())
-        return least.reset_index()
-
-
 @dataclass
 class FileEvents:
-    """The rows of files in blocks, with features within them; read once, as EventBlocks."""
+    """The rows of files in blocks; read once, as EventBlocks."""
 
     files: Sequence[EventFile]
-    features: dict[str, OwnFeatures] = field(default_factory=dict)
-    """By owner, user or item."""
     left_out: int = 0
     """Rows that `shape` dropped."""
 
@@ -123,15 +85,11 @@ class FileEvents:
             for block in read_blocks(file.path, list(file.columns), file.form):
                 rows = file.shape(block)
                 self.left_out += max(0, len(block) - len(rows))
-                for features in self.features.values():
-                    features.add(rows)
                 yield rows
 
     def finish(self, raw: RawLog) -> RawLog:
-        """The log with its features."""
-        tables = {"user": raw.users, "item": raw.items}
-        tables |= {owner: features.table() for owner, features in self.features.items()}
-        return replace(raw, users=tables["user"], items=tables["item"], left_out=self.left_out)
+        """The log with the number of rows that were dropped."""
+        return replace(raw, left_out=self.left_out)
 
 
 def renamed(columns: dict[str, str], **more: object) -> Callable[[pd.DataFrame], pd.DataFrame]:

@@ -9,7 +9,7 @@ dropped was never seen by the user and is not read.
 
 from __future__ import annotations
 
-from .published import EventFile, FileEvents, OwnFeatures, Place, matching, renamed, sources_of
+from .published import EventFile, FileEvents, Place, matching, renamed, sources_of
 from .schema import DataRoots, Feature, Label, RawLog, Schema
 
 _EVENT_NAMES = {"user_id": "user", "video_id": "item", "request_timestamp": "time", "request_id": "request"}
@@ -34,9 +34,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
     columns = (*_EVENT_NAMES, *_CONTEXT, *_OF_VIDEO, *_SIGNALS)
     return RawLog(
         name=name,
-        events=FileEvents(
-            [EventFile(path, columns, renamed(_EVENT_NAMES)) for path in days], {"item": OwnFeatures("item", _OF_VIDEO)}
-        ),
+        events=FileEvents([EventFile(path, columns, renamed(_EVENT_NAMES)) for path in days]),
         users=None,
         items=None,
         schema=Schema(
@@ -50,6 +48,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
             time_zone="Asia/Shanghai",
             request_ids=True,
         ),
+        within=dict.fromkeys(_OF_VIDEO, "least"),
         files=sources_of(days),
         licence="CC BY-SA 4.0 (https://github.com/RecFlow-ICLR/RecFlow)",
         citation=(

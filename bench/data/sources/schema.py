@@ -115,13 +115,18 @@ class EventBlocks(Protocol):
         ...
 
     def finish(self, raw: RawLog) -> RawLog:
-        """The log with what is known once all blocks were read: features within the event table, rows that were left out."""
+        """The log with what is known once all blocks were read: rows that were left out."""
         ...
 
 
-Repeated = Literal["refused", "equal", "first"]
+Repeated = Literal["refused", "equal", "first", "all"]
 """What a table of users or items may do with an id of the log that it lists more than once: nothing; say the same each time; say
-anything, and the first row counts."""
+anything, and the first row counts; add a value, of features of kind multi alone, of which each counts once, in order of their
+numbers, then those that are none, in order of text."""
+
+Within = Literal["same", "least"]
+"""Which value an id has of a feature that stands in every one of its events: the one that all of them have, those aside where it
+is missing; the smallest, texts by code point. No value depends on time, which would carry the future into the past."""
 
 
 class SideTable(Protocol):
@@ -163,6 +168,7 @@ class RawLog:
     users: pd.DataFrame | SideTable | None
     """Columns of schema.user_features; of a frame the index is the user id as string, unique."""
     items: pd.DataFrame | SideTable | None
+    """Likewise."""
     schema: Schema
     files: tuple[SourceFile, ...]
     licence: str
@@ -174,6 +180,8 @@ class RawLog:
     """The first file of events, for messages."""
     named: Mapping[str, str] = field(default_factory=dict)
     """Role -> the column of the files that has it, for messages."""
+    within: Mapping[str, Within] = field(default_factory=dict)
+    """Those features of users and items that stand in the event table rather than in users or items."""
     left_out: int = 0
     """Rows that the source or its description leaves out, such as those of behaviours that are not asked for."""
     notes: tuple[str, ...] = field(default=())

@@ -68,7 +68,7 @@ class SideFiles:
 
 @dataclass(frozen=True)
 class SideParts:
-    """Files of one table that are read differently, one below the other; of an id that is listed twice, the first row counts."""
+    """Files of one table that are read differently, one below the other; they have one rule for ids that are listed twice."""
 
     parts: Sequence[SideFiles]
     repeated: Repeated = "first"

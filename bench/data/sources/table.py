@@ -13,27 +13,26 @@ the future into the past. Such a column is a context feature.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from ...errors import UserError
 from .event_rows import in_examples, in_parts, one_row_an_entry, refuse_absent
-from .files import TextFormat, column_of, columns_of, files_of, read_blocks, source_file
-from .schema import Feature, RawLog, Schema
+from .files import TextFormat, column_of, files_of, read_blocks, source_file
+from .schema import Feature, RawLog, Schema, Within
 from .side_files import SideFiles
 from .table_description import OUTCOME, TableDescription, describe_table
-from .values import as_ids, as_text
 
 
 def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
     """The table that the keys of the YAML file `path` describe.
 
     Raises:
-        UserError: an unknown or missing key, a missing file or column, an unreadable file, a feature that is not constant.
+        UserError: an unknown or missing key, a missing file or column, an unreadable file.
     """
     described = describe_table(path, keys)
     config, columns = described.config, described.columns
@@ -85,6 +84,7 @@ def load_table(path: Path, keys: dict[str, Any]) -> RawLog:
             request_window=config.request_window,
             margin=config.margin,
         ),
+        within=events.within,
         files=tuple(source_file(file, "own table") for file in files),
         licence=config.licence,
         citation=config.citation,
@@ -108,7 +108,6 @@ class TableEvents:
             "user": () if config.users else described.user_features,
             "item": () if config.items else described.item_features,
         }
-        self._owned: dict[str, list[pd.DataFrame]] = {owner: [] for owner, features in self._inner.items() if features}
         self._left_out, self._kinds = 0, set[str]()
         self._refuse_other_columns()
 
@@ -120,7 +119,6 @@ class TableEvents:
     def __iter__(self) -> Iterator[pd.DataFrame]:
         described, lists = self._described, self._described.impressions
         self._left_out, self._kinds = 0, set()
-        self._owned = {owner: [] for owner in self._owned}
         joined = {feature.column: feature.separator for feature in self._features if feature.kind == "multi"}
         if lists:
             joined |= {lists.column: lists.separator, lists.clicked: lists.separator}
@@ -131,21 +129,20 @@ class TableEvents:
                     yield self._shaped(source, role, file)
 
     def finish(self, raw: RawLog) -> RawLog:
-        """The log with its features within the event table.
+        """The log with the number of rows that were left out.
 
         Raises:
-            UserError: a feature that is not constant, a behaviour that no row has.
+            UserError: a behaviour that no row has.
         """
-        behaviours, where = self._described.behaviours, ", ".join(map(str, self._files))
+        behaviours = self._described.behaviours
         if behaviours is not None:
             refuse_absent(behaviours, self._kinds, f"{self._path}: behaviours")
-        tables = {"user": raw.users, "item": raw.items}
-        for owner, parts in self._owned.items():
-            if parts:
-                rows = one_table(parts)
-                rows[owner] = as_ids(column_of(rows, owner).rename(raw.named.get(owner, owner)), raw.where)
-                tables[owner] = _constant(rows, owner, self._inner[owner], where)
-        return replace(raw, users=tables["user"], items=tables["item"], left_out=self._left_out)
+        return replace(raw, left_out=self._left_out)
+
+    @property
+    def within(self) -> dict[str, Within]:
+        """Features of users and items in the event table, each id with one value."""
+        return {feature.column: "same" for features in self._inner.values() for feature in features}
 
     @property
     def _features(self) -> list[Feature]:
@@ -189,45 +186,4 @@ class TableEvents:
             self._left_out += left_out
         if lists:
             events = one_row_an_entry(events, lists, f"{file}: column {lists.column!r}")
-        for owner, parts in self._owned.items():
-            names = [feature.column for feature in self._inner[owner]]
-            parts.append(columns_of(events, [owner, *names]).dropna(subset=[owner]).drop_duplicates())
-            if len(parts) > _MERGED:
-                parts[:] = [one_table(parts).drop_duplicates()]
         return events
-
-
-_MERGED = 20
-"""Blocks after which what is known of users and items is brought together."""
-
-
-def one_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all parts; a column that has different types in them is text, as each type writes it."""
-    if len(parts) == 1:
-        return parts[0]
-    parts = [part.copy() for part in parts]
-    for name in parts[0].columns:
-        kinds = list(dict.fromkeys(part[name].dtype for part in parts))
-        for kind in kinds if len(kinds) > 1 else ():
-            same = [part for part in parts if part[name].dtype == kind]
-            text = as_text(cast(pd.Series, pd.concat([column_of(part, name) for part in same], ignore_index=True)))
-            begin = 0
-            for part in same:
-                part[name] = text.iloc[begin : begin + len(part)].to_numpy()
-                begin += len(part)
-    return pd.concat(parts, ignore_index=True)
-
-
-def _constant(events: pd.DataFrame, owner: str, features: tuple[Feature, ...], where: str) -> pd.DataFrame:
-    """Features of users or items out of the event table, one row for each id."""
-    names = [feature.column for feature in features]
-    rows = columns_of(events, [owner, *names]).dropna(subset=[owner])
-    for name in names:
-        distinct = columns_of(rows, [owner, name]).dropna().drop_duplicates()
-        repeated = distinct[owner].duplicated()
-        if repeated.any():
-            raise UserError(
-                f"{where}: {owner} feature {name!r} of {distinct[owner].iloc[repeated.argmax()]!r} changes between events: "
-                f"list it under context_features, or give a table with one row for each {owner}"
-            )
-    return cast(pd.DataFrame, rows.groupby(owner, sort=False).first())

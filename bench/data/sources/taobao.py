@@ -14,7 +14,7 @@ import pandas as pd
 
 from ...errors import UserError
 from .files import TextFormat, column_of, header_of, rows_of
-from .published import EventFile, FileEvents, OwnFeatures, Place, matching, sources_of
+from .published import EventFile, FileEvents, Place, matching, sources_of
 from .schema import ALL_POSITIVE, DataRoots, Feature, RawLog, Schema
 from .values import as_numbers
 
@@ -42,7 +42,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
     file = EventFile(path, [str(at) for at in range(len(_COLUMNS))], _Rows(path), form)
     return RawLog(
         name=name,
-        events=FileEvents([file], {"item": OwnFeatures("item", ["category"])}),
+        events=FileEvents([file]),
         users=None,
         items=None,
         schema=Schema(
@@ -53,6 +53,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
             calendar=True,
             time_zone="Asia/Shanghai",
         ),
+        within={"category": "least"},
         files=sources_of([path]),
         licence="Alibaba Tianchi: research use (https://tianchi.aliyun.com/dataset/649)",
         citation=(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .files import column_of
-from .published import EventFile, FileEvents, OwnFeatures, Place, sources_of
+from .published import EventFile, FileEvents, Place, sources_of
 from .schema import DataRoots, Feature, Label, RawLog, Schema
 
 _SIGNALS = ("click", "follow", "like", "share")
@@ -36,10 +36,9 @@ def load(name: str, roots: DataRoots) -> RawLog:
     place = Place(name, ("tenrec", "Tenrec"), how)
     path = place.file(place.folder(roots, file), file)
     events = EventFile(path, ("user_id", "item_id", *_SIGNALS, "video_category", "gender", "age"), _Ordered())
-    owned = {"user": OwnFeatures("user", ["gender", "age"]), "item": OwnFeatures("item", ["video_category"])}
     return RawLog(
         name=name,
-        events=FileEvents([events], owned),
+        events=FileEvents([events]),
         users=None,
         items=None,
         schema=Schema(
@@ -52,6 +51,7 @@ def load(name: str, roots: DataRoots) -> RawLog:
             # Ten rows of a user in a row: what a sitting shows.
             request_window=10,
         ),
+        within={"gender": "least", "age": "least", "video_category": "least"},
         files=sources_of([path]),
         licence="CC BY-NC 4.0 and the publisher's own terms (https://github.com/yuangh-x/2022-NIPS-Tenrec)",
         citation=(

@@ -181,20 +181,3 @@ def apart(column: pd.Series, name: str) -> None:
     broken = known[known % 1 != 0]
     if len(broken):
         raise UserError(f"{name} holds {broken[0]} as an id: store whole numbers or text")
-
-
-def as_ids(column: pd.Series, where: str) -> pd.Series:
-    """A column of ids as strings.
-
-    Args:
-        where: the file, for messages.
-
-    Raises:
-        UserError: ids that have fallen together already, or would look the same: see `Ids`.
-    """
-    ids = Ids(f"{where}: column {column.name!r}")
-    ids.note(column)
-    text = ids.write(column)
-    if ids.padded:
-        ids.look_again(text)
-    return text

@@ -11,21 +11,23 @@ a recommendation (is_organic 0) is known when it begins, and is the domain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from .files import column_of, read_blocks, rows_of
-from .published import EventFile, FileEvents, OwnFeatures, Place, sources_of
+from .files import column_of
+from .published import EventFile, FileEvents, Place, sources_of
 from .schema import DataRoots, Domain, Feature, Label, RawLog, Schema
+from .side_files import SideFiles, SideParts
 from .values import as_numbers, as_text
 
 _LISTEN_PLUS = 50
 """Percent of a track that must be played."""
 _EVENT_NAMES = {"uid": "user", "item_id": "item", "timestamp": "time"}
+_OF_TRACK = ("artist", "album")
+"""Of which a track may have several."""
 _COLUMNS = [*_EVENT_NAMES, "is_organic", "event_type", "played_ratio_pct", "track_length_seconds"]
 
 
@@ -45,16 +47,13 @@ def load(name: str, roots: DataRoots) -> RawLog:
     folder = place.folder(roots, "multi_event.parquet")
     listens = place.file(folder, "multi_event.parquet")
     home = folder.parent.parent if folder.parent.name == "flat" else folder
-    mappings = {owner: place.file(home, f"{owner}_item_mapping.parquet") for owner in ("artist", "album")}
+    mappings = {owner: place.file(home, f"{owner}_item_mapping.parquet") for owner in _OF_TRACK}
     return RawLog(
         name=name,
-        events=_Tracks(
-            [EventFile(listens, _COLUMNS, _shape)],
-            {"item": OwnFeatures("item", ["track_length_seconds"])},
-            mappings=mappings,
-        ),
+        events=FileEvents([EventFile(listens, _COLUMNS, _shape)]),
         users=None,
-        items=None,
+        items=SideParts([_mapping(path, owner) for owner, path in mappings.items()], repeated="all"),
+        within={"track_length_seconds": "least"},
         schema=Schema(
             label="played_ratio_pct >= 50",
             labels=(Label("like", "behaviour == like"),),
@@ -97,23 +96,16 @@ def _shape(block: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-@dataclass
-class _Tracks(FileEvents):
-    """Events, and the artists and albums of their tracks, of which each may have several."""
-
-    mappings: dict[str, Path] = field(default_factory=dict)
-
-    def finish(self, raw: RawLog) -> RawLog:
-        """The log with artists, albums and lengths of its tracks."""
-        raw = super().finish(raw)
-        assert isinstance(raw.items, pd.DataFrame), "lengths of tracks stand in the events"
-        names = {owner: _joined(path, f"{owner}_id", raw.items.index) for owner, path in self.mappings.items()}
-        return replace(raw, items=raw.items.assign(**names))
+def _mapping(path: Path, owner: str) -> SideFiles:
+    """Artists or albums of tracks, one a row."""
+    return SideFiles([path], "item_id", _OF_TRACK, _of_track(owner), read=["item_id", f"{owner}_id"], repeated="all")
 
 
-def _joined(path: Path, column: str, items: pd.Index) -> pd.Series:
-    """The ids of each of these items, in order of their numbers, with a space between them."""
-    parts = [rows_of(block, column_of(block, "item_id").isin(items)) for block in read_blocks(path, ["item_id", column])]
-    pairs = pd.concat(parts, ignore_index=True).drop_duplicates()
-    ordered = pairs.assign(number=as_numbers(column_of(pairs, column))).sort_values(["item_id", "number"], kind="stable")
-    return cast(pd.Series, ordered.groupby("item_id", sort=False)[column].agg(" ".join)).reindex(items)
+def _of_track(owner: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """The shape of a block that says nothing of the other."""
+
+    def shape(block: pd.DataFrame) -> pd.DataFrame:
+        nothing = dict.fromkeys(_OF_TRACK, pd.Series(dtype="str"))
+        return block.assign(**nothing | {owner: block[f"{owner}_id"]})
+
+    return shape

@@ -129,6 +129,50 @@ def test_a_side_table_is_joined_under_a_limit_below_what_it_would_take_in_memory
     assert sizes(JOINS, 64 << 20, tmp_path) == [500, 500]
 
 
+OWNED = (
+    LIMITED
+    + """
+from rankbench.bench.data.logs import open_dataset
+
+for size, limited in (("small", False), ("large", True)):
+    if limited:
+        limit()
+    roots = DataRoots(folder / f"{size}-root", folder / "other-cache")
+    name, owned = (str(folder / f"{size}-owned.yaml"), "price") if sys.argv[3] == "own" else ("yambda-50m", "track_length_seconds")
+    log = open_dataset(name, roots)
+    number = [int(item) for item in log.dictionary("item")[-100:]]
+    assert log.column(f"feature.{owned}")[-100:].tolist() == [one % 1000 for one in number]
+    print(size, log.meta.items)
+"""
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("source", ["own", "yambda"])
+def test_what_items_have_in_events_and_in_several_rows_is_known_under_such_a_limit(source: str, tmp_path: Path) -> None:
+    """LIMIT_SAYS"""
+    for name, rows in (("small", 20_000), ("large", 1_000_000)):
+        number = np.arange(rows)
+        if source == "own":
+            events = pd.DataFrame({"user": number % 1000, "item": number, "time": number + 10**9, "click": number % 2})
+            goods = {"price": (number % 1000).astype(float), "title": [f"the title of item {one}" for one in number.tolist()]}
+            events.assign(**goods, brand=number % 5000).to_parquet(tmp_path / f"{name}-owned.parquet")
+            (tmp_path / f"{name}-owned.yaml").write_text(
+                f"events: {name}-owned.parquet\nlabel: click\naction: [click]\n"
+                "item_features: [brand, title, {column: price, kind: number}]\n"
+            )
+            continue
+        home = tmp_path / f"{name}-root" / "yambda-50m"
+        home.mkdir(parents=True)
+        listens = {"uid": number % 1000, "timestamp": 5 * number, "item_id": number, "is_organic": number % 2}
+        listens |= {"played_ratio_pct": number % 101, "track_length_seconds": number % 1000, "event_type": "listen"}
+        pd.DataFrame(listens).to_parquet(home / "multi_event.parquet")
+        for owner in ("artist", "album"):
+            pairs = {"item_id": np.repeat(number, 2), f"{owner}_id": np.arange(2 * rows) % 9973}
+            pd.DataFrame(pairs).to_parquet(home / f"{owner}_item_mapping.parquet")
+    assert sizes(OWNED, int(__import__("os").environ.get("LIM", "96")) << 20, tmp_path, source) == [20_000, 1_000_000]
+
+
 @pytest.mark.long
 def test_a_table_is_converted_under_a_limit_below_what_it_would_take_in_memory(tmp_path: Path) -> None:
     """Ids are text: two million rows of four such columns are some 500 MB as Python holds them."""
@@ -150,7 +194,7 @@ def test_a_log_is_described_checked_and_cut_under_such_a_limit(tmp_path: Path) -
     assert 5_000 < small < 19_000 and 500_000 < large < 1_900_000
 
 
-def sizes(child: str, allowed: int, folder: Path) -> list[int]:
+def sizes(child: str, allowed: int, folder: Path, *more: str) -> list[int]:
     """What a process says that looks at a small log, and then at a large one in so many bytes more than it had."""
     rng = np.random.default_rng(0)
     for name, rows in (("small", 20_000), ("large", 2_000_000)):
@@ -163,7 +207,7 @@ def sizes(child: str, allowed: int, folder: Path) -> list[int]:
         pd.DataFrame(table).to_parquet(folder / f"{name}.parquet")
         (folder / f"{name}.yaml").write_text(f"events: {name}.parquet\nlabel: click\naction: [click]\n")
         open_dataset(str(folder / f"{name}.yaml"), DataRoots(None, folder / "cache"))
-    command = [sys.executable, "-c", child, str(folder), str(allowed)]
+    command = [sys.executable, "-c", child, str(folder), str(allowed), *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return [int(line.split()[1]) for line in done.stdout.splitlines()]

@@ -17,7 +17,7 @@ from rankbench.bench.data.sources.schema import DataRoots
 KILLED = """
 import os, sys
 from pathlib import Path
-from rankbench.bench.data.conversion import dictionary, rows, stream
+from rankbench.bench.data.conversion import dictionary, rows, stream, within
 from rankbench.bench.data.logs import open_dataset
 from rankbench.bench.data.sources.schema import DataRoots
 
@@ -43,8 +43,11 @@ def table(tmp_path: Path) -> Path:
         time = np.sort(rng.integers(10**9, 10**9 + 10**6, 500))
         users, items = rng.integers(0, 40, 500), rng.integers(0, 60, 500)
         frame = {"user": [f"u{user}" for user in users], "item": items, "time": time, "click": rng.integers(0, 2, 500)}
+        frame |= {"brand": items % 7, "tags": [f"{item % 5} {item % 3}" for item in items.tolist()]}
         pd.DataFrame(frame).to_parquet(tmp_path / f"{part}.parquet")
-    (tmp_path / "clicks.yaml").write_text('events: "*.parquet"\nlabel: click\naction: [click]\n')
+    (tmp_path / "clicks.yaml").write_text(
+        'events: "*.parquet"\nlabel: click\naction: [click]\nitem_features: [brand, {column: tags, kind: multi}]\n'
+    )
     return tmp_path / "clicks.yaml"
 
 
@@ -52,11 +55,13 @@ def table(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("owner", "name", "after"),
     [
-        ("dictionary.Dictionary", "add", 9),
+        ("dictionary.Dictionary", "add", 15),
         ("dictionary", "merge_runs", 1),
         ("rows.Records", "_scatter", 2),
         ("stream.GrowingColumn", "append", 1),
         ("stream", "_close", 0),
+        ("within", "write_words", 0),
+        ("within", "write_words", 1),
     ],
 )
 def test_a_killed_conversion_goes_on(
@@ -74,6 +79,7 @@ def test_a_killed_conversion_goes_on(
     monkeypatch.setattr(rows.Records, "_scatter", lambda self, *rest: scattered.append(1) or scatter(self, *rest))
     log = open_dataset(str(table), DataRoots(None, cache))
     assert log.meta.content_hash == expected
-    assert len(encoded) == (3 if name == "add" else 0), "what was kept is not encoded again"
-    assert bool(scattered) == (owner not in ("stream.GrowingColumn", "stream"))
+    parts_of_tags = 1  # a block of them, when all is known
+    assert len(encoded) == (5 if name == "add" else 0) + parts_of_tags, "what was kept is not encoded again"
+    assert bool(scattered) == (owner not in ("stream.GrowingColumn", "stream", "within"))
     assert not [path.name for path in (cache / "logs").iterdir() if path.name.startswith(".")], "nothing half-written stays"

@@ -1,21 +1,18 @@
-"""Files below a data root: which one is taken, features out of events, tables of those alone who occur, blocks of any size."""
+"""Files below a data root: which one is taken, tables of those alone who occur, blocks of any size."""
 
 from __future__ import annotations
 
 import gzip
 import random
-from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.feather as feather
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rankbench.bench.data.logs import open_dataset
-from rankbench.bench.data.sources import files, published
-from rankbench.bench.data.sources.published import EventFile, FileEvents, OwnFeatures, Place, matching, renamed
+from rankbench.bench.data.sources import files
+from rankbench.bench.data.sources.published import EventFile, FileEvents, Place, matching, renamed
 from rankbench.bench.data.sources.schema import DataRoots, Feature, RawLog, Schema
 from rankbench.bench.data.sources.side_files import SideFiles
 from rankbench.bench.errors import UserError
@@ -38,25 +35,6 @@ def test_the_first_folder_with_the_file_is_taken_and_the_unpacked_file_before_th
         place.file(tmp_path / "second", "users.csv")
     with pytest.raises(UserError, match="toy needs a data root: get it"):
         place.folder(DataRoots(None, tmp_path), "log_*.csv")
-
-
-@given(
-    rows=st.lists(
-        st.tuples(st.integers(0, 4), st.sampled_from(["a", "b", None]), st.sampled_from(["x", "y", None])), max_size=30
-    ),
-    cuts=st.lists(st.integers(0, 30), max_size=4),
-)
-def test_the_value_of_an_id_depends_on_no_order_and_no_block(rows: list[tuple], cuts: list[int]) -> None:
-    frame = pd.DataFrame(rows, columns=["item", "colour", "size"]).astype({"item": "str", "colour": "str", "size": "str"})
-    features, bounds = OwnFeatures("item", ["colour", "size"]), [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(published, "_MERGE_AT", 3)
-        for begin, end in pairwise(bounds):
-            features.add(frame.iloc[begin:end])
-    found = features.table()
-    for at, name in ((1, "colour"), (2, "size")):
-        expected = {str(item): min((row[at] for row in rows if row[0] == item and row[at]), default=None) for item, *_ in rows}
-        assert {item: None if pd.isna(value) else value for item, value in found[name].items()} == expected
 
 
 @pytest.mark.parametrize("block", [1 << 24, 300])

@@ -14,8 +14,18 @@ from hypothesis import given
 
 from rankbench.bench.data.sources.files import read_blocks
 from rankbench.bench.data.sources.labels import parse_label
-from rankbench.bench.data.sources.values import as_ids, as_numbers, as_text, present
+from rankbench.bench.data.sources.values import Ids, as_numbers, as_text, present
 from rankbench.bench.errors import UserError
+
+
+def written(column: pd.Series) -> pd.Series:
+    """A column of ids in one block."""
+    ids = Ids(f"t: column {column.name!r}")
+    ids.note(column)
+    text = ids.write(column)
+    if ids.padded:
+        ids.look_again(text)
+    return text
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +46,9 @@ def stored(tmp_path: Path, values: pa.Array) -> pd.Series:
 def test_ids_that_their_type_cannot_keep_apart_are_refused(kind: str, values: list[int], limit: str, tmp_path: Path) -> None:
     column = stored(tmp_path, pa.array(np.array(values, dtype=kind)))
     with pytest.raises(UserError, match=f"t: column 'user' holds ids as {kind}, in which numbers from {limit} on fall together"):
-        as_ids(column, "t")
+        written(column)
     small = stored(tmp_path, pa.array(np.array([1, values[1] - 1, np.nan], dtype=kind), from_pandas=True))
-    assert as_ids(small, "t").tolist()[:2] == ["1", str(values[1] - 1)] and as_ids(small, "t").isna().tolist()[2]
+    assert written(small).tolist()[:2] == ["1", str(values[1] - 1)] and written(small).isna().tolist()[2]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +64,7 @@ def test_ids_that_their_type_cannot_keep_apart_are_refused(kind: str, values: li
 )
 def test_ids_that_fell_or_would_fall_together_are_refused(values: list[object], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        as_ids(pd.Series(values, name="user"), "t")
+        written(pd.Series(values, name="user"))
     assert "\n" not in str(caught.value)
 
 
@@ -72,7 +82,7 @@ def test_ids_that_fell_or_would_fall_together_are_refused(values: list[object], 
     ],
 )
 def test_ids_of_every_type_stay_apart(values: pa.Array, expected: list[str], tmp_path: Path) -> None:
-    assert as_ids(stored(tmp_path, values), "t").tolist() == expected
+    assert written(stored(tmp_path, values)).tolist() == expected
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**40), 2**40)), min_size=1))

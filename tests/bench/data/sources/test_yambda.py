@@ -1,15 +1,23 @@
 """Yambda: listens as examples, other events as histories, artists and albums of the tracks that occur."""
 
+import dataclasses
 import random
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from rankbench.bench.config import DataConfig
+from rankbench.bench.data import sources
+from rankbench.bench.data.conversion import cells, features, merge
 from rankbench.bench.data.dataset import prepare
-from rankbench.bench.data.sources.schema import HISTORY, DataRoots
+from rankbench.bench.data.eventlog import write_log
+from rankbench.bench.data.sources import files
+from rankbench.bench.data.sources.schema import HISTORY, DataRoots, RawLog
+from rankbench.bench.data.sources.values import as_numbers
+from support.in_memory import in_memory
 from support.published import as_told, read, told, write_arrow
 from support.yambda import EVENT_TYPES
 
@@ -58,6 +66,74 @@ def test_tracks_have_artists_albums_and_lengths(tmp_path: Path) -> None:
     log, _ = read("yambda-50m", tmp_path)
     assert log.items is not None and set(log.items.index) == {str(item) for item in range(15)}
     assert log.items.loc["4"].to_dict() == {"artist": "2 14", "album": "7", "track_length_seconds": 104.0}
+
+
+def held_in_memory(raw: RawLog, home: Path) -> RawLog:
+    """The same log with a row for each track: its smallest length, and its artists and albums in order of their numbers."""
+    events = pd.concat(list(raw.events), ignore_index=True)
+    rows = events[["item", "track_length_seconds"]].dropna(subset=["item"]).drop_duplicates()
+    items = rows.groupby("item", sort=False)[["track_length_seconds"]].min()
+    for owner in ("artist", "album"):
+        pairs = pd.read_parquet(home / f"{owner}_item_mapping.parquet").astype("str")
+        pairs = pairs[pairs["item_id"].isin(items.index)].drop_duplicates()
+        pairs["number"] = as_numbers(pairs[f"{owner}_id"])
+        ordered = pairs.sort_values(["item_id", "number"], kind="stable").groupby("item_id", sort=False)
+        items[owner] = ordered[f"{owner}_id"].agg(" ".join).reindex(items.index)
+    return dataclasses.replace(raw, events=events, items=items, within={})
+
+
+def scattered(home: Path) -> None:
+    """Mappings in which pairs repeat, tracks have many artists or none, and lengths differ."""
+    rng, rows = random.Random(3), publish(home, home)
+    for row in rows:
+        row["track_length_seconds"] = rng.choice((None, 9, 10, 200))
+    write_arrow(home / "multi_event.parquet", EVENT_TYPES, rows)
+    for owner in ("artist", "album"):
+        pairs = [{f"{owner}_id": rng.choice((1, 2, 9, 10, 11, 100)), "item_id": rng.randrange(1, 30)} for _ in range(120)]
+        write_arrow(home / f"{owner}_item_mapping.parquet", {f"{owner}_id": pa.uint32(), "item_id": pa.uint32()}, pairs)
+
+
+@pytest.mark.parametrize("block", [3, 7, 1000])
+def test_tracks_are_what_they_were_with_a_row_for_each_in_memory(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "yambda-50m"
+    scattered(home)
+    raw = sources.load("yambda-50m", DataRoots(tmp_path, tmp_path / "cache"))
+    content_hash, columns, dictionaries, report = in_memory(held_in_memory(raw, home))
+    monkeypatch.setattr(files, "_BLOCK_ROWS", 20 * block)
+    for module, name in ((cells, "BLOCK_ROWS"), (merge, "RANGE"), (merge, "_BATCH"), (features, "PARTITION_ROWS")):
+        monkeypatch.setattr(module, name, block)
+    log = write_log(raw, tmp_path / "log", rows=20 * block)
+    for name, values in columns.items():
+        assert log.column(name).tolist() == pytest.approx(values.tolist(), abs=0, nan_ok=True), name
+    assert {name: log.dictionary(name).tolist() for name in dictionaries} == {
+        name: texts.tolist() for name, texts in dictionaries.items()
+    }
+    assert log.meta.content_hash == content_hash and log.meta.cleaning == report
+
+
+def test_a_conversion_that_was_killed_while_tracks_were_written_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "yambda-50m"
+    scattered(home)
+
+    def load() -> RawLog:
+        return sources.load("yambda-50m", DataRoots(tmp_path, tmp_path / "cache"))
+
+    expected = write_log(load(), tmp_path / "whole").meta.content_hash
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for module, name in ((files, "_BLOCK_ROWS"), (features, "PARTITION_ROWS")):
+        monkeypatch.setattr(module, name, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "GrowingColumn", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_log(load(), tmp_path / "log", rows=20)
+    written = tmp_path / ".log.part" / "rows" / "item.table"
+    assert list(written.glob("pairs*")), "what was killed had begun to write"
+    assert write_log(load(), tmp_path / "log", rows=20).meta.content_hash == expected
 
 
 def test_examples_of_every_part_are_listens(tmp_path: Path) -> None:
