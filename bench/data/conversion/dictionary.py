@@ -117,7 +117,6 @@ def _as(kind: str, text: pd.Series) -> pd.Series:
     bare = text.str.slice(len(kind) + 2)
     if kind == _FLOAT:
         return bare.astype("float64")
-    dtype = pd.api.types.pandas_dtype(kind)
-    unit = dtype.unit if isinstance(dtype, pd.DatetimeTZDtype) else np.datetime_data(dtype)[0]
-    moments = pd.Series(bare.astype("int64").to_numpy().view(f"M8[{unit}]"), index=text.index)
-    return moments.dt.tz_localize("UTC").dt.tz_convert(dtype.tz) if isinstance(dtype, pd.DatetimeTZDtype) else moments
+    zoned = pd.DatetimeTZDtype.construct_from_string(kind) if "," in kind else None
+    moments = pd.Series(bare.astype("int64").to_numpy().view(f"datetime64[{zoned.unit}]" if zoned else kind), index=text.index)
+    return moments.dt.tz_localize("UTC").dt.tz_convert(zoned.tz) if zoned else moments

@@ -138,8 +138,9 @@ for size, limited in (("small", False), ("large", True)):
     if limited:
         limit()
     roots = DataRoots(folder / f"{size}-root", folder / "other-cache")
-    name, owned = (str(folder / f"{size}-owned.yaml"), "price") if sys.argv[3] == "own" else ("yambda-50m", "track_length_seconds")
-    log = open_dataset(name, roots)
+    own = sys.argv[3] == "own"
+    log = open_dataset(str(folder / f"{size}-owned.yaml") if own else "yambda-50m", roots)
+    owned = "price" if own else "track_length_seconds"
     number = [int(item) for item in log.dictionary("item")[-100:]]
     assert log.column(f"feature.{owned}")[-100:].tolist() == [one % 1000 for one in number]
     print(size, log.meta.items)
@@ -150,7 +151,7 @@ for size, limited in (("small", False), ("large", True)):
 @pytest.mark.long
 @pytest.mark.parametrize("source", ["own", "yambda"])
 def test_what_items_have_in_events_and_in_several_rows_is_known_under_such_a_limit(source: str, tmp_path: Path) -> None:
-    """LIMIT_SAYS"""
+    """A million items: with a row for each in memory, 96 MB are not enough for either log."""
     for name, rows in (("small", 20_000), ("large", 1_000_000)):
         number = np.arange(rows)
         if source == "own":
@@ -170,7 +171,7 @@ def test_what_items_have_in_events_and_in_several_rows_is_known_under_such_a_lim
         for owner in ("artist", "album"):
             pairs = {"item_id": np.repeat(number, 2), f"{owner}_id": np.arange(2 * rows) % 9973}
             pd.DataFrame(pairs).to_parquet(home / f"{owner}_item_mapping.parquet")
-    assert sizes(OWNED, int(__import__("os").environ.get("LIM", "96")) << 20, tmp_path, source) == [20_000, 1_000_000]
+    assert sizes(OWNED, 96 << 20, tmp_path, source) == [20_000, 1_000_000]
 
 
 @pytest.mark.long
