@@ -19,6 +19,7 @@ from ..kernels import (  # noqa: F401
     padded_attention,
     recurrence,
     row_adam,
+    segments,
     target_attention,
 )
 from ..kernels.dispatch import OPERATIONS, choose, find, names

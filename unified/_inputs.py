@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ..baselines._inputs import EmbeddingConfig, EventInputs, PooledInputs, example_of_event
 from ..baselines.din import ActivationUnit, pooled
 from ..bench.contract import DataSpec, History, PointwiseBatch, Sizes
+from ..kernels.segments import Segments
 from ._per_token import PerTokenLinear
 
 
@@ -94,15 +95,15 @@ class AttendedRow(nn.Module):
 
 @dataclass(frozen=True)
 class Padding:
-    """Where the T past events of n examples stand in rows of one length L, the latest first."""
+    """Which of T tokens of n examples stand in rows of one length L."""
 
     place: Tensor
-    """int64 [n, L]: 1 + the event's place among all T; 0 where there is none."""
+    """int64 [n, L]: 1 + the token's place among all T; 0 where there is none."""
     visible: Tensor
     """bool [n, L]"""
 
     def rows(self, x: Tensor) -> Tensor:
-        """x [T, ...] -> [n, L, ...], zeros where there is no event."""
+        """x [T, ...] -> [n, L, ...], zeros where there is no token."""
         padded = torch.cat([x.new_zeros(1, *x.shape[1:]), x])
         return padded.index_select(0, self.place.flatten()).unflatten(0, self.place.shape)
 
@@ -122,13 +123,23 @@ def longest_of(length: Tensor, most: int, fixed: bool) -> int:
     return max(int(length.max()) if len(length) else 0, 1)
 
 
-def padding_of(batch: PointwiseBatch, most: int, multiple: int = 1, least: int = 1, history: History | None = None) -> Padding:
-    """The same of a whole history of `most` events at most; L is a multiple of `multiple`, and `least` at least.
+def past_of(batch: PointwiseBatch, most: int, history: History | None = None) -> Segments:
+    """Where the past events of each example lie, `most` at most.
 
     Args:
         history: a part of the batch's; None: all of it.
     """
     offsets = (history or batch.history).offsets
-    length = offsets.diff()
-    longest = max(longest_of(length, most, fixed=batch.weight is not None), least)
-    return latest_first(offsets[1:], length, -(-longest // multiple) * multiple)
+    return Segments(offsets, longest_of(offsets.diff(), most, fixed=batch.weight is not None))
+
+
+def earliest(of: Segments, count: int) -> Padding:
+    """The `count` first tokens of each example, the first one first."""
+    place = torch.arange(count, device=of.offsets.device)
+    visible = place < of.offsets.diff().unsqueeze(1)
+    return Padding(torch.where(visible, of.offsets[:-1].unsqueeze(1) + 1 + place, 0), visible)
+
+
+def latest(past: Segments, count: int) -> Padding:
+    """The `count` latest tokens of each example."""
+    return latest_first(past.offsets[1:], past.offsets.diff(), count)

@@ -29,8 +29,9 @@ from ..kernels.layers.feed_forward import SwiGLU
 from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
+from ..kernels.segments import Segments
 from ._attention import CrossAttention
-from ._inputs import FieldTokens, Interest, Padding, padding_of
+from ._inputs import FieldTokens, Interest, Padding, latest, past_of
 from ._per_token import PerTokenFeedForward, PerTokenLinear, mix
 from .rankmixer import MIXER_SPACE, MixerConfig
 
@@ -77,9 +78,9 @@ class EventSequence:
 
     x: Tensor
     """[T, D]"""
-    offsets: Tensor
-    """int64 [n + 1]"""
-    padding: Padding
+    segments: Segments
+    latest: Padding | None
+    """Those that sequence=longer keeps."""
     plan: AttentionPlan | None
     """Of self-attention among the events of an example."""
 
@@ -100,8 +101,8 @@ class EventEncoder(nn.Module):
         if self.sequence == "full":
             h = h + self.dropout(self.self_attention(self.norm(h), events))
         elif self.sequence == "longer":
-            key_value = events.padding.rows(self.attention.key_value(self.norm(events.x)))
-            h = h + self.dropout(self.attention(self.norm(h), key_value, events.padding.visible.unsqueeze(1)))
+            key_value = self.attention.key_value(self.norm(events.x))
+            h = h + self.dropout(self.attention(self.norm(h), key_value, events.segments))
         return h + self.dropout(self.feed(self.feed_norm(h)))
 
     def self_attention(self, x: Tensor, events: EventSequence) -> Tensor:
@@ -118,7 +119,6 @@ class QueryDecoder(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.recent = config.recent if config.sequence == "longer" else None
         self.encoder = EventEncoder(config)
         self.query_norm, self.event_norm = (RMSNorm(config.width) for _ in range(2))
         self.attention = CrossAttention(config.width, config.heads)
@@ -127,12 +127,11 @@ class QueryDecoder(nn.Module):
     def forward(self, queries: Tensor, h: Tensor, events: EventSequence) -> tuple[Tensor, Tensor]:
         """-> queries, events of the next layer."""
         h = self.encoder(h, events)
-        key_value, visible = self.attention.key_value(self.event_norm(h)), events.padding.visible
-        if self.recent is None:
-            key_value = events.padding.rows(key_value)
+        asking, key_value = self.query_norm(queries), self.attention.key_value(self.event_norm(h))
+        if events.latest is None:
+            read = self.attention(asking, key_value, events.segments)
         else:
-            visible = visible[:, : self.recent]
-        read = self.attention(self.query_norm(queries), key_value, visible.unsqueeze(1))
+            read = self.attention.over_padded(asking, key_value, events.latest.visible.unsqueeze(1))
         return queries + self.dropout(read), h
 
 
@@ -183,9 +182,7 @@ class HyFormer(Ranker):
         events = [self.events(batch, history) for history in self.histories(batch.history)]
         fields = self.field_tokens(row)
         x = torch.cat([self.generate_queries(fields, events), fields], dim=1)
-        encoded = [one.x for one in events]
-        if self.config.sequence == "longer":
-            encoded = [one.padding.rows(one.x)[:, : self.config.recent] for one in events]
+        encoded = [one.x if one.latest is None else one.latest.rows(one.x) for one in events]
         for layer in self.layers:
             x, encoded = layer(x, encoded, events)
         return self.out(self.mlp(self.norm(x).flatten(1))).squeeze(1)
@@ -204,15 +201,15 @@ class HyFormer(Ranker):
         row, offsets = example_of_event(history), history.offsets
         back = offsets[1:].index_select(0, row) - 1 - torch.arange(len(row), device=row.device)
         x = self.event_token(self.inputs.keys(history)) + self.order(back)
-        plan, least = None, self.config.recent if self.config.sequence == "longer" else 1
+        past, plan = past_of(batch, self.order.num_embeddings, history), None
         if self.config.sequence == "full":
             lo, hi = offsets[:-1].index_select(0, row), offsets[1:].index_select(0, row)
             plan = plan_attention(offsets, lo, hi, torch.zeros_like(lo))
-        return EventSequence(x, offsets, padding_of(batch, self.order.num_embeddings, least=least, history=history), plan)
+        return EventSequence(x, past, latest(past, self.config.recent) if self.config.sequence == "longer" else None, plan)
 
     def generate_queries(self, fields: Tensor, events: list[EventSequence]) -> Tensor:
         """FFN_n of all fields [n, M, D] and the mean of each sequence -> [n, N, D]."""
-        means = [segment_mean(one.x, one.offsets) for one in events]
+        means = [segment_mean(one.x, one.segments.offsets) for one in events]
         info = torch.cat([fields.flatten(1), *means], dim=1).unsqueeze(1).expand(-1, self.config.all_queries, -1)
         return self.query_down(gelu(self.query_up(info)))
 

@@ -21,16 +21,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..baselines._inputs import EmbeddingConfig, EventInputs
+from ..baselines._inputs import EmbeddingConfig, EventInputs, example_of_event
 from ..baselines._layers import MLP, output_layer
 from ..bench.contract import SHARED_SPACE, Choice, DataSpec, ModelInfo, PointwiseBatch, Ranker, Rate, Size, Whole
 from ..kernels.dropout import Dropout
 from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.layers.rotary import rotate, rotation
 from ..kernels.linear import Linear
-from ..kernels.padded_attention import padded_attention
+from ..kernels.segments import Segments, segment_attention, segment_product
 from ._attention import CrossAttention
-from ._inputs import padding_of
+from ._inputs import Padding, earliest, past_of
 from ._per_token import PerTokenLinear
 
 
@@ -87,21 +87,47 @@ class FieldSummary(nn.Module):
         return self.gate(self.compress(x.transpose(1, 2)).transpose(1, 2))
 
 
+@dataclass(frozen=True)
+class Sequences:
+    """How S of all n examples lies end to end: of each its CLS tokens, then its events, the latest first; T tokens together."""
+
+    segments: Segments
+    source: Tensor
+    """int64 [T]: where a token stands among all CLS tokens and, behind them, all events."""
+    ends: Padding
+    """CLS tokens and the latest events of each example, [n, n_sum + recent]."""
+    turn: Tensor
+    """Rotary positions, as `rotation` makes them of T tokens."""
+
+
+def sequences_of(config: Config, past: Segments, row: Tensor) -> Sequences:
+    """CLS tokens in front of these events, of which `row`, int64, says the example of each."""
+    n, cls, device = len(past.offsets) - 1, config.summaries, row.device
+    begin = past.offsets + cls * torch.arange(n + 1, device=device)
+    of_cls = begin[:-1].unsqueeze(1) + torch.arange(cls, device=device)
+    # An example's last event is its latest.
+    back = past.offsets[1:].index_select(0, row) - 1 - torch.arange(len(row), device=device)
+    place = torch.cat([of_cls.flatten(), begin.index_select(0, row) + cls + back])
+    source = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=device))
+    position = torch.cat([torch.arange(cls, device=device).repeat(n), cls + back]).index_select(0, source)
+    segments = Segments(begin, past.longest + cls)
+    return Sequences(segments, source, earliest(segments, cls + config.recent), rotation(position, config.width // config.heads))
+
+
 class EventSummary(nn.Module):
-    """S [n, n_sum + L, d], CLS tokens in front, then the latest event first -> S_sum [n, summary, d]."""
+    """S [T, d] -> S_sum [n, summary, d]."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.ends = config.summaries, config.summaries + config.recent
+        self.summaries = config.summaries
         self.queries = nn.Parameter(torch.randn(config.pooled, config.width) * config.width**-0.5)
         self.pool, self.gate = CrossAttention(config.width, config.heads), SelfGate(config.width)
 
-    def forward(self, s: Tensor, visible: Tensor) -> Tensor:
+    def forward(self, s: Tensor, of: Sequences) -> Tensor:
+        ends = of.ends.rows(s)
         # Copies: a view of a parameter is no input of a module that torch's counter of FLOPs bears.
-        pooled = self.pool(self.queries.repeat(len(s), 1, 1), self.pool.key_value(s), visible.unsqueeze(1))
-        first, last = self.ends
-        recent = s[:, first:last] * visible[:, first:last, None]
-        return self.gate(torch.cat([s[:, :first], pooled, recent], dim=1))
+        pooled = self.pool(self.queries.repeat(len(ends), 1, 1), self.pool.key_value(s), of.segments)
+        return self.gate(torch.cat([ends[:, : self.summaries], pooled, ends[:, self.summaries :]], dim=1))
 
 
 class FieldInteraction(nn.Module):
@@ -136,7 +162,7 @@ class FieldInteraction(nn.Module):
 
 
 class ContextAttention(nn.Module):
-    """S [n, m, d] -> S of the next layer; X_sum makes the matrix that events are multiplied by before they see each other."""
+    """S [T, d] -> S of the next layer; X_sum makes the matrix that events are multiplied by before they see each other."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -146,17 +172,11 @@ class ContextAttention(nn.Module):
         self.qkv, self.out = Linear(width, 3 * width, bias=False), Linear(width, width, bias=False)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, s: Tensor, visible: Tensor, summary: Tensor, turn: Tensor) -> Tensor:
-        matrix = self.matrix(F.silu(self.up(summary.flatten(1)))).unflatten(1, (s.shape[2], -1))
-        q, k, v = self.qkv(torch.bmm(self.norm(s), matrix)).chunk(3, dim=2)
-        q, k = self.turned(q, turn), self.turned(k, turn)
-        attended = padded_attention(q, k, v.unflatten(2, (self.heads, -1)), visible.unsqueeze(1))
-        return s + self.dropout(self.out(attended.flatten(2)))
-
-    def turned(self, x: Tensor, turn: Tensor) -> Tensor:
-        """[n, m, d] -> [n, m, heads, d / heads] with rotary positions."""
-        by_place = x.transpose(0, 1).unflatten(2, (self.heads, -1))
-        return rotate(by_place.flatten(1, 2), turn).unflatten(1, by_place.shape[1:3]).transpose(0, 1)
+    def forward(self, s: Tensor, of: Sequences, summary: Tensor) -> Tensor:
+        matrix = self.matrix(F.silu(self.up(summary.flatten(1)))).unflatten(1, (s.shape[1], -1))
+        qk, v = self.qkv(segment_product(self.norm(s), matrix, of.segments)).split((2 * s.shape[1], s.shape[1]), dim=1)
+        q, k = rotate(qk.unflatten(1, (2 * self.heads, -1)), of.turn).flatten(1).chunk(2, dim=1)
+        return s + self.dropout(self.out(segment_attention(q, torch.cat([k, v], dim=1), of.segments, self.heads)))
 
 
 class InterFormerLayer(nn.Module):
@@ -187,16 +207,14 @@ class InterFormer(Ranker):
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, _ = self.inputs(batch)
         x = self.field(example.unflatten(1, (-1, self.dim)))
-        padding = padding_of(batch, self.history, least=self.config.recent)
-        events = padding.rows(self.event(self.inputs.keys(batch.history)))
-        cls = self.field_summaries[0](x)
-        s, visible = torch.cat([cls, events], dim=1), F.pad(padding.visible, (self.config.summaries, 0), value=True)
-        turn = rotation(torch.arange(s.shape[1], device=s.device), self.config.width // self.config.heads)
+        cls, events = self.field_summaries[0](x), self.event(self.inputs.keys(batch.history))
+        of = sequences_of(self.config, past_of(batch, self.history), example_of_event(batch.history))
+        s = torch.cat([cls.flatten(0, 1), events]).index_select(0, of.source)
         for layer, field_summary in zip(self.layers, self.field_summaries, strict=True):
             assert isinstance(layer, InterFormerLayer)
-            x_sum, s_sum = field_summary(x), layer.event_summary(s, visible)
-            x, s = layer.interaction(x, s_sum), layer.attention(s, visible, x_sum, turn)
-        tokens = torch.cat([x, self.event_summary(s, visible)], dim=1)
+            x_sum, s_sum = field_summary(x), layer.event_summary(s, of)
+            x, s = layer.interaction(x, s_sum), layer.attention(s, of, x_sum)
+        tokens = torch.cat([x, self.event_summary(s, of)], dim=1)
         return self.out(self.mlp(tokens.flatten(1))).squeeze(1)
 
 

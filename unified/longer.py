@@ -19,15 +19,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..baselines._inputs import EmbeddingConfig, EventInputs
+from ..baselines._inputs import EmbeddingConfig, EventInputs, example_of_event
 from ..baselines._layers import MLP, output_layer
-from ..bench.contract import SHARED_SPACE, Choice, DataSpec, ModelInfo, PointwiseBatch, Positive, Ranker, Rate, Size, Whole
+from ..bench.contract import (
+    SHARED_SPACE,
+    Choice,
+    DataSpec,
+    History,
+    ModelInfo,
+    PointwiseBatch,
+    Positive,
+    Ranker,
+    Rate,
+    Size,
+    Whole,
+)
 from ..kernels.dropout import Dropout
 from ..kernels.elementwise import gelu
 from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
+from ..kernels.segments import Segments
 from ._attention import CrossAttention
-from ._inputs import padding_of
+from ._inputs import earliest, past_of
 
 GLOBAL = 3
 """Global tokens: candidate, fields, learned."""
@@ -72,11 +85,63 @@ class ReadingLayer(nn.Module):
         self.up, self.down = Linear(width, hidden), Linear(hidden, width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, keys: Tensor, visible: Tensor) -> Tensor:
-        """visible: bool [n, N, L]"""
+    def forward(self, x: Tensor, keys: Tensor, seen: Segments, behind: bool = True) -> Tensor:
+        """x [n, N, width] or, a query of each key, [T, width]; keys [T, width]; see `segment_attention`."""
         key_value = self.attention.key_value(self.norm(keys))
-        x = x + self.dropout(self.attention(self.norm(x), key_value, visible))
+        return self.fed(x + self.dropout(self.attention(self.norm(x), key_value, seen, behind)))
+
+    def among(self, x: Tensor, visible: Tensor) -> Tensor:
+        """The first Q of rows of one length [n, N, width] read all of them -> [n, Q, width]; visible: bool [n, Q, N]."""
+        queries, normed = visible.shape[1], self.norm(x)
+        read = self.attention.over_padded(normed[:, :queries], self.attention.key_value(normed), visible)
+        return self.fed(x[:, :queries] + self.dropout(read))
+
+    def fed(self, x: Tensor) -> Tensor:
+        """The feed-forward network with its skip connection."""
         return x + self.dropout(self.down(gelu(self.up(self.feed_norm(x)))))
+
+
+@dataclass(frozen=True)
+class Merging:
+    """Which of T events make which of G merged tokens, and how those stand behind the global tokens of their examples, n of them.
+
+    G is known without a look at the pasts; tokens that hold no event stand behind all others and belong to nobody.
+    """
+
+    source: Tensor
+    """int64 [T]: the events example by example, the latest first."""
+    order: Tensor
+    """int64 [T]: how many events back each of them is."""
+    groups: Segments
+    """Those that are merged to each of the G tokens."""
+    slot: Tensor
+    """int64 [T]: place of each of them, if every token had K."""
+    keys: Segments
+    """Global and merged tokens of each example."""
+    key_source: Tensor
+    """int64 [n * GLOBAL + G]: where a key stands among all global tokens and, behind them, all merged ones."""
+
+
+def merging_of(merge: int, past: Segments, row: Tensor) -> Merging:
+    """Of events of which `row`, int64, says the example of each."""
+    n, device, events = len(past.offsets) - 1, row.device, torch.arange(len(row), device=row.device)
+    back = past.offsets[1:].index_select(0, row) - 1 - events
+    source = torch.empty_like(row).index_copy_(0, past.offsets.index_select(0, row) + back, events)
+    order = back.index_select(0, source)
+    first = F.pad(((past.offsets.diff() + merge - 1) // merge).cumsum(0), (1, 0))  # merged token of an example
+    slot = merge * first.index_select(0, row) + order
+    count = (len(row) + (merge - 1) * n) // merge
+    owner = torch.repeat_interleave(
+        torch.arange(n + 1, device=device), torch.cat([first.diff(), count - first[-1:]]), output_size=count
+    )
+    merged, globals_ = torch.arange(count, device=device), torch.arange(GLOBAL, device=device)
+    # Of an example that does not exist, no events are left: its tokens begin and end with the last one.
+    begin = past.offsets.index_select(0, owner) + merge * (merged - first.index_select(0, owner))
+    groups = Segments(torch.cat([begin.clamp(max=len(row)), past.offsets[-1:]]), merge)
+    keys = Segments(first + GLOBAL * torch.arange(n + 1, device=device), -(-past.longest // merge) + GLOBAL)
+    place = torch.cat([(keys.offsets[:-1].unsqueeze(1) + globals_).flatten(), merged + GLOBAL * (owner + 1).clamp(max=n)])
+    key_source = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=device))
+    return Merging(source, order, groups, slot, keys, key_source)
 
 
 class LONGER(Ranker):
@@ -101,32 +166,28 @@ class LONGER(Ranker):
 
     def forward(self, batch: PointwiseBatch) -> Tensor:
         example, query = self.inputs(batch)
-        merged, there = self.merged(batch)
-        learned = self.learned.expand(len(example), -1)
-        keys = torch.cat([torch.stack([self.candidate(query), self.fields(example), learned], dim=1), merged], dim=1)
+        past = past_of(batch, self.order.num_embeddings)
+        of = merging_of(self.config.merge, past, example_of_event(batch.history))
+        others = torch.stack([self.candidate(query), self.fields(example), self.learned.expand(len(example), -1)], dim=1)
+        keys = torch.cat([others.flatten(0, 1), self.merged(batch.history, of)]).index_select(0, of.key_source)
         # Behind a token stand those that it sees: of the global ones the later, of the merged ones the older.
-        length, asking = keys.shape[1], min(GLOBAL + self.config.recent, keys.shape[1])
-        behind = torch.ones(asking, length, dtype=torch.bool, device=keys.device).triu()
-        visible = behind & F.pad(there, (GLOBAL, 0), value=True).unsqueeze(1)
-        x = self.layers[0](keys[:, :asking], keys, visible)
+        asking = min(GLOBAL + self.config.recent, of.keys.longest)
+        first = earliest(of.keys, asking)
+        visible = first.visible.unsqueeze(1) & torch.ones(asking, asking, dtype=torch.bool, device=keys.device).triu()
+        x = self.layers[0](first.rows(keys), keys, of.keys)
         for layer in self.layers[1:]:
-            x = layer(x, x, visible[:, :, :asking])
+            assert isinstance(layer, ReadingLayer)
+            # Of the last layer nothing but the global tokens is read.
+            x = layer.among(x, visible[:, :GLOBAL] if layer is self.layers[-1] else visible)
         return self.out(self.mlp(torch.cat([self.norm(x[:, :GLOBAL]).flatten(1), example], dim=1))).squeeze(1)
 
-    def merged(self, batch: PointwiseBatch) -> tuple[Tensor, Tensor]:
-        """Merged tokens [n, G, D], the latest first, and which of them hold an event, bool [n, G]."""
-        merge = self.config.merge
-        padding = padding_of(batch, self.order.num_embeddings, multiple=merge)
-        events = padding.rows(self.event(self.inputs.keys(batch.history)))
-        length = min(events.shape[1], self.order.num_embeddings)
-        order = F.pad(self.order.weight[:length], (0, 0, 0, events.shape[1] - length))
-        # An event that is not there is zeros, also within a token.
-        groups = ((events + order) * padding.visible.unsqueeze(2)).unflatten(1, (-1, merge))
-        there = padding.visible.unflatten(1, (-1, merge))
+    def merged(self, history: History, of: Merging) -> Tensor:
+        """Merged tokens [G, D]; an event that is not there is zeros."""
+        x = self.event(self.inputs.keys(history)).index_select(0, of.source) + self.order(of.order)
         if self.inner is not None:
-            rows, seen = groups.flatten(0, 1), there.flatten(0, 1)
-            groups = (self.inner(rows, rows, seen.unsqueeze(1)) * seen.unsqueeze(2)).unflatten(0, there.shape[:2])
-        return groups.flatten(2), there.any(2)
+            x = self.inner(x, x, of.groups, behind=False)
+        groups = len(of.groups.offsets) - 1
+        return x.new_zeros(groups * self.config.merge, x.shape[1]).index_copy(0, of.slot, x).view(groups, -1)
 
 
 INFO = ModelInfo(

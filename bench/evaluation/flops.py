@@ -15,6 +15,7 @@ from ...kernels import dispatch
 from ...kernels.decayed_attention import DecayedInputs, chunks
 from ...kernels.hstu_attention.plan import AttentionPlan, Inputs
 from ...kernels.padded_attention import PaddedInputs
+from ...kernels.segments import SegmentReading, Segments
 from ..config import Experiment
 from ..contract import ModelInfo
 from ..data.batches import make_batches
@@ -46,6 +47,8 @@ def flops_per_example(experiment: Experiment, info: ModelInfo, data: RankingData
         dispatch.replaced("hstu_attention", pairs.attention),
         dispatch.replaced("bias_mixing", pairs.mixing),
         dispatch.replaced("padded_attention", pairs.reading),
+        dispatch.replaced("segment_attention", pairs.reading_segments),
+        dispatch.replaced("segment_product", pairs.turning),
         dispatch.replaced("decayed_attention", pairs.decayed),
         counter,
     ):
@@ -71,6 +74,16 @@ class _Pairs:
         pairs = int(inputs.visible.expand(len(q), q.shape[1], k.shape[1]).sum())
         self.flops += 2 * pairs * (q.shape[2] * q.shape[3] + v.shape[2] * v.shape[3])
         return q.new_zeros(*q.shape[:3], v.shape[3])
+
+    def reading_segments(self, inputs: SegmentReading) -> Tensor:
+        q, tokens = inputs.q, inputs.segments.offsets.diff()
+        first = torch.arange(q.shape[1]) if inputs.behind else torch.zeros(q.shape[1], dtype=torch.int64)
+        self.flops += 4 * q.shape[2] * int((tokens.unsqueeze(1) - first).clamp(min=0).sum())
+        return torch.zeros_like(q)
+
+    def turning(self, x: Tensor, matrix: Tensor, _: Segments) -> Tensor:
+        self.flops += 2 * x.numel() * matrix.shape[2]
+        return x.new_zeros(len(x), matrix.shape[2])
 
     def decayed(self, inputs: DecayedInputs) -> Tensor:
         """Keys that are read one by one; each key that goes into a state, and each reading of one."""
