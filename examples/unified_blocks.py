@@ -28,9 +28,9 @@ import torch
 from torch import Tensor, nn
 
 from rankbench.kernels.hstu_attention import plan_attention
-from rankbench.kernels.layers.rotary import rotation
+from rankbench.kernels.segments import Segments
 from rankbench.unified import hyformer, interformer, longer, onetrans, rankmixer
-from rankbench.unified._inputs import latest_first
+from rankbench.unified._inputs import earliest, latest, latest_first
 
 LAYERS, EXPANSION, HEADS = 2, 2, 2
 
@@ -183,12 +183,13 @@ def hyformer_layers(sizes: Sizes, public: Public, sequence: Any) -> Iterator[tup
 
     def ours() -> list[Tensor]:
         offsets = torch.arange(n + 1) * events
-        padding, plan = latest_first(offsets[1:], torch.full((n,), events), events), None
+        past, plan = Segments(offsets, events), None
         if sequence == "full":
             lo = offsets[:-1].repeat_interleave(events)
             plan = plan_attention(offsets, lo, lo + events, torch.zeros_like(lo))
-        one = hyformer.EventSequence(s.flatten(0, 1), offsets, padding, plan)
-        x, encoded = torch.cat([q, f], 1), [padding.rows(one.x)[:, :recent] if sequence == "longer" else one.x]
+        kept = latest(past, recent) if sequence == "longer" else None
+        one = hyformer.EventSequence(s.flatten(0, 1), past, kept, plan)
+        x, encoded = torch.cat([q, f], 1), [one.x if kept is None else kept.rows(one.x)]
         for layer in layers:
             x, encoded = layer(x, encoded, [one])
         return [x]
@@ -237,11 +238,12 @@ def interformer_layers(sizes: Sizes, public: Public) -> Iterator[tuple[str, Cont
     visible = torch.ones(n, config.summaries + events, dtype=torch.bool)
 
     def ours() -> list[Tensor]:
-        y, past = x, torch.cat([summaries[0](x), s], 1)
-        turn = rotation(torch.arange(past.shape[1]), width // HEADS)
+        segments = Segments(torch.arange(n + 1) * events, events)
+        of = interformer.sequences_of(config, segments, torch.arange(n).repeat_interleave(events))
+        y, past = x, torch.cat([summaries[0](x), s], 1).flatten(0, 1)
         for layer, summary in zip(layers, summaries, strict=True):
-            of_fields, of_events = summary(y), layer.event_summary(past, visible)
-            y, past = layer.interaction(y, of_events), layer.attention(past, visible, of_fields, turn)
+            of_fields, of_events = summary(y), layer.event_summary(past, of)
+            y, past = layer.interaction(y, of_events), layer.attention(past, of, of_fields)
         return [y, past]
 
     yield "ours", Contender(nn.ModuleList([summaries, *layers]), ours)
@@ -268,15 +270,18 @@ def longer_layers(sizes: Sizes, public: Public) -> Iterator[tuple[str, Contender
     s, others = leaf(n, events, width // merge), leaf(n, asks, width)
     inner = longer.ReadingLayer(width // merge, 1, config)
     layers = [longer.ReadingLayer(width, HEADS, config) for _ in range(1 + config.layers)]
-    seen = torch.ones(n * events // merge, 1, merge, dtype=torch.bool)
 
     def ours() -> list[Tensor]:
-        rows = s.unflatten(1, (-1, merge)).flatten(0, 1)
-        keys = torch.cat([others, inner(rows, rows, seen).unflatten(0, (n, -1)).flatten(2)], 1)
-        behind = torch.ones(asks + recent, keys.shape[1], dtype=torch.bool).triu().expand(n, -1, -1)
-        x = layers[0](keys[:, : asks + recent], keys, behind)
+        past = Segments(torch.arange(n + 1) * events, events)
+        of = longer.merging_of(merge, past, torch.arange(n).repeat_interleave(events))
+        rows = s.flatten(0, 1).index_select(0, of.source)
+        merged = inner(rows, rows, of.groups, behind=False).view(-1, width)
+        keys = torch.cat([others.flatten(0, 1), merged]).index_select(0, of.key_source)
+        first = earliest(of.keys, asks + recent)
+        behind = first.visible.unsqueeze(1) & torch.ones(asks + recent, asks + recent, dtype=torch.bool).triu()
+        x = layers[0](first.rows(keys), keys, of.keys)
         for layer in layers[1:]:
-            x = layer(x, x, behind[:, :, : asks + recent])
+            x = layer.among(x, behind)
         return [x]
 
     yield "ours", Contender(nn.ModuleList([inner, *layers]), ours)

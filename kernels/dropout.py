@@ -1,8 +1,8 @@
 """Dropout (Srivastava et al. 2014) with a mask that is computed again in the backward pass instead of being stored.
 
 torch draws the mask of a CPU tensor one entry at a time from a sequential generator, which costs more than the matrix products
-around it. Here entry i of a tensor is decided by 16 bits of a counter-based generator; the seed comes from torch's generator, so
-that `torch.manual_seed` and checkpoints decide the masks as ever.
+around it. Here 16 bits of a counter-based generator decide about entry i of a tensor, in the order in which its numbers lie; the
+seed comes from torch's generator, so that `torch.manual_seed` and checkpoints decide the masks as ever.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from . import native
 from .dispatch import Implementation, choose, register
+from .elementwise import in_order
 
 _STEPS = 1 << 16
 """The rate is rounded to a multiple of 1 / _STEPS; the scale is exact for the rounded rate."""
@@ -89,7 +90,8 @@ class _Dropout(torch.autograd.Function):
 
 
 def _counter_based(x: Tensor, rate: float) -> Tensor:
-    return _Dropout.apply(x, draw(rate))  # type: ignore[no-any-return]
+    drawn = draw(rate)
+    return in_order(lambda entries: _Dropout.apply(entries, drawn), x)  # type: ignore[arg-type, return-value]
 
 
 register(

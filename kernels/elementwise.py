@@ -121,7 +121,7 @@ class _RMSNorm(torch.autograd.Function):
         return d_x, d_weight, None
 
 
-def _in_order(operation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def in_order(operation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The operation on rows in the order in which they lie: a batched product over tokens leaves the first two dimensions
     exchanged, and the next one takes them so."""
     if x.dim() > 2 and not x.is_contiguous() and x.transpose(0, 1).is_contiguous():
@@ -130,15 +130,15 @@ def _in_order(operation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def _compiled_gelu(x: Tensor) -> Tensor:
-    return _in_order(_Gelu.apply, x)  # type: ignore[arg-type]
+    return in_order(_Gelu.apply, x)  # type: ignore[arg-type]
 
 
 def _compiled_gate(z: Tensor) -> Tensor:
-    return _in_order(_SiluGate.apply, z)  # type: ignore[arg-type]
+    return in_order(_SiluGate.apply, z)  # type: ignore[arg-type]
 
 
 def _compiled_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    return _in_order(lambda rows: _RMSNorm.apply(rows, weight, eps), x)  # type: ignore[no-any-return]
+    return in_order(lambda rows: _RMSNorm.apply(rows, weight, eps), x)  # type: ignore[no-any-return]
 
 
 _CPU = {"device": "cpu", "dtypes": (torch.float32,), "probe": LIBRARY.why_unavailable}

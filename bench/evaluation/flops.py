@@ -76,9 +76,12 @@ class _Pairs:
         return q.new_zeros(*q.shape[:3], v.shape[3])
 
     def reading_segments(self, inputs: SegmentReading) -> Tensor:
-        q, tokens = inputs.q, inputs.segments.offsets.diff()
-        first = torch.arange(q.shape[1]) if inputs.behind else torch.zeros(q.shape[1], dtype=torch.int64)
-        self.flops += 4 * q.shape[2] * int((tokens.unsqueeze(1) - first).clamp(min=0).sum())
+        """Of queries [n, N, D]; of tokens that ask [T, D] an example has as many queries as tokens."""
+        q, tokens = inputs.q, inputs.segments.offsets.diff().unsqueeze(1)
+        place = torch.arange(q.shape[1] if q.dim() == 3 else inputs.segments.longest)
+        asks = torch.ones_like(place) if q.dim() == 3 else place < tokens
+        seen = (tokens - place).clamp(min=0) if inputs.behind else tokens
+        self.flops += 4 * q.shape[-1] * int((asks * seen).sum())
         return torch.zeros_like(q)
 
     def turning(self, x: Tensor, matrix: Tensor, _: Segments) -> Tensor:

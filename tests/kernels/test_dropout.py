@@ -59,6 +59,14 @@ def test_transposed_inputs() -> None:
     assert torch.equal(gradient, y)
 
 
+@compiled
+def test_the_order_in_which_a_product_over_tokens_leaves_its_numbers_is_kept() -> None:
+    x = torch.randn(4, 7, 12).transpose(0, 1).requires_grad_()
+    y = dropout(x, 0.5)
+    (gradient,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert y.stride() == gradient.stride() == x.stride() and torch.allclose(gradient * x, y)
+
+
 def test_the_seed_decides() -> None:
     masks = []
     for seed in (1, 1, 2):

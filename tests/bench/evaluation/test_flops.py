@@ -16,6 +16,7 @@ from rankbench.kernels import decayed_attention, dispatch
 from rankbench.kernels.decayed_attention import DecayedInputs
 from rankbench.kernels.hstu_attention import plan_attention
 from rankbench.kernels.padded_attention import PaddedInputs
+from rankbench.kernels.segments import SegmentReading, Segments
 from support.logs import make_data
 
 TRAIN = TrainConfig(batch_size=64, batch_events=200)
@@ -62,6 +63,29 @@ def test_of_queries_over_a_padded_past_only_what_they_see_is_counted() -> None:
     inputs = PaddedInputs(torch.ones(2, 2, 2, 4), torch.ones(2, 4, 2, 4), torch.ones(2, 4, 2, 3), visible, None)
     assert pairs.reading(inputs).shape == (2, 2, 2, 3)
     assert pairs.flops == 2 * (2 * 3) * (2 * 4 + 2 * 3)
+
+
+@pytest.mark.parametrize(("behind", "pairs"), [(False, 2 * 3 + 2 * 1), (True, (3 + 2) + 1)])
+def test_of_queries_over_their_own_tokens_only_what_they_see_is_counted(behind: bool, pairs: int) -> None:
+    """Two queries of examples with 3, 1 and no tokens: q . k and A v over a width of 8."""
+    counted, segments = flops_module._Pairs(), Segments(torch.tensor([0, 3, 4, 4]), 3)
+    inputs = SegmentReading(torch.ones(3, 2, 8), torch.ones(4, 16), segments, 2, behind)
+    assert counted.reading_segments(inputs).shape == (3, 2, 8)
+    assert counted.flops == pairs * 2 * (8 + 8)
+
+
+@pytest.mark.parametrize(("behind", "pairs"), [(False, 3 * 3 + 1), (True, (3 + 2 + 1) + 1)])
+def test_of_tokens_that_read_each_other_only_what_they_see_is_counted(behind: bool, pairs: int) -> None:
+    counted, segments = flops_module._Pairs(), Segments(torch.tensor([0, 3, 4, 4]), 3)
+    inputs = SegmentReading(torch.ones(4, 8), torch.ones(4, 16), segments, 2, behind)
+    assert counted.reading_segments(inputs).shape == (4, 8)
+    assert counted.flops == pairs * 2 * (8 + 8)
+
+
+def test_of_products_with_an_own_matrix_every_token_counts_once() -> None:
+    counted = flops_module._Pairs()
+    assert counted.turning(torch.ones(4, 8), torch.ones(3, 8, 5), Segments(torch.tensor([0, 3, 4, 4]), 3)).shape == (4, 5)
+    assert counted.flops == 4 * 2 * 8 * 5
 
 
 @pytest.mark.long
