@@ -275,7 +275,7 @@ def longer_layers(sizes: Sizes, public: Public) -> Iterator[tuple[str, Contender
         past = Segments(torch.arange(n + 1) * events, events)
         of = longer.merging_of(merge, past, torch.arange(n).repeat_interleave(events))
         rows = s.flatten(0, 1).index_select(0, of.source)
-        merged = inner(rows, rows, of.groups, behind=False).view(-1, width)
+        merged = of.merged(inner(rows, rows, of.groups, behind=False))
         keys = torch.cat([others.flatten(0, 1), merged]).index_select(0, of.key_source)
         first = earliest(of.keys, asks + recent)
         behind = first.visible.unsqueeze(1) & torch.ones(asks + recent, asks + recent, dtype=torch.bool).triu()

@@ -32,10 +32,15 @@ class Segments:
     longest: int
     """No example has more tokens; one at least."""
 
+    @property
+    def lengths(self) -> Tensor:
+        """int64 [n]: tokens of each example."""
+        return self.offsets[1:] - self.offsets[:-1]
+
     @functools.cached_property
     def visible(self) -> Tensor:
         """bool [n, longest]: which places of a row of padded tokens hold one."""
-        return torch.arange(self.longest, device=self.offsets.device) < self.offsets.diff().unsqueeze(1)
+        return torch.arange(self.longest, device=self.offsets.device) < self.lengths.unsqueeze(1)
 
     def padded(self, x: Tensor) -> Tensor:
         """x [T, ...] -> [n, longest, ...], zeros where there is no token."""
@@ -47,7 +52,7 @@ class Segments:
         """x [n, longest, ...] -> [T, ...], T = `tokens`: what `padded` padded, of offsets that end at T."""
         offsets = self.offsets
         rows = torch.arange(len(offsets) - 1, device=x.device)
-        row = torch.repeat_interleave(rows, offsets.diff(), output_size=tokens)
+        row = torch.repeat_interleave(rows, self.lengths, output_size=tokens)
         within = torch.arange(tokens, device=x.device) - offsets.index_select(0, row)
         return x.flatten(0, 1).index_select(0, row * self.longest + within)
 
@@ -142,7 +147,7 @@ def _literal_attention(inputs: SegmentReading) -> Tensor:
 
 def _literal_product(x: Tensor, matrix: Tensor, segments: Segments) -> Tensor:
     """Token by token, in float64."""
-    rows = [row for row, count in enumerate(segments.offsets.diff().tolist()) for _ in range(count)]
+    rows = [row for row, count in enumerate(segments.lengths.tolist()) for _ in range(count)]
     products = [x[token].double() @ matrix[row].double() for token, row in enumerate(rows)]
     none = x[:0].double() @ matrix.double().sum(0)
     return torch.cat([none, *(product.unsqueeze(0) for product in products)]).to(x.dtype)

@@ -136,10 +136,10 @@ def past_of(batch: PointwiseBatch, most: int, history: History | None = None) ->
 def earliest(of: Segments, count: int) -> Padding:
     """The `count` first tokens of each example, the first one first."""
     place = torch.arange(count, device=of.offsets.device)
-    visible = place < of.offsets.diff().unsqueeze(1)
+    visible = place < of.lengths.unsqueeze(1)
     return Padding(torch.where(visible, of.offsets[:-1].unsqueeze(1) + 1 + place, 0), visible)
 
 
 def latest(past: Segments, count: int) -> Padding:
     """The `count` latest tokens of each example."""
-    return latest_first(past.offsets[1:], past.offsets.diff(), count)
+    return latest_first(past.offsets[1:], past.lengths, count)

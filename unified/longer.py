@@ -121,6 +121,11 @@ class Merging:
     key_source: Tensor
     """int64 [n * GLOBAL + G]: where a key stands among all global tokens and, behind them, all merged ones."""
 
+    def merged(self, x: Tensor) -> Tensor:
+        """Events in the order of `source` [T, d] -> [G, K d]; one that is not there is zeros."""
+        tokens, merge = len(self.groups.offsets) - 1, self.groups.longest
+        return x.new_zeros(tokens * merge, x.shape[1]).index_copy(0, self.slot, x).view(tokens, merge * x.shape[1])
+
 
 def merging_of(merge: int, past: Segments, row: Tensor) -> Merging:
     """Of events of which `row`, int64, says the example of each."""
@@ -128,18 +133,18 @@ def merging_of(merge: int, past: Segments, row: Tensor) -> Merging:
     back = past.offsets[1:].index_select(0, row) - 1 - events
     source = torch.empty_like(row).index_copy_(0, past.offsets.index_select(0, row) + back, events)
     order = back.index_select(0, source)
-    first = F.pad(((past.offsets.diff() + merge - 1) // merge).cumsum(0), (1, 0))  # merged token of an example
+    first = F.pad(((past.lengths + merge - 1) // merge).cumsum(0), (1, 0))  # merged token of an example
     slot = merge * first.index_select(0, row) + order
     count = (len(row) + (merge - 1) * n) // merge
-    owner = torch.repeat_interleave(
-        torch.arange(n + 1, device=device), torch.cat([first.diff(), count - first[-1:]]), output_size=count
-    )
     merged, globals_ = torch.arange(count, device=device), torch.arange(GLOBAL, device=device)
-    # Of an example that does not exist, no events are left: its tokens begin and end with the last one.
+    owner = torch.searchsorted(first[1:].contiguous(), merged, right=True)  # n: nobody
+    # What belongs to nobody begins and ends behind the last event, and stands behind all global tokens.
     begin = past.offsets.index_select(0, owner) + merge * (merged - first.index_select(0, owner))
-    groups = Segments(torch.cat([begin.clamp(max=len(row)), past.offsets[-1:]]), merge)
-    keys = Segments(first + GLOBAL * torch.arange(n + 1, device=device), -(-past.longest // merge) + GLOBAL)
-    place = torch.cat([(keys.offsets[:-1].unsqueeze(1) + globals_).flatten(), merged + GLOBAL * (owner + 1).clamp(max=n)])
+    groups = Segments(torch.cat([torch.minimum(begin, past.offsets[-1]), past.offsets[-1:]]), merge)
+    in_front = GLOBAL * torch.arange(n + 1, device=device)  # global tokens before an example's
+    keys = Segments(first + in_front, -(-past.longest // merge) + GLOBAL)
+    behind = torch.cat([in_front[1:], in_front[-1:]]).index_select(0, owner)
+    place = torch.cat([(keys.offsets[:-1].unsqueeze(1) + globals_).flatten(), merged + behind])
     key_source = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=device))
     return Merging(source, order, groups, slot, keys, key_source)
 
@@ -182,12 +187,11 @@ class LONGER(Ranker):
         return self.out(self.mlp(torch.cat([self.norm(x[:, :GLOBAL]).flatten(1), example], dim=1))).squeeze(1)
 
     def merged(self, history: History, of: Merging) -> Tensor:
-        """Merged tokens [G, D]; an event that is not there is zeros."""
+        """Merged tokens [G, D]."""
         x = self.event(self.inputs.keys(history)).index_select(0, of.source) + self.order(of.order)
         if self.inner is not None:
             x = self.inner(x, x, of.groups, behind=False)
-        groups = len(of.groups.offsets) - 1
-        return x.new_zeros(groups * self.config.merge, x.shape[1]).index_copy(0, of.slot, x).view(groups, -1)
+        return of.merged(x)
 
 
 INFO = ModelInfo(
