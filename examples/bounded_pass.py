@@ -2,9 +2,11 @@
 
     python examples/bounded_pass.py large/large.yaml hstu 100
     python examples/bounded_pass.py large/large.yaml hstu
+    python examples/bounded_pass.py large/large.yaml lr data.negatives=uniform data.negative_rate=4
 
-The last argument is how many steps are trained, a whole pass without it. Nothing is validated. The state is written every two
-minutes to a checkpoint in the working directory, from which the same command goes on; it is deleted at the end.
+A number is how many steps are trained, a whole pass without it; settings are those of `rankbench run --set`. Nothing is
+validated. The state is written every two minutes to a checkpoint in the working directory, from which the same command goes on;
+it is deleted at the end.
 """
 
 from __future__ import annotations
@@ -52,10 +54,10 @@ class Told(Quiet):
 TOLD = 1_000_000
 
 
-def main(dataset: str, model_name: str, steps: int | None) -> None:
+def main(dataset: str, model_name: str, steps: int | None, changes: list[str]) -> None:
     info, begin = registry.info(model_name), time.perf_counter()
     print(f"imported: {memory()}")
-    experiment = resolve(info, Settings(data={"dataset": dataset}))
+    experiment = resolve(info, Settings(data={"dataset": dataset}).changed(changes, (model_name,)))
     data = prepare(experiment.data, data_roots(None))
     print(f"{data.log.meta.events:,} events prepared in {time.perf_counter() - begin:.0f} s: {memory()}")
     torch.manual_seed(0)
@@ -75,4 +77,5 @@ def main(dataset: str, model_name: str, steps: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    numbers, settings = [one for one in sys.argv[3:] if "=" not in one], [one for one in sys.argv[3:] if "=" in one]
+    main(sys.argv[1], sys.argv[2], int(numbers[0]) if numbers else None, settings)

@@ -57,6 +57,38 @@ for size, limited in (("small", False), ("large", True)):
 """
 )
 
+SAMPLES = (
+    LIMITED
+    + """
+import numpy as np
+from rankbench.bench.config import DataConfig
+from rankbench.bench.data.batches import make_batches
+from rankbench.bench.data.dataset import prepare
+
+# Two epochs of rows and of segments: those of the first are gone when the second is drawn.
+for size, limited in (("small", False), ("large", True)):
+    if limited:
+        limit()
+    for source in ("uniform", "popularity", "in-batch"):
+        config = DataConfig(
+            str(folder / f"{size}.yaml"),
+            history_length=20,
+            negatives=source,
+            negative_rate=4.0,
+            exclude_future_positives=source == "in-batch",
+        )
+        data = prepare(config, DataRoots(None, folder / "cache"))
+        view = "sequence" if source == "popularity" else "pointwise"
+        batches = make_batches(data, view, "train", 512, 2048, whole_requests=source == "in-batch")
+        for epoch in (0, 1):
+            plans = batches.plans(epoch)
+            batch = batches.assemble(plans[len(plans) // 2], np.random.default_rng(0))
+            assert 0 < batch.label.sum() < len(batch.label)
+        assert len(batches.examples) > 4.5 * batches.examples.positives
+    print(size, data.log.meta.events)
+"""
+)
+
 
 LOOKED_AT = (
     LIMITED
@@ -189,19 +221,26 @@ def test_a_log_trains_under_a_limit_below_what_it_would_take_in_memory(tmp_path:
 
 
 @pytest.mark.long
+def test_negatives_are_sampled_under_a_limit_below_what_they_would_take_in_memory(tmp_path: Path) -> None:
+    """40 MB are enough for 3.9 million examples an epoch; with whole arrays 256 were not."""
+    small, large = sizes(SAMPLES, 64 << 20, tmp_path, items=20_000)
+    assert small > 19_000 and large > 1_900_000
+
+
+@pytest.mark.long
 def test_a_log_is_described_checked_and_cut_under_such_a_limit(tmp_path: Path) -> None:
     """40 MB are enough; with whole columns 80 were not, and they would be more for a longer log."""
     small, large = sizes(LOOKED_AT, 64 << 20, tmp_path)
     assert 5_000 < small < 19_000 and 500_000 < large < 1_900_000
 
 
-def sizes(child: str, allowed: int, folder: Path, *more: str) -> list[int]:
+def sizes(child: str, allowed: int, folder: Path, *more: str, items: int = 500) -> list[int]:
     """What a process says that looks at a small log, and then at a large one in so many bytes more than it had."""
     rng = np.random.default_rng(0)
     for name, rows in (("small", 20_000), ("large", 2_000_000)):
         table = {
             "user": rng.integers(0, 2_000, rows),
-            "item": rng.integers(0, 500, rows),
+            "item": rng.integers(0, items, rows),
             "time": rng.integers(1_600_000_000, 1_602_000_000, rows),
             "click": rng.integers(0, 2, rows),
         }
