@@ -170,11 +170,11 @@ def sorted_rows(rows: int, key: Callable[[slice], np.ndarray], near: Path | None
     # Complex numbers are ordered by their real part, then by the other one, and sorted in place: no copy is held in memory.
     pair = scratch(rows, np.complex128, near)
     for block in blocks(rows):
-        pair.real[block], pair.imag[block] = key(block), np.arange(block.start, block.stop)
+        pair[block] = key(block) + 1j * np.arange(block.start, block.stop)
     pair.sort()
     order = scratch(rows, np.int32 if rows < 2**31 else np.int64, near)
     for block in blocks(rows):
-        order[block] = pair.imag[block]
+        order[block] = np.imag(pair[block])
     return order
 
 

@@ -274,7 +274,7 @@ class Sampler:
         assert missing is not None
         for block in blocks(len(missing)):
             for at in missing[block].tolist():
-                left = collected(self._possible(host[at], taken[at, :draw], proposals.every(at)), np.int32, self.log.near)
+                left = collected(self._possible(int(host[at]), taken[at, :draw], proposals.every(at)), np.int32, self.log.near)
                 if len(left):
                     taken[at, draw] = rng.choice(left)
 
