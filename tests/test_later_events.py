@@ -13,6 +13,7 @@ import torch
 from rankbench.bench import registry
 from rankbench.bench.config import DataConfig, TrainConfig
 from rankbench.bench.data import dataset
+from rankbench.bench.data.batches import make_batches
 from rankbench.bench.data.dataset import RankingData, prepare_log
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.splits import TEST, TRAIN, VALID, Split, make_split
@@ -53,7 +54,10 @@ def answers(name: str, data: RankingData, file: Path) -> pd.Series:
     torch.manual_seed(0)
     model = info.build(info.config(), data.spec)
     train(model, info, data, TRAINED, 0, CPU, Checkpoint(file, "test"), Quiet())
-    frame = evaluator.predictions(evaluator.Forward(model, CPU, "fp32"), info, data, "test")
+    # Finer than they are kept: at the border of two steps rounding in another batch would decide.
+    batches = make_batches(data, info.view, "test", TRAINED.batch_size, TRAINED.batch_events)
+    score = evaluator.predict_labels(evaluator.Forward(model, CPU, "fp32"), batches, data)[:, 0]
+    frame = evaluator.rows(data, "test")
     what = pd.DataFrame(
         {
             "user": data.log.dictionary("user")[frame["user"].to_numpy()],
@@ -62,7 +66,7 @@ def answers(name: str, data: RankingData, file: Path) -> pd.Series:
         }
     )
     what["again"] = what.groupby(["user", "item", "time"]).cumcount()
-    return pd.Series(frame["score"].to_numpy(), pd.MultiIndex.from_frame(what))
+    return pd.Series(score, pd.MultiIndex.from_frame(what))
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
