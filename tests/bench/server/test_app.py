@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import threading
@@ -85,10 +84,11 @@ def test_whatever_is_wrong_is_one_line(data: RankingData, tmp_path: Path) -> Non
 
 def test_bodies_without_an_end_are_not_waited_for(data: RankingData, tmp_path: Path) -> None:
     with running(tmp_path, lambda _: scorer("ctr", data), Limits(body_bytes=2_000, timeout=0.3)) as client:
-        connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
-        pieces = (b"a" * 500 for _ in range(100))  # in chunks: their number is not declared
-        connection.request("POST", "/score", pieces, {"content-type": "application/json"}, encode_chunked=True)
-        assert connection.getresponse().status == 413
+        with socket.create_connection(("127.0.0.1", client.port), timeout=30) as endless:
+            # In chunks, whose number is not declared. All at once: what is sent after the answer would be met by a reset.
+            chunks = b"1f4\r\n" + b"a" * 500 + b"\r\n"
+            endless.sendall(b"POST /score HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n" + 5 * chunks)
+            assert endless.recv(1000).startswith(b"HTTP/1.1 413")
         with socket.create_connection(("127.0.0.1", client.port), timeout=30) as slow:
             slow.sendall(b"POST /score HTTP/1.1\r\nhost: here\r\ncontent-length: 100\r\n\r\n{")
             assert slow.recv(1000).startswith(b"HTTP/1.1 408")
