@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+import pandas as pd
 
 from ...errors import UserError
 from ..content import Owner
@@ -135,7 +136,9 @@ class _Within:
             return np.arange(len(self.values), dtype=np.int32)
         if len(kinds) > 1:
             return as_they_are(self.values, self.work).rank[:-1]
-        return np.unique(self.values.whole(), return_inverse=True)[1].astype(np.int32)
+        whole = self.values.whole()
+        numbers = whole if pd.api.types.is_float_dtype(whole.dtype) else whole.astype("int64")
+        return np.unique(numbers.to_numpy(), return_inverse=True)[1].astype(np.int32)
 
     def _refuse(self, code: int) -> NoReturn:
         raw, owner = self.spool.raw, self.owner
