@@ -139,7 +139,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 
 
 def test_it_can_be_forced_by_name() -> None:
-    call, inputs = reading((2, 3), 2, 2, 4, False, tail=0)
+    call, (q, key_value) = reading((2, 3), 2, 2, 4, False, tail=0)
     with forced({"segment_attention": "reference"}):
-        reference = find("segment_attention", "reference").run(SegmentReading(*inputs, segments_of((2, 3)), 2, False))
-        assert torch.equal(call(*inputs), reference)
+        reference = find("segment_attention", "reference").run(SegmentReading(q, key_value, segments_of((2, 3)), 2, False))
+        assert torch.equal(call(q, key_value), reference)
