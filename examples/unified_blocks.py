@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from rankbench.kernels.hstu_attention import plan_attention
 from rankbench.kernels.segments import Segments
 from rankbench.unified import hyformer, interformer, longer, onetrans, rankmixer
-from rankbench.unified._inputs import earliest, latest, latest_first
+from rankbench.unified._inputs import latest, latest_first
 
 LAYERS, EXPANSION, HEADS = 2, 2, 2
 
@@ -277,7 +277,7 @@ def longer_layers(sizes: Sizes, public: Public) -> Iterator[tuple[str, Contender
         rows = s.flatten(0, 1).index_select(0, of.source)
         merged = of.merged(inner(rows, rows, of.groups, behind=False))
         keys = torch.cat([others.flatten(0, 1), merged]).index_select(0, of.key_source)
-        first = earliest(of.keys, asks + recent)
+        first = of.keys.earliest(asks + recent)
         behind = first.visible.unsqueeze(1) & torch.ones(asks + recent, asks + recent, dtype=torch.bool).triu()
         x = layers[0](first.rows(keys), keys, of.keys)
         for layer in layers[1:]:

@@ -24,6 +24,21 @@ from .padded_attention import padded_attention
 
 
 @dataclass(frozen=True)
+class Padding:
+    """Which of T tokens of n examples stand in rows of one length L."""
+
+    place: Tensor
+    """int64 [n, L]: 1 + the token's place among all T; 0 where there is none."""
+    visible: Tensor
+    """bool [n, L]"""
+
+    def rows(self, x: Tensor) -> Tensor:
+        """x [T, ...] -> [n, L, ...], zeros where there is no token."""
+        padded = torch.cat([x.new_zeros(1, *x.shape[1:]), x])
+        return padded.index_select(0, self.place.flatten()).unflatten(0, self.place.shape)
+
+
+@dataclass(frozen=True)
 class Segments:
     """Where the tokens of n examples lie among T of them, end to end."""
 
@@ -37,19 +52,19 @@ class Segments:
         """int64 [n]: tokens of each example."""
         return self.offsets[1:] - self.offsets[:-1]
 
-    @functools.cached_property
-    def visible(self) -> Tensor:
-        """bool [n, longest]: which places of a row of padded tokens hold one."""
-        return torch.arange(self.longest, device=self.offsets.device) < self.lengths.unsqueeze(1)
+    def earliest(self, count: int) -> Padding:
+        """The `count` first tokens of each example, the first one first."""
+        place = torch.arange(count, device=self.offsets.device)
+        visible = place < self.lengths.unsqueeze(1)
+        return Padding(torch.where(visible, self.offsets[:-1].unsqueeze(1) + 1 + place, 0), visible)
 
-    def padded(self, x: Tensor) -> Tensor:
-        """x [T, ...] -> [n, longest, ...], zeros where there is no token."""
-        place = self.offsets[:-1].unsqueeze(1) + torch.arange(1, self.longest + 1, device=x.device)
-        with_none = torch.cat([x.new_zeros(1, *x.shape[1:]), x])
-        return with_none.index_select(0, torch.where(self.visible, place, 0).flatten()).unflatten(0, place.shape)
+    @functools.cached_property
+    def padding(self) -> Padding:
+        """All tokens, in rows of the longest."""
+        return self.earliest(self.longest)
 
     def jagged(self, x: Tensor, tokens: int) -> Tensor:
-        """x [n, longest, ...] -> [T, ...], T = `tokens`: what `padded` padded, of offsets that end at T."""
+        """x [n, longest, ...] -> [T, ...], T = `tokens`: what `padding` makes rows of, of offsets that end at T."""
         offsets = self.offsets
         rows = torch.arange(len(offsets) - 1, device=x.device)
         row = torch.repeat_interleave(rows, self.lengths, output_size=tokens)
@@ -103,7 +118,7 @@ def segment_product(x: Tensor, matrix: Tensor, segments: Segments) -> Tensor:
 
 def _seen(inputs: SegmentReading) -> Tensor:
     """bool [n, N or 1, longest]"""
-    visible = inputs.segments.visible.unsqueeze(1)
+    visible = inputs.segments.padding.visible.unsqueeze(1)
     if not inputs.behind:
         return visible
     queries = inputs.q.shape[1] if inputs.q.dim() == 3 else visible.shape[2]
@@ -113,14 +128,14 @@ def _seen(inputs: SegmentReading) -> Tensor:
 def _padded_attention(inputs: SegmentReading) -> Tensor:
     q, segments = inputs.q, inputs.segments
     of_tokens = q.dim() == 2
-    k, v = segments.padded(inputs.key_value).chunk(2, dim=2)
-    q, k, v = (part.unflatten(2, (inputs.heads, -1)) for part in (segments.padded(q) if of_tokens else q, k, v))
+    k, v = segments.padding.rows(inputs.key_value).chunk(2, dim=2)
+    q, k, v = (part.unflatten(2, (inputs.heads, -1)) for part in (segments.padding.rows(q) if of_tokens else q, k, v))
     out = padded_attention(q, k, v, _seen(inputs)).flatten(2)
     return segments.jagged(out, len(inputs.q)) if of_tokens else out
 
 
 def _padded_product(x: Tensor, matrix: Tensor, segments: Segments) -> Tensor:
-    return segments.jagged(torch.bmm(segments.padded(x), matrix), len(x))
+    return segments.jagged(torch.bmm(segments.padding.rows(x), matrix), len(x))
 
 
 def _literal_attention(inputs: SegmentReading) -> Tensor:

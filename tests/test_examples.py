@@ -97,6 +97,18 @@ def test_every_unified_block_is_timed_without_anybody_elses_code(place: Path) ->
         assert whose == "ours" and int(parameters.replace(",", "")) > 0 and int(speed.replace(",", "")) > 0
 
 
+@pytest.mark.long
+def test_logs_of_any_size_are_made_converted_and_trained_on_in_part(place: Path) -> None:
+    called(place, sys.executable, "examples/large_log.py", "20_000", "large")
+    called(place, sys.executable, "examples/many_items.py", "2_000", "many")
+    for names in (["large/large.yaml"], ["many/own.yaml"], ["yambda-50m", "--data-root", "many"]):
+        called(place, "rankbench", "data", "get", *names)
+    whole = called(place, sys.executable, "examples/bounded_pass.py", "large/large.yaml", "lr")
+    part = called(place, sys.executable, "examples/bounded_pass.py", "large/large.yaml", "hstu", "2", "data.negatives=uniform")
+    assert "16,000 examples, 100.0% of a pass" in whole and "hstu: 2 steps" in part
+    assert not list(place.glob("*.pt")), "what is finished leaves no checkpoint"
+
+
 @pytest.mark.slow
 def test_the_wheel_alone_runs_the_quickstart(tmp_path: Path) -> None:
     """Without the checkout: libraries come from this environment, the package from the wheel."""

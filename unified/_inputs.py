@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ..baselines._inputs import EmbeddingConfig, EventInputs, PooledInputs, example_of_event
 from ..baselines.din import ActivationUnit, pooled
 from ..bench.contract import DataSpec, History, PointwiseBatch, Sizes
-from ..kernels.segments import Segments
+from ..kernels.segments import Padding, Segments
 from ._per_token import PerTokenLinear
 
 
@@ -93,21 +93,6 @@ class AttendedRow(nn.Module):
         return torch.cat([example, self.interest(self.inputs, query, batch.history)], dim=1)
 
 
-@dataclass(frozen=True)
-class Padding:
-    """Which of T tokens of n examples stand in rows of one length L."""
-
-    place: Tensor
-    """int64 [n, L]: 1 + the token's place among all T; 0 where there is none."""
-    visible: Tensor
-    """bool [n, L]"""
-
-    def rows(self, x: Tensor) -> Tensor:
-        """x [T, ...] -> [n, L, ...], zeros where there is no token."""
-        padded = torch.cat([x.new_zeros(1, *x.shape[1:]), x])
-        return padded.index_select(0, self.place.flatten()).unflatten(0, self.place.shape)
-
-
 def latest_first(end: Tensor, length: Tensor, longest: int) -> Padding:
     """Padding of rows that hold the `length` [n] events before `end` [n] (exclusive), `longest` of them at most."""
     back = torch.arange(longest, device=end.device)
@@ -131,13 +116,6 @@ def past_of(batch: PointwiseBatch, most: int, history: History | None = None) ->
     """
     offsets = (history or batch.history).offsets
     return Segments(offsets, longest_of(offsets.diff(), most, fixed=batch.weight is not None))
-
-
-def earliest(of: Segments, count: int) -> Padding:
-    """The `count` first tokens of each example, the first one first."""
-    place = torch.arange(count, device=of.offsets.device)
-    visible = place < of.lengths.unsqueeze(1)
-    return Padding(torch.where(visible, of.offsets[:-1].unsqueeze(1) + 1 + place, 0), visible)
 
 
 def latest(past: Segments, count: int) -> Padding:

@@ -29,9 +29,9 @@ from ..kernels.layers.feed_forward import SwiGLU
 from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
 from ..kernels.lookup import segment_mean
-from ..kernels.segments import Segments
+from ..kernels.segments import Padding, Segments
 from ._attention import CrossAttention
-from ._inputs import FieldTokens, Interest, Padding, latest, past_of
+from ._inputs import FieldTokens, Interest, latest, past_of
 from ._per_token import PerTokenFeedForward, PerTokenLinear, mix
 from .rankmixer import MIXER_SPACE, MixerConfig
 

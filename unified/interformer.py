@@ -28,9 +28,9 @@ from ..kernels.dropout import Dropout
 from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.layers.rotary import rotate, rotation
 from ..kernels.linear import Linear
-from ..kernels.segments import Segments, segment_attention, segment_product
+from ..kernels.segments import Padding, Segments, segment_attention, segment_product
 from ._attention import CrossAttention
-from ._inputs import Padding, earliest, past_of
+from ._inputs import past_of
 from ._per_token import PerTokenLinear
 
 
@@ -111,7 +111,7 @@ def sequences_of(config: Config, past: Segments, row: Tensor) -> Sequences:
     source = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=device))
     position = torch.cat([torch.arange(cls, device=device).repeat(n), cls + back]).index_select(0, source)
     segments = Segments(begin, past.longest + cls)
-    return Sequences(segments, source, earliest(segments, cls + config.recent), rotation(position, config.width // config.heads))
+    return Sequences(segments, source, segments.earliest(cls + config.recent), rotation(position, config.width // config.heads))
 
 
 class EventSummary(nn.Module):

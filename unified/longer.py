@@ -40,7 +40,7 @@ from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
 from ..kernels.segments import Segments
 from ._attention import CrossAttention
-from ._inputs import earliest, past_of
+from ._inputs import past_of
 
 GLOBAL = 3
 """Global tokens: candidate, fields, learned."""
@@ -177,7 +177,7 @@ class LONGER(Ranker):
         keys = torch.cat([others.flatten(0, 1), self.merged(batch.history, of)]).index_select(0, of.key_source)
         # Behind a token stand those that it sees: of the global ones the later, of the merged ones the older.
         asking = min(GLOBAL + self.config.recent, of.keys.longest)
-        first = earliest(of.keys, asking)
+        first = of.keys.earliest(asking)
         visible = first.visible.unsqueeze(1) & torch.ones(asking, asking, dtype=torch.bool, device=keys.device).triu()
         x = self.layers[0](first.rows(keys), keys, of.keys)
         for layer in self.layers[1:]:

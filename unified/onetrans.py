@@ -42,8 +42,9 @@ from ..kernels.layers.embedding import FieldEmbeddings
 from ..kernels.layers.rms_norm import RMSNorm
 from ..kernels.linear import Linear
 from ..kernels.padded_attention import padded_attention
+from ..kernels.segments import Padding
 from ..kernels.time_buckets import time_buckets
-from ._inputs import Padding, latest_first, longest_of
+from ._inputs import latest_first, longest_of
 from ._per_token import PerTokenFeedForward, PerTokenLinear
 
 

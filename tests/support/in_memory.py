@@ -11,7 +11,7 @@ import pandas as pd
 
 from rankbench.bench.data.cleaning import CleaningReport, with_offset
 from rankbench.bench.data.content import ContentFacts, Owner, content_hash, encoded, in_order
-from rankbench.bench.data.eventlog import facts_of
+from rankbench.bench.data.eventlog import EventLog, facts_of
 from rankbench.bench.data.sources.files import column_of
 from rankbench.bench.data.sources.labels import parse_label, refuse_mostly_unread
 from rankbench.bench.data.sources.schema import ALL_POSITIVE, HISTORY, ROLE_WORDS, Feature, Label, RawLog, Schema, SourceFile
@@ -26,6 +26,18 @@ def in_memory(raw: RawLog) -> tuple[str, dict[str, np.ndarray], dict[str, np.nda
     facts = facts_of(cleaned.schema)
     columns, dictionaries = _columns(cleaned, facts)
     return content_hash(facts, columns, dictionaries), columns, dictionaries, report
+
+
+def assert_as_in_memory(log: EventLog, raw: RawLog) -> None:
+    """A log holds what the conversion in memory gives for the same rows, and nothing else."""
+    wanted, columns, dictionaries, report = in_memory(raw)
+    for name, values in columns.items():
+        found = log.column(name)
+        assert found.dtype == values.dtype and np.array_equal(found, values, equal_nan=found.dtype.kind == "f"), name
+    for name, texts in dictionaries.items():
+        assert log.dictionary(name).tolist() == texts.tolist(), name
+    assert {path.stem for path in log.folder.glob("*.npy")} == columns.keys()
+    assert log.meta.content_hash == wanted and log.meta.cleaning == report
 
 
 @dataclass(frozen=True)

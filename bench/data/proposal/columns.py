@@ -66,8 +66,10 @@ class TimeGuess:
 def named(columns: list[str], role: str) -> str | None:
     """The column that is called as `role` usually is."""
     plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(columns)}
-    if role in ("user", "item"):
-        plain = {_OF_IDS.sub("", name): column for name, column in plain.items()} | plain
+    found = next((plain[name] for name in NAMES[role] if name in plain), None)
+    if found is not None or role not in ("user", "item"):
+        return found
+    plain = {_OF_IDS.sub("", name): column for name, column in plain.items()}
     return next((plain[name] for name in NAMES[role] if name in plain), None)
 
 

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import hypothesis.strategies as st
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -16,7 +15,7 @@ from rankbench.bench.data.sources import files
 from rankbench.bench.data.sources.schema import Feature, RawLog, Repeated, Schema
 from rankbench.bench.data.sources.side_files import SideFiles
 from rankbench.bench.errors import UserError
-from support.in_memory import in_memory
+from support.in_memory import assert_as_in_memory
 
 FEATURES = (Feature("brand"), Feature("price", "number"), Feature("tags", "multi", "|"), Feature("since"))
 MOMENTS = [None, *pd.to_datetime(["2020-01-01", "2020-01-02T03:00", "2020-01-03T00:00:00.25"], format="ISO8601")]
@@ -73,16 +72,9 @@ def test_a_table_in_blocks_gives_the_log_of_one_in_memory(
     folder: Path, rows: dict[str, tuple], known: list[str], block: int, cut: int
 ) -> None:
     table = table_of(rows)
-    content_hash, columns, dictionaries, report = in_memory(log_of(table, known))
     # Rows that stand twice, in the same file and in another one, say what they said before.
     log = in_blocks(folder, [pd.concat([table[:cut], table[:1]]), table[cut:], table[:cut]], known, block, "equal")
-    for name, values in columns.items():
-        found = log.column(name)
-        assert found.dtype == values.dtype and np.array_equal(found, values, equal_nan=found.dtype.kind == "f"), name
-    for name, texts in dictionaries.items():
-        assert log.dictionary(name).tolist() == texts.tolist(), name
-    assert {path.stem for path in log.folder.glob("*.npy")} == columns.keys()
-    assert log.meta.content_hash == content_hash and log.meta.cleaning == report
+    assert_as_in_memory(log, log_of(table, known))
 
 
 ROW, OTHER = ("x", 1.0, "a", None), ("x", 1.0, "b", None)

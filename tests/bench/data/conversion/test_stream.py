@@ -15,7 +15,7 @@ from rankbench.bench.data.conversion.growing_column import GrowingColumn
 from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.sources.schema import ROLE_WORDS, Feature, Label, RawLog, Schema
 from rankbench.bench.errors import UserError
-from support.in_memory import in_memory
+from support.in_memory import assert_as_in_memory
 
 SCHEMA = Schema(
     label="rating >= 4",
@@ -78,17 +78,10 @@ def in_blocks(raw: RawLog, folder: Path, size: int, partition: int, merged: int)
 def test_blocks_change_nothing(folder: Path, changes: dict, data: st.DataObject, size: int, partition: int, merged: int) -> None:
     events = data.draw(st.permutations([*BOTH, *data.draw(st.lists(EVENT, max_size=14))]))
     raw = raw_log(events, **changes)
-    content_hash, columns, dictionaries, report = in_memory(raw)
     log = in_blocks(raw, folder, size, partition, merged)
-    for name, values in columns.items():
-        found = log.column(name)
-        assert found.dtype == values.dtype and np.array_equal(found, values, equal_nan=found.dtype.kind == "f"), name
-    assert {path.stem for path in log.folder.glob("*.npy")} == columns.keys()
-    for name, texts in dictionaries.items():
-        assert log.dictionary(name).tolist() == texts.tolist(), name
-    assert log.meta.cleaning == report and log.meta.content_hash == content_hash
+    assert_as_in_memory(log, raw)
     whole = in_blocks(raw_log(events[::-1], **changes), folder, 100, 100, 1000)
-    assert whole.meta.content_hash == content_hash
+    assert whole.meta.content_hash == log.meta.content_hash
 
 
 def test_a_fault_names_its_row_in_the_whole_table_not_in_its_block(folder: Path) -> None:

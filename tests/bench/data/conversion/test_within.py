@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 import hypothesis.strategies as st
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from rankbench.bench.data.eventlog import EventLog, write_log
 from rankbench.bench.data.sources.schema import Feature, RawLog, Schema, Within
 from rankbench.bench.data.sources.values import as_text
 from rankbench.bench.errors import UserError
-from support.in_memory import in_memory
+from support.in_memory import assert_as_in_memory
 
 FEATURES = (
     Feature("brand"),
@@ -92,17 +91,6 @@ def in_blocks(raw: RawLog, folder: Path, block: int) -> EventLog:
         patch.setattr(merge, "RANGE", block)
         patch.setattr(merge, "_BATCH", block)
         return write_log(raw, folder / "log", rows=block)
-
-
-def assert_as_in_memory(log: EventLog, raw: RawLog) -> None:
-    content_hash, columns, dictionaries, report = in_memory(raw)
-    for name, values in columns.items():
-        found = log.column(name)
-        assert found.dtype == values.dtype and np.array_equal(found, values, equal_nan=found.dtype.kind == "f"), name
-    for name, texts in dictionaries.items():
-        assert log.dictionary(name).tolist() == texts.tolist(), name
-    assert {path.stem for path in log.folder.glob("*.npy")} == columns.keys()
-    assert log.meta.content_hash == content_hash and log.meta.cleaning == report
 
 
 @pytest.mark.long

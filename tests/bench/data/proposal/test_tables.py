@@ -212,3 +212,6 @@ def test_ids_of_a_kind_are_ids(tmp_path: Path) -> None:
     save(events().rename(columns={"user_id": "user_hash", "item_id": "product_code"}), tmp_path / "log.csv")
     columns = yaml.safe_load(propose([tmp_path / "log.csv"], tmp_path / "own.yaml").text)["columns"]
     assert (columns["user"], columns["item"]) == ("user_hash", "product_code")
+    save(events().assign(product_code=1), tmp_path / "both.csv")
+    columns = yaml.safe_load(propose([tmp_path / "both.csv"], tmp_path / "own.yaml").text)["columns"]
+    assert columns["item"] == "item_id", "what is called an item is one rather"

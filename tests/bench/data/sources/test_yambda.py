@@ -17,7 +17,7 @@ from rankbench.bench.data.eventlog import write_log
 from rankbench.bench.data.sources import files
 from rankbench.bench.data.sources.schema import HISTORY, DataRoots, RawLog
 from rankbench.bench.data.sources.values import as_numbers
-from support.in_memory import in_memory
+from support.in_memory import assert_as_in_memory
 from support.published import as_told, read, told, write_arrow
 from support.yambda import EVENT_TYPES
 
@@ -100,17 +100,12 @@ def test_tracks_are_what_they_were_with_a_row_for_each_in_memory(
     home = tmp_path / "yambda-50m"
     scattered(home)
     raw = sources.load("yambda-50m", DataRoots(tmp_path, tmp_path / "cache"))
-    content_hash, columns, dictionaries, report = in_memory(held_in_memory(raw, home))
+    reference = held_in_memory(raw, home)
     monkeypatch.setattr(files, "_BLOCK_ROWS", 20 * block)
     for module, name in ((cells, "BLOCK_ROWS"), (merge, "RANGE"), (merge, "_BATCH"), (features, "PARTITION_ROWS")):
         monkeypatch.setattr(module, name, block)
     log = write_log(raw, tmp_path / "log", rows=20 * block)
-    for name, values in columns.items():
-        assert log.column(name).tolist() == pytest.approx(values.tolist(), abs=0, nan_ok=True), name
-    assert {name: log.dictionary(name).tolist() for name in dictionaries} == {
-        name: texts.tolist() for name, texts in dictionaries.items()
-    }
-    assert log.meta.content_hash == content_hash and log.meta.cleaning == report
+    assert_as_in_memory(log, reference)
 
 
 def test_a_conversion_that_was_killed_while_tracks_were_written_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
