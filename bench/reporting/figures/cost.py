@@ -131,6 +131,9 @@ def title(board: Board, cost: CostAxis) -> str:
     may_be = [row for row in cost.drawn(board) if style.tied(board, row)]
     if not may_be:
         return f"By {shown(board.headline)}, no row of this figure may be the best"
+    if len(may_be) == 1:  # nothing is said by being the first of one
+        only, paid = may_be[0].label, cost.said(cost.of(may_be[0]))
+        return f"By {shown(board.headline)}, {only} is the only row here that may be the best; {cost.name}: {paid}"
     least = min(map(cost.of, may_be))
     cheapest = sorted(row.label for row in may_be if cost.of(row) == least)
     takes = f"{listed(cheapest)} {'takes' if len(cheapest) == 1 else 'take'} the least {cost.name}"

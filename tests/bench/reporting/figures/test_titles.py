@@ -106,6 +106,11 @@ def test_the_cheapest_of_a_cost_figure_may_be_the_best(board: Board) -> None:
     tied = [row for row in cost.FLOPS.drawn(board) if row.quality[board.headline].among_best]
     least = min(row.flops_per_example for row in tied)
     assert all((row.label in re.split(r"[ ,:]+", said)) == (row.flops_per_example == least) for row in tied)
+    alone = dataclasses.replace(board, rows=tuple(row for row in board.rows if row is tied[0] or row not in tied))
+    said = cost.title(alone, cost.FLOPS)
+    assert f"{tied[0].label} is the only row here that may be the best" in said and "least" not in said, (
+        "it was compared with none"
+    )
 
 
 def _rungs(verdicts: Sequence[Verdict]) -> list[Rung]:
